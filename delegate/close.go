@@ -1,0 +1,247 @@
+package delegate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// CloseRequest says which session is to be closed.
+type CloseRequest struct {
+	Machine cgroupfs.Machine
+	PID     int    // the process to move out
+	User    string // as PAM names it
+	// Opened is what Open returned. Without it (nil) the session is the one in
+	// which PID is now, and PID goes to the base.
+	Opened *Opened
+	Lock   Lock
+}
+
+// Closed tells what became of a session.
+type Closed struct {
+	Number int // -1: the process was in none
+	// Left says why something of the session is still there, nil if nothing
+	// is. EBUSY: other processes are in it; EACCES, EPERM: the closing process
+	// lacks the privileges.
+	Left error
+}
+
+// Close moves the process back and removes the session, if no other process is
+// in it; then user/NAME, if that was the last. Removing does not need every
+// hierarchy: it goes on after an error. What is left goes with a later sweep.
+//
+// Errors are those of Open; Left is none of them.
+func Close(r CloseRequest) (*Closed, error) {
+	dirName, err := DirName(r.User)
+	if err != nil {
+		return nil, err
+	}
+	found, _, err := hierarchy.Discover(r.Machine)
+	if err != nil {
+		return nil, err
+	}
+	members, err := hierarchy.Memberships(r.Machine, r.PID)
+	if err != nil {
+		return nil, err
+	}
+	number, inside := locateSession(found, members, dirName, r.Opened)
+	if number < 0 {
+		return &Closed{Number: number}, nil
+	}
+	lock, err := r.Lock.acquire()
+	if err == nil {
+		defer lock.release()
+	}
+	var left []error
+	for _, h := range inside {
+		if err := moveBack(r.Machine, h, r.former(h.Name), r.PID); err != nil {
+			left = append(left, &HierarchyError{Hierarchy: h.Name, Err: err})
+		}
+	}
+	awaitChildren(r.Machine, found, dirName, number, r.PID)
+	left = append(left, removeIfDead(r.Machine, found, dirName, number, loginBudget()))
+	return &Closed{Number: number, Left: errors.Join(left...)}, nil
+}
+
+func (r *CloseRequest) former(name string) string {
+	if r.Opened == nil {
+		return ""
+	}
+	return hierarchy.PathIn(r.Opened.Former, name)
+}
+
+// locateSession returns the session's number, and the hierarchies in which the
+// process is in it. A host that closes in a forked child, or that somebody
+// moved, is in none.
+func locateSession(found []hierarchy.Hierarchy, members []hierarchy.Membership, dirName string, opened *Opened) (number int, inside []*hierarchy.Hierarchy) {
+	number = -1
+	if opened != nil {
+		number = opened.Number
+	}
+	for i := range found {
+		h := &found[i]
+		below, err := h.Below(hierarchy.PathIn(members, h.Name))
+		if err != nil {
+			continue
+		}
+		n, ok := sessionOf(h, dirName, below)
+		if !ok {
+			continue
+		}
+		if number < 0 {
+			number = n
+		}
+		if n == number {
+			inside = append(inside, h)
+		}
+	}
+	return number, inside
+}
+
+// checkDead returns nil if a session has a process in no hierarchy.
+func checkDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) error {
+	for i := range found {
+		alive, err := populated(m, &found[i], dirName, number, b)
+		if err == nil && alive {
+			err = fmt.Errorf("%s has processes: %w", sessionPath(&found[i], dirName, number), unix.EBUSY)
+		}
+		if err != nil {
+			return &HierarchyError{Hierarchy: found[i].Name, Err: err}
+		}
+	}
+	return nil
+}
+
+// removeIfDead removes a session in all hierarchies if it has a process in
+// none of them.
+func removeIfDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) error {
+	if err := checkDead(m, found, dirName, number, b); err != nil {
+		return err
+	}
+	var left []error
+	for i := range found {
+		if err := removeSession(m, &found[i], dirName, number, b); err != nil {
+			left = append(left, &HierarchyError{Hierarchy: found[i].Name, Err: err})
+		}
+	}
+	return errors.Join(left...)
+}
+
+func populated(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) (bool, error) {
+	session, err := openSession(m, h, dirName, number)
+	if err != nil {
+		if cgroupfs.IsGone(err) {
+			return false, nil
+		}
+		return false, err
+	}
+	defer session.Close()
+	return session.Populated(b)
+}
+
+func openSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number int) (*cgroupfs.Dir, error) {
+	user, err := openUser(m, h, dirName)
+	if err != nil {
+		return nil, err
+	}
+	defer user.Close()
+	return user.Open(strconv.Itoa(number))
+}
+
+// removeSession removes user/NAME/N of one hierarchy with all that is below,
+// then user/NAME if it is empty.
+func removeSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) error {
+	user, err := openUser(m, h, dirName)
+	if err != nil {
+		if cgroupfs.IsGone(err) {
+			return nil
+		}
+		return err
+	}
+	defer user.Close()
+	if err := user.RemoveTree(strconv.Itoa(number), b); err != nil {
+		return err
+	}
+	return removeUser(m, h, dirName)
+}
+
+func removeUser(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string) error {
+	base, err := h.OpenBase(m)
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	users, err := base.Open(usersDir)
+	if err != nil {
+		return err
+	}
+	defer users.Close()
+	err = users.Rmdir(dirName)
+	if cgroupfs.IsGone(err) || errors.Is(err, unix.EBUSY) { // other sessions
+		return nil
+	}
+	return err
+}
+
+// childPatience bounds how long a close waits for the host's own children.
+const childPatience = 100 * time.Millisecond
+
+// awaitChildren waits a moment for children of the host that are still in the
+// session. sshd closes when its unprivileged child has announced its end and is
+// just exiting (mm_answer_term in its monitor.c); without the moment, every
+// logout by ssh would leave its session behind. Nothing else is waited for: the
+// user's processes are not children of the host.
+func awaitChildren(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
+	for deadline := time.Now().Add(childPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if !slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool {
+			return hasChildOf(m, &h, dirName, number, host)
+		}) {
+			return
+		}
+	}
+}
+
+func hasChildOf(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number, host int) bool {
+	dir, err := openSession(m, h, dirName, number)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	if h.IsUnified() {
+		leaf, err := dir.Open(leafName)
+		if err != nil {
+			return false
+		}
+		defer leaf.Close()
+		dir = leaf
+	}
+	pids, err := dir.Procs()
+	return err == nil && slices.ContainsFunc(pids, func(pid int) bool { return parentOf(m, pid) == host })
+}
+
+// parentOf returns the PID of the process's parent, 0 if that is not known
+// (proc_pid_stat(5); the command's name may have spaces and parentheses).
+func parentOf(m cgroupfs.Machine, pid int) int {
+	data, err := m.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	stat := string(data)
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return parent
+}

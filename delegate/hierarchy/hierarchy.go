@@ -1,0 +1,196 @@
+package hierarchy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// Hierarchy is one mounted cgroup tree.
+type Hierarchy struct {
+	// Name is how /proc/PID/cgroup calls it: "freezer", "cpu,cpuacct",
+	// "name=systemd"; the v2 hierarchy is called Unified.
+	Name string
+	// Controllers are the parts of a v1 hierarchy's name. For v2 they are what
+	// the base's cgroup.controllers offers, which may be none.
+	Controllers []string
+	// Mount is where it is mounted.
+	Mount cgroupfs.Mount
+	// Base is the path, below the mount point, of the cgroup in which user/ is
+	// made: the cgroup of the namespace's first process, without the leaf that
+	// systemd or OpenRC put it in.
+	Base string
+
+	root string // which cgroup the mount shows
+}
+
+// IsUnified tells whether h is the v2 hierarchy.
+func (h *Hierarchy) IsUnified() bool { return h.Name == Unified }
+
+// UnusableError says why a hierarchy that exists cannot be used from here.
+type UnusableError struct {
+	Hierarchy string
+	Reason    string
+	Err       error // the kernel's answer, if it was asked
+}
+
+func (e *UnusableError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("hierarchy %s: %s: %v", e.Hierarchy, e.Reason, e.Err)
+	}
+	return fmt.Sprintf("hierarchy %s: %s", e.Hierarchy, e.Reason)
+}
+
+func (e *UnusableError) Unwrap() error { return e.Err }
+
+// Discover returns the mounted and usable hierarchies in the order of
+// /proc/PID/cgroup, and for those that are mounted but not usable an
+// *UnusableError each. It fails only when /proc itself cannot be read
+// (*fs.PathError) or understood (*ParseError).
+func Discover(m cgroupfs.Machine) (found []Hierarchy, unusable []error, err error) {
+	data, err := m.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, nil, err
+	}
+	mounts, err := parseMountinfo(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	init, err := Memberships(m, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, member := range init {
+		var failed error
+		for _, candidate := range mounts {
+			if !candidate.shows(member.Hierarchy) {
+				continue
+			}
+			h, err := locate(m, member, candidate)
+			if err == nil {
+				found, failed = append(found, h), nil
+				break
+			}
+			failed = &UnusableError{Hierarchy: member.Hierarchy, Reason: "mounted, but of no use", Err: err}
+		}
+		if failed != nil {
+			unusable = append(unusable, failed)
+		}
+	}
+	return found, unusable, nil
+}
+
+// shows tells whether the mount is one of the hierarchy with that name. The
+// super options of a v1 mount hold all of its controllers, between options
+// such as rw and xattr.
+func (mt *mount) shows(hierarchy string) bool {
+	if mt.unified || hierarchy == Unified {
+		return mt.unified && hierarchy == Unified
+	}
+	for controller := range strings.SplitSeq(hierarchy, ",") {
+		if !slices.Contains(mt.options, controller) {
+			return false
+		}
+	}
+	return true
+}
+
+// locate makes a Hierarchy of a mount, if the base can be reached through it.
+func locate(m cgroupfs.Machine, init Membership, mt mount) (Hierarchy, error) {
+	h := Hierarchy{
+		Name:  init.Hierarchy,
+		Mount: cgroupfs.Mount{Point: mt.point, Device: mt.device, Unified: mt.unified},
+		root:  mt.root,
+	}
+	base, err := h.Below(trimLeaf(init.Path))
+	if err != nil {
+		return h, err
+	}
+	h.Base = base
+	root, err := m.OpenMount(h.Mount)
+	if err != nil {
+		return h, err
+	}
+	defer root.Close()
+	dir, err := root.OpenPath(base)
+	if err != nil {
+		return h, err
+	}
+	defer dir.Close()
+	if !h.IsUnified() {
+		h.Controllers = strings.Split(h.Name, ",")
+		return h, nil
+	}
+	offered, err := dir.Read("cgroup.controllers")
+	if err != nil {
+		return h, err
+	}
+	h.Controllers = strings.Fields(string(offered))
+	return h, nil
+}
+
+// trimLeaf takes off the leaf in which systemd (init.scope) and OpenRC
+// (rc.init) put the first process.
+func trimLeaf(path string) string {
+	for _, leaf := range []string{"/init.scope", "/rc.init"} {
+		if before, found := strings.CutSuffix(path, leaf); found {
+			return "/" + strings.TrimPrefix(before, "/")
+		}
+	}
+	return path
+}
+
+// ErrOutside says that a cgroup cannot be reached through a mount: it lies
+// outside of the cgroup namespace or of what the mount shows.
+var ErrOutside = errors.New("cgroup lies outside of this mount or cgroup namespace")
+
+// Below turns a path of /proc/PID/cgroup into one below the mount point.
+//
+// Both that path and the mount's root are relative to the reader's cgroup
+// namespace. A root of "/.." is a mount from before the namespace was made:
+// below it our own cgroup has a name that we cannot know. ErrOutside then, as
+// for any path with a ".." in it.
+func (h *Hierarchy) Below(path string) (string, error) {
+	if hasDotDot(path) || hasDotDot(h.root) {
+		return "", fmt.Errorf("%w: cgroup %q, mount root %q", ErrOutside, path, h.root)
+	}
+	if h.root == "/" || path == h.root {
+		return "/" + strings.TrimPrefix(strings.TrimPrefix(path, h.root), "/"), nil
+	}
+	if below, found := strings.CutPrefix(path, h.root+"/"); found {
+		return "/" + below, nil
+	}
+	return "", fmt.Errorf("%w: cgroup %q, mount root %q", ErrOutside, path, h.root)
+}
+
+func hasDotDot(path string) bool {
+	return slices.Contains(strings.Split(path, "/"), "..")
+}
+
+// OpenBase opens the cgroup in which user/ is made. Errors are *fs.PathError
+// and *cgroupfs.MountError.
+func (h *Hierarchy) OpenBase(m cgroupfs.Machine) (*cgroupfs.Dir, error) {
+	return h.open(m, h.Base)
+}
+
+// OpenMember opens a cgroup named as in /proc/PID/cgroup. Errors are those of
+// OpenBase and ErrOutside.
+func (h *Hierarchy) OpenMember(m cgroupfs.Machine, path string) (*cgroupfs.Dir, error) {
+	below, err := h.Below(path)
+	if err != nil {
+		return nil, err
+	}
+	return h.open(m, below)
+}
+
+func (h *Hierarchy) open(m cgroupfs.Machine, below string) (*cgroupfs.Dir, error) {
+	root, err := m.OpenMount(h.Mount)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenPath(below)
+}

@@ -1,0 +1,65 @@
+package delegate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// NameError says why no cgroup can be named after a user.
+type NameError struct {
+	Name   string
+	Reason string
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("user name %.300q: %s", e.Name, e.Reason) }
+
+// maxName is NAME_MAX of the kernel's file systems, in bytes.
+const maxName = 255
+
+// controllerNames are what the kernel puts in front of a dot in the names of
+// its cgroup files (include/linux/cgroup_subsys.h, with blkio's v2 name).
+var controllerNames = []string{
+	"blkio", "cgroup", "cpu", "cpuacct", "cpuset", "debug", "devices", "dmem", "freezer", "hugetlb",
+	"io", "irq", "memory", "misc", "net_cls", "net_prio", "perf_event", "pids", "rdma",
+}
+
+// DirName returns the name of the directory that holds the sessions of the
+// user called name. Names that the kernel or systemd could take for a cgroup
+// file get a leading underscore, by the rules of systemd's cg_escape. Names
+// that are no file names, or that could not stand on one line of
+// /proc/PID/cgroup, are a *NameError.
+func DirName(name string) (string, error) {
+	refuse := func(reason string) (string, error) { return "", &NameError{Name: name, Reason: reason} }
+	switch {
+	case name == "":
+		return refuse("empty")
+	case name == "." || name == "..":
+		return refuse("means a directory")
+	case strings.Contains(name, "/"):
+		return refuse("has a slash")
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return refuse("has a control character")
+	}
+	if needsEscape(name) {
+		name = "_" + name
+	}
+	if len(name) > maxName {
+		return refuse(fmt.Sprintf("longer than %d bytes", maxName))
+	}
+	return name, nil
+}
+
+// UserName undoes DirName.
+func UserName(dir string) string { return strings.TrimPrefix(dir, "_") }
+
+func needsEscape(name string) bool {
+	if name[0] == '_' || name[0] == '.' {
+		return true
+	}
+	if slices.Contains([]string{"notify_on_release", "release_agent", "tasks"}, name) {
+		return true
+	}
+	prefix, _, dotted := strings.Cut(name, ".")
+	return dotted && slices.Contains(controllerNames, prefix)
+}

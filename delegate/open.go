@@ -1,0 +1,324 @@
+package delegate
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// OpenRequest says for whom a session is to be opened.
+type OpenRequest struct {
+	Machine     cgroupfs.Machine
+	PID         int    // the process to move in, with all its threads
+	User        string // as PAM names it
+	UID, GID    int    // who is to own the session
+	Controllers hierarchy.List
+	Lock        Lock
+}
+
+// Opened is a session that was made.
+type Opened struct {
+	// Number is N of user/NAME/N, the same in all hierarchies.
+	Number int
+	// Former tells where the process was before, a line for each hierarchy
+	// that it was moved in. Empty: there was nothing to make a session in.
+	Former []hierarchy.Membership
+	// Warnings are what was asked for and is not in the session:
+	// *MissingError, *EnableError, *LockError, *hierarchy.UnusableError.
+	Warnings []error
+}
+
+// MissingError names controllers that were asked for and that no mounted
+// hierarchy has.
+type MissingError struct{ Controllers []string }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("no mounted hierarchy has %.300q", strings.Join(e.Controllers, ","))
+}
+
+// EnableError says that a v2 controller could not be enabled for the session.
+// EBUSY: there are processes in the cgroup itself, and it is not the root
+// (the kernel's "no internal process" rule, Documentation/admin-guide/cgroup-v2.rst).
+type EnableError struct {
+	Controller string
+	Err        error
+}
+
+func (e *EnableError) Error() string { return fmt.Sprintf("controller %s: %v", e.Controller, e.Err) }
+func (e *EnableError) Unwrap() error { return e.Err }
+
+// HierarchyError says in which hierarchy the session could not be made.
+type HierarchyError struct {
+	Hierarchy string
+	Err       error
+}
+
+func (e *HierarchyError) Error() string { return fmt.Sprintf("hierarchy %s: %v", e.Hierarchy, e.Err) }
+func (e *HierarchyError) Unwrap() error { return e.Err }
+
+// openAttempts bounds how often a lost race is run again.
+const openAttempts = 20
+
+// Open makes a session in every hierarchy that r.Controllers asks for and
+// moves r.PID in. It makes all of them or, after an error, none: what was made
+// is removed and the process moved back. It also sweeps the user's dead
+// sessions, within a small bound.
+//
+// Errors are *NameError, *HierarchyError with the kernel's *fs.PathError, and
+// what /proc gives (*fs.PathError, *hierarchy.ParseError).
+func Open(r OpenRequest) (*Opened, error) {
+	dirName, err := DirName(r.User)
+	if err != nil {
+		return nil, err
+	}
+	found, unusable, err := hierarchy.Discover(r.Machine)
+	if err != nil {
+		return nil, err
+	}
+	found = unmanaged(r.Machine, found)
+	o := &opening{OpenRequest: r, dirName: dirName, found: found}
+	chosen, missing := hierarchy.Choose(found, r.Controllers)
+	o.warnAbout(missing, unusable, len(chosen) == 0)
+	if len(chosen) == 0 {
+		return &Opened{Warnings: o.warnings}, nil
+	}
+
+	lock, lockErr := r.Lock.acquire()
+	if lockErr != nil {
+		o.warnings = append(o.warnings, lockErr)
+	}
+	defer lock.release()
+	if err := o.run(chosen); err != nil {
+		return nil, err
+	}
+	if lockErr == nil {
+		// Without the lock another login's session, just made and still empty,
+		// would look dead.
+		sweepUser(r.Machine, found, dirName, o.number, loginBudget())
+	}
+	return o.result(), nil
+}
+
+// unmanaged leaves out the hierarchies whose cgroups are a running systemd's:
+// a process moved out of its scope there is lost to logind.
+func unmanaged(m cgroupfs.Machine, found []hierarchy.Hierarchy) []hierarchy.Hierarchy {
+	if !m.Exists("/run/systemd/system") { // sd_booted(3)
+		return found
+	}
+	return slices.DeleteFunc(found, func(h hierarchy.Hierarchy) bool {
+		return h.IsUnified() || h.Name == "name=systemd"
+	})
+}
+
+// opening is one run of Open.
+type opening struct {
+	OpenRequest
+	dirName  string
+	found    []hierarchy.Hierarchy
+	number   int
+	parts    []*part
+	warnings []error
+}
+
+// part is a session in one hierarchy, as far as it is made.
+type part struct {
+	hierarchy.Choice
+	former  string // of /proc/PID/cgroup
+	entered bool
+}
+
+func (o *opening) warnAbout(missing []string, unusable []error, nothing bool) {
+	for _, err := range unusable {
+		var u *hierarchy.UnusableError
+		asked := errors.As(err, &u) && slices.ContainsFunc(strings.Split(u.Hierarchy, ","), func(c string) bool {
+			return slices.Contains(o.Controllers.Names, c)
+		})
+		if asked || nothing {
+			o.warnings = append(o.warnings, err)
+		}
+	}
+	if len(missing) > 0 {
+		o.warnings = append(o.warnings, &MissingError{Controllers: missing})
+	}
+}
+
+func (o *opening) run(chosen []hierarchy.Choice) error {
+	members, err := hierarchy.Memberships(o.Machine, o.PID)
+	if err != nil {
+		return err
+	}
+	for attempt := range openAttempts {
+		o.parts = nil
+		var err error
+		if o.number, err = o.lowestFree(); err != nil {
+			return err
+		}
+		for _, c := range chosen {
+			o.parts = append(o.parts, &part{Choice: c, former: hierarchy.PathIn(members, c.Name)})
+		}
+		err = o.attempt()
+		if err == nil {
+			return nil
+		}
+		lostRace := errors.Is(err, unix.EEXIST) || cgroupfs.IsGone(err)
+		if !lostRace || attempt == openAttempts-1 {
+			return err
+		}
+		time.Sleep(time.Duration(attempt) * time.Millisecond)
+	}
+	panic("unreachable")
+}
+
+// lowestFree returns the lowest number that is free in every hierarchy, also
+// in those that this session does not want.
+func (o *opening) lowestFree() (int, error) {
+	taken := map[int]bool{}
+	for i := range o.found {
+		numbers, err := numbersIn(o.Machine, &o.found[i], o.dirName)
+		if err != nil {
+			return 0, &HierarchyError{Hierarchy: o.found[i].Name, Err: err}
+		}
+		for _, n := range numbers {
+			taken[n] = true
+		}
+	}
+	n := 0
+	for taken[n] {
+		n++
+	}
+	return n, nil
+}
+
+// attempt makes and enters the session everywhere; after an error it takes
+// back what it did.
+func (o *opening) attempt() (err error) {
+	var made []*part
+	defer func() {
+		if err != nil {
+			o.rollBack(made)
+		}
+	}()
+	var targets []*cgroupfs.Dir
+	defer func() {
+		for _, t := range targets {
+			t.Close()
+		}
+	}()
+	for _, p := range o.parts {
+		target, claimed, err := o.make(p)
+		if claimed {
+			made = append(made, p)
+		}
+		if err != nil {
+			return &HierarchyError{Hierarchy: p.Name, Err: err}
+		}
+		targets = append(targets, target)
+	}
+	for i, p := range o.parts {
+		if err := targets[i].Enter(o.PID); err != nil {
+			return &HierarchyError{Hierarchy: p.Name, Err: err}
+		}
+		p.entered = true
+	}
+	return nil
+}
+
+// make makes the session in one hierarchy and returns the cgroup that the
+// process is to enter. Claimed tells that user/NAME/N is ours, also beside an
+// error.
+func (o *opening) make(p *part) (target *cgroupfs.Dir, claimed bool, err error) {
+	at, err := p.OpenBase(o.Machine)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { at.Close() }()
+	for _, name := range []string{usersDir, o.dirName, strconv.Itoa(o.number)} {
+		if p.IsUnified() {
+			if err := o.enable(at, p.Enable); err != nil {
+				return nil, claimed, err
+			}
+		}
+		isSession := name != usersDir && name != o.dirName
+		if err := at.Mkdir(name); err != nil && (isSession || !errors.Is(err, unix.EEXIST)) {
+			return nil, claimed, err
+		}
+		claimed = isSession
+		next, err := at.Open(name)
+		if err != nil {
+			return nil, claimed, err
+		}
+		if slices.Contains(p.Controllers, "cpuset") && !p.IsUnified() {
+			err = inheritCpuset(o.Machine, at, next)
+		}
+		if err == nil && p.IsUnified() && name == o.dirName {
+			err = allowMoves(next, o.UID, o.GID)
+		}
+		at.Close()
+		at = next
+		if err != nil {
+			return nil, claimed, err
+		}
+	}
+	if p.IsUnified() {
+		target, err = o.makeLeaf(at, p.Enable)
+		return target, true, err
+	}
+	if err := at.Chown(o.UID, o.GID); err != nil {
+		return nil, true, err
+	}
+	target, err = at.OpenPath("/")
+	return target, true, err
+}
+
+func (o *opening) rollBack(parts []*part) {
+	for _, p := range slices.Backward(parts) {
+		if p.entered {
+			_ = moveBack(o.Machine, &p.Hierarchy, p.former, o.PID)
+		}
+		_ = removeSession(o.Machine, &p.Hierarchy, o.dirName, o.number, loginBudget())
+	}
+}
+
+func (o *opening) result() *Opened {
+	r := &Opened{Number: o.number, Warnings: o.warnings}
+	for _, p := range o.parts {
+		r.Former = append(r.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.former})
+	}
+	return r
+}
+
+// moveBack moves the process to the cgroup in which it was, or to the base if
+// that is gone.
+func moveBack(m cgroupfs.Machine, h *hierarchy.Hierarchy, former string, pid int) error {
+	err := error(unix.ENOENT)
+	if former != "" {
+		err = enterMember(m, h, former, pid)
+	}
+	if err == nil || errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	base, err := h.OpenBase(m)
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	return base.Enter(pid)
+}
+
+func enterMember(m cgroupfs.Machine, h *hierarchy.Hierarchy, member string, pid int) error {
+	dir, err := h.OpenMember(m, path.Clean(member))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Enter(pid)
+}

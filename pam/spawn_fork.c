@@ -1,0 +1,136 @@
+/*
+ * worker_spawn by fork: the child makes itself a clean process, starts the Go
+ * runtime that lies in this library and calls the exported Go function.
+ *
+ * The runtime must not start in the host: its threads and signal handlers hung
+ * sudo, and its failing at start killed su (docs/architecture.md).
+ */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* cgdeleg_worker, in main.go. */
+extern int cgdeleg_worker(int argc, char *argv[]);
+
+/* Where start.ld put the runtime's .init_array entries. */
+typedef void (*init_entry)(int argc, char **argv, char **envp);
+extern const init_entry go_start_begin[] __attribute__((visibility("hidden")));
+extern const init_entry go_start_end[] __attribute__((visibility("hidden")));
+
+/*
+ * What the runtime sees in place of the host's arguments and environment: the
+ * caller of su chooses both, and GOMEMLIMIT=garbage aborts a program. As on a
+ * process's first stack, the auxiliary vector follows; an empty one makes the
+ * runtime read /proc/self/auxv. One processor and no collector: the worker
+ * lives for milliseconds, and may be allowed few threads.
+ */
+static struct {
+	char *argv[2];
+	char *envp[5];
+	size_t auxv[2];
+} start = {
+	.argv = { "pam_cgdeleg", NULL },
+	.envp = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off", "GOTRACEBACK=none", NULL },
+	.auxv = { AT_NULL, 0 },
+};
+_Static_assert(offsetof(__typeof__(start), auxv) == 7 * sizeof(char *), "the runtime finds auxv behind envp");
+
+extern char **environ;
+
+static void reset_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The caller's limits must not break the worker; who may not lift the hard
+ * ones at least gets up to them. */
+static void lift_limits(void)
+{
+	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_NOFILE };
+	struct rlimit now, none = { RLIM_INFINITY, RLIM_INFINITY };
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (setrlimit(limits[i], &none) == 0)
+			continue;
+		if (getrlimit(limits[i], &now) == 0) {
+			now.rlim_cur = now.rlim_max;
+			setrlimit(limits[i], &now);
+		}
+	}
+}
+
+static void close_from(int first)
+{
+	int fd, last;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
+		return;
+#endif
+	last = getdtablesize();
+	for (fd = first; fd < last; fd++)
+		close(fd);
+}
+
+/* /dev/null on 0 and 1, the reply on 2 and 3, nothing else. */
+static void arrange_descriptors(int reply_fd)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+	}
+	dup2(reply_fd, 2);
+	dup2(reply_fd, WORKER_REPLY_FD);
+	close_from(WORKER_REPLY_FD + 1);
+}
+
+static void become_worker(pid_t host, int reply_fd)
+{
+	reset_signals();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != host)
+		_exit(1);
+	setsid(); /* a ^C at the login is not for us */
+	umask(022);
+	if (chdir("/") < 0)
+		_exit(1);
+	lift_limits();
+	arrange_descriptors(reply_fd);
+	environ = start.envp;
+}
+
+pid_t worker_spawn(char *const argv[], int reply_fd)
+{
+	pid_t host = getpid(), pid = fork();
+	const init_entry *entry;
+	int argc = 0;
+
+	if (pid != 0)
+		return pid;
+	become_worker(host, reply_fd);
+	for (entry = go_start_begin; entry < go_start_end; entry++)
+		(*entry)(1, start.argv, start.envp);
+	while (argv[argc] != NULL)
+		argc++;
+	_exit(cgdeleg_worker(argc, (char **)argv));
+}

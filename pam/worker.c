@@ -1,0 +1,201 @@
+/*
+ * worker_run: starts the worker, collects its reply, sees it off. Runs in the
+ * host, which may have threads, handlers and children of its own.
+ */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A reply is a few hundred bytes. What comes beyond this is read and dropped. */
+#define REPLY_MAX (64 * 1024)
+
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A pipe whose ends are never 0, 1 or 2, which the host may have closed. */
+static int make_pipe(int ends[2])
+{
+	int i, low[2];
+
+	if (pipe2(low, O_CLOEXEC) < 0)
+		return -1;
+	for (i = 0; i < 2; i++)
+		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, WORKER_REPLY_FD + 1);
+	close(low[0]);
+	close(low[1]);
+	if (ends[0] >= 0 && ends[1] >= 0)
+		return fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	for (i = 0; i < 2; i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+	return -1;
+}
+
+/* A descriptor that polls readable when the worker has ended; -1 before 5.3. */
+static int open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	(void)pid;
+	return -1;
+#endif
+}
+
+/* Reads what there is. False at the end of the reply. */
+static bool drain(int fd, char *text, size_t *len)
+{
+	char surplus[512];
+	ssize_t n;
+
+	for (;;) {
+		if (*len < REPLY_MAX)
+			n = read(fd, text + *len, REPLY_MAX - *len);
+		else
+			n = read(fd, surplus, sizeof(surplus));
+		if (n > 0 && *len < REPLY_MAX)
+			*len += (size_t)n;
+		else if (n == 0)
+			return false;
+		else if (n < 0 && errno != EINTR)
+			return errno == EAGAIN;
+	}
+}
+
+/*
+ * Reads until the pipe is closed or the worker has ended. The pipe alone is
+ * not enough: a fork by another thread of the host may hold its other end
+ * open. Returns 0, or ETIMEDOUT at the deadline.
+ */
+static int collect(int fd, int pidfd, long long deadline, char *text, size_t *len)
+{
+	struct pollfd wait[2] = { { .fd = fd, .events = POLLIN },
+				  { .fd = pidfd, .events = POLLIN } };
+
+	for (;;) {
+		long long left = deadline - now_ms();
+
+		if (left <= 0)
+			return ETIMEDOUT;
+		if (poll(wait, 2, (int)left) < 0 && errno != EINTR)
+			return errno;
+		if (!drain(fd, text, len) || (pidfd >= 0 && wait[1].revents))
+			return 0;
+	}
+}
+
+/*
+ * True when the worker has been reaped, by us or (ECHILD) by the host: by a
+ * SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
+ */
+static bool reaped(pid_t pid, int *status)
+{
+	pid_t got;
+
+	do
+		got = waitpid(pid, status, WNOHANG | __WALL);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		*status = -1;
+	return got != 0;
+}
+
+/* Waits for the worker's end; true if it came before the deadline. */
+static bool reap(pid_t pid, int pidfd, long long deadline, int *status)
+{
+	struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+
+	while (!reaped(pid, status)) {
+		long long left = deadline - now_ms();
+
+		if (left <= 0)
+			return false;
+		/* without a pidfd this is just a pause */
+		poll(&wait, 1, pidfd < 0 ? 1 : (int)left);
+	}
+	return true;
+}
+
+static void kill_worker(pid_t pid, int pidfd)
+{
+#ifdef SYS_pidfd_send_signal
+	if (pidfd >= 0) {
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+		return;
+	}
+#endif
+	(void)pidfd;
+	kill(pid, SIGKILL);
+}
+
+/* Everything between the spawn and the end of the worker. */
+static void attend(pid_t pid, int fd, unsigned timeout, struct worker_reply *reply)
+{
+	int pidfd = open_pidfd(pid);
+	long long deadline = now_ms() + timeout * 1000LL;
+	size_t len = 0;
+
+	reply->failure = collect(fd, pidfd, deadline, reply->text, &len);
+	reply->text[len] = '\0';
+	if (!reap(pid, pidfd, deadline, &reply->status)) {
+		kill_worker(pid, pidfd);
+		reply->failure = ETIMEDOUT;
+		/* one that the kernel does not let die must not keep the login */
+		reap(pid, pidfd, now_ms() + 500, &reply->status);
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+}
+
+void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply)
+{
+	sigset_t all, chld, before;
+	int ends[2];
+	pid_t pid;
+
+	reply->status = -1;
+	reply->failure = ENOMEM;
+	reply->text = malloc(REPLY_MAX + 1);
+	if (reply->text == NULL)
+		return;
+	reply->text[0] = '\0';
+	if (make_pipe(ends) < 0) {
+		reply->failure = errno;
+		return;
+	}
+	/*
+	 * No handler of the host may run in the child, so everything is blocked
+	 * over the fork. SIGCHLD stays blocked until the worker is reaped: a
+	 * handler that then finds no child has nothing to misunderstand.
+	 */
+	sigfillset(&all);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = worker_spawn(argv, ends[1]);
+	reply->failure = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_BLOCK, &chld, NULL);
+	close(ends[1]);
+	if (pid >= 0)
+		attend(pid, ends[0], timeout, reply);
+	close(ends[0]);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}

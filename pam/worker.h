@@ -1,0 +1,46 @@
+/*
+ * The seam between the PAM module and the worker, the short-lived child in
+ * which everything that knows cgroups runs (docs/architecture.md).
+ *
+ * The host calls worker_run. The worker is started by a backend's
+ * worker_spawn: spawn_fork.c forks and starts the Go runtime that lies dormant
+ * in this library.
+ *
+ * The worker answers in lines on its descriptor WORKER_REPLY_FD:
+ *
+ *	log LEVEL TEXT	a line for the system log; LEVEL is debug, warning, error
+ *	state TEXT	to be given back, line by line, to the worker that closes
+ *	result NAME	success, failure or unknown-user; the last line
+ *
+ * Its standard error is the same pipe, so what a dying Go runtime says comes as
+ * a line that is none of these.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define WORKER_REPLY_FD 3
+
+struct worker_reply {
+	char *text; /* NUL-terminated, for the caller to free; NULL if nothing came */
+	int failure; /* an errno why there is no whole reply: ETIMEDOUT, EAGAIN ...; or 0 */
+	int status; /* how the worker ended, as from waitpid(2); -1 if not known */
+};
+
+/*
+ * Runs a worker with these arguments and waits for it at most timeout seconds.
+ * Leaves nothing behind in the calling process: no child, descriptor, signal
+ * disposition or mask.
+ */
+void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply);
+
+/*
+ * Starts the worker, in a child that cannot disturb the host, with reply_fd as
+ * its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
+ * with errno.
+ */
+pid_t worker_spawn(char *const argv[], int reply_fd);
+
+#endif

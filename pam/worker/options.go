@@ -1,0 +1,67 @@
+package worker
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// options are the words after the module's name on its PAM line.
+type options struct {
+	controllers hierarchy.List
+	debug       bool
+	minUID      int
+	timeout     time.Duration
+}
+
+const (
+	defaultTimeout = 5 * time.Second
+	maxTimeout     = 60 * time.Second // both also in module.c, which enforces them
+)
+
+// parseOptions understands what it can: complaints are for the log, one for
+// each word that is passed over. Err is a controller list that cannot be
+// meant; there is no guessing what its writer wanted.
+func parseOptions(words []string) (o options, complaints []string, err error) {
+	o = options{controllers: hierarchy.Everything, timeout: defaultTimeout}
+	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
+	lists := 0
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		list, isList := strings.CutPrefix(word, "-c")
+		minUID, isMinUID := strings.CutPrefix(word, "min_uid=")
+		timeout, isTimeout := strings.CutPrefix(word, "timeout=")
+		switch {
+		case isList:
+			if list == "" && i+1 < len(words) {
+				i++
+				list = words[i]
+			}
+			if lists++; lists > 1 {
+				complain("-c given more than once: the last one counts")
+			}
+			o.controllers, err = hierarchy.ParseList(list)
+		case word == "debug":
+			o.debug = true
+		case isMinUID:
+			if n, err := strconv.ParseUint(minUID, 10, 31); err == nil {
+				o.minUID = int(n)
+			} else {
+				complain("option %.100q: want min_uid=N with a user ID; option ignored", word)
+			}
+		case isTimeout:
+			n, err := strconv.ParseUint(timeout, 10, 31)
+			if d := time.Duration(n) * time.Second; err == nil && d > 0 && d <= maxTimeout {
+				o.timeout = d
+			} else {
+				complain("option %.100q: want timeout=N with 1 to %d seconds; option ignored", word, maxTimeout/time.Second)
+			}
+		default:
+			complain("unknown option %.100q ignored; known are -c LIST, debug, min_uid=N, timeout=N", word)
+		}
+	}
+	return o, complaints, err
+}

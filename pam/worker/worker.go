@@ -1,0 +1,223 @@
+// Package worker is what runs in the module's short-lived child: it turns the
+// request of the C entry points into calls of package delegate, and what comes
+// of it into log lines, a state for the close and a result.
+//
+// It is the whole Go side of the module, whether the child was forked from the
+// host with the Go runtime inside or is a program of its own. It must not know
+// how it was started, and it never touches the host but through its PID.
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// ReplyFD is the descriptor on which the host reads the reply (worker.h).
+const ReplyFD = 3
+
+// The results, as module.c knows them.
+const (
+	resultSuccess     = "success"      // PAM_SUCCESS
+	resultFailure     = "failure"      // PAM_SESSION_ERR
+	resultUnknownUser = "unknown-user" // PAM_USER_UNKNOWN
+)
+
+// request is what the C side passes as arguments (ask_worker in module.c).
+type request struct {
+	verb     string
+	pid      int
+	uid, gid int // -1: the user is not known to the system
+	user     string
+	service  string
+	state    string
+	options  []string
+}
+
+func parseRequest(args []string) (r request, err error) {
+	if len(args) < 8 {
+		return r, fmt.Errorf("%d arguments, want at least 8", len(args))
+	}
+	r = request{verb: args[1], uid: -1, gid: -1, user: args[5], service: args[6], state: args[7], options: args[8:]}
+	if r.pid, err = strconv.Atoi(args[2]); err != nil {
+		return r, err
+	}
+	if args[3] == "" {
+		return r, nil
+	}
+	uid, err := strconv.ParseUint(args[3], 10, 32)
+	gid, err2 := strconv.ParseUint(args[4], 10, 32)
+	r.uid, r.gid = int(uid), int(gid)
+	return r, errors.Join(err, err2)
+}
+
+// Run does what the arguments say, writes the reply to w and returns the
+// process's exit status.
+func Run(args []string, w io.Writer) (status int) {
+	return run(args, w, delegate.DefaultLock)
+}
+
+func run(args []string, w io.Writer, lock delegate.Lock) (status int) {
+	r := &replier{}
+	result := resultFailure
+	defer func() {
+		if p := recover(); p != nil {
+			r.log("error", "internal error: %v; this session has no cgroups of its own", p)
+			result, status = resultFailure, 1
+		}
+		fmt.Fprintf(&r.out, "result %s\n", result)
+		if _, err := io.WriteString(w, r.out.String()); err != nil {
+			status = 1
+		}
+	}()
+	req, err := parseRequest(args)
+	switch {
+	case err != nil:
+		r.log("error", "bad request from the module: %v", err)
+	case req.verb == "open":
+		result = r.open(req, lock)
+	case req.verb == "close":
+		result = r.close(req, lock)
+	default:
+		r.log("error", "bad request from the module: verb %q", req.verb)
+	}
+	return 0
+}
+
+// replier gathers the reply; it is written in one piece.
+type replier struct {
+	out   strings.Builder
+	debug bool
+}
+
+func (r *replier) log(level, format string, args ...any) {
+	if level == "debug" && !r.debug {
+		return
+	}
+	fmt.Fprintf(&r.out, "log %s %s\n", level, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// oneLine escapes what could break or forge a line of the log.
+func oneLine(s string) string {
+	var out strings.Builder
+	for _, c := range s {
+		if unicode.IsPrint(c) {
+			out.WriteRune(c)
+		} else {
+			quoted := strconv.QuoteRune(c)
+			out.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return out.String()
+}
+
+func (r *replier) open(req request, lock delegate.Lock) (result string) {
+	o, complaints, err := parseOptions(req.options)
+	r.debug = o.debug
+	for _, c := range complaints {
+		r.log("warning", "%s", c)
+	}
+	if err != nil {
+		r.log("error", "%v; this session has no cgroups of its own", err)
+		return resultFailure
+	}
+	if _, err := delegate.DirName(req.user); err != nil {
+		r.log("error", "%v; this session has no cgroups of its own", err)
+		return resultFailure
+	}
+	if req.uid < 0 {
+		r.log("error", "user %q is not known to the system; this session has no cgroups of its own", req.user)
+		return resultUnknownUser
+	}
+	if req.uid < o.minUID {
+		r.log("debug", "user %q: user ID %d is below min_uid=%d, nothing done", req.user, req.uid, o.minUID)
+		return resultSuccess
+	}
+	lock.Patience = min(lock.Patience, o.timeout/2)
+	opened, err := delegate.Open(delegate.OpenRequest{
+		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, UID: req.uid, GID: req.gid,
+		Controllers: o.controllers, Lock: lock,
+	})
+	if err != nil {
+		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
+		return resultFailure
+	}
+	r.report(req, opened)
+	return resultSuccess
+}
+
+func (r *replier) report(req request, opened *delegate.Opened) {
+	for _, w := range opened.Warnings {
+		r.log("warning", "user %q: %s", req.user, warningText(w))
+	}
+	if len(opened.Former) == 0 {
+		r.log("warning", "user %q: nothing to make a session in; this session has no cgroups of its own", req.user)
+		return
+	}
+	var names []string
+	for _, m := range opened.Former {
+		names = append(names, m.Hierarchy)
+	}
+	r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Number, req.service, strings.Join(names, " "))
+	for _, line := range formatState(opened) {
+		fmt.Fprintf(&r.out, "state %s\n", line)
+	}
+}
+
+func warningText(w error) string {
+	var missing *delegate.MissingError
+	var enable *delegate.EnableError
+	var lock *delegate.LockError
+	switch {
+	case errors.As(w, &missing):
+		return w.Error() + "; the session is without"
+	case errors.As(w, &enable) && errors.Is(w, unix.EBUSY):
+		return fmt.Sprintf("controller %s left out: there are processes in the cgroup that holds user/", enable.Controller)
+	case errors.As(w, &enable):
+		return fmt.Sprintf("controller %s left out: %v", enable.Controller, enable.Err)
+	case errors.As(w, &lock):
+		return fmt.Sprintf("%v; went on without, dead sessions were not swept", w)
+	}
+	return w.Error()
+}
+
+func (r *replier) close(req request, lock delegate.Lock) (result string) {
+	o, _, _ := parseOptions(req.options) // the open complained
+	r.debug = o.debug
+	if _, err := delegate.DirName(req.user); err != nil {
+		return resultSuccess // so there was nothing opened
+	}
+	lock.Patience = min(lock.Patience, o.timeout/2)
+	closed, err := delegate.Close(delegate.CloseRequest{
+		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: parseState(req.state), Lock: lock,
+	})
+	switch {
+	case err != nil:
+		r.log("warning", "user %q: session not closed: %v", req.user, err)
+	case closed.Number < 0:
+		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
+	case closed.Left == nil:
+		r.log("debug", "user %q: session %d closed and removed", req.user, closed.Number)
+	case isExpected(closed.Left):
+		r.log("debug", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
+	default:
+		r.log("warning", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
+	}
+	return resultSuccess
+}
+
+// isExpected tells whether a session was left for a reason that is no fault:
+// processes still in it, or a host that gave its privileges up.
+func isExpected(left error) bool {
+	return errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
+}
+
