@@ -3,6 +3,7 @@ package delegate
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,8 +36,10 @@ type Closed struct {
 }
 
 // Close moves the process back and removes the session, if no other process is
-// in it; then user/NAME, if that was the last. Removing does not need every
-// hierarchy: it goes on after an error. What is left goes with a later sweep.
+// in it; then user/NAME, if that was the last. The calling process, which the
+// host may have forked inside the session, moves with it. Removing does not
+// need every hierarchy: it goes on after an error. What is left goes with a
+// later sweep.
 //
 // Errors are those of Open; Left is none of them.
 func Close(r CloseRequest) (*Closed, error) {
@@ -56,19 +59,27 @@ func Close(r CloseRequest) (*Closed, error) {
 	if number < 0 {
 		return &Closed{Number: number}, nil
 	}
-	lock, err := r.Lock.acquire()
-	if err == nil {
+	if lock, err := r.Lock.acquire(); err == nil {
 		defer lock.release()
 	}
-	var left []error
-	for _, h := range inside {
-		if err := moveBack(r.Machine, h, r.former(h.Name), r.PID); err != nil {
-			left = append(left, &HierarchyError{Hierarchy: h.Name, Err: err})
-		}
+	left := r.leave(inside, r.PID)
+	if members, err := hierarchy.Memberships(r.Machine, os.Getpid()); err == nil {
+		_, inside := locateSession(found, members, dirName, &Opened{Number: number})
+		left = append(left, r.leave(inside, os.Getpid())...)
 	}
 	awaitChildren(r.Machine, found, dirName, number, r.PID)
 	left = append(left, removeIfDead(r.Machine, found, dirName, number, loginBudget()))
 	return &Closed{Number: number, Left: errors.Join(left...)}, nil
+}
+
+// leave moves a process out of the session in the given hierarchies.
+func (r *CloseRequest) leave(inside []*hierarchy.Hierarchy, pid int) (failed []error) {
+	for _, h := range inside {
+		if err := moveBack(r.Machine, h, r.former(h.Name), pid); err != nil {
+			failed = append(failed, &HierarchyError{Hierarchy: h.Name, Err: err})
+		}
+	}
+	return failed
 }
 
 func (r *CloseRequest) former(name string) string {

@@ -1,0 +1,69 @@
+# make          build/pam_cgdeleg.so and build/cgdeleg
+# make demo     as root: a session for an ordinary user, shown from open to close
+# make test     as root: all tests on this machine's own cgroups
+# make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
+# make install  into DESTDIR, under PREFIX and PAMDIR
+#
+# demo, test and lint install what they need first (Debian and Ubuntu).
+
+GO       ?= go
+CC       ?= gcc
+PREFIX   ?= /usr
+PAMDIR   ?= /lib/$(shell $(CC) -print-multiarch)/security
+DESTDIR  ?=
+VERSION  ?= $(shell cat VERSION)
+
+# Quoted for cmd/go: the linker gets the script that keeps the Go runtime from
+# starting in the host, and the list of the only symbols to export.
+MODULE_EXTLDFLAGS = -Wl,-T,$(CURDIR)/pam/start.ld -Wl,--version-script=$(CURDIR)/pam/exports.map \
+                    -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
+GOBUILD  = $(GO) build -trimpath -buildvcs=false
+SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
+CSOURCES = $(wildcard pam/*.c)
+
+.PHONY: all demo test unit lint fuzz bench setup install clean
+
+all: build/pam_cgdeleg.so build/cgdeleg
+
+build/pam_cgdeleg.so: $(SOURCES)
+	CGO_ENABLED=1 $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -extldflags '$(MODULE_EXTLDFLAGS)'" -o $@ ./pam
+	rm -f build/pam_cgdeleg.h
+
+build/cgdeleg: $(SOURCES)
+	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)" -o $@ ./cmd/cgdeleg
+
+setup:
+	tests/setup.sh
+
+demo: setup
+	tests/require-root.sh demo
+	$(MAKE) all
+	cd tests && $(GO) run ./demo
+
+# Tier 1: no root, any machine.
+unit:
+	$(GO) test -race ./delegate/... ./cmd/... ./pam/worker/...
+
+# Tiers 1 and 2.
+test: setup
+	tests/require-root.sh test
+	$(MAKE) all unit
+	cd tests && $(GO) test -count=1 -timeout 10m ./...
+
+lint: setup
+	tests/lint.sh
+
+fuzz:
+	tests/fuzz.sh
+
+bench: setup
+	tests/require-root.sh bench
+	$(MAKE) all
+	cd tests && $(GO) test -run '^$$' -bench . ./...
+
+install: all
+	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
+	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
+
+clean:
+	rm -rf build

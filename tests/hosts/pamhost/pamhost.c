@@ -1,0 +1,421 @@
+/*
+ * pamhost: a PAM host whose shape is a script, for tests of what a module does
+ * to the process that loads it.
+ *
+ *	pamhost WORD...
+ *
+ * Words are done in order; each prints one line "WORD: RESULT" (most of them
+ * "ok" or the PAM return value). Blocks are words between { and }.
+ *
+ *	load=PATH		dlopen a module before PAM does
+ *	start=SERVICE:USER	pam_start (PAM files in $CONFDIR if it is set)
+ *	handle=N		which handle the next words use (0 to 9)
+ *	open close end		on that handle
+ *	clearuser		sets the handle's PAM_USER to NULL
+ *	direct=open:ARG,ARG	calls the loaded module's entry point itself
+ *	fork { ... }		the block in a child, which is waited for
+ *	repeat=N { ... }	the block N times, quietly
+ *	drop=UID:GID		gives privileges up
+ *	threads=N		N threads churn malloc, dlopen and pthread_create
+ *	sigchld=ignore|reap|nocldwait|block
+ *	closefds=N		closes descriptors 0 to N
+ *	rlimit=NAME:VALUE	soft and hard: as nproc fsize data nofile
+ *	softlimit=NAME:VALUE	soft only
+ *	env=NAME=VALUE
+ *	umask=OCTAL		chdir=DIR
+ *	seccomp=hang|kill	what mkdir does from now on, here and in children
+ *	child			starts a child that sleeps; prints its PID
+ *	endchild		ends and reaps it
+ *	reaped			how many children the SIGCHLD handler reaped
+ *	state			everything that a module must leave as it was
+ *	memory			VmSize and VmRSS in kB
+ *	cgroups			/proc/self/cgroup, on one line
+ *	pause			waits for a line on standard input
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <security/pam_appl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static FILE *out, *in;
+static int quiet;
+static pam_handle_t *handles[10], **h = handles;
+static void *loaded;
+static pid_t sleeper;
+static volatile sig_atomic_t reaped;
+
+static void say(const char *word, const char *format, ...)
+{
+	va_list args;
+
+	if (quiet)
+		return;
+	fprintf(out, "%s: ", word);
+	va_start(args, format);
+	vfprintf(out, format, args);
+	va_end(args);
+	fputc('\n', out);
+	fflush(out);
+}
+
+static void die(const char *word)
+{
+	fprintf(out, "%s: %s\n", word, strerror(errno));
+	fflush(out);
+	_exit(1);
+}
+
+static int no_conversation(int n, const struct pam_message **m, struct pam_response **r, void *p)
+{
+	(void)n, (void)m, (void)r, (void)p;
+	return PAM_CONV_ERR;
+}
+
+static int start(const char *arg)
+{
+	static const struct pam_conv conv = { no_conversation, NULL };
+	char service[64];
+	const char *user = strchr(arg, ':');
+
+	snprintf(service, sizeof(service), "%.*s", (int)(user - arg), arg);
+	if (getenv("CONFDIR"))
+		return pam_start_confdir(service, user + 1, &conv, getenv("CONFDIR"), h);
+	return pam_start(service, user + 1, &conv, h);
+}
+
+/* Calls pam_sm_VERB_session itself: no PAM file can hold every argument. */
+static int direct(char *arg)
+{
+	const char *words[16], *verb = strsep(&arg, ":");
+	int (*entry)(pam_handle_t *, int, int, const char **);
+	char name[64];
+	int n = 0;
+
+	while (arg && n < 16)
+		words[n++] = strsep(&arg, "|");
+	snprintf(name, sizeof(name), "pam_sm_%s_session", verb);
+	entry = (int (*)(pam_handle_t *, int, int, const char **))dlsym(loaded, name);
+	return entry ? entry(*h, 0, n, words) : -1;
+}
+
+static void reap(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		reaped++;
+	errno = saved;
+}
+
+static void sigchld(const char *how)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t set;
+
+	if (!strcmp(how, "ignore"))
+		sa.sa_handler = SIG_IGN;
+	if (!strcmp(how, "nocldwait"))
+		sa.sa_flags = SA_NOCLDWAIT;
+	if (!strcmp(how, "reap"))
+		sa.sa_handler = reap;
+	sigaction(SIGCHLD, &sa, NULL);
+	if (!strcmp(how, "block")) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	}
+}
+
+static void *nothing(void *arg) { return arg; }
+
+static void *churn(void *arg)
+{
+	for (;;) {
+		pthread_t t;
+		void *lib = dlopen("libm.so.6", RTLD_NOW), *mem = malloc(4096);
+
+		if (pthread_create(&t, NULL, nothing, arg) == 0)
+			pthread_join(t, NULL);
+		free(mem);
+		if (lib)
+			dlclose(lib);
+	}
+	return NULL;
+}
+
+static void limit(const char *arg, int hard)
+{
+	static const struct { const char *name; int which; } names[] = {
+		{ "as", RLIMIT_AS }, { "nproc", RLIMIT_NPROC }, { "fsize", RLIMIT_FSIZE },
+		{ "data", RLIMIT_DATA }, { "nofile", RLIMIT_NOFILE } };
+	const char *value = strchr(arg, ':') + 1;
+	struct rlimit r;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(arg, names[i].name, (size_t)(value - arg - 1))) {
+			getrlimit(names[i].which, &r);
+			r.rlim_cur = strtoul(value, NULL, 10);
+			if (hard)
+				r.rlim_max = r.rlim_cur;
+			if (setrlimit(names[i].which, &r) < 0)
+				die(arg);
+		}
+}
+
+static void filter_mkdir(const char *how)
+{
+	int hang = !strcmp(how, "hang");
+	unsigned action = hang ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_KILL_PROCESS;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdirat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* nobody ever answers on the listener, so the caller waits for ever */
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, hang ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &prog) < 0)
+		die("seccomp");
+}
+
+static int count_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int n = 0;
+
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static void state(void)
+{
+	char cwd[4096], line[8192];
+	unsigned long env = 5381;
+	struct sigaction sa;
+	sigset_t mask;
+	int i, n = 0;
+	mode_t um = umask(0);
+	char **e;
+	const char *c;
+
+	umask(um);
+	for (e = environ; *e; e++)
+		for (c = *e; *c; c++)
+			env = env * 33 + (unsigned char)*c;
+	n += snprintf(line, sizeof(line), "threads=%d umask=%o cwd=%s uid=%d/%d gid=%d/%d env=%lx/%p",
+		      count_dir("/proc/self/task"), um, getcwd(cwd, sizeof(cwd)), getuid(), geteuid(),
+		      getgid(), getegid(), env, (void *)environ);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, " sid=%d pgid=%d fds=", getsid(0), getpgid(0));
+	for (i = 0; i < 1024; i++)
+		if (fcntl(i, F_GETFD) >= 0)
+			n += snprintf(line + n, sizeof(line) - (size_t)n, "%d,", i);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, " blocked=");
+	for (i = 1; i < NSIG; i++)
+		if (sigismember(&mask, i) == 1)
+			n += snprintf(line + n, sizeof(line) - (size_t)n, "%d,", i);
+	sigpending(&mask);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, " handlers=");
+	for (i = 1; i < NSIG; i++)
+		if (sigaction(i, NULL, &sa) == 0 && (sa.sa_handler != SIG_DFL || sa.sa_flags))
+			n += snprintf(line + n, sizeof(line) - (size_t)n, "%d:%p:%x,", i, (void *)sa.sa_handler, (unsigned)sa.sa_flags);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, " limits=");
+	for (i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit r;
+		getrlimit((__rlimit_resource_t)i, &r);
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "%lx/%lx,", (unsigned long)r.rlim_cur, (unsigned long)r.rlim_max);
+	}
+	i = waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD;
+	snprintf(line + n, sizeof(line) - (size_t)n, " children=%s", i ? "no" : "yes");
+	say("state", "%s", line);
+}
+
+static void print_file(const char *word, const char *path, const char *wanted)
+{
+	char line[4096], all[16384] = "";
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!wanted || strstr(wanted, strtok(strdupa(line), ":"))) {
+			line[strcspn(line, "\n")] = '\0';
+			strncat(all, line, sizeof(all) - strlen(all) - 2);
+			strcat(all, " ");
+		}
+	if (f)
+		fclose(f);
+	say(word, "%s", all);
+}
+
+/* The index of the } that belongs to the { at words[i]. */
+static int block_end(char **words, int i)
+{
+	int depth = 0;
+
+	for (; words[i]; i++) {
+		depth += !strcmp(words[i], "{") - !strcmp(words[i], "}");
+		if (depth == 0)
+			return i;
+	}
+	fprintf(out, "block without end\n");
+	_exit(2);
+}
+
+static void run(char **words, int n);
+
+static void in_child(char **words, int n)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		run(words, n);
+		_exit(0);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	say("fork", "%d", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+static void start_child(void)
+{
+	sleeper = fork();
+	if (sleeper == 0) {
+		pause();
+		_exit(0);
+	}
+	say("child", "%d", sleeper);
+}
+
+static int setting(const char *w)
+{
+	const char *arg = strchr(w, '=') + 1;
+	char *copy = strdup(arg);
+	int i;
+
+	if (!strncmp(w, "load=", 5))
+		loaded = dlopen(arg, RTLD_NOW), say("load", "%s", loaded ? "ok" : dlerror());
+	else if (!strncmp(w, "start=", 6))
+		say("start", "%d", start(arg));
+	else if (!strncmp(w, "handle=", 7))
+		h = &handles[atoi(arg)];
+	else if (!strncmp(w, "direct=", 7))
+		say("direct", "%d", direct(copy));
+	else if (!strncmp(w, "drop=", 5)) {
+		if (setgid((gid_t)atoi(strchr(arg, ':') + 1)) < 0 || setuid((uid_t)atoi(arg)) < 0)
+			die(w);
+	} else if (!strncmp(w, "threads=", 8)) {
+		for (i = 0; i < atoi(arg); i++) {
+			pthread_t t;
+			pthread_create(&t, NULL, churn, NULL);
+		}
+	} else if (!strncmp(w, "sigchld=", 8))
+		sigchld(arg);
+	else if (!strncmp(w, "closefds=", 9))
+		for (i = 0; i <= atoi(arg); i++)
+			close(i);
+	else if (!strncmp(w, "rlimit=", 7))
+		limit(arg, 1);
+	else if (!strncmp(w, "softlimit=", 10))
+		limit(arg, 0);
+	else if (!strncmp(w, "env=", 4))
+		putenv(strdup(arg));
+	else if (!strncmp(w, "umask=", 6))
+		umask((mode_t)strtol(arg, NULL, 8));
+	else if (!strncmp(w, "chdir=", 6))
+		say("chdir", "%d", chdir(arg));
+	else if (!strncmp(w, "seccomp=", 8))
+		filter_mkdir(arg);
+	else {
+		free(copy);
+		return 0;
+	}
+	free(copy);
+	return 1;
+}
+
+static void simple(const char *w)
+{
+	char line[16];
+
+	if (!strcmp(w, "open"))
+		say(w, "%d", pam_open_session(*h, 0));
+	else if (!strcmp(w, "close"))
+		say(w, "%d", pam_close_session(*h, 0));
+	else if (!strcmp(w, "end"))
+		say(w, "%d", pam_end(*h, 0)), *h = NULL;
+	else if (!strcmp(w, "clearuser"))
+		say(w, "%d", pam_set_item(*h, PAM_USER, NULL));
+	else if (!strcmp(w, "child"))
+		start_child();
+	else if (!strcmp(w, "endchild"))
+		kill(sleeper, SIGKILL), waitpid(sleeper, NULL, 0), say(w, "ok");
+	else if (!strcmp(w, "reaped"))
+		say(w, "%d", (int)reaped);
+	else if (!strcmp(w, "state"))
+		state();
+	else if (!strcmp(w, "memory"))
+		print_file(w, "/proc/self/status", "VmSize VmRSS");
+	else if (!strcmp(w, "cgroups"))
+		print_file(w, "/proc/self/cgroup", NULL);
+	else if (!strcmp(w, "pause"))
+		say(w, "%s", fgets(line, sizeof(line), in) ? "ok" : "end of input");
+	else {
+		fprintf(out, "unknown word %s\n", w);
+		_exit(2);
+	}
+}
+
+static void run(char **words, int n)
+{
+	int i, k;
+
+	for (i = 0; i < n; i++) {
+		int is_fork = !strcmp(words[i], "fork");
+
+		if (is_fork || !strncmp(words[i], "repeat=", 7)) {
+			int end = block_end(words, i + 1), rounds = is_fork ? 1 : atoi(words[i] + 7);
+
+			quiet += !is_fork;
+			for (k = 0; k < rounds; k++)
+				(is_fork ? in_child : run)(words + i + 2, end - i - 2);
+			quiet -= !is_fork;
+			i = end;
+		} else if (!strchr(words[i], '=') || !setting(words[i]))
+			simple(words[i]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	/* away from the low descriptors, which a script may close */
+	out = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 20), "w");
+	in = fdopen(fcntl(0, F_DUPFD_CLOEXEC, 20), "r");
+	run(argv + 1, argc - 1);
+	return 0;
+}

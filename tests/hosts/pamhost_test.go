@@ -1,0 +1,177 @@
+// Package hosts tests what the module does to the process that loads it, with
+// pamhost, a PAM host whose shape a script gives.
+package hosts
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+
+// threeHierarchies is the list that pam_cgfs users have in their PAM lines.
+const threeHierarchies = "-c freezer,memory,name=systemd"
+
+var compiled = struct {
+	sync.Once
+	path string
+}{}
+
+// pamhostPath builds pamhost once for all tests of the package.
+func pamhostPath(t testing.TB) string {
+	t.Helper()
+	compiled.Do(func() {
+		dir, err := os.MkdirTemp("", "pamhost")
+		if err != nil {
+			t.Fatal(err)
+		}
+		built := testbed.CompileC(t, "pamhost/pamhost.c", "-lpam", "-ldl", "-lpthread")
+		data, err := os.ReadFile(built)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiled.path = filepath.Join(dir, "pamhost")
+		if err := os.WriteFile(compiled.path, data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return compiled.path
+}
+
+// answers are pamhost's lines, in order.
+type answers []string
+
+// all returns what a word answered, every time that it was done.
+func (a answers) all(word string) []string {
+	var all []string
+	for _, line := range a {
+		if result, ok := strings.CutPrefix(line, word+": "); ok {
+			all = append(all, result)
+		}
+	}
+	return all
+}
+
+// one returns what a word answered that was done once.
+func (a answers) one(t *testing.T, word string) string {
+	t.Helper()
+	all := a.all(word)
+	if len(all) != 1 {
+		t.Fatalf("%d answers to %s, want 1:\n%s", len(all), word, strings.Join(a, "\n"))
+	}
+	return all[0]
+}
+
+// want fails the test unless the word answered exactly this, in order.
+func (a answers) want(t *testing.T, word string, results ...string) {
+	t.Helper()
+	if got := a.all(word); strings.Join(got, "|") != strings.Join(results, "|") {
+		t.Errorf("%s answered %q, want %q; all:\n%s", word, got, results, strings.Join(a, "\n"))
+	}
+}
+
+// wantSame fails the test unless a word that was done several times always
+// answered the same.
+func (a answers) wantSame(t *testing.T, word string) {
+	t.Helper()
+	all := a.all(word)
+	if len(all) < 2 {
+		t.Fatalf("%s answered %d times", word, len(all))
+	}
+	for _, later := range all[1:] {
+		if later != all[0] {
+			t.Errorf("%s changed:\nbefore %s\nafter  %s", word, all[0], later)
+		}
+	}
+}
+
+// run runs a script to its end.
+func run(t *testing.T, script string) answers {
+	t.Helper()
+	h := launch(t, script)
+	return h.finish()
+}
+
+// host is a running pamhost.
+type host struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	lines  *bufio.Scanner
+	seen   answers
+	cancel context.CancelFunc
+}
+
+// launch starts a script. Words are separated by spaces; \s is a space in one.
+func launch(t *testing.T, script string) *host {
+	t.Helper()
+	words := strings.Fields(script)
+	for i := range words {
+		words[i] = strings.ReplaceAll(words[i], `\s`, " ")
+	}
+	return launchWords(t, words...)
+}
+
+func launchWords(t *testing.T, words ...string) *host {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
+	h := &host{t: t, cmd: exec.CommandContext(ctx, pamhostPath(t), words...), cancel: cancel}
+	h.cmd.Stderr = os.Stderr
+	out, err := h.cmd.StdoutPipe()
+	if err == nil {
+		h.in, err = h.cmd.StdinPipe()
+	}
+	if err == nil {
+		err = h.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = h.cmd.Wait() })
+	h.lines = bufio.NewScanner(out)
+	return h
+}
+
+// await reads until the word has answered, and returns the answer.
+func (h *host) await(word string) string {
+	h.t.Helper()
+	for h.lines.Scan() {
+		h.seen = append(h.seen, h.lines.Text())
+		if result, ok := strings.CutPrefix(h.lines.Text(), word+": "); ok {
+			return result
+		}
+	}
+	h.t.Fatalf("pamhost ended before %s:\n%s", word, strings.Join(h.seen, "\n"))
+	return ""
+}
+
+// resume lets the script go on behind its next "pause".
+func (h *host) resume() {
+	h.t.Helper()
+	if _, err := fmt.Fprintln(h.in); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// finish reads to the end and returns all answers.
+func (h *host) finish() answers {
+	h.t.Helper()
+	for h.lines.Scan() {
+		h.seen = append(h.seen, h.lines.Text())
+	}
+	if err := h.cmd.Wait(); err != nil {
+		h.t.Fatalf("pamhost: %v\n%s", err, strings.Join(h.seen, "\n"))
+	}
+	return h.seen
+}

@@ -1,0 +1,26 @@
+#!/bin/sh
+# lint.sh: every static check, over both Go modules, the C files and the shell
+# scripts. The Go tools are built from the module proxy, in the versions here.
+set -eu
+cd "$(dirname "$0")/.."
+STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+GO=${GO:-go}
+
+unformatted=$(gofmt -l cmd delegate pam tests)
+[ -z "$unformatted" ] || { echo "gofmt -w: $unformatted"; exit 1; }
+for module in . tests; do
+	(
+		cd "$module"
+		$GO mod tidy -diff
+		$GO vet ./...
+		$GO run "$STATICCHECK" ./...
+		$GO run "$GOLANGCI" run ./...
+	)
+done
+gcc -std=gnu11 -Wall -Wextra -Werror -fanalyzer -O2 -fsyntax-only pam/*.c
+for source in pam/*.c tests/hosts/pamhost/*.c; do
+	gcc -std=gnu11 -Wall -Wextra -Werror -fanalyzer -O2 -c -o /dev/null "$source"
+done
+find . -name '*.sh' -not -path './.git/*' -print0 | xargs -0 shellcheck .ci/run
+echo "lint: all clean"

@@ -1,0 +1,103 @@
+package testbed
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// systemLog is what was written to /dev/log since Main.
+var systemLog struct {
+	sync.Mutex
+	lines []string
+}
+
+func startLog() error {
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	go func() {
+		buf := make([]byte, 65536)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			systemLog.Lock()
+			systemLog.lines = append(systemLog.lines, string(buf[:n]))
+			systemLog.Unlock()
+		}
+	}()
+	return os.Chmod("/dev/log", 0o666)
+}
+
+// Log is the system log from some moment on.
+type Log struct {
+	t    *testing.T
+	from int
+}
+
+// LogFromNow starts to look at the system log.
+func LogFromNow(t *testing.T) *Log {
+	systemLog.Lock()
+	defer systemLog.Unlock()
+	return &Log{t: t, from: len(systemLog.lines)}
+}
+
+var priority = regexp.MustCompile(`^<(\d+)>`)
+
+// Ours returns the module's lines: what stands behind "pam_cgdeleg(...): ".
+// A datagram with more than one line comes back as one string with newlines.
+func (l *Log) Ours() []string {
+	systemLog.Lock()
+	defer systemLog.Unlock()
+	var ours []string
+	for _, line := range systemLog.lines[l.from:] {
+		if _, text, ok := strings.Cut(line, "pam_cgdeleg("); ok && priority.MatchString(line) {
+			if _, text, ok = strings.Cut(text, "): "); ok {
+				ours = append(ours, text)
+			}
+		}
+	}
+	return ours
+}
+
+// All returns every line, as it came.
+func (l *Log) All() []string {
+	systemLog.Lock()
+	defer systemLog.Unlock()
+	return append([]string(nil), systemLog.lines[l.from:]...)
+}
+
+// Want waits until one of the module's lines matches the expression and
+// returns that line; the test fails if none comes.
+func (l *Log) Want(expression string) string {
+	l.t.Helper()
+	re := regexp.MustCompile(expression)
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for _, line := range l.Ours() {
+			if re.MatchString(line) {
+				return line
+			}
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("no log line matches %q; the module's lines:\n%s", expression, strings.Join(l.Ours(), "\n"))
+		}
+	}
+}
+
+// WantSilence fails the test if the module logged anything. The log is a
+// socket that the module writes before it returns, so there is only the reader
+// to wait for.
+func (l *Log) WantSilence() {
+	l.t.Helper()
+	time.Sleep(20 * time.Millisecond)
+	if lines := l.Ours(); len(lines) > 0 {
+		l.t.Errorf("the module logged:\n%s", strings.Join(lines, "\n"))
+	}
+}
