@@ -3,8 +3,8 @@
 # scripts. The Go tools are built from the module proxy, in the versions here.
 set -eu
 cd "$(dirname "$0")/.."
-STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
-GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GO=${GO:-go}
 
 unformatted=$(gofmt -l cmd delegate pam tests)
