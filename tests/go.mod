@@ -4,4 +4,7 @@ go 1.26.0
 
 replace github.com/cgdeleg/pam_cgdeleg => ../
 
-require golang.org/x/sys v0.49.0 // indirect
+require (
+	golang.org/x/crypto v0.58.0
+	golang.org/x/sys v0.49.0
+)
