@@ -130,13 +130,27 @@ func SessionLine(t testing.TB, options string) string {
 // test. It authenticates with pam_unix, or not at all where the host is root.
 func WriteService(t *testing.T, service string, sessionLines ...string) {
 	t.Helper()
-	lines := append([]string{
-		"auth sufficient pam_rootok.so",
+	writeService(t, service, append([]string{"auth sufficient pam_rootok.so"}, asking(sessionLines)...))
+}
+
+// WriteAskingService is WriteService for hosts that run as root and are to ask
+// for the password nevertheless, as sshd and login do.
+func WriteAskingService(t *testing.T, service string, sessionLines ...string) {
+	t.Helper()
+	writeService(t, service, asking(sessionLines))
+}
+
+func asking(sessionLines []string) []string {
+	return append([]string{
 		"auth required pam_unix.so",
 		"account required pam_unix.so",
 		"password required pam_deny.so",
 		"session required pam_permit.so",
 	}, sessionLines...)
+}
+
+func writeService(t *testing.T, service string, lines []string) {
+	t.Helper()
 	path := filepath.Join("/etc/pam.d", service)
 	before, existed := os.ReadFile(path)
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
