@@ -51,7 +51,7 @@ func parseMembership(line string) (m Membership, reason string) {
 		return m, "fewer than three fields"
 	}
 	number, err := strconv.ParseUint(id, 10, 31)
-	if err != nil {
+	if err != nil || strconv.FormatUint(number, 10) != id { // "00" is not the 0 of v2
 		return m, "bad hierarchy ID"
 	}
 	if (number == 0) != (controllers == "") {
@@ -60,7 +60,10 @@ func parseMembership(line string) (m Membership, reason string) {
 	if !strings.HasPrefix(path, "/") {
 		return m, "path without a leading slash"
 	}
-	if controllers == "" {
+	switch controllers {
+	case Unified: // no controller is called that; it must not pass for v2
+		return m, "bad controllers"
+	case "":
 		controllers = Unified
 	}
 	return Membership{Hierarchy: controllers, Path: path}, ""

@@ -48,13 +48,14 @@ func parseMountinfo(data []byte) ([]mount, error) {
 //
 //	36 35 98:0 /root /point rw,noatime [optional fields] - fstype source superoptions
 //
-// Fields are separated by exactly one space; a source may be empty.
+// Fields are separated by exactly one space; a source may be empty, and some
+// file systems write spaces into their options as they are.
 func parseMount(line string) (m mount, isCgroup bool, reason string) {
 	before, after, found := strings.Cut(line, " - ")
 	if !found {
 		return m, false, "no separator \" - \""
 	}
-	fields, super := strings.Split(before, " "), strings.Split(after, " ")
+	fields, super := strings.Split(before, " "), strings.SplitN(after, " ", 3)
 	if len(fields) < 6 {
 		return m, false, "fewer than six fields before the separator"
 	}
@@ -76,7 +77,10 @@ func parseMount(line string) (m mount, isCgroup bool, reason string) {
 	if !strings.HasPrefix(m.root, "/") || !strings.HasPrefix(m.point, "/") {
 		return m, false, "root or mount point without a leading slash"
 	}
-	m.options = strings.Split(unescape(super[len(super)-1]), ",")
+	for option := range strings.SplitSeq(super[2], ",") {
+		// Not before the split: a comma inside of a release_agent is escaped.
+		m.options = append(m.options, unescape(option))
+	}
 	return m, true, ""
 }
 
@@ -93,9 +97,10 @@ func parseDevice(s string) (uint64, error) {
 	return unix.Mkdev(uint32(a), uint32(b)), nil
 }
 
-// unescape undoes the kernel's mangle_path: space, tab, newline, backslash and
-// hash are written as a backslash and three octal digits. Anything else after
-// a backslash stays as it is.
+// unescape undoes the kernel's mangling (seq_escape, mangle_path): space, tab,
+// newline, backslash and hash, in options also comma and equals sign, are
+// written as a backslash and three octal digits. Anything else after a
+// backslash stays as it is.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
