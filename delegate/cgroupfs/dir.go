@@ -30,7 +30,11 @@ func (d *Dir) fail(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &fs.PathError{Op: op, Path: path.Join(d.path, name), Err: err}
+	full := d.path
+	if name != "" { // not path.Join: it would hide the ".." of a refused name
+		full = strings.TrimSuffix(d.path, "/") + "/" + name
+	}
+	return &fs.PathError{Op: op, Path: full, Err: err}
 }
 
 func component(name string) error {

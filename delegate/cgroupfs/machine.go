@@ -23,8 +23,8 @@ func Recorded(dir string) Machine { return Machine{root: filepath.Clean(dir)} }
 // IsRecorded tells whether m reads files that were recorded on some machine.
 func (m Machine) IsRecorded() bool { return m.root != "" }
 
-// ReadFile returns the content of the file at the absolute path, at most 4 MiB
-// of it. Errors are *fs.PathError.
+// ReadFile returns the content of the file at the absolute path; one of 4 MiB
+// or more is EFBIG. Errors are *fs.PathError.
 func (m Machine) ReadFile(path string) ([]byte, error) {
 	fd, err := open(unix.AT_FDCWD, m.root+path, unix.O_RDONLY)
 	if err != nil {

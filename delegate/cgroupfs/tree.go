@@ -83,7 +83,7 @@ func (d *Dir) procsBelow(b *Budget, depth int) ([]int, error) {
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a threaded v2 cgroup shows its processes above
 		return nil, ignoreGone(err)
 	}
-	names, _, err := d.Children(b.Dirs)
+	names, more, err := d.Children(b.Dirs)
 	if err != nil {
 		return pids, ignoreGone(err)
 	}
@@ -98,6 +98,9 @@ func (d *Dir) procsBelow(b *Budget, depth int) ([]int, error) {
 		if errors.Is(err, ErrBudget) {
 			return pids, err
 		}
+	}
+	if more {
+		return pids, ErrBudget
 	}
 	return pids, nil
 }
