@@ -73,7 +73,7 @@ func furnish() error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(stage)
+	defer func() { _ = os.Remove(stage) }()
 	if err := unix.Mount("tmpfs", stage, "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("tmpfs: %w", err)
 	}

@@ -53,7 +53,8 @@ type Server struct {
 }
 
 // Start runs sshd for the length of the test. Every user may log in with the
-// server's own key, or with a password. The test is skipped without sshd.
+// server's own key, or with what the PAM service takes. The test is skipped
+// without sshd.
 func Start(t *testing.T, o Options) *Server {
 	t.Helper()
 	testbed.Need(t, path)
@@ -112,7 +113,7 @@ func (s *Server) start(config string) {
 	s.t.Cleanup(s.stop)
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", s.Addr); err == nil {
-			conn.Close()
+			_ = conn.Close()
 			break
 		}
 		if time.Now().After(deadline) {
@@ -176,8 +177,8 @@ type Client struct {
 	t      *testing.T
 }
 
-// Login logs the user in, with the server's key if no method is given. The end
-// of the test logs out.
+// Login logs the user in, with the server's key if no method is given. PAM's
+// session is open when it returns. The end of the test logs out.
 func (s *Server) Login(t *testing.T, user string, methods ...ssh.AuthMethod) *Client {
 	t.Helper()
 	c, err := s.TryLogin(t, user, methods...)
@@ -209,6 +210,11 @@ func (s *Server) TryLogin(t *testing.T, user string, methods ...ssh.AuthMethod) 
 		}
 	}
 	t.Cleanup(c.Logout)
+	// sshd opens PAM's session when the client is already told that it is in,
+	// and answers nothing before.
+	if _, _, err := c.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+		return nil, fmt.Errorf("behind the authentication: %w", err)
+	}
 	return c, nil
 }
 
@@ -220,7 +226,7 @@ func (c *Client) Run(command string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }()
 	out, err := session.CombinedOutput(command)
 	return strings.TrimSuffix(string(out), "\n"), err
 }
@@ -272,6 +278,6 @@ func freeAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }

@@ -1,0 +1,288 @@
+// Package clients tests what the module is for: programs that an unprivileged
+// user runs in a login of its own, above all LXC, find cgroups that they may
+// write.
+//
+// That a container "started" says nothing: where LXC can write no cgroup it
+// starts the container without any. The tests look at the container's processes
+// from the host.
+package clients
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed/sshd"
+)
+
+func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+
+// patience bounds every wait for something that comes soon.
+const patience = 30 * time.Second
+
+// eventually fails the test if the condition does not come true.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// initScript is the container's init: it beats until it is asked to end, so
+// that a look from outside tells whether the container runs.
+const initScript = `#!/bin/busybox sh
+trap 'exit 0' PWR TERM
+while :; do
+	echo >>/tmp/beat
+	/bin/busybox sleep 0.02
+done
+`
+
+// box is a container of an unprivileged user, with a root file system that
+// holds busybox and nothing else.
+type box struct {
+	name   string
+	user   testbed.User
+	rootfs string
+}
+
+// newBox makes a container, with the usual configuration of unprivileged users
+// and the lines beside.
+func newBox(t *testing.T, u testbed.User, name string, config ...string) *box {
+	t.Helper()
+	b := &box{name: name, user: u, rootfs: filepath.Join(u.Home, name)}
+	first := u.UID << 16 // of /etc/subuid
+	config = append([]string{
+		"lxc.include = /usr/share/lxc/config/common.conf",
+		"lxc.include = /usr/share/lxc/config/userns.conf",
+		fmt.Sprintf("lxc.idmap = u 0 %d 65536", first),
+		fmt.Sprintf("lxc.idmap = g 0 %d 65536", first),
+		"lxc.net.0.type = empty",
+		"lxc.apparmor.profile = unconfined",
+		"lxc.rootfs.path = dir:" + b.rootfs,
+	}, config...)
+	writeOwned(t, u, filepath.Join(".local/share/lxc", name, "config"), config...)
+
+	for _, dir := range []string{"bin", "sbin", "dev", "proc", "sys", "tmp", "etc"} {
+		if err := os.MkdirAll(filepath.Join(b.rootfs, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(b.rootfs, "bin/busybox"), busybox, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(b.rootfs, "sbin/init"), []byte(initScript), 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	chownAll(t, b.rootfs, first)
+	return b
+}
+
+// writeOwned writes a file of the user's, with the folders above.
+func writeOwned(t *testing.T, u testbed.User, path string, lines ...string) {
+	t.Helper()
+	top, _, _ := strings.Cut(path, "/")
+	file := filepath.Join(u.Home, path)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	chownAll(t, filepath.Join(u.Home, top), u.UID)
+}
+
+func chownAll(t *testing.T, root string, id int) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, id, id)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// process is one of the user's, or of a container of the user's.
+type process struct {
+	pid  int
+	name string
+}
+
+// processes returns what runs under the user's ID or its subordinate IDs. They
+// are this test's alone.
+func processes(u testbed.User) (all []process) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		status, err := os.ReadFile(filepath.Join("/proc", e.Name(), "status"))
+		if err != nil {
+			continue
+		}
+		var p process
+		var state string
+		var uid int
+		for line := range strings.Lines(string(status)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+			switch key {
+			case "Name":
+				p.name = value
+			case "State":
+				state = value
+			case "Pid":
+				_, _ = fmt.Sscan(value, &p.pid)
+			case "Uid":
+				_, _ = fmt.Sscan(value, &uid)
+			}
+		}
+		if (uid == u.UID || uid>>16 == u.UID) && !strings.HasPrefix(state, "Z") {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// killAll ends what a test left running. A test that passes leaves nothing.
+func killAll(t *testing.T, u testbed.User) {
+	t.Helper()
+	var killed []process
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		left := processes(u)
+		if len(left) == 0 {
+			break
+		}
+		for _, p := range left {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			if !slices.Contains(killed, p) {
+				killed = append(killed, p)
+			}
+		}
+		thaw(u.Name)
+	}
+	if len(killed) > 0 && !t.Failed() {
+		t.Errorf("left running: %v", killed)
+	}
+}
+
+// thaw lets frozen processes see that they are killed.
+func thaw(name string) {
+	for _, h := range testbed.Hierarchies() {
+		states, _ := filepath.Glob(filepath.Join(h.Point, "user", name, "*/lxc.payload.*/freezer.state"))
+		for _, state := range states {
+			_ = os.WriteFile(state, []byte("THAWED"), 0)
+		}
+	}
+}
+
+// tryStart runs lxc-start in the login and returns what it said, with the
+// errors of its log. A container that it refuses has ended on return.
+func (b *box) tryStart(t *testing.T, c *sshd.Client) (string, error) {
+	t.Helper()
+	log := b.rootfs + ".log"
+	out, err := c.Run(fmt.Sprintf("lxc-start -n %s -l INFO -o %s", b.name, log))
+	logged, _ := os.ReadFile(log)
+	for line := range strings.Lines(string(logged)) {
+		if strings.Contains(line, " ERROR ") {
+			out += "\n" + strings.TrimSpace(line)
+		}
+	}
+	if err != nil {
+		awaitEnd(t, b.user)
+	}
+	return out, err
+}
+
+// start starts the container and returns the PID of its init. It waits until
+// the init knows the signal to end: before, lxc-stop would wait for a minute.
+func (b *box) start(t *testing.T, c *sshd.Client) int {
+	t.Helper()
+	if out, err := b.tryStart(t, c); err != nil {
+		t.Fatalf("lxc-start: %v\n%s", err, out)
+	}
+	b.wantBeating(t)
+	return b.init(t, c)
+}
+
+// init returns the PID of the running container's init, as the host has it.
+func (b *box) init(t *testing.T, c *sshd.Client) int {
+	t.Helper()
+	var pid int
+	out := c.Must(t, "lxc-info -n "+b.name+" -pH")
+	if _, err := fmt.Sscan(out, &pid); err != nil {
+		t.Fatalf("lxc-info says %q: %v", out, err)
+	}
+	return pid
+}
+
+// stop stops the container and waits until its monitor has ended too, which
+// lxc-stop does not wait for.
+func (b *box) stop(t *testing.T, c *sshd.Client) {
+	t.Helper()
+	c.Must(t, "lxc-stop -n "+b.name)
+	awaitEnd(t, b.user)
+}
+
+// awaitEnd waits until the user has no processes but those of sshd.
+func awaitEnd(t *testing.T, u testbed.User) {
+	t.Helper()
+	eventually(t, "containers and their monitors have ended", func() bool {
+		return !slices.ContainsFunc(processes(u), func(p process) bool { return p.name != "sshd" })
+	})
+}
+
+// attach returns the command line that runs a busybox command in the container.
+func (b *box) attach(command string) string {
+	return "lxc-attach -n " + b.name + " -- /bin/busybox " + command
+}
+
+// beats tells how often the container's init has beaten.
+func (b *box) beats() int64 {
+	info, err := os.Stat(filepath.Join(b.rootfs, "tmp/beat"))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// wantBeating fails the test if the container's init does not go on.
+func (b *box) wantBeating(t *testing.T) {
+	t.Helper()
+	before := b.beats()
+	eventually(t, "container "+b.name+" goes on", func() bool { return b.beats() > before })
+}
+
+// wantPlaced fails the test unless the process is in this cgroup in all of the
+// hierarchies.
+func wantPlaced(t *testing.T, pid int, cgroup string, hierarchies ...string) {
+	t.Helper()
+	at := testbed.Placement(t, pid)
+	for _, name := range hierarchies {
+		if got := at[testbed.HierarchyNamed(t, name).Name]; got != cgroup {
+			t.Errorf("hierarchy %s has process %d in %s, want %s", name, pid, got, cgroup)
+		}
+	}
+}
+
+// readCgroup reads a file of the cgroup in which the process is.
+func readCgroup(t *testing.T, pid int, hierarchy, file string) string {
+	t.Helper()
+	h := testbed.HierarchyNamed(t, hierarchy)
+	data, err := os.ReadFile(filepath.Join(h.Point, testbed.Placement(t, pid)[h.Name], file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data))
+}
