@@ -58,8 +58,8 @@ func withoutIsolated(m cgroupfs.Machine, cpus string) string {
 	return formatCPUList(left)
 }
 
-// maxCPU bounds CPU numbers, so that a range cannot exhaust memory. The kernel
-// knows at most 8192 (CONFIG_NR_CPUS).
+// maxCPU bounds CPU numbers and how many are read, so that ranges cannot exhaust
+// memory. The kernel knows at most 8192 (CONFIG_NR_CPUS).
 const maxCPU = 1 << 16
 
 // errCPUList says that something is no list of CPUs in the kernel's format.
@@ -78,7 +78,7 @@ func parseCPUList(s string) ([]int, error) {
 		}
 		from, err := strconv.ParseUint(first, 10, 32)
 		to, err2 := strconv.ParseUint(last, 10, 32)
-		if errors.Join(err, err2) != nil || from > to || to >= maxCPU {
+		if errors.Join(err, err2) != nil || from > to || to >= maxCPU || len(cpus) > maxCPU {
 			return nil, errCPUList
 		}
 		for cpu := from; cpu <= to; cpu++ {

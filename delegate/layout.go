@@ -1,6 +1,7 @@
 package delegate
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -94,7 +95,7 @@ func numbersOf(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string) 
 	return slices.Compact(all)
 }
 
-// userDirs returns the names of all user/NAME, sorted.
+// userDirs returns the names of all user/NAME, sorted by user.
 func userDirs(m cgroupfs.Machine, found []hierarchy.Hierarchy) []string {
 	var all []string
 	for i := range found {
@@ -109,6 +110,8 @@ func userDirs(m cgroupfs.Machine, found []hierarchy.Hierarchy) []string {
 		}
 		base.Close()
 	}
-	slices.Sort(all)
+	slices.SortFunc(all, func(a, b string) int {
+		return cmp.Or(strings.Compare(UserName(a), UserName(b)), strings.Compare(a, b))
+	})
 	return slices.Compact(all)
 }

@@ -41,13 +41,14 @@ func DirName(name string) (string, error) {
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return refuse("has a control character")
 	}
+	dir := name
 	if needsEscape(name) {
-		name = "_" + name
+		dir = "_" + name
 	}
-	if len(name) > maxName {
+	if len(dir) > maxName {
 		return refuse(fmt.Sprintf("longer than %d bytes", maxName))
 	}
-	return name, nil
+	return dir, nil
 }
 
 // UserName undoes DirName.
