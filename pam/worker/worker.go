@@ -220,4 +220,3 @@ func (r *replier) close(req request, lock delegate.Lock) (result string) {
 func isExpected(left error) bool {
 	return errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
 }
-
