@@ -120,18 +120,25 @@ func TestSweepDryRun(t *testing.T) {
 	})
 }
 
-// checkDead says where a session lives, for cgdeleg to show.
-func TestCheckDeadNamesTheHierarchy(t *testing.T) {
-	m := recorded("debian12-v1-hybrid")
-	found := discover(t, m)
-	err := checkDead(m, found, "_tasks", 1, sweepBudget())
-	var h *HierarchyError
-	if !errors.As(err, &h) || h.Hierarchy != "memory" || !errors.Is(err, unix.EBUSY) {
-		t.Errorf("got %v", err)
+// A session that is left is left for a reason that names the hierarchy, for
+// cgdeleg to show.
+func TestSweepNamesTheHierarchy(t *testing.T) {
+	swept, err := Sweep(SweepRequest{Machine: recorded("debian12-v1-hybrid"), User: "tasks", DryRun: true})
+	if err != nil || len(swept) != 1 {
+		t.Fatalf("%v, %v", swept, err)
 	}
-	// Out of budget is not dead.
-	if err := checkDead(m, found, "alice", 2, &cgroupfs.Budget{Dirs: 1, Depth: 10}); !errors.Is(err, cgroupfs.ErrBudget) {
-		t.Errorf("without budget: %v", err)
+	var h *HierarchyError
+	if left := swept[0].Left; !errors.As(left, &h) || h.Hierarchy != "memory" || !errors.Is(left, unix.EBUSY) {
+		t.Errorf("got %v", left)
+	}
+}
+
+// Out of budget is not dead.
+func TestPopulatedWithoutBudget(t *testing.T) {
+	m := recorded("debian12-v1-hybrid")
+	freezer := named(t, discover(t, m), "freezer")
+	if alive, err := populated(m, freezer, "alice", 2, &cgroupfs.Budget{Dirs: 1, Depth: 10}); alive || !errors.Is(err, cgroupfs.ErrBudget) {
+		t.Errorf("got %v, %v", alive, err)
 	}
 }
 

@@ -1,0 +1,178 @@
+package delegate
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// A number is free only if it is so everywhere, also where this session is not
+// wanted: numbers of different hierarchies must mean the same session.
+func TestLowestFree(t *testing.T) {
+	for _, test := range []struct {
+		host, dirName string
+		want          int
+	}{
+		{"debian12-v1-hybrid", "alice", 1}, // between 0 and 2
+		{"debian12-v1-hybrid", "_tasks", 0},
+		{"debian12-v1-hybrid", "nobody", 0},
+		{"openrc-v2", "alice", 2},
+	} {
+		m := recorded(test.host)
+		o := &opening{OpenRequest: OpenRequest{Machine: m}, dirName: test.dirName, found: discover(t, m)}
+		if got, err := o.lowestFree(); err != nil || got != test.want {
+			t.Errorf("%s on %s: %d, %v; want %d", test.dirName, test.host, got, err, test.want)
+		}
+	}
+}
+
+// A machine on which nothing that was asked for is mounted: the login goes on,
+// and the log says why there is no session.
+func TestOpenWithNothingToMake(t *testing.T) {
+	for _, test := range []struct {
+		name, host, list string
+		missing          []string
+		unusable         []string
+	}{
+		{"unknown names", "openrc-hybrid", "nosuch,blkio", []string{"nosuch", "blkio"}, nil},
+		// Nothing at all: what is there and cannot be used is the likely reason.
+		{"mounts of another namespace", "docker-cgroupns-stale", "memory", []string{"memory"}, []string{"memory", "name=systemd"}},
+		{"mount that shows another cgroup", "docker-no-cgroupns", "freezer", []string{"freezer"}, []string{"freezer"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			list, err := hierarchy.ParseList(test.list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opened, err := Open(OpenRequest{Machine: recorded(test.host), PID: 1, User: "alice", Controllers: list})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if opened.Former != nil {
+				t.Errorf("opened in %v", opened.Former)
+			}
+			var missing, unusable []string
+			for _, w := range opened.Warnings {
+				var m *MissingError
+				var u *hierarchy.UnusableError
+				switch {
+				case errors.As(w, &m):
+					missing = append(missing, m.Controllers...)
+				case errors.As(w, &u):
+					unusable = append(unusable, u.Hierarchy)
+				default:
+					t.Errorf("warning %v", w)
+				}
+			}
+			if !slices.Equal(missing, test.missing) || !slices.Equal(unusable, test.unusable) {
+				t.Errorf("missing %q, unusable %q", missing, unusable)
+			}
+		})
+	}
+}
+
+// Only what was asked for is worth a warning, if there is something to make a
+// session in.
+func TestWarnAbout(t *testing.T) {
+	unusable := func(name string) error { return &hierarchy.UnusableError{Hierarchy: name, Reason: "why"} }
+	for _, test := range []struct {
+		name    string
+		asked   []string
+		nothing bool
+		want    int
+	}{
+		{"asked for", []string{"cpuacct"}, false, 1},
+		{"not asked for", []string{"memory"}, false, 0},
+		{"nothing else there", []string{"memory"}, true, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := &opening{OpenRequest: OpenRequest{Controllers: hierarchy.List{Names: test.asked}}}
+			o.warnAbout(nil, []error{unusable("cpu,cpuacct"), unusable("freezer")}, test.nothing)
+			if len(o.warnings) != test.want {
+				t.Errorf("%d warnings: %v", len(o.warnings), o.warnings)
+			}
+		})
+	}
+}
+
+// The kernel's own list (cgroups(7), "Cgroup delegation"); kernels before 4.15
+// have none.
+func TestDelegateFiles(t *testing.T) {
+	for host, want := range map[string][]string{
+		"debian12-v1-hybrid":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
+		"debian12-v2-systemd": {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group"},
+		"openrc-v2":           {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
+	} {
+		if got := delegateFiles(recorded(host)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
+	}
+}
+
+// What is there already is not written again, and one controller that cannot
+// be enabled is one warning, not an end.
+func TestEnable(t *testing.T) {
+	m := cgroupfs.Recorded(files(t, map[string]string{"h/cgroup.subtree_control": "cpu memory\n"}))
+	dir, err := m.OpenMount(cgroupfs.Mount{Point: "/h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	o := &opening{}
+	if err := o.enable(dir, []string{"cpu", "memory"}); err != nil || o.warnings != nil {
+		t.Errorf("%v, warnings %v", err, o.warnings)
+	}
+	content, err := dir.Read("cgroup.subtree_control")
+	if err != nil || string(content) != "cpu memory\n" {
+		t.Errorf("wrote what was enabled already: %q, %v", content, err)
+	}
+	if err := o.enable(dir, []string{"pids"}); err != nil || o.warnings != nil {
+		t.Errorf("%v, warnings %v", err, o.warnings)
+	}
+	content, err = dir.Read("cgroup.subtree_control")
+	if err != nil || string(content) != "+pidsemory\n" { // an ordinary file is not cut short
+		t.Errorf("after pids: %q, %v", content, err)
+	}
+	o.warnings = []error{&EnableError{Controller: "io", Err: errors.New("before")}}
+	if err := o.enable(dir, []string{"io"}); err != nil || len(o.warnings) != 1 {
+		t.Errorf("%v, warnings %v", err, o.warnings)
+	}
+}
+
+// A v1 login's children are in the session itself, a v2 login's in its leaf.
+func TestHasChildOf(t *testing.T) {
+	stat := func(pid, parent string) string { return pid + " (sshd) S " + parent + " 1\n" }
+	for _, test := range []struct {
+		name      string
+		files     map[string]string
+		hierarchy string
+		number    int
+		want      bool
+	}{
+		{"child in a v1 session", map[string]string{"proc/20/stat": stat("20", "10")}, "freezer", 0, true},
+		{"another's child", map[string]string{"proc/20/stat": stat("20", "11")}, "freezer", 0, false},
+		{"process that is gone", nil, "freezer", 0, false},
+		{"child in a v2 leaf", map[string]string{"proc/30/stat": stat("30", "10")}, hierarchy.Unified, 0, true},
+		{"session that is gone", map[string]string{"proc/20/stat": stat("20", "10")}, "freezer", 1, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := map[string]string{
+				"proc/self/mountinfo": "1 1 0:1 / /f rw - cgroup c rw,freezer\n2 1 0:2 / /u rw - cgroup2 c rw\n",
+				"proc/1/cgroup":       "1:freezer:/\n0::/\n", "u/cgroup.controllers": "",
+				"f/user/alice/0/cgroup.procs":            "20\n",
+				"u/user/alice/0/init.scope/cgroup.procs": "30\n",
+			}
+			for name, content := range test.files {
+				all[name] = content
+			}
+			m := cgroupfs.Recorded(files(t, all))
+			h := named(t, discover(t, m), test.hierarchy)
+			if got := hasChildOf(m, h, "alice", test.number, 10); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
