@@ -24,6 +24,9 @@ type CloseRequest struct {
 	// which PID is now, and PID goes to the base.
 	Opened *Opened
 	Lock   Lock
+	// Until is when to end removing what the user made below the session; the
+	// rest goes with a later sweep. The zero Time sets no end.
+	Until time.Time
 }
 
 // Closed tells what became of a session.
@@ -68,7 +71,7 @@ func Close(r CloseRequest) (*Closed, error) {
 		left = append(left, r.leave(inside, os.Getpid())...)
 	}
 	awaitChildren(r.Machine, found, dirName, number, r.PID)
-	left = append(left, removeIfDead(r.Machine, found, dirName, number, loginBudget()))
+	left = append(left, removeIfDead(r.Machine, found, dirName, number, loginBudgets(r.Until)))
 	return &Closed{Number: number, Left: errors.Join(left...)}, nil
 }
 
@@ -131,15 +134,27 @@ func checkDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, 
 	return nil
 }
 
+// budgets bound the two walks over trees that users made. Each has its own, so
+// that what a removal does not finish the next one goes on with.
+type budgets struct{ look, remove *cgroupfs.Budget }
+
+// loginBudgets are what a login or a logout may spend.
+func loginBudgets(until time.Time) budgets {
+	return budgets{
+		look:   &cgroupfs.Budget{Dirs: 4096, Depth: 64, Deadline: until},
+		remove: &cgroupfs.Budget{Dirs: 4096, Depth: 64, Deadline: until},
+	}
+}
+
 // removeIfDead removes a session in all hierarchies if it has a process in
 // none of them.
-func removeIfDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) error {
-	if err := checkDead(m, found, dirName, number, b); err != nil {
+func removeIfDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number int, b budgets) error {
+	if err := checkDead(m, found, dirName, number, b.look); err != nil {
 		return err
 	}
 	var left []error
 	for i := range found {
-		if err := removeSession(m, &found[i], dirName, number, b); err != nil {
+		if err := removeSession(m, &found[i], dirName, number, b.remove); err != nil {
 			left = append(left, &HierarchyError{Hierarchy: found[i].Name, Err: err})
 		}
 	}

@@ -23,6 +23,9 @@ type OpenRequest struct {
 	UID, GID    int    // who is to own the session
 	Controllers hierarchy.List
 	Lock        Lock
+	// SweepUntil is when to end sweeping the user's dead sessions. The zero
+	// Time sets no end; a sweep visits at most some thousand cgroups anyway.
+	SweepUntil time.Time
 }
 
 // Opened is a session that was made.
@@ -103,7 +106,7 @@ func Open(r OpenRequest) (*Opened, error) {
 	if lockErr == nil {
 		// Without the lock another login's session, just made and still empty,
 		// would look dead.
-		sweepUser(r.Machine, found, dirName, o.number, loginBudget())
+		sweepUser(r.Machine, found, dirName, o.number, loginBudgets(r.SweepUntil))
 	}
 	return o.result(), nil
 }
@@ -284,7 +287,7 @@ func (o *opening) rollBack(parts []*part) {
 		if p.entered {
 			_ = moveBack(o.Machine, &p.Hierarchy, p.former, o.PID)
 		}
-		_ = removeSession(o.Machine, &p.Hierarchy, o.dirName, o.number, loginBudget())
+		_ = removeSession(o.Machine, &p.Hierarchy, o.dirName, o.number, &cgroupfs.Budget{Dirs: 8, Depth: 2})
 	}
 }
 

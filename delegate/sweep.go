@@ -7,15 +7,9 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
-// loginBudget bounds what a login spends on trees that users made: a user with
-// a thousand cgroups must not slow its logins down.
-func loginBudget() *cgroupfs.Budget {
-	return &cgroupfs.Budget{Dirs: 512, Depth: 32, Deadline: time.Now().Add(100 * time.Millisecond)}
-}
-
 // sweepUser removes the user's dead sessions, but for the one to keep. What it
 // cannot remove stays for the next sweep.
-func sweepUser(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, keep int, b *cgroupfs.Budget) {
+func sweepUser(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, keep int, b budgets) {
 	for _, n := range numbersOf(m, found, dirName) {
 		if n != keep {
 			_ = removeIfDead(m, found, dirName, n, b)
@@ -43,7 +37,7 @@ type SweepRequest struct {
 // Sweep removes dead sessions: those that have a process in no hierarchy. It
 // needs the lock: without it a session that a login is just making would look
 // dead. The result is sorted by user and number. Errors are *NameError,
-// *LockError and those of /proc.
+// *LockError and those of /proc; beside an error, what was swept until then.
 func Sweep(r SweepRequest) ([]Swept, error) {
 	found, _, err := hierarchy.Discover(r.Machine)
 	if err != nil {
@@ -57,24 +51,31 @@ func Sweep(r SweepRequest) ([]Swept, error) {
 		}
 		users = []string{dirName}
 	}
-	finish := removeIfDead
-	if r.DryRun {
-		finish = checkDead
-	} else {
-		lock, err := r.Lock.acquire()
-		if err != nil {
-			return nil, err
-		}
-		defer lock.release()
-	}
 	var swept []Swept
 	for _, dirName := range users {
 		for _, n := range numbersOf(r.Machine, found, dirName) {
-			left := finish(r.Machine, found, dirName, n, sweepBudget())
+			left, err := r.sweepOne(found, dirName, n)
+			if err != nil {
+				return swept, err
+			}
 			swept = append(swept, Swept{User: UserName(dirName), Number: n, Left: left})
 		}
 	}
 	return swept, nil
+}
+
+// sweepOne takes the lock for one session alone, so that no login has to wait
+// until all are swept.
+func (r *SweepRequest) sweepOne(found []hierarchy.Hierarchy, dirName string, n int) (left, err error) {
+	if r.DryRun {
+		return checkDead(r.Machine, found, dirName, n, sweepBudget()), nil
+	}
+	lock, err := r.Lock.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer lock.release()
+	return removeIfDead(r.Machine, found, dirName, n, budgets{sweepBudget(), sweepBudget()}), nil
 }
 
 // sweepBudget bounds what is spent on one session outside of logins: enough

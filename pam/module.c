@@ -105,6 +105,7 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 	struct outcome out = { .result = -1 };
 	size_t used = 0, size = strlen(text) + 1;
 	char *line, *rest;
+	bool said = false;
 	int logged = 0;
 
 	out.state = calloc(1, size);
@@ -113,12 +114,14 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 			used += (size_t)snprintf(out.state + used, size - used, "%s\n", line + 6);
 		else if (strncmp(line, "result ", 7) == 0)
 			out.result = result_value(line + 7);
-		else if (logged++ >= MAX_LOG_LINES)
-			continue;
-		else if (strncmp(line, "log ", 4) == 0)
-			log_line(pamh, line + 4);
-		else
+		else if (strncmp(line, "log ", 4) == 0) {
+			if (logged++ < MAX_LOG_LINES)
+				log_line(pamh, line + 4);
+		} else if (!said) {
+			/* the first line of a dying runtime says why; stacks follow */
+			said = true;
 			pam_syslog(pamh, LOG_ERR, "worker said: %.200s", line);
+		}
 	}
 	if (used == 0) {
 		free(out.state);

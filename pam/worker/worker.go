@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
@@ -142,10 +143,10 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 		r.log("debug", "user %q: user ID %d is below min_uid=%d, nothing done", req.user, req.uid, o.minUID)
 		return resultSuccess
 	}
-	lock.Patience = min(lock.Patience, o.timeout/2)
+	lock.Patience = min(lock.Patience, o.timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, UID: req.uid, GID: req.gid,
-		Controllers: o.controllers, Lock: lock,
+		Controllers: o.controllers, Lock: lock, SweepUntil: time.Now().Add(o.timeout / 2),
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -196,9 +197,10 @@ func (r *replier) close(req request, lock delegate.Lock) (result string) {
 	if _, err := delegate.DirName(req.user); err != nil {
 		return resultSuccess // so there was nothing opened
 	}
-	lock.Patience = min(lock.Patience, o.timeout/2)
+	lock.Patience = min(lock.Patience, o.timeout/4)
 	closed, err := delegate.Close(delegate.CloseRequest{
-		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: parseState(req.state), Lock: lock,
+		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: parseState(req.state),
+		Lock: lock, Until: time.Now().Add(o.timeout / 2),
 	})
 	switch {
 	case err != nil:

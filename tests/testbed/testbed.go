@@ -165,11 +165,12 @@ func writeService(t *testing.T, service string, lines []string) {
 	})
 }
 
-// CompileC builds a C program of the tests.
-func CompileC(t testing.TB, source string, libraries ...string) string {
+// CompileC builds a C program of the tests; gcc's further arguments are
+// libraries, or -shared -fPIC for a PAM module.
+func CompileC(t testing.TB, source string, further ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(source), ".c"))
-	args := append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-o", program, source}, libraries...)
+	args := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-o", program, source}, further...)
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}

@@ -12,7 +12,6 @@
  *	handle=N		which handle the next words use (0 to 9)
  *	open close end		on that handle
  *	clearuser		sets the handle's PAM_USER to NULL
- *	direct=open:ARG,ARG	calls the loaded module's entry point itself
  *	fork { ... }		the block in a child, which is waited for
  *	repeat=N { ... }	the block N times, quietly
  *	drop=UID:GID		gives privileges up
@@ -27,12 +26,13 @@
  *	child			starts a child that sleeps; prints its PID
  *	endchild		ends and reaps it
  *	reaped			how many children the SIGCHLD handler reaped
+ *	syslog			logs a line, as every real host does before it
+ *				calls PAM: syslog(3) keeps its socket open
  *	state			everything that a module must leave as it was
  *	memory			VmSize and VmRSS in kB
  *	cgroups			/proc/self/cgroup, on one line
  *	pause			waits for a line on standard input
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,6 +52,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -59,7 +60,6 @@ extern char **environ;
 static FILE *out, *in;
 static int quiet;
 static pam_handle_t *handles[10], **h = handles;
-static void *loaded;
 static pid_t sleeper;
 static volatile sig_atomic_t reaped;
 
@@ -100,21 +100,6 @@ static int start(const char *arg)
 	if (getenv("CONFDIR"))
 		return pam_start_confdir(service, user + 1, &conv, getenv("CONFDIR"), h);
 	return pam_start(service, user + 1, &conv, h);
-}
-
-/* Calls pam_sm_VERB_session itself: no PAM file can hold every argument. */
-static int direct(char *arg)
-{
-	const char *words[16], *verb = strsep(&arg, ":");
-	int (*entry)(pam_handle_t *, int, int, const char **);
-	char name[64];
-	int n = 0;
-
-	while (arg && n < 16)
-		words[n++] = strsep(&arg, "|");
-	snprintf(name, sizeof(name), "pam_sm_%s_session", verb);
-	entry = (int (*)(pam_handle_t *, int, int, const char **))dlsym(loaded, name);
-	return entry ? entry(*h, 0, n, words) : -1;
 }
 
 static void reap(int sig)
@@ -315,17 +300,14 @@ static void start_child(void)
 static int setting(const char *w)
 {
 	const char *arg = strchr(w, '=') + 1;
-	char *copy = strdup(arg);
 	int i;
 
 	if (!strncmp(w, "load=", 5))
-		loaded = dlopen(arg, RTLD_NOW), say("load", "%s", loaded ? "ok" : dlerror());
+		say("load", "%s", dlopen(arg, RTLD_NOW) ? "ok" : dlerror());
 	else if (!strncmp(w, "start=", 6))
 		say("start", "%d", start(arg));
 	else if (!strncmp(w, "handle=", 7))
 		h = &handles[atoi(arg)];
-	else if (!strncmp(w, "direct=", 7))
-		say("direct", "%d", direct(copy));
 	else if (!strncmp(w, "drop=", 5)) {
 		if (setgid((gid_t)atoi(strchr(arg, ':') + 1)) < 0 || setuid((uid_t)atoi(arg)) < 0)
 			die(w);
@@ -351,11 +333,8 @@ static int setting(const char *w)
 		say("chdir", "%d", chdir(arg));
 	else if (!strncmp(w, "seccomp=", 8))
 		filter_mkdir(arg);
-	else {
-		free(copy);
+	else
 		return 0;
-	}
-	free(copy);
 	return 1;
 }
 
@@ -377,6 +356,8 @@ static void simple(const char *w)
 		kill(sleeper, SIGKILL), waitpid(sleeper, NULL, 0), say(w, "ok");
 	else if (!strcmp(w, "reaped"))
 		say(w, "%d", (int)reaped);
+	else if (!strcmp(w, "syslog"))
+		syslog(LOG_INFO, "pamhost");
 	else if (!strcmp(w, "state"))
 		state();
 	else if (!strcmp(w, "memory"))

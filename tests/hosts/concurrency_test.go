@@ -1,0 +1,141 @@
+package hosts
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+// Sessions of one user that are open at once have numbers of their own, the
+// same in every hierarchy, and closing one touches no other.
+func TestSessionsAtOnce(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgmany", 20301)
+	testbed.WriteService(t, "cgmany", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgmany-all", testbed.SessionLine(t, ""))
+	for _, test := range []struct {
+		count   int
+		service string
+	}{{2, "cgmany"}, {3, "cgmany"}, {50, "cgmany"}, {50, "cgmany-all"}} {
+		t.Run(fmt.Sprintf("%d by %s", test.count, test.service), func(t *testing.T) {
+			log := testbed.LogFromNow(t)
+			hosts := openAtOnce(t, test.count, test.service, u.Name)
+			numbers := map[int]int{}
+			for i, h := range hosts {
+				numbers[sessionNumber(t, h, u.Name)] = i
+			}
+			if len(numbers) != test.count {
+				t.Errorf("%d sessions have %d different numbers", test.count, len(numbers))
+			}
+			closeOneByOne(t, hosts, u.Name)
+			log.WantSilence()
+			testbed.WantNothingLeft(t, u.Name)
+		})
+	}
+}
+
+// openAtOnce starts hosts that open at the same moment, as near as can be, and
+// waits until all are inside.
+func openAtOnce(t *testing.T, count int, service, user string) []*host {
+	t.Helper()
+	var hosts []*host
+	for range count {
+		hosts = append(hosts, launch(t, fmt.Sprintf("start=%s:%s pause open cgroups pause cgroups close cgroups end", service, user)))
+	}
+	for _, h := range hosts {
+		h.await("start")
+	}
+	for _, h := range hosts {
+		h.resume()
+	}
+	return hosts
+}
+
+// sessionNumber returns in which session of the user the host is; it must be
+// the same in all hierarchies.
+func sessionNumber(t *testing.T, h *host, user string) int {
+	t.Helper()
+	if got := h.await("open"); got != "0" {
+		t.Fatalf("open answered %s", got)
+	}
+	number := -1
+	for name, path := range testbed.ParsePlacement(h.await("cgroups")) {
+		if name == "unified" && filepath.Base(path) == "init.scope" {
+			path = filepath.Dir(path)
+		}
+		if filepath.Dir(path) != "/user/"+user {
+			continue
+		}
+		n, err := strconv.Atoi(filepath.Base(path))
+		if err != nil || number >= 0 && n != number {
+			t.Fatalf("%s: session %s, elsewhere %d", name, path, number)
+		}
+		number = n
+	}
+	if number < 0 {
+		t.Fatal("host is in no session")
+	}
+	return number
+}
+
+// closeOneByOne closes the sessions, and looks each time that all the others
+// stand, also their empty cgroups.
+func closeOneByOne(t *testing.T, hosts []*host, user string) {
+	t.Helper()
+	freezer := testbed.HierarchyNamed(t, "freezer")
+	for i, h := range hosts {
+		h.resume()
+		a := h.finish()
+		a.want(t, "close", "0")
+		if left := len(testbed.Sessions(freezer, user)); left != len(hosts)-i-1 {
+			t.Errorf("%d sessions left after %d of %d closed", left, i+1, len(hosts))
+		}
+	}
+}
+
+// Opens and closes of one user from many processes, without any order: none
+// fails, none touches another's, nothing stays. (LXC's pam_cgfs failed 1,069 of
+// 2,933 such opens.)
+func TestStorm(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgstorm", 20302)
+	testbed.WriteService(t, "cgstorm", testbed.SessionLine(t, ""))
+	log := testbed.LogFromNow(t)
+	var hosts []*host
+	for range 20 {
+		hosts = append(hosts, launch(t, "repeat=10 { start=cgstorm:cgstorm open close end } cgroups"))
+	}
+	for _, h := range hosts {
+		h.finish()
+	}
+	log.WantSilence()
+	testbed.WantNothingLeft(t, u.Name)
+}
+
+// The numbers are reused from the lowest.
+func TestLowestFreeNumber(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cglowest", 20303)
+	testbed.WriteService(t, "cglowest", testbed.SessionLine(t, threeHierarchies))
+	freezer := testbed.HierarchyNamed(t, "freezer")
+	hosts := openAtOnce(t, 3, "cglowest", u.Name)
+	numbers := map[int]*host{}
+	for _, h := range hosts {
+		numbers[sessionNumber(t, h, u.Name)] = h
+	}
+	numbers[1].resume()
+	numbers[1].finish()
+	if got := testbed.Sessions(freezer, u.Name); !slices.Equal(got, []string{"0", "2"}) {
+		t.Errorf("sessions %v, want 0 and 2", got)
+	}
+	a := run(t, "start=cglowest:cglowest open cgroups close end")
+	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 1))
+	for _, n := range []int{0, 2} {
+		numbers[n].resume()
+		numbers[n].finish()
+	}
+}

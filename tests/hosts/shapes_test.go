@@ -1,0 +1,209 @@
+package hosts
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+// placed returns the placement of a process that is in session N of the user
+// in the three hierarchies, and elsewhere where this test process is, which
+// started it.
+func placed(t *testing.T, user string, number int) map[string]string {
+	t.Helper()
+	at := testbed.Placement(t, os.Getpid())
+	for _, name := range []string{"freezer", "memory", "name=systemd"} {
+		at[testbed.HierarchyNamed(t, name).Name] = fmt.Sprintf("/user/%s/%d", user, number)
+	}
+	return at
+}
+
+// wantPlacement compares what "cgroups" answered.
+func wantPlacement(t *testing.T, got string, want map[string]string) {
+	t.Helper()
+	if at := testbed.ParsePlacement(got); !maps.Equal(at, want) {
+		t.Errorf("process is in %v, want %v", at, want)
+	}
+}
+
+// Every shape of host: after "inside" the process is in session 0, after
+// "outside" it is where it was before.
+func TestHostShapes(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgshape", 20101)
+	testbed.WriteService(t, "cgshape", testbed.SessionLine(t, threeHierarchies))
+	const session = "start=cgshape:%u open cgroups close cgroups end state"
+	tests := []struct {
+		name, script string
+		inside       []int // which answers of "cgroups", from 0, are inside
+	}{
+		{"one session", "state " + session, []int{0}},
+		{"module loaded, then fork, opened in the child", "load=%m state fork { " + session + " } state", []int{0}},
+		{"open-close-open-close on one handle", "state start=cgshape:%u open cgroups close cgroups open cgroups close cgroups end state", []int{0, 2}},
+		{"open-close-open-close on two handles", "state start=cgshape:%u open close end cgroups handle=1 start=cgshape:%u open cgroups close end cgroups state", []int{1}},
+		{"open twice, close twice on one handle", "state start=cgshape:%u open cgroups open cgroups close cgroups close cgroups end state", nil},
+		{"close without open", "state start=cgshape:%u close cgroups end state", nil},
+		{"threads", "load=%m threads=4 start=cgshape:%u open cgroups close cgroups end", []int{0}},
+		{"SIGCHLD ignored", "sigchld=ignore state " + session, []int{0}},
+		{"SIGCHLD with SA_NOCLDWAIT", "sigchld=nocldwait state " + session, []int{0}},
+		{"SIGCHLD blocked", "sigchld=block state " + session, []int{0}},
+		{"SIGCHLD with a reaping handler", "sigchld=reap state " + session + " reaped", []int{0}},
+		{"another child of the host", "sigchld=reap child start=cgshape:%u open cgroups close cgroups end endchild", []int{0}},
+		{"standard input closed", "closefds=0 state " + session, []int{0}},
+		{"stdio closed", "closefds=2 state " + session, []int{0}},
+		{"everything to 5 closed", "closefds=5 state " + session, []int{0}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			fill := strings.NewReplacer("%u", u.Name, "%m", testbed.Built(t, "pam_cgdeleg.so"))
+			log := testbed.LogFromNow(t)
+			a := run(t, fill.Replace(test.script))
+			for _, word := range []string{"open", "close", "end"} {
+				for i, result := range a.all(word) {
+					if result != "0" {
+						t.Errorf("%s %d answered %s", word, i, result)
+					}
+				}
+			}
+			if len(a.all("state")) > 1 {
+				a.wantSame(t, "state")
+			}
+			if test.inside != nil {
+				for i, got := range a.all("cgroups") {
+					want := testbed.Placement(t, os.Getpid())
+					if slices.Contains(test.inside, i) {
+						want = placed(t, u.Name, 0)
+					}
+					wantPlacement(t, got, want)
+				}
+			}
+			if reaped := a.all("reaped"); len(reaped) > 0 && reaped[0] != "0" {
+				t.Errorf("the host's handler reaped %s of the module's children", reaped[0])
+			}
+			log.WantSilence()
+			testbed.WantNothingLeft(t, u.Name)
+		})
+	}
+}
+
+// Nested sessions of one handle end in the reverse order, each where the one
+// before it was.
+func TestNestedSessionsOfOneHandle(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgnest", 20102)
+	testbed.WriteService(t, "cgnest", testbed.SessionLine(t, threeHierarchies))
+	a := run(t, "start=cgnest:cgnest open cgroups handle=1 start=cgnest:cgnest open cgroups close cgroups end handle=0 close cgroups end")
+	want := []map[string]string{placed(t, u.Name, 0), placed(t, u.Name, 1), placed(t, u.Name, 0), testbed.Placement(t, os.Getpid())}
+	for i, got := range a.all("cgroups") {
+		wantPlacement(t, got, want[i])
+	}
+	a.want(t, "close", "0", "0")
+}
+
+// As systemd's (sd-pam) does: the opener lives on inside the session, a child
+// closes. The session is still in use then, and stays for as long as the opener
+// lives; the next login takes it away.
+func TestCloseInChild(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgchild", 20103)
+	testbed.WriteService(t, "cgchild", testbed.SessionLine(t, threeHierarchies+" debug"))
+	for name, drop := range map[string]string{"root": "", "dropped to the user": "drop=20103:20103"} {
+		t.Run(name, func(t *testing.T) {
+			log := testbed.LogFromNow(t)
+			a := run(t, "start=cgchild:cgchild open cgroups fork { "+drop+" close } cgroups state")
+			a.want(t, "open", "0")
+			a.want(t, "close", "0")
+			a.want(t, "fork", "0")
+			for _, got := range a.all("cgroups") {
+				wantPlacement(t, got, placed(t, u.Name, 0))
+			}
+			if !strings.Contains(a.one(t, "state"), "children=no") {
+				t.Errorf("a child is left: %s", a.one(t, "state"))
+			}
+			log.Want(`session 0 closed, left for a later sweep`)
+			if got := testbed.Tree(u.Name); len(got) == 0 {
+				t.Error("the session of a living process was removed")
+			}
+			sweepByLogin(t, "cgchild", u.Name)
+			testbed.WantNothingLeft(t, u.Name)
+		})
+	}
+}
+
+// The opener has ended before its child closes.
+func TestCloseInChildAfterDrop(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgdrop", 20104)
+	testbed.WriteService(t, "cgdrop", testbed.SessionLine(t, threeHierarchies))
+	log := testbed.LogFromNow(t)
+	a := run(t, "start=cgdrop:cgdrop open drop=20104:20104 state close cgroups state end")
+	a.want(t, "close", "0")
+	a.wantSame(t, "state")
+	// an unprivileged process cannot leave, and what it sees of that is no fault
+	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+	log.WantSilence()
+	sweepByLogin(t, "cgdrop", u.Name)
+	testbed.WantNothingLeft(t, u.Name)
+}
+
+// sweepByLogin opens and closes a session, which sweeps the dead ones.
+func sweepByLogin(t *testing.T, service, user string) {
+	t.Helper()
+	a := run(t, fmt.Sprintf("start=%s:%s open close end", service, user))
+	a.want(t, "open", "0")
+	a.want(t, "close", "0")
+}
+
+// A display manager that lives for years: nothing may grow.
+func TestThousandSessionsInOneProcess(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgthousand", 20105)
+	testbed.WriteService(t, "cgthousand", testbed.SessionLine(t, threeHierarchies))
+	log := testbed.LogFromNow(t)
+	cycle := "start=cgthousand:cgthousand open close end"
+	a := run(t, "repeat=50 { "+cycle+" } state memory repeat=1000 { "+cycle+" } state memory")
+	a.wantSame(t, "state")
+	log.WantSilence()
+	memory := a.all("memory")
+	before, after := rss(t, memory[0]), rss(t, memory[1])
+	if after > before+256 {
+		t.Errorf("resident memory grew from %d to %d kB in 1000 sessions", before, after)
+	}
+	testbed.WantNothingLeft(t, u.Name)
+}
+
+// rss takes VmRSS out of "VmSize: 5064 kB VmRSS: 2628 kB".
+func rss(t *testing.T, memory string) int {
+	t.Helper()
+	fields := strings.Fields(memory)
+	for i, f := range fields {
+		if f == "VmRSS:" {
+			n, err := strconv.Atoi(fields[i+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no VmRSS in %q", memory)
+	return 0
+}
+
+// A host whose other threads never stop to allocate, to load libraries and to
+// start threads: the fork must not inherit a lock that the worker needs.
+func TestManySessionsInThreadedHost(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgthreads", 20106)
+	testbed.WriteService(t, "cgthreads", testbed.SessionLine(t, threeHierarchies))
+	log := testbed.LogFromNow(t)
+	a := run(t, "load="+testbed.Built(t, "pam_cgdeleg.so")+" threads=4 repeat=150 { start=cgthreads:cgthreads open close end } cgroups")
+	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
+	log.WantSilence()
+	testbed.WantNothingLeft(t, u.Name)
+}
