@@ -87,7 +87,8 @@ func run(args []string, w io.Writer, lock delegate.Lock) (status int) {
 	case req.verb == "open":
 		result = r.open(req, lock)
 	case req.verb == "close":
-		result = r.close(req, lock)
+		r.close(req, lock)
+		result = resultSuccess // a session ends, whatever is left of it
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
 	}
@@ -191,11 +192,11 @@ func warningText(w error) string {
 	return w.Error()
 }
 
-func (r *replier) close(req request, lock delegate.Lock) (result string) {
+func (r *replier) close(req request, lock delegate.Lock) {
 	o, _, _ := parseOptions(req.options) // the open complained
 	r.debug = o.debug
 	if _, err := delegate.DirName(req.user); err != nil {
-		return resultSuccess // so there was nothing opened
+		return // so there was nothing opened
 	}
 	lock.Patience = min(lock.Patience, o.timeout/4)
 	closed, err := delegate.Close(delegate.CloseRequest{
@@ -214,7 +215,6 @@ func (r *replier) close(req request, lock delegate.Lock) (result string) {
 	default:
 		r.log("warning", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
 	}
-	return resultSuccess
 }
 
 // isExpected tells whether a session was left for a reason that is no fault:
