@@ -1,4 +1,90 @@
-// Package main is cgdeleg, the command-line tool beside pam_cgdeleg.so.
+// Package main is cgdeleg, the command-line tool beside pam_cgdeleg.so: it
+// shows the sessions that the module made and removes those that are dead.
+//
+// Words for people, hints and exit codes live here; what is true of cgroups
+// lives in package delegate. Data goes to standard output, words about trouble
+// to standard error.
 package main
 
-func main() {}
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// version is set by the Makefile.
+var version = "unknown"
+
+// The exit codes, as in cgdeleg(1).
+const (
+	exitFailed    = 1 // something is wrong or could not be done
+	exitUsage     = 2 // the command line was not understood
+	exitUnknown   = 3 // could not tell: /proc or /sys could not be read
+	exitPrivilege = 4 // needs root
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main with its surroundings passed in. It returns the exit code.
+func run(args []string, out, errOut io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	words, code := explain(err)
+	fmt.Fprintln(errOut, "cgdeleg:", words)
+	return code
+}
+
+// settings are the flags that all commands share.
+type settings struct{ root string }
+
+// machine returns the machine that the commands look at.
+func (s *settings) machine() cgroupfs.Machine {
+	if s.root == "" {
+		return cgroupfs.Machine{}
+	}
+	return cgroupfs.Recorded(s.root)
+}
+
+func newRoot() *cobra.Command {
+	var s settings
+	root := &cobra.Command{
+		Use:           "cgdeleg",
+		Short:         "Cgroups for users: see and clean up what pam_cgdeleg makes at login",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = cmd.Usage()
+			return &usageError{errors.New("no command given")}
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
+	root.AddCommand(newStatus(&s), newCleanup(&s))
+	for _, cmd := range root.Commands() {
+		cmd.Args = usageArgs(cobra.NoArgs)
+	}
+	return root
+}
+
+// usageArgs makes a wrong number of arguments an error of usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{err}
+		}
+		return nil
+	}
+}

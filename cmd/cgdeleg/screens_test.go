@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// Every screen over a recorded machine, with its words and its exit code.
+func TestScreens(t *testing.T) {
+	const hybrid, openrc = "--root ../../delegate/testdata/debian12-v1-hybrid", "--root ../../delegate/testdata/openrc-v2"
+	for name, args := range map[string]string{
+		"status":                 hybrid + " status",
+		"status-v2":              openrc + " status",
+		"status-user":            hybrid + " ls --user tasks",
+		"status-none":            "--root ../../delegate/testdata/debian12-v2-systemd status",
+		"status-stale-mounts":    "--root ../../delegate/testdata/docker-cgroupns-stale status",
+		"status-no-proc":         "--root testdata status",
+		"cleanup-dry-run":        hybrid + " cleanup --dry-run",
+		"cleanup-dry-run-user":   openrc + " cleanup -n -u alice",
+		"cleanup-recorded":       hybrid + " cleanup",
+		"cleanup-bad-user":       hybrid + " cleanup -n --user a/b",
+		"usage-no-command":       "",
+		"usage-unknown-command":  "frobnicate",
+		"usage-unknown-flag":     "status --nosuch",
+		"usage-surplus-argument": "cleanup alice",
+		"help-cleanup":           "cleanup --help",
+		"help-status":            "status --help",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errOut bytes.Buffer
+			code := run(strings.Fields(args), &out, &errOut)
+			got := fmt.Sprintf("$ cgdeleg %s\n%s-- standard error --\n%s-- exit code %d --\n", args, &out, &errOut, code)
+			golden := filepath.Join("testdata", name+".golden")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestExplain(t *testing.T) {
+	path := func(err error) error { return &os.PathError{Op: "open", Path: "/proc/1/cgroup", Err: err} }
+	for name, test := range map[string]struct {
+		err   error
+		words string
+		code  int
+	}{
+		"no root":     {&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EACCES}, "removing sessions needs root: run it with sudo", exitPrivilege},
+		"lock held":   {&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EWOULDBLOCK}, "lock /run/cgdeleg/lock: resource temporarily unavailable; another cgdeleg or a login holds it, try again", exitFailed},
+		"hidepid":     {path(unix.EACCES), "open /proc/1/cgroup: permission denied; /proc may be mounted with hidepid: run it with sudo", exitUnknown},
+		"no proc":     {path(unix.ENOENT), "open /proc/1/cgroup: no such file or directory", exitUnknown},
+		"bad name":    {&delegate.NameError{Name: "..", Reason: "means a directory"}, `user name "..": means a directory`, exitUsage},
+		"not removed": {&failure{"1 dead sessions could not be removed"}, "1 dead sessions could not be removed", exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			words, code := explain(test.err)
+			if words != test.words || code != test.code {
+				t.Errorf("got %q, %d; want %q, %d", words, code, test.words, test.code)
+			}
+		})
+	}
+}
+
+func TestNotRemoved(t *testing.T) {
+	busy := delegate.Swept{User: "a", Left: unix.EBUSY}
+	large := delegate.Swept{User: "b", Left: fmt.Errorf("walk: %w", cgroupfs.ErrBudget)}
+	if err := notRemoved([]delegate.Swept{busy, {User: "c"}}); err != nil {
+		t.Errorf("sessions in use are no failure, got %v", err)
+	}
+	var failed *failure
+	if err := notRemoved([]delegate.Swept{busy, large}); !errors.As(err, &failed) {
+		t.Errorf("got %v, want a failure", err)
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for name, want := range map[string]string{
+		"alice": "alice", "jürgen": "jürgen", "two words": `"two words"`, `DOMAIN\user`: `"DOMAIN\\user"`, "a\u202eb": `"a\u202eb"`,
+	} {
+		if got := printable(name); got != want {
+			t.Errorf("printable(%q) = %s, want %s", name, got, want)
+		}
+	}
+}

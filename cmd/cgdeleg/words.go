@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// usageError is a command line that was not understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// failure ends a command whose words have been said already.
+type failure struct{ words string }
+
+func (e *failure) Error() string { return e.words }
+
+// explain turns an error into a sentence with the mend, and an exit code.
+func explain(err error) (words string, code int) {
+	var usage *usageError
+	var failed *failure
+	var name *delegate.NameError
+	var lock *delegate.LockError
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+		return err.Error() + "; see cgdeleg --help", exitUsage
+	case errors.As(err, &name):
+		return err.Error(), exitUsage
+	case errors.As(err, &failed):
+		return err.Error(), exitFailed
+	case errors.As(err, &lock) && errors.Is(err, fs.ErrPermission):
+		return "removing sessions needs root: run it with sudo", exitPrivilege
+	case errors.As(err, &lock):
+		return fmt.Sprintf("%v; another cgdeleg or a login holds it, try again", err), exitFailed
+	case errors.As(err, &path) && errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("%v; /proc may be mounted with hidepid: run it with sudo", err), exitUnknown
+	}
+	return err.Error(), exitUnknown
+}
+
+// reasonLeft says in a few words why a session is still there.
+func reasonLeft(err error) string {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return "in use: it has processes"
+	case errors.Is(err, cgroupfs.ErrBudget):
+		return "its tree is too large or too deep to be removed in one go: run cleanup again"
+	case errors.Is(err, fs.ErrPermission):
+		return "not permitted: " + err.Error()
+	}
+	return err.Error()
+}
