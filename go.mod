@@ -1,10 +1,10 @@
 module github.com/cgdeleg/pam_cgdeleg
 
-go 1.26.0
+go 1.24.0
 
 require (
 	github.com/spf13/cobra v1.10.2
-	golang.org/x/sys v0.49.0
+	golang.org/x/sys v0.40.0
 )
 
 require (

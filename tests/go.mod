@@ -9,4 +9,9 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require github.com/creack/pty v1.1.24
+require (
+	github.com/cgdeleg/pam_cgdeleg v0.0.0-00010101000000-000000000000
+	github.com/creack/pty v1.1.24
+)
+
+require github.com/msteinert/pam/v2 v2.1.0
