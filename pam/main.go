@@ -6,7 +6,7 @@
 // would need too.
 package main
 
-// #cgo CFLAGS: -std=gnu11
+// #cgo CFLAGS: -std=gnu11 -D_GNU_SOURCE
 // #cgo LDFLAGS: -lpam
 import "C"
 

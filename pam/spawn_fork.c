@@ -5,7 +5,6 @@
  * The runtime must not start in the host: its threads and signal handlers hung
  * sudo, and its failing at start killed su (docs/architecture.md).
  */
-#define _GNU_SOURCE
 #include "worker.h"
 
 #include <elf.h>

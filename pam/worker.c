@@ -2,7 +2,6 @@
  * worker_run: starts the worker, collects its reply, sees it off. Runs in the
  * host, which may have threads, handlers and children of its own.
  */
-#define _GNU_SOURCE
 #include "worker.h"
 
 #include <errno.h>

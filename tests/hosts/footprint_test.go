@@ -24,7 +24,7 @@ func TestHostIsLeftAsItWas(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := run(t, strings.NewReplacer("%u", u.Name, "%m", module).Replace(script))
-			a.wantSame(t, "state")
+			a.wantSameState(t)
 			for _, state := range a.all("state") {
 				if !strings.HasPrefix(state, "threads=1 ") {
 					t.Errorf("more than one thread: %s", state)

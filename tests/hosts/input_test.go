@@ -79,7 +79,7 @@ func TestUserNames(t *testing.T) {
 			h.resume()
 			a := h.finish()
 			a.want(t, "close", "0")
-			a.wantSame(t, "state")
+			a.wantSameState(t)
 			if test.log == "" {
 				log.WantSilence()
 			} else if line := log.Want(test.log); strings.ContainsAny(line, "\n\x1b") {
@@ -156,7 +156,7 @@ func TestOptions(t *testing.T) {
 			if test.value == "0" {
 				a.want(t, "close", "0")
 			}
-			a.wantSame(t, "state")
+			a.wantSameState(t)
 			if test.log == "" {
 				log.WantSilence()
 			} else {

@@ -72,7 +72,7 @@ func TestHostShapes(t *testing.T) {
 				}
 			}
 			if len(a.all("state")) > 1 {
-				a.wantSame(t, "state")
+				a.wantSameState(t)
 			}
 			if test.inside != nil {
 				for i, got := range a.all("cgroups") {
@@ -144,7 +144,7 @@ func TestCloseInChildAfterDrop(t *testing.T) {
 	log := testbed.LogFromNow(t)
 	a := run(t, "start=cgdrop:cgdrop open drop=20104:20104 state close cgroups state end")
 	a.want(t, "close", "0")
-	a.wantSame(t, "state")
+	a.wantSameState(t)
 	// an unprivileged process cannot leave, and what it sees of that is no fault
 	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
@@ -168,7 +168,7 @@ func TestThousandSessionsInOneProcess(t *testing.T) {
 	log := testbed.LogFromNow(t)
 	cycle := "start=cgthousand:cgthousand open close end"
 	a := run(t, "repeat=50 { "+cycle+" } state memory repeat=1000 { "+cycle+" } state memory")
-	a.wantSame(t, "state")
+	a.wantSameState(t)
 	log.WantSilence()
 	memory := a.all("memory")
 	before, after := rss(t, memory[0]), rss(t, memory[1])

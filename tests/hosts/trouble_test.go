@@ -44,7 +44,7 @@ func TestWorkerTrouble(t *testing.T) {
 				}
 			}
 			if len(a.all("state")) > 1 {
-				a.wantSame(t, "state")
+				a.wantSameState(t)
 			}
 			log.Want(test.log)
 			testbed.WantNothingLeft(t, u.Name)
@@ -73,7 +73,7 @@ func TestCallersLimitsAndEnvironment(t *testing.T) {
 			a := run(t, words+" state start=cglimits:"+u.Name+" open cgroups close end state")
 			a.want(t, "open", "0")
 			a.want(t, "close", "0")
-			a.wantSame(t, "state")
+			a.wantSameState(t)
 			wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 			log.WantSilence()
 			testbed.WantNothingLeft(t, u.Name)
@@ -93,7 +93,7 @@ func TestHardMemoryLimits(t *testing.T) {
 			a := run(t, "syslog rlimit="+limit+" state start=cghard:cghard open cgroups close end state")
 			a.want(t, "open", "0")
 			a.want(t, "close", "0")
-			a.wantSame(t, "state")
+			a.wantSameState(t)
 			if canLiftLimits(t) {
 				wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 				log.WantSilence()
@@ -140,7 +140,7 @@ func TestNoThreadsToBeHad(t *testing.T) {
 			a := h.finish()
 			a.want(t, "open", "0")
 			a.want(t, "close", "0")
-			a.wantSame(t, "state")
+			a.wantSameState(t)
 			log.Want(wanted)
 			log.Want(`this session has no cgroups of its own$`)
 		})
@@ -256,7 +256,7 @@ func TestRollBack(t *testing.T) {
 	log := testbed.LogFromNow(t)
 	a := run(t, "syslog state start=cgroll:cgroll open cgroups close end state")
 	a.want(t, "open", "0")
-	a.wantSame(t, "state")
+	a.wantSameState(t)
 	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 	line := log.Want(`this session has no cgroups of its own$`)
 	if !regexp.MustCompile(`hierarchy pids: open .*/user/cgroll: invalid cross-device link`).MatchString(line) {

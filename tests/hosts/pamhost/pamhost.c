@@ -326,7 +326,7 @@ static int setting(const char *w)
 	else if (!strncmp(w, "softlimit=", 10))
 		limit(arg, 0);
 	else if (!strncmp(w, "env=", 4))
-		putenv(strdup(arg));
+		putenv((char *)arg);
 	else if (!strncmp(w, "umask=", 6))
 		umask((mode_t)strtol(arg, NULL, 8));
 	else if (!strncmp(w, "chdir=", 6))
