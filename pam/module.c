@@ -136,7 +136,7 @@ static struct outcome ask_worker(pam_handle_t *pamh, const char *verb, const cha
 	const char *user = NULL, *state = NULL;
 	char pid[24], uid[24] = "", gid[24] = "";
 	unsigned timeout = timeout_option(argc, options);
-	struct outcome out = { .result = PAM_BUF_ERR };
+	struct outcome out = { .result = PAM_SESSION_ERR };
 	struct worker_reply reply;
 	const struct passwd *pw;
 	char **argv;
@@ -150,8 +150,10 @@ static struct outcome ask_worker(pam_handle_t *pamh, const char *verb, const cha
 		snprintf(gid, sizeof(gid), "%lu", (unsigned long)pw->pw_gid);
 	}
 	argv = calloc((size_t)argc + 9, sizeof(*argv));
-	if (argv == NULL)
+	if (argv == NULL) {
+		pam_syslog(pamh, LOG_ERR, "out of memory; " NO_CGROUPS);
 		return out;
+	}
 	argv[0] = "pam_cgdeleg";
 	argv[1] = (char *)verb;
 	argv[2] = pid;

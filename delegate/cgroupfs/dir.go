@@ -2,7 +2,9 @@ package cgroupfs
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"os"
 	"path"
 	"sort"
 	"strconv"
@@ -193,35 +195,37 @@ func (d *Dir) Children(limit int) (names []string, more bool, err error) {
 	if err != nil {
 		return nil, false, d.fail("open", "", err)
 	}
-	defer unix.Close(fd)
-	buf := make([]byte, 8192)
+	dir := os.NewFile(uintptr(fd), d.path)
+	defer dir.Close()
 	for {
-		var n int
-		err := retry(func() (err error) {
-			n, err = unix.Getdents(fd, buf)
-			return err
-		})
-		if err != nil {
-			return nil, false, d.fail("getdents", "", err)
-		}
-		if n == 0 {
-			sort.Strings(names)
-			return names, false, nil
-		}
-		var entries []string
-		_, _, entries = unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range entries {
-			var st unix.Stat_t
-			err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-			if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-				continue // a file, or a cgroup that went in the meantime
-			}
-			if len(names) == limit {
+		entries, err := dir.ReadDir(512) // the kernel tells the types, so there is no stat
+		for _, e := range entries {
+			switch {
+			case !e.IsDir():
+			case len(names) == limit:
+				sort.Strings(names)
 				return names, true, nil
+			default:
+				names = append(names, e.Name())
 			}
-			names = append(names, name)
+		}
+		if err != nil {
+			sort.Strings(names)
+			if err == io.EOF {
+				err = nil
+			}
+			return names, false, d.fail("read directory", "", unwrapPath(err))
 		}
 	}
+}
+
+// unwrapPath takes a path error's errno out, for one of our own.
+func unwrapPath(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
 }
 
 // IsGone tells whether err means that a cgroup was removed under our hands:

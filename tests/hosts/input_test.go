@@ -207,6 +207,25 @@ func TestReturnValues(t *testing.T) {
 	}
 }
 
+// The only failure that a close returns: there was no worker at all.
+func TestReturnValueOfCloseWithoutWorker(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgnoclose", 20604)
+	writeArgsService(t, "cgnoclose")
+	cgroup := makeCgroup(t, testbed.HierarchyNamed(t, "pids"), "noclose")
+	log := testbed.LogFromNow(t)
+	h := launch(t, "env=PAM_ARGS=-c|freezer start=cgnoclose:cgnoclose open pause close end")
+	h.await("open")
+	write(t, filepath.Join(cgroup, "pids.max"), "1")
+	write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(h.cmd.Process.Pid))
+	h.resume()
+	a := h.finish()
+	a.want(t, "close", "14")
+	log.Want(`^worker could not be run: Resource temporarily unavailable`)
+	testbed.WriteService(t, "cgsweep", testbed.SessionLine(t, "-c freezer"))
+	sweepByLogin(t, "cgsweep", u.Name)
+}
+
 // writeArgsService writes a service whose only session module is ours, with
 // the words in $PAM_ARGS: libpam then returns what the module returns.
 func writeArgsService(t *testing.T, service string) {

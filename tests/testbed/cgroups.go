@@ -50,7 +50,7 @@ func Hierarchies() []Hierarchy { return mounted() }
 
 // HierarchyNamed returns the one with that controller or name; the test is
 // skipped if this machine has none.
-func HierarchyNamed(t *testing.T, name string) Hierarchy {
+func HierarchyNamed(t testing.TB, name string) Hierarchy {
 	t.Helper()
 	for _, h := range mounted() {
 		if slices.Contains(strings.Split(h.Name, ","), name) {
@@ -82,7 +82,7 @@ func memberships(pid string) []membership {
 
 // Placement returns in which cgroup of each hierarchy the process is, by the
 // names of /proc/PID/cgroup.
-func Placement(t *testing.T, pid int) map[string]string {
+func Placement(t testing.TB, pid int) map[string]string {
 	t.Helper()
 	at := map[string]string{}
 	for _, m := range memberships(fmt.Sprint(pid)) {
@@ -147,7 +147,7 @@ func Sessions(h Hierarchy, name string) []string {
 
 // WantNothingLeft fails the test if the user still has cgroups, and removes
 // those that are empty. A process that is just ending gets a moment.
-func WantNothingLeft(t *testing.T, name string) {
+func WantNothingLeft(t testing.TB, name string) {
 	t.Helper()
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/") {
 		return // there can be no directory of that name

@@ -23,7 +23,7 @@ type User struct {
 }
 
 // Need skips the test where tier 2 cannot run, and where a program is missing.
-func Need(t *testing.T, programs ...string) {
+func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	if missing != "" {
 		t.Skip(missing)
@@ -38,7 +38,7 @@ func Need(t *testing.T, programs ...string) {
 // AddUser makes an account for the length of the test, with a home directory
 // and subordinate IDs, and at the end looks that none of its cgroups is left.
 // The name may be one that useradd refuses, as long as it has no colon.
-func AddUser(t *testing.T, name string, uid int) User {
+func AddUser(t testing.TB, name string, uid int) User {
 	t.Helper()
 	u := User{Name: name, UID: uid, GID: uid, Home: fmt.Sprintf("/home/u%d", uid)}
 	appendLine(t, "/etc/passwd", fmt.Sprintf("%s:x:%d:%d::%s:/bin/bash", name, u.UID, u.GID, u.Home))
@@ -65,7 +65,7 @@ func AddUser(t *testing.T, name string, uid int) User {
 	return u
 }
 
-func appendLine(t *testing.T, file, line string) {
+func appendLine(t testing.TB, file, line string) {
 	t.Helper()
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
@@ -77,7 +77,7 @@ func appendLine(t *testing.T, file, line string) {
 	}
 }
 
-func removeLines(t *testing.T, file string, names ...string) {
+func removeLines(t testing.TB, file string, names ...string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -128,14 +128,14 @@ func SessionLine(t testing.TB, options string) string {
 
 // WriteService writes the private /etc/pam.d/SERVICE for the length of the
 // test. It authenticates with pam_unix, or not at all where the host is root.
-func WriteService(t *testing.T, service string, sessionLines ...string) {
+func WriteService(t testing.TB, service string, sessionLines ...string) {
 	t.Helper()
 	writeService(t, service, append([]string{"auth sufficient pam_rootok.so"}, asking(sessionLines)...))
 }
 
 // WriteAskingService is WriteService for hosts that run as root and are to ask
 // for the password nevertheless, as sshd and login do.
-func WriteAskingService(t *testing.T, service string, sessionLines ...string) {
+func WriteAskingService(t testing.TB, service string, sessionLines ...string) {
 	t.Helper()
 	writeService(t, service, asking(sessionLines))
 }
@@ -149,7 +149,7 @@ func asking(sessionLines []string) []string {
 	}, sessionLines...)
 }
 
-func writeService(t *testing.T, service string, lines []string) {
+func writeService(t testing.TB, service string, lines []string) {
 	t.Helper()
 	path := filepath.Join("/etc/pam.d", service)
 	before, existed := os.ReadFile(path)
