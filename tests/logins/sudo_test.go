@@ -52,9 +52,10 @@ func TestSudoNeverHangs(t *testing.T) {
 	to := testbed.AddUser(t, "cglogto", 21014)
 	sudoers(t, from, "use_pty")
 	for round := range 200 {
-		c := onTerminal(t, from, "sudo", "-n", "-u", to.Name, "true")
+		c := onTerminal(t, from, "sudo", "-n", "-u", to.Name, probe)
 		if err := c.outcome(); err != nil {
 			t.Fatalf("sudo, round %d: %v", round+1, err)
 		}
+		wantFirst(t, to, c.text())
 	}
 }
