@@ -6,7 +6,8 @@
 #
 # demo, test and lint install what they need first (Debian and Ubuntu).
 
-GO       ?= go
+GO       ?= $(if $(wildcard build/toolchain/bin/go),$(CURDIR)/build/toolchain/bin/go,go)
+export GO
 CC       ?= gcc
 PREFIX   ?= /usr
 PAMDIR   ?= /lib/$(shell $(CC) -print-multiarch)/security
@@ -66,4 +67,4 @@ install: all
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
 
 clean:
-	rm -rf build
+	rm -rf build/pam_cgdeleg.so build/cgdeleg

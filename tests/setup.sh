@@ -1,29 +1,51 @@
 #!/bin/sh
-# setup.sh: installs what building and testing need, on Debian and Ubuntu.
-# It only calls apt-get when something is missing, and starts no service.
+# setup.sh: installs what building and testing need, on Debian and Ubuntu, and
+# a Go toolchain where the machine has none that is new enough. It calls
+# apt-get only when something is missing, and starts no service.
 set -eu
+cd "$(dirname "$0")/.."
 packages="gcc libc6-dev make libpam0g-dev openssh-server openssh-client sudo cron lxc uidmap busybox-static login shellcheck"
+GO_VERSION=1.26.8 # fetched where there is no Go, or one that cannot fetch by itself
+
+install_packages() {
+	if ! command -v apt-get >/dev/null; then
+		echo "setup.sh knows only Debian's packages; install the equivalents of:$*" >&2
+		exit 1
+	fi
+	if [ "$(id -u)" != 0 ]; then
+		echo "these packages are missing; install them as root: apt-get install $*" >&2
+		exit 1
+	fi
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		# sshd, cron and lxc are wanted as programs, not as services
+		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+		chmod 755 /usr/sbin/policy-rc.d
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+	fi
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "$@" >/dev/null
+}
 
 missing=
 for p in $packages; do
 	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
 done
-[ -n "$missing" ] || exit 0
-if ! command -v apt-get >/dev/null; then
-	echo "setup.sh knows only Debian's packages; install the equivalents of:$missing" >&2
-	exit 1
-fi
-if [ "$(id -u)" != 0 ]; then
-	echo "these packages are missing; install them as root: apt-get install$missing" >&2
-	exit 1
-fi
-export DEBIAN_FRONTEND=noninteractive
-if [ ! -e /usr/sbin/policy-rc.d ]; then
-	# sshd, cron and lxc are wanted as programs, not as services
-	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-	chmod 755 /usr/sbin/policy-rc.d
-	trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-fi
-apt-get update -qq
+command -v go >/dev/null || [ -x build/toolchain/bin/go ] || missing="$missing golang-go ca-certificates"
 # shellcheck disable=SC2086 # a list of words
-apt-get install -qqy --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || install_packages $missing
+
+# From 1.21 on, go fetches the toolchain that go.mod asks for by itself.
+[ ! -x build/toolchain/bin/go ] || exit 0
+case $(go env GOVERSION) in
+go1.[0-9] | go1.[0-9].* | go1.1[0-9]* | go1.20*) ;;
+*) exit 0 ;;
+esac
+echo "setup: fetching Go $GO_VERSION from the module proxy" >&2
+module=golang.org/toolchain@v0.0.1-go$GO_VERSION.$(go env GOOS)-$(go env GOARCH)
+scratch=$(mktemp -d)
+(cd "$scratch" && go mod init scratch >/dev/null 2>&1 && go mod download "$module")
+mkdir -p build
+cp -r "$(go env GOMODCACHE)/$module" build/toolchain
+rm -r "$scratch"
+chmod -R u+w build/toolchain
+chmod 755 build/toolchain/bin/* build/toolchain/pkg/tool/*/*
