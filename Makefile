@@ -36,8 +36,9 @@ build/cgdeleg: $(SOURCES)
 setup:
 	tests/setup.sh
 
-demo: setup
+demo:
 	tests/require-root.sh demo
+	tests/setup.sh
 	$(MAKE) all
 	cd tests && $(GO) run ./demo
 
@@ -46,8 +47,9 @@ unit:
 	$(GO) test -race ./delegate/... ./cmd/... ./pam/worker/...
 
 # Tiers 1 and 2.
-test: setup
+test:
 	tests/require-root.sh test
+	tests/setup.sh
 	$(MAKE) all unit
 	cd tests && $(GO) test -count=1 -timeout 10m ./...
 
@@ -57,8 +59,9 @@ lint: setup
 fuzz:
 	tests/fuzz.sh
 
-bench: setup
+bench:
 	tests/require-root.sh bench
+	tests/setup.sh
 	$(MAKE) all
 	cd tests && $(GO) test -run '^$$' -bench . ./...
 
