@@ -47,7 +47,7 @@ func parseOptions(words []string) (o options, complaints []string, err error) {
 		case word == "debug":
 			o.debug = true
 		case isMinUID:
-			if n, err := strconv.ParseUint(minUID, 10, 31); err == nil {
+			if n, err := strconv.ParseUint(minUID, 10, 32); err == nil {
 				o.minUID = int(n)
 			} else {
 				complain("option %.100q: want min_uid=N with a user ID; option ignored", word)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -55,10 +56,20 @@ func parseRequest(args []string) (r request, err error) {
 	if args[3] == "" {
 		return r, nil
 	}
-	uid, err := strconv.ParseUint(args[3], 10, 32)
-	gid, err2 := strconv.ParseUint(args[4], 10, 32)
-	r.uid, r.gid = int(uid), int(gid)
+	uid, err := parseID(args[3])
+	gid, err2 := parseID(args[4])
+	r.uid, r.gid = uid, gid
 	return r, errors.Join(err, err2)
+}
+
+// parseID parses a user or group ID. The largest number is none: chown(2) takes
+// it for "leave as it is".
+func parseID(s string) (int, error) {
+	id, err := strconv.ParseUint(s, 10, 32)
+	if err == nil && id == math.MaxUint32 {
+		err = fmt.Errorf("%s is no ID", s)
+	}
+	return int(id), err
 }
 
 // Run does what the arguments say, writes the reply to w and returns the

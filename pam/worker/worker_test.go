@@ -44,6 +44,7 @@ func TestRun(t *testing.T) {
 		{"no PID", arguments("open", "", "1", "1", "u", ""), bad(`strconv.Atoi: parsing "": invalid syntax`)},
 		{"negative user ID", arguments("open", pid, "-1", "1", "u", ""), bad(`strconv.ParseUint: parsing "-1": invalid syntax`)},
 		{"user ID without group ID", arguments("open", pid, "1", "", "u", ""), bad(`strconv.ParseUint: parsing "": invalid syntax`)},
+		{"group ID that chown takes for no change", arguments("open", pid, "1", "4294967295", "u", ""), bad("4294967295 is no ID")},
 		{"both IDs bad", arguments("open", pid, "x", "y", "u", ""),
 			bad(`strconv.ParseUint: parsing "x": invalid syntax\nstrconv.ParseUint: parsing "y": invalid syntax`)},
 
