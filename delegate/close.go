@@ -62,15 +62,15 @@ func Close(r CloseRequest) (*Closed, error) {
 	if number < 0 {
 		return &Closed{Number: number}, nil
 	}
-	if lock, err := r.Lock.acquire(); err == nil {
-		defer lock.release()
-	}
 	left := r.leave(inside, r.PID)
 	if members, err := hierarchy.Memberships(r.Machine, os.Getpid()); err == nil {
 		_, inside := locateSession(found, members, dirName, &Opened{Number: number})
 		left = append(left, r.leave(inside, os.Getpid())...)
 	}
 	awaitChildren(r.Machine, found, dirName, number, r.PID)
+	if lock, err := r.Lock.acquire(); err == nil {
+		defer lock.release()
+	}
 	left = append(left, removeIfDead(r.Machine, found, dirName, number, loginBudgets(r.Until)))
 	return &Closed{Number: number, Left: errors.Join(left...)}, nil
 }
@@ -217,14 +217,15 @@ func removeUser(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string) erro
 	return err
 }
 
-// childPatience bounds how long a close waits for the host's own children.
-const childPatience = 100 * time.Millisecond
+// childPatience bounds how long a close waits for the host's own children. The
+// longest wait seen in 1,600 logouts by ssh on a loaded machine was 32 ms.
+const childPatience = 500 * time.Millisecond
 
 // awaitChildren waits a moment for children of the host that are still in the
 // session. sshd closes when its unprivileged child has announced its end and is
-// just exiting (mm_answer_term in its monitor.c); without the moment, every
-// logout by ssh would leave its session behind. Nothing else is waited for: the
-// user's processes are not children of the host.
+// just exiting (mm_answer_term in its monitor.c); without the moment, one or two
+// in a hundred logouts by ssh left their session behind. Nothing else is waited
+// for: the user's processes are not children of the host.
 func awaitChildren(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
 	for deadline := time.Now().Add(childPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if !slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool {
