@@ -10,7 +10,7 @@ GO       ?= $(if $(wildcard build/toolchain/bin/go),$(CURDIR)/build/toolchain/bi
 export GO
 CC       ?= gcc
 PREFIX   ?= /usr
-PAMDIR   ?= /lib/$(shell $(CC) -print-multiarch)/security
+PAMDIR   ?= $(or $(firstword $(wildcard /lib/$(shell $(CC) -print-multiarch)/security /usr/lib64/security /usr/lib/security)),/lib/security)
 DESTDIR  ?=
 VERSION  ?= $(shell cat VERSION)
 
@@ -18,9 +18,10 @@ VERSION  ?= $(shell cat VERSION)
 # starting in the host, and the list of the only symbols to export.
 MODULE_EXTLDFLAGS = -Wl,-T,$(CURDIR)/pam/start.ld -Wl,--version-script=$(CURDIR)/pam/exports.map \
                     -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
+# Counts the tests, and prints each that was skipped with its reason.
+GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails --
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
-CSOURCES = $(wildcard pam/*.c)
 
 .PHONY: all demo test unit lint fuzz bench setup install clean
 
@@ -44,14 +45,14 @@ demo:
 
 # Tier 1: no root, any machine.
 unit:
-	$(GO) test -race ./delegate/... ./cmd/... ./pam/worker/...
+	$(GOTEST) -race ./delegate/... ./cmd/... ./pam/worker/...
 
 # Tiers 1 and 2.
 test:
 	tests/require-root.sh test
 	tests/setup.sh
 	$(MAKE) all unit
-	cd tests && $(GO) test -count=1 -timeout 10m ./...
+	cd tests && $(GOTEST) -count=1 -timeout 10m ./...
 
 lint: setup
 	tests/lint.sh
