@@ -33,10 +33,17 @@ type Opened struct {
 	// Number is N of user/NAME/N, the same in all hierarchies.
 	Number int
 	// Former tells where the process was before, a line for each hierarchy
-	// that it was moved in. Empty: there was nothing to make a session in.
+	// that it was moved in. Empty: there is no user/NAME/N.
 	Former []hierarchy.Membership
+	// Adopted names the hierarchies in which the scope that logind made was
+	// given to the user.
+	Adopted []string
+	// LeftAlone says which hierarchies a manager has that did not expect this
+	// login: *LeftAloneError.
+	LeftAlone []error
 	// Warnings are what was asked for and is not in the session:
-	// *MissingError, *EnableError, *LockError, *hierarchy.UnusableError.
+	// *MissingError, *EnableError, *LockError, *NotDelegatedError,
+	// *hierarchy.UnusableError.
 	Warnings []error
 }
 
@@ -87,8 +94,11 @@ func Open(r OpenRequest) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	found = unmanaged(r.Machine, found)
-	o := &opening{OpenRequest: r, dirName: dirName, found: found}
+	o := &opening{
+		OpenRequest: r, dirName: dirName, found: found,
+		booted: r.Machine.Exists("/run/systemd/system"), // sd_booted(3)
+		hybrid: slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool { return h.Name == systemdName }),
+	}
 	chosen, missing := hierarchy.Choose(found, r.Controllers)
 	o.warnAbout(missing, unusable, len(chosen) == 0)
 	if len(chosen) == 0 {
@@ -103,7 +113,7 @@ func Open(r OpenRequest) (*Opened, error) {
 	if err := o.run(chosen); err != nil {
 		return nil, err
 	}
-	if lockErr == nil {
+	if lockErr == nil && len(o.parts) > 0 {
 		// Without the lock another login's session, just made and still empty,
 		// would look dead.
 		sweepUser(r.Machine, found, dirName, o.number, loginBudgets(r.SweepUntil))
@@ -111,24 +121,17 @@ func Open(r OpenRequest) (*Opened, error) {
 	return o.result(), nil
 }
 
-// unmanaged leaves out the hierarchies whose cgroups are a running systemd's:
-// a process moved out of its scope there is lost to logind.
-func unmanaged(m cgroupfs.Machine, found []hierarchy.Hierarchy) []hierarchy.Hierarchy {
-	if !m.Exists("/run/systemd/system") { // sd_booted(3)
-		return found
-	}
-	return slices.DeleteFunc(found, func(h hierarchy.Hierarchy) bool {
-		return h.IsUnified() || h.Name == "name=systemd"
-	})
-}
-
 // opening is one run of Open.
 type opening struct {
 	OpenRequest
 	dirName  string
 	found    []hierarchy.Hierarchy
+	booted   bool // systemd runs this machine
+	hybrid   bool // it keeps track of its units on v1
 	number   int
-	parts    []*part
+	parts    []*part // the session of our own
+	adopted  []string
+	alone    []error
 	warnings []error
 }
 
@@ -136,6 +139,7 @@ type opening struct {
 type part struct {
 	hierarchy.Choice
 	former  string // of /proc/PID/cgroup
+	scope   string // to be adopted, below the mount point; empty: our own is made
 	entered bool
 }
 
@@ -154,31 +158,69 @@ func (o *opening) warnAbout(missing []string, unusable []error, nothing bool) {
 	}
 }
 
+// run makes the session in the chosen hierarchies, or adopts what is there.
 func (o *opening) run(chosen []hierarchy.Choice) error {
 	members, err := hierarchy.Memberships(o.Machine, o.PID)
 	if err != nil {
 		return err
 	}
-	for attempt := range openAttempts {
-		o.parts = nil
+	var own, scopes []*part
+	for _, c := range chosen {
+		p := &part{Choice: c, former: hierarchy.PathIn(members, c.Name)}
+		who := o.custodyOf(&c.Hierarchy, p.former)
+		p.scope = who.scope
+		switch {
+		case who.alone != nil:
+			o.alone = append(o.alone, who.alone)
+		case p.scope != "":
+			scopes = append(scopes, p)
+		default:
+			own = append(own, p)
+		}
+	}
+	if len(own) > 0 {
+		if err := o.makeOwn(own); err != nil {
+			return err
+		}
+	}
+	return o.adoptAll(scopes)
+}
+
+// adoptAll adopts the scopes. After an error it takes the session of our own
+// back too.
+func (o *opening) adoptAll(scopes []*part) error {
+	for _, p := range scopes {
+		err := o.adopt(p)
+		var notDelegated *NotDelegatedError
+		switch {
+		case errors.As(err, &notDelegated):
+			o.warnings = append(o.warnings, err)
+		case err != nil:
+			o.rollBack(o.parts)
+			return &HierarchyError{Hierarchy: p.Name, Err: err}
+		default:
+			o.adopted = append(o.adopted, p.Name)
+		}
+	}
+	return nil
+}
+
+// makeOwn makes the session user/NAME/N, again with another number when a race
+// for one was lost.
+func (o *opening) makeOwn(own []*part) error {
+	for attempt := 1; ; attempt++ {
+		o.parts = own
 		var err error
 		if o.number, err = o.lowestFree(); err != nil {
 			return err
 		}
-		for _, c := range chosen {
-			o.parts = append(o.parts, &part{Choice: c, former: hierarchy.PathIn(members, c.Name)})
-		}
 		err = o.attempt()
-		if err == nil {
-			return nil
-		}
 		lostRace := errors.Is(err, unix.EEXIST) || cgroupfs.IsGone(err)
-		if !lostRace || attempt == openAttempts-1 {
+		if !lostRace || attempt == openAttempts {
 			return err
 		}
 		time.Sleep(time.Duration(attempt) * time.Millisecond)
 	}
-	panic("unreachable")
 }
 
 // lowestFree returns the lowest number that is free in every hierarchy, also
@@ -286,13 +328,14 @@ func (o *opening) rollBack(parts []*part) {
 	for _, p := range slices.Backward(parts) {
 		if p.entered {
 			_ = moveBack(o.Machine, &p.Hierarchy, p.former, o.PID)
+			p.entered = false
 		}
 		_ = removeSession(o.Machine, &p.Hierarchy, o.dirName, o.number, &cgroupfs.Budget{Dirs: 8, Depth: 2})
 	}
 }
 
 func (o *opening) result() *Opened {
-	r := &Opened{Number: o.number, Warnings: o.warnings}
+	r := &Opened{Number: o.number, Adopted: o.adopted, LeftAlone: o.alone, Warnings: o.warnings}
 	for _, p := range o.parts {
 		r.Former = append(r.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.former})
 	}

@@ -53,13 +53,20 @@ func (o *opening) makeLeaf(session *cgroupfs.Dir, controllers []string) (*cgroup
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []*cgroupfs.Dir{session, leaf} {
-		if err := delegateTo(dir, delegateFiles(o.Machine), o.UID, o.GID); err != nil {
-			leaf.Close()
-			return nil, err
-		}
+	if err := o.delegateBoth(session, leaf); err != nil {
+		leaf.Close()
+		return nil, err
 	}
 	return leaf, nil
+}
+
+// delegateBoth gives a session and its leaf to the user.
+func (o *opening) delegateBoth(session, leaf *cgroupfs.Dir) error {
+	files := delegateFiles(o.Machine)
+	if err := delegateTo(session, files, o.UID, o.GID); err != nil {
+		return err
+	}
+	return delegateTo(leaf, files, o.UID, o.GID)
 }
 
 // delegateFiles returns the files that a v2 cgroup's delegatee must own, as the

@@ -188,6 +188,12 @@ func (d *Dir) Owner() (uid, gid int, err error) {
 	return int(st.Uid), int(st.Gid), nil
 }
 
+// HasAttribute tells whether the directory has the extended attribute.
+func (d *Dir) HasAttribute(name string) bool {
+	_, err := unix.Fgetxattr(d.fd, name, nil)
+	return err == nil
+}
+
 // Children returns the names of the child cgroups, sorted, at most limit of
 // them; more tells that there are others.
 func (d *Dir) Children(limit int) (names []string, more bool, err error) {

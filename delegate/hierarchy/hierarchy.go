@@ -173,7 +173,7 @@ func hasDotDot(path string) bool {
 // OpenBase opens the cgroup in which user/ is made. Errors are *fs.PathError
 // and *cgroupfs.MountError.
 func (h *Hierarchy) OpenBase(m cgroupfs.Machine) (*cgroupfs.Dir, error) {
-	return h.open(m, h.Base)
+	return h.OpenBelow(m, h.Base)
 }
 
 // OpenMember opens a cgroup named as in /proc/PID/cgroup. Errors are those of
@@ -183,10 +183,12 @@ func (h *Hierarchy) OpenMember(m cgroupfs.Machine, path string) (*cgroupfs.Dir, 
 	if err != nil {
 		return nil, err
 	}
-	return h.open(m, below)
+	return h.OpenBelow(m, below)
 }
 
-func (h *Hierarchy) open(m cgroupfs.Machine, below string) (*cgroupfs.Dir, error) {
+// OpenBelow opens a cgroup by its path below the mount point. Errors are those
+// of OpenBase.
+func (h *Hierarchy) OpenBelow(m cgroupfs.Machine, below string) (*cgroupfs.Dir, error) {
 	root, err := m.OpenMount(h.Mount)
 	if err != nil {
 		return nil, err

@@ -172,8 +172,16 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 	for _, w := range opened.Warnings {
 		r.log("warning", "user %q: %s", req.user, warningText(w))
 	}
+	for _, alone := range opened.LeftAlone {
+		r.log("debug", "user %q: %v", req.user, alone)
+	}
+	if len(opened.Adopted) > 0 {
+		r.log("debug", "user %q: session scope delegated in %s", req.user, strings.Join(opened.Adopted, " "))
+	}
 	if len(opened.Former) == 0 {
-		r.log("warning", "user %q: nothing to make a session in; this session has no cgroups of its own", req.user)
+		if len(opened.Adopted)+len(opened.LeftAlone) == 0 {
+			r.log("warning", "user %q: nothing to make a session in; this session has no cgroups of its own", req.user)
+		}
 		return
 	}
 	var names []string
@@ -190,7 +198,10 @@ func warningText(w error) string {
 	var missing *delegate.MissingError
 	var enable *delegate.EnableError
 	var lock *delegate.LockError
+	var undelegated *delegate.NotDelegatedError
 	switch {
+	case errors.As(w, &undelegated):
+		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
 	case errors.As(w, &missing):
 		return w.Error() + "; the session is without"
 	case errors.As(w, &enable) && errors.Is(w, unix.EBUSY):
