@@ -1,0 +1,32 @@
+#!/bin/sh
+# rootfs.sh SUITE PACKAGES TAR: a Debian root file system as a tar file, with
+# the packages that the file PACKAGES lists, a kernel, and pam_cgfs.
+#
+# The kernel and pam_cgfs are unpacked instead of installed: the kernel's
+# package would make an initramfs of its own, for half a minute, and pam_cgfs's
+# would write itself into /etc/pam.d.
+set -eu
+suite=$1 packages=$2 tar=$3
+
+# What no machine here reads is not worth unpacking and copying.
+# shellcheck disable=SC2016 # $1 is the hook's
+mmdebstrap --quiet --mode=root --variant=apt \
+	--include="$(paste -sd, "$packages")" \
+	--dpkgopt='force-unsafe-io' \
+	--dpkgopt='path-exclude=/usr/share/doc/*' \
+	--dpkgopt='path-exclude=/usr/share/man/*' \
+	--dpkgopt='path-exclude=/usr/share/info/*' \
+	--dpkgopt='path-exclude=/usr/share/locale/*' \
+	--customize-hook='chroot "$1" sh -euc "
+		cd /tmp
+		kernel=\$(apt-cache depends linux-image-cloud-amd64 | sed -n \"s/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p\" | head -n 1)
+		apt-get download -qq \$kernel libpam-cgfs
+		dpkg-deb -x \$kernel*.deb /tmp/kernel
+		mkdir -p /opt/pam_cgfs
+		dpkg-deb -x libpam-cgfs*.deb /opt/pam_cgfs
+		cp -a kernel/boot/. /boot/
+		cp -a \$(find kernel -type d -path \"*lib/modules\")/. /usr/lib/modules/
+		depmod \$(ls /usr/lib/modules)
+		rm -rf /tmp/*
+	"' \
+	"$suite" "$tar"

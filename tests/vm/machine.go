@@ -1,0 +1,252 @@
+package vm
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Machine is a machine that is to run one script.
+type Machine struct {
+	Kind  Kind
+	Image Image
+	// Files are the files on the machine's second disk, by their names there.
+	// The machine unpacks them in /in and runs main.sh as root.
+	Files map[string]string
+	// Limit is how long the machine may run, from QEMU's start on.
+	Limit time.Duration
+	// Dir is a folder for what comes out: console, output, qemu, and the
+	// machine's /out as out/.
+	Dir string
+}
+
+// Result is what a machine gave.
+type Result struct {
+	Status int           // exit status of main.sh
+	Output string        // what main.sh wrote
+	Boot   time.Duration // until main.sh began
+	Total  time.Duration // until the machine was off
+}
+
+// DeadError says that a machine ended without main.sh having ended.
+type DeadError struct {
+	Err     error // context.DeadlineExceeded, or why QEMU ended
+	Console string
+	Output  string
+}
+
+func (e *DeadError) Error() string {
+	return fmt.Sprintf("the machine ended before its script: %v\noutput:\n%s\nconsole:\n%s", e.Err, tail(e.Output, 20), tail(e.Console, 20))
+}
+
+func (e *DeadError) Unwrap() error { return e.Err }
+
+// The sizes of a machine: two fit on a small test machine.
+const (
+	processors = "2"
+	memory     = "1024" // MiB
+	outSize    = 64 << 20
+)
+
+// Run runs the machine to its end. The error is a *DeadError if the script did
+// not end; what it wrote until then is in the Result.
+func (m *Machine) Run(ctx context.Context) (*Result, error) {
+	if err := os.RemoveAll(m.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	in, out := filepath.Join(m.Dir, "in.tar"), filepath.Join(m.Dir, "out.tar")
+	defer os.Remove(in)
+	defer os.Remove(out)
+	if err := writeDisk(in, m.Files); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(out, nil, 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.Truncate(out, outSize); err != nil {
+		return nil, err
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, m.Limit)
+	defer cancel()
+	result, err := m.boot(ctx, in, out)
+	if err != nil {
+		return result, err
+	}
+	return result, readDisk(out, filepath.Join(m.Dir, "out"))
+}
+
+// boot starts QEMU and follows it to its end.
+func (m *Machine) boot(ctx context.Context, in, out string) (*Result, error) {
+	// The machine is to die with this process, which the kernel grants to the
+	// thread that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	console := filepath.Join(m.Dir, "console")
+	said, err := os.Create(filepath.Join(m.Dir, "output"))
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close()
+	complaints, err := os.Create(filepath.Join(m.Dir, "qemu"))
+	if err != nil {
+		return nil, err
+	}
+	defer complaints.Close()
+
+	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "10", "qemu-system-x86_64"}, m.arguments(console, in, out)...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Env = append(os.Environ(), "TMPDIR="+m.Dir) // of the disk's changes
+	cmd.Stderr = complaints
+	port, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	result, ended := follow(io.TeeReader(port, said), start)
+	err = cmd.Wait()
+	result.Total = time.Since(start)
+	if ended {
+		return result, nil
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = errors.New("it turned itself off")
+	}
+	text, _ := os.ReadFile(console)
+	qemu, _ := os.ReadFile(complaints.Name())
+	return result, &DeadError{Err: err, Console: string(text) + string(qemu), Output: result.Output}
+}
+
+// arguments returns QEMU's. VM_ACCEL replaces the emulation, where KVM works.
+func (m *Machine) arguments(console, in, out string) []string {
+	accel := os.Getenv("VM_ACCEL")
+	if accel == "" {
+		accel = "tcg,thread=multi"
+	}
+	return []string{
+		"-accel", accel, "-cpu", "max,la57=off", "-smp", processors, "-m", memory,
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-kernel", m.Image.file("vmlinuz"), "-initrd", m.Image.file("initrd"), "-append", m.Kind.commandLine(),
+		"-chardev", "file,id=console,path=" + console, "-serial", "chardev:console",
+		"-chardev", "stdio,id=port,signal=off", "-serial", "chardev:port",
+		"-drive", "if=virtio,format=raw,snapshot=on,file=" + m.Image.file("root.img"),
+		"-drive", "if=virtio,format=raw,readonly=on,file=" + in,
+		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + out,
+	}
+}
+
+// follow reads what comes from the machine's second port: the script's output
+// between a line "@boot" and a line "@exit STATUS". Ended tells that the last
+// one came.
+func follow(port io.Reader, start time.Time) (result *Result, ended bool) {
+	result = &Result{Status: -1}
+	var output strings.Builder
+	lines := bufio.NewReader(port)
+	for {
+		line, err := lines.ReadString('\n')
+		line = strings.TrimRight(line, "\r\n")
+		status, isExit := strings.CutPrefix(line, "@exit ")
+		n, statusErr := strconv.Atoi(status)
+		switch {
+		case isExit && statusErr == nil:
+			result.Status, ended = n, true
+		case strings.HasPrefix(line, "@boot ") && result.Boot == 0:
+			result.Boot = time.Since(start)
+		case line != "":
+			output.WriteString(line + "\n")
+		}
+		if err != nil {
+			result.Output = output.String()
+			return result, ended
+		}
+	}
+}
+
+// writeDisk writes the files as a tar file, which the machine reads as a disk.
+func writeDisk(path string, files map[string]string) error {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for name, source := range files {
+		data, err := os.ReadFile(source)
+		if err != nil {
+			return err
+		}
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(path, buf.Bytes(), 0o644)
+}
+
+// readDisk unpacks the regular files of the tar file that the machine wrote.
+func readDisk(path, dir string) error {
+	disk, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for r := tar.NewReader(disk); ; {
+		header, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the machine's /out: %w", err)
+		}
+		name := filepath.Clean(header.Name)
+		if header.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := extract(root, name, r); err != nil {
+			return err
+		}
+	}
+}
+
+func extract(root *os.Root, name string, r io.Reader) error {
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := root.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,76 @@
+package vm
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// defaultLimit bounds a machine's life, from QEMU's start on: several times
+// what one takes on a slow machine with other work.
+const defaultLimit = 5 * time.Minute
+
+// Scenario is a script for machines.
+type Scenario struct {
+	Name  string // of the file, without .sh
+	Path  string
+	Kinds []Kind
+	Limit time.Duration
+}
+
+// Scenarios reads the scripts of a folder. Comment lines in them say on which
+// machines they run, and for how many seconds at most if that is special:
+//
+//	# machines: bookworm-systemd-v2 trixie-systemd-v2
+//	# limit: 600
+func Scenarios(dir string) ([]Scenario, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.sh"))
+	if err != nil {
+		return nil, err
+	}
+	var all []Scenario
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		s, err := parseScenario(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		s.Path = path
+		s.Name = strings.TrimSuffix(filepath.Base(path), ".sh")
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func parseScenario(text string) (Scenario, error) {
+	s := Scenario{Limit: defaultLimit}
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch key {
+		case "# machines":
+			for name := range strings.FieldsSeq(value) {
+				kind, err := ParseKind(name)
+				if err != nil {
+					return s, err
+				}
+				s.Kinds = append(s.Kinds, kind)
+			}
+		case "# limit":
+			seconds, err := strconv.Atoi(value)
+			if err != nil || seconds <= 0 {
+				return s, fmt.Errorf("limit %q: want seconds", value)
+			}
+			s.Limit = time.Duration(seconds) * time.Second
+		}
+	}
+	if len(s.Kinds) == 0 {
+		return s, fmt.Errorf("no line \"# machines: KIND...\"")
+	}
+	return s, nil
+}

@@ -1,0 +1,159 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+// TestScenarios runs every scenario on its machines, as many at once as the
+// test's -parallel allows.
+func TestScenarios(t *testing.T) {
+	need(t)
+	scenarios, err := Scenarios("scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(scenarios) == 0 {
+		t.Fatal("no scenarios")
+	}
+	images := newImages(CacheDir())
+	files := guestFiles(t)
+	for _, s := range scenarios {
+		t.Run(s.Name, func(t *testing.T) {
+			for _, kind := range s.Kinds {
+				t.Run(kind.String(), func(t *testing.T) {
+					t.Parallel()
+					runScenario(t, s, kind, images.get(t, kind.Suite), files)
+				})
+			}
+		})
+	}
+}
+
+// need skips the test where nobody asked for machines. Where somebody did, it is
+// an error that they cannot be had.
+func need(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CGDELEG_VM") != "1" {
+		t.Skip("starts virtual machines, for minutes: run `make test-vm`")
+	}
+	if os.Geteuid() != 0 {
+		t.Fatal("needs root, to build the machines' images")
+	}
+	for _, program := range []string{"mmdebstrap", "qemu-system-x86_64", "mke2fs", "cpio", "zstd", "xz"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("needs %s: run tests/vm/setup.sh", program)
+		}
+	}
+}
+
+// images are those of the suites that a run wants, each built once.
+type images struct {
+	cache string
+	mu    sync.Mutex
+	built map[Suite]func() (Image, error)
+}
+
+func newImages(cache string) *images {
+	return &images{cache: cache, built: map[Suite]func() (Image, error){}}
+}
+
+// get waits for the suite's image.
+func (i *images) get(t *testing.T, suite Suite) Image {
+	t.Helper()
+	i.mu.Lock()
+	build := i.built[suite]
+	if build == nil {
+		build = sync.OnceValues(func() (Image, error) { return BuildImage(context.Background(), i.cache, suite) })
+		i.built[suite] = build
+	}
+	i.mu.Unlock()
+	image, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// guestFiles returns what every machine is given: the built module, the files
+// that the project installs beside it, and the scenarios' library.
+func guestFiles(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{
+		"main.sh":        "guest/main.sh",
+		"lib.sh":         "guest/lib.sh",
+		"pam_cgdeleg.so": testbed.Built(t, "pam_cgdeleg.so"),
+		"cgdeleg":        testbed.Built(t, "cgdeleg"),
+	}
+	root := testbed.Root(t)
+	err := fs.WalkDir(os.DirFS(root), "contrib", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files[path] = filepath.Join(root, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// runScenario runs one scenario on one machine. Each of its assertions is a
+// subtest.
+func runScenario(t *testing.T, s Scenario, kind Kind, image Image, files map[string]string) {
+	dir := filepath.Join(testbed.Root(t), "build", "vm", s.Name, kind.String())
+	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
+	for name, path := range files {
+		m.Files[name] = path
+	}
+	result, err := m.Run(t.Context())
+	if result != nil {
+		// at once, not when the test has ended: it is minutes until then
+		defer func() { fmt.Println(summary(s, kind, result, t.Failed())) }()
+		t.Logf("what it left is in %s", dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := ParseReport(result.Output)
+	for _, note := range report.Notes {
+		t.Log(note)
+	}
+	for _, a := range report.Assertions {
+		t.Run(a.Name, func(t *testing.T) {
+			if !a.OK {
+				t.Error(a.Evidence)
+			}
+		})
+	}
+	if err != nil {
+		t.Errorf("%v; its output ends with:\n%s", err, tail(result.Output, 20))
+	}
+	if wantStatus := boolStatus(!t.Failed()); err == nil && result.Status != wantStatus {
+		t.Errorf("the script ended with status %d, want %d", result.Status, wantStatus)
+	}
+}
+
+func summary(s Scenario, kind Kind, result *Result, failed bool) string {
+	word := "ok  "
+	if failed {
+		word = "FAIL"
+	}
+	return fmt.Sprintf("%s %-20s %-26s boot %5.1f s, total %5.1f s", word, s.Name, kind, result.Boot.Seconds(), result.Total.Seconds())
+}
+
+// boolStatus is the exit status of finish.
+func boolStatus(ok bool) int {
+	if ok {
+		return 0
+	}
+	return 1
+}
