@@ -22,6 +22,7 @@ func newCleanup(s *settings) *cobra.Command {
 session what became of it. Nothing is killed: a session in use is kept.
 
 The exit code is 1 if a dead session could not be removed.`,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.root != "" && !dryRun {
 				return &usageError{errors.New("a recorded machine (--root) can only be looked at: add --dry-run")}

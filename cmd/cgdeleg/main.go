@@ -1,5 +1,6 @@
 // Package main is cgdeleg, the command-line tool beside pam_cgdeleg.so: it
-// shows the sessions that the module made and removes those that are dead.
+// shows the sessions that the module made, removes those that are dead, and runs
+// commands in cgroups of their own.
 //
 // Words for people, hints and exit codes live here; what is true of cgroups
 // lives in package delegate. Data goes to standard output, words about trouble
@@ -72,10 +73,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
-	root.AddCommand(newStatus(&s), newCleanup(&s))
-	for _, cmd := range root.Commands() {
-		cmd.Args = usageArgs(cobra.NoArgs)
-	}
+	root.AddCommand(newStatus(&s), newCleanup(&s), newRun(&s))
 	return root
 }
 

@@ -24,6 +24,7 @@ the hierarchies in which it has a cgroup, by the names of /proc/PID/cgroup.
 
 A dead session is what a logout left because processes were still running; the
 user's next login removes it, or cgdeleg cleanup.`,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sessions, unusable, err := delegate.Sessions(s.machine())
 			if err != nil {

@@ -29,10 +29,19 @@ func explain(err error) (words string, code int) {
 	var failed *failure
 	var name *delegate.NameError
 	var lock *delegate.LockError
+	var none *delegate.NoDelegationError
+	var setting *delegate.SettingError
+	var refused *delegate.HierarchyError
 	var path *fs.PathError
 	switch {
+	case errors.As(err, &none):
+		return "this shell has no cgroup of its own to make others in: log in anew, by a service whose PAM file has pam_cgdeleg.so; it is in" + where(none), exitFailed
+	case errors.As(err, &setting):
+		return err.Error() + "; add its controller to -c on the PAM line, or use the name that cgroup v1 or v2 has for it; nothing was run", exitFailed
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return err.Error() + "; see cgdeleg --help", exitUsage
+	case errors.As(err, &refused):
+		return err.Error(), exitFailed
 	case errors.As(err, &name):
 		return err.Error(), exitUsage
 	case errors.As(err, &failed):
@@ -45,6 +54,15 @@ func explain(err error) (words string, code int) {
 		return fmt.Sprintf("%v; /proc may be mounted with hidepid: run it with sudo", err), exitUnknown
 	}
 	return err.Error(), exitUnknown
+}
+
+// where lists the cgroups of a process that may write none of them.
+func where(none *delegate.NoDelegationError) string {
+	var out strings.Builder
+	for _, m := range none.Cgroups {
+		fmt.Fprintf(&out, " %s:%s", m.Hierarchy, m.Path)
+	}
+	return out.String()
 }
 
 // reasonLeft says in a few words why a session is still there.

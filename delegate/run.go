@@ -1,0 +1,205 @@
+package delegate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// Setting is a value for a file of the new cgroup, such as memory.max.
+type Setting struct{ File, Value string }
+
+// RunRequest asks for a cgroup of its own for one command.
+type RunRequest struct {
+	Machine  cgroupfs.Machine
+	PID      int    // the process to move in; of the calling user
+	Name     string // of the new cgroup, one path component
+	Settings []Setting
+}
+
+// NoDelegationError says that the process may write none of the cgroups it is
+// in, so that nothing can be made below them.
+type NoDelegationError struct {
+	Cgroups []hierarchy.Membership // where the process is
+}
+
+func (e *NoDelegationError) Error() string { return "no hierarchy is delegated to this process" }
+
+// SettingError says that no delegated hierarchy has a file of that name.
+type SettingError struct {
+	File      string
+	Delegated []string // the hierarchies that are
+}
+
+func (e *SettingError) Error() string {
+	return fmt.Sprintf("no delegated hierarchy has the file %q; delegated: %s", e.File, strings.Join(e.Delegated, " "))
+}
+
+// inSession tells whether a cgroup below the mount point is in a session of
+// ours, of any user, or in a session scope of logind's.
+func inSession(h *hierarchy.Hierarchy, below string) bool {
+	relative := "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
+	parts := strings.Split(relative, "/")
+	if len(parts) > 3 && parts[1] == usersDir {
+		_, ok := sessionOf(h, parts[2], below)
+		return ok
+	}
+	return len(parts) > 3 && sessionScope.MatchString(strings.Join(parts[:4], "/"))
+}
+
+// Enter makes a cgroup below the process's own in every hierarchy that is
+// delegated to the calling user, writes the settings, and moves the process in.
+// It needs no privileges. On v2 the process goes to a leaf of the new cgroup, so
+// that what it starts (LXC, another Enter) finds a cgroup without processes.
+// After an error nothing of it is left.
+//
+// It returns the paths of the new cgroups. Errors are *NoDelegationError,
+// *SettingError, *HierarchyError, and those of /proc.
+func Enter(r RunRequest) (paths []string, err error) {
+	found, _, err := hierarchy.Discover(r.Machine)
+	if err != nil {
+		return nil, err
+	}
+	members, err := hierarchy.Memberships(r.Machine, r.PID)
+	if err != nil {
+		return nil, err
+	}
+	var made []*runCgroup
+	defer func() {
+		for _, c := range made {
+			if err != nil {
+				c.undo(r)
+			}
+			c.close()
+		}
+	}()
+	for i := range found {
+		c, err := makeRunCgroup(r, &found[i], hierarchy.PathIn(members, found[i].Name))
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, hierarchy.ErrOutside) {
+			continue // not ours
+		}
+		if err != nil {
+			return nil, &HierarchyError{Hierarchy: found[i].Name, Err: err}
+		}
+		made = append(made, c)
+		paths = append(paths, c.dir.Path())
+	}
+	if len(made) == 0 {
+		return nil, &NoDelegationError{Cgroups: members}
+	}
+	for _, s := range r.Settings {
+		if err := writeSetting(made, s); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range made {
+		if err := c.target.Enter(r.PID); err != nil {
+			return nil, &HierarchyError{Hierarchy: c.h.Name, Err: err}
+		}
+		c.entered = true
+	}
+	return paths, nil
+}
+
+// runCgroup is the new cgroup in one hierarchy.
+type runCgroup struct {
+	h           *hierarchy.Hierarchy
+	former      string
+	parent, dir *cgroupfs.Dir
+	target      *cgroupfs.Dir // what the process enters: dir, or its leaf
+	entered     bool
+}
+
+func makeRunCgroup(r RunRequest, h *hierarchy.Hierarchy, member string) (*runCgroup, error) {
+	below, err := h.Below(member)
+	if err != nil {
+		return nil, err
+	}
+	if unix.Geteuid() == 0 && !inSession(h, below) {
+		return nil, unix.EPERM // root can write everything; only a session is cleaned up
+	}
+	c := &runCgroup{h: h, former: member}
+	c.parent, err = h.OpenBelow(r.Machine, strings.TrimSuffix(below, "/"+leafName))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.parent.Mkdir(r.Name); err != nil {
+		c.close()
+		return nil, err
+	}
+	if err := c.furnish(r); err != nil {
+		c.undo(r)
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// furnish makes the new cgroup ready for the process.
+func (c *runCgroup) furnish(r RunRequest) (err error) {
+	if c.dir, err = c.parent.Open(r.Name); err != nil {
+		return err
+	}
+	if !c.h.IsUnified() {
+		if slices.Contains(c.h.Controllers, "cpuset") {
+			if err := inheritCpuset(r.Machine, c.parent, c.dir); err != nil {
+				return err
+			}
+		}
+		c.target, err = c.dir.OpenPath("/")
+		return err
+	}
+	offered, err := c.dir.Read("cgroup.controllers")
+	if err != nil {
+		return err
+	}
+	for controller := range strings.FieldsSeq(string(offered)) {
+		// one that cannot be enabled is missing below, no more
+		_ = c.dir.Write("cgroup.subtree_control", "+"+controller)
+	}
+	if err := c.dir.Mkdir(leafName); err != nil {
+		return err
+	}
+	c.target, err = c.dir.Open(leafName)
+	return err
+}
+
+// undo takes back what was made, as far as the kernel lets an unprivileged
+// process.
+func (c *runCgroup) undo(r RunRequest) {
+	if c.entered {
+		_ = enterMember(r.Machine, c.h, c.former, r.PID)
+	}
+	_ = c.parent.RemoveTree(r.Name, &cgroupfs.Budget{Dirs: 8, Depth: 2})
+}
+
+func (c *runCgroup) close() {
+	for _, dir := range []*cgroupfs.Dir{c.parent, c.dir, c.target} {
+		if dir != nil {
+			dir.Close()
+		}
+	}
+}
+
+// writeSetting writes a setting in the one hierarchy that has its file.
+func writeSetting(made []*runCgroup, s Setting) error {
+	var delegated []string
+	for _, c := range made {
+		err := c.dir.Write(s.File, s.Value)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.ENOENT) {
+			return &HierarchyError{Hierarchy: c.h.Name, Err: err}
+		}
+		delegated = append(delegated, c.h.Name)
+	}
+	return &SettingError{File: s.File, Delegated: delegated}
+}
