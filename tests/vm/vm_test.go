@@ -28,6 +28,7 @@ func TestScenarios(t *testing.T) {
 	files := guestFiles(t)
 	for _, s := range scenarios {
 		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
 			for _, kind := range s.Kinds {
 				t.Run(kind.String(), func(t *testing.T) {
 					t.Parallel()

@@ -105,6 +105,12 @@ install_module() {
 	session_line pam_cgdeleg.so "$1"
 }
 
+# install_dropin: what has systemd delegate logind's session scopes.
+install_dropin() {
+	cp -r /in/contrib/systemd/session-.scope.d /usr/lib/systemd/system/
+	systemctl daemon-reload
+}
+
 # install_pam_cgfs OPTIONS: Debian's pam_cgfs in its place, for comparison.
 install_pam_cgfs() {
 	cp "$(find /opt/pam_cgfs -name pam_cgfs.so)" "$(security_dir)/"
@@ -155,6 +161,27 @@ logout() {
 }
 
 gone() { ! [ -e "/proc/$1" ]; }
+
+# session_id LOGIN: as logind calls it.
+session_id() { in_login "$1" "echo \$XDG_SESSION_ID"; }
+
+# logind_knows WHEN LOGIN: logind has the session, active, by its processes too.
+logind_knows() {
+	local id
+	id=$(session_id "$2")
+	equal "logind calls the session active ($1)" "$(loginctl show-session "$id" -p State --value 2>&1)" active
+	equal "logind has the session's scope ($1)" "$(loginctl show-session "$id" -p Scope --value 2>&1)" "session-$id.scope"
+	like "logind knows the session of a process of its own ($1)" \
+		"$(in_login "$2" "loginctl session-status | head -n 1" 2>&1)" "$id - alice*"
+}
+
+# logout_of_logind LOGIN: logout, and logind has forgotten the session.
+logout_of_logind() {
+	local id
+	id=$(session_id "$1")
+	logout "$1"
+	eventually "logind has closed the session ($1)" fails_quietly loginctl show-session "$id"
+}
 
 # --- cgroups ----------------------------------------------------------------
 
@@ -254,4 +281,52 @@ stop_box() {
 	eventually "the monitor of $2 has ended ($1)" no_monitor "$2"
 }
 
+# make_limited_box USER NAME: with the limits that box_holds_v2 looks for.
+make_limited_box() { make_box "$1" "$2" 'lxc.cgroup2.memory.max = 64M' 'lxc.cgroup2.pids.max = 33'; }
+
+# box_holds_v2 WHEN LOGIN BOX CGROUP: the running container is in that cgroup,
+# with controllers, with its limits, and LXC can use it.
+box_holds_v2() {
+	local when=$1 login=$2 box=$3 cgroup=$4 init
+	init=$(box_init "$login" "$box")
+	equal "the payload is in its cgroup ($when)" "$(cgroup_in unified "$init")" "$cgroup"
+	has_words "the payload has controllers ($when)" "$(read_cgroup unified "$init" cgroup.controllers)" cpu memory pids
+	equal "the payload's memory.max is the configuration's ($when)" "$(read_cgroup unified "$init" memory.max)" 67108864
+	equal "the payload's pids.max is the configuration's ($when)" "$(read_cgroup unified "$init" pids.max)" 33
+	works "lxc-cgroup ($when)" in_login "$login" "lxc-cgroup -n $box pids.max 40 && lxc-cgroup -n $box pids.max 33"
+	# On v2 LXC puts what it attaches into a leaf of the payload's.
+	equal "lxc-attach is in the container ($when)" \
+		"$(in_login "$login" "lxc-attach -n $box -- /bin/busybox cat /proc/self/cgroup" 2>&1)" 0::/.lxc
+	works "lxc-freeze ($when)" in_login "$login" "lxc-freeze -n $box"
+	has_words "freezes ($when)" "$(read_cgroup unified "$init" cgroup.events)" "frozen 1"
+	works "lxc-unfreeze ($when)" in_login "$login" "lxc-unfreeze -n $box"
+	has_words "thaws ($when)" "$(read_cgroup unified "$init" cgroup.events)" "frozen 0"
+}
+
 no_monitor() { ! pgrep -f "^\[lxc monitor\] .* $1\$"; }
+
+# --- podman -----------------------------------------------------------------
+
+# run_podman LOGIN NAME: a container of 64 MiB and 33 processes at most, from a
+# root file system with nothing but busybox, by podman's own cgroup code.
+run_podman() {
+	local login=$1 name=$2 rootfs
+	rootfs=$(in_login "$login" "mkdir -p ~/$name/bin ~/$name/proc ~/$name/sys ~/$name/dev ~/$name/tmp ~/$name/etc ~/$name/run &&
+		cp /bin/busybox ~/$name/bin/ && echo ~/$name")
+	works "podman run of $name ($login)" in_login "$login" "podman --cgroup-manager=cgroupfs run -d --name $name \
+		-m 64m --pids-limit 33 --network=none --rootfs $rootfs /bin/busybox sleep 1000"
+}
+
+podman_init() { in_login "$1" "podman --cgroup-manager=cgroupfs inspect -f '{{.State.Pid}}' $2"; }
+
+# podman_holds LOGIN NAME: the limits of run_podman are there.
+podman_holds() {
+	local init
+	init=$(podman_init "$1" "$2")
+	has_words "$2 has controllers" "$(read_cgroup unified "$init" cgroup.controllers)" cpu memory pids
+	equal "$2 has its memory.max" "$(read_cgroup unified "$init" memory.max)" 67108864
+	equal "$2 has its pids.max" "$(read_cgroup unified "$init" pids.max)" 33
+	works "podman exec in $2" in_login "$1" "podman --cgroup-manager=cgroupfs exec $2 /bin/busybox true"
+}
+
+stop_podman() { works "podman rm of $2" in_login "$1" "podman --cgroup-manager=cgroupfs rm -f -t 0 $2"; }

@@ -3,7 +3,7 @@
 # machines: bookworm-no-systemd-v2 trixie-no-systemd-v2
 
 install_module ""
-make_box alice c1 'lxc.cgroup2.memory.max = 64M' 'lxc.cgroup2.pids.max = 33'
+make_limited_box alice c1
 cg=/sys/fs/cgroup
 session=/user/alice/0
 
@@ -28,24 +28,10 @@ expected() {
 equal "alice owns the session and no more" "$(not_roots $cg)" "$(expected | sed 's/^/alice:alice /' | sort)"
 
 start_box first c1
-init=$(box_init first c1)
-equal "the payload is in the session" "$(cgroup_in unified "$init")" $session/lxc.payload.c1
-has_words "the payload has controllers" "$(read_cgroup unified "$init" cgroup.controllers)" cpu memory pids
-equal "the payload's memory.max is the configuration's" "$(read_cgroup unified "$init" memory.max)" 67108864
-equal "the payload's pids.max is the configuration's" "$(read_cgroup unified "$init" pids.max)" 33
-
-works "lxc-attach" in_login first "lxc-attach -n c1 -- /bin/busybox true"
-works "lxc-cgroup writes a limit" in_login first "lxc-cgroup -n c1 pids.max 40"
-equal "that is there then" "$(read_cgroup unified "$init" pids.max)" 40
+box_holds_v2 "from its login" first c1 $session/lxc.payload.c1
 login second alice
 equal "the second login has a session of its own" "$(cgroup_of_login unified second)" /user/alice/1/init.scope
-# On v2 LXC puts what it attaches into a leaf of the payload's.
-equal "lxc-attach from the second login is in the container" \
-	"$(in_login second "lxc-attach -n c1 -- /bin/busybox cat /proc/self/cgroup" 2>&1)" 0::/.lxc
-works "lxc-freeze" in_login second "lxc-freeze -n c1"
-has_words "freezes" "$(read_cgroup unified "$init" cgroup.events)" "frozen 1"
-works "lxc-unfreeze" in_login first "lxc-unfreeze -n c1"
-has_words "thaws" "$(read_cgroup unified "$init" cgroup.events)" "frozen 0"
+box_holds_v2 "from another login" second c1 $session/lxc.payload.c1
 logout second
 fails "the second logout removes its session" test -e $cg/user/alice/1
 
