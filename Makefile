@@ -1,10 +1,11 @@
 # make          build/pam_cgdeleg.so and build/cgdeleg
 # make demo     as root: a session for an ordinary user, shown from open to close
 # make test     as root: all tests on this machine's own cgroups
+# make test-vm  as root: systemd and none, cgroup v2 and v1, in virtual machines
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
 # make install  into DESTDIR, under PREFIX and PAMDIR
 #
-# demo, test and lint install what they need first (Debian and Ubuntu).
+# demo, test, test-vm and lint install what they need first (Debian and Ubuntu).
 
 GO       ?= $(if $(wildcard build/toolchain/bin/go),$(CURDIR)/build/toolchain/bin/go,go)
 export GO
@@ -23,7 +24,7 @@ GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fa
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo test unit lint fuzz bench setup install clean
+.PHONY: all demo test test-vm unit lint fuzz bench setup install clean
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -53,6 +54,13 @@ test:
 	tests/setup.sh
 	$(MAKE) all unit
 	cd tests && $(GOTEST) -count=1 -timeout 10m ./...
+
+# Tier 4: says when each machine has ended. The first time it builds them.
+test-vm:
+	tests/setup.sh
+	tests/vm/setup.sh
+	$(MAKE) all
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 60m
 
 lint: setup
 	tests/lint.sh

@@ -33,7 +33,7 @@ func rootfsRecipe(suite Suite) []string {
 func packagesFile(suite Suite) string { return "image/" + string(suite) + ".packages" }
 
 // unusedFor is how long an image stays that nothing used.
-const unusedFor = 7 * 24 * time.Hour
+const unusedFor = 3 * 24 * time.Hour
 
 // Image is what machines of a suite boot from. They do not change it.
 type Image struct{ dir string }

@@ -329,4 +329,9 @@ podman_holds() {
 	works "podman exec in $2" in_login "$1" "podman --cgroup-manager=cgroupfs exec $2 /bin/busybox true"
 }
 
-stop_podman() { works "podman rm of $2" in_login "$1" "podman --cgroup-manager=cgroupfs rm -f -t 0 $2"; }
+# stop_podman LOGIN NAME: the container, and then the process with which podman
+# keeps the user's namespace and which would keep the session over the logout.
+stop_podman() {
+	works "podman rm of $2" in_login "$1" "podman --cgroup-manager=cgroupfs rm -f -t 0 $2"
+	works "podman ends its pause process" in_login "$1" "podman --cgroup-manager=cgroupfs system migrate"
+}
