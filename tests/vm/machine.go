@@ -220,7 +220,7 @@ func readDisk(path, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for r := tar.NewReader(disk); ; {
 		header, err := r.Next()
 		if err == io.EOF {
