@@ -43,7 +43,7 @@ type Result struct {
 
 // DeadError says that a machine ended without main.sh having ended.
 type DeadError struct {
-	Err     error // context.DeadlineExceeded, or why QEMU ended
+	Err     error // wraps context.DeadlineExceeded, or says why QEMU ended
 	Console string
 	Output  string
 }
@@ -128,10 +128,12 @@ func (m *Machine) boot(ctx context.Context, in, out string) (*Result, error) {
 	if ended {
 		return result, nil
 	}
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("its time limit of %v: %w", m.Limit, ctx.Err())
+	case ctx.Err() != nil:
 		err = ctx.Err()
-	}
-	if err == nil {
+	case err == nil:
 		err = errors.New("it turned itself off")
 	}
 	text, _ := os.ReadFile(console)

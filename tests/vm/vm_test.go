@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
@@ -73,7 +74,12 @@ func (i *images) get(t *testing.T, suite Suite) Image {
 	i.mu.Lock()
 	build := i.built[suite]
 	if build == nil {
-		build = sync.OnceValues(func() (Image, error) { return BuildImage(context.Background(), i.cache, suite) })
+		build = sync.OnceValues(func() (Image, error) {
+			start := time.Now()
+			image, err := BuildImage(context.Background(), i.cache, suite)
+			fmt.Printf("image of %s: %.1f s\n", suite, time.Since(start).Seconds())
+			return image, err
+		})
 		i.built[suite] = build
 	}
 	i.mu.Unlock()
