@@ -3,7 +3,6 @@ package delegate
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,10 +38,8 @@ type Closed struct {
 }
 
 // Close moves the process back and removes the session, if no other process is
-// in it; then user/NAME, if that was the last. The calling process, which the
-// host may have forked inside the session, moves with it. Removing does not
-// need every hierarchy: it goes on after an error. What is left goes with a
-// later sweep.
+// in it; then user/NAME, if that was the last. Removing does not need every
+// hierarchy: it goes on after an error. What is left goes with a later sweep.
 //
 // Errors are those of Open; Left is none of them.
 func Close(r CloseRequest) (*Closed, error) {
@@ -62,23 +59,20 @@ func Close(r CloseRequest) (*Closed, error) {
 	if number < 0 {
 		return &Closed{Number: number}, nil
 	}
-	left := r.leave(inside, r.PID)
-	if members, err := hierarchy.Memberships(r.Machine, os.Getpid()); err == nil {
-		_, inside := locateSession(found, members, dirName, &Opened{Number: number})
-		left = append(left, r.leave(inside, os.Getpid())...)
-	}
+	retreat(r.Machine, found)
+	left := r.leave(inside)
 	awaitChildren(r.Machine, found, dirName, number, r.PID)
 	if lock, err := r.Lock.acquire(); err == nil {
 		defer lock.release()
 	}
-	left = append(left, removeIfDead(r.Machine, found, dirName, number, loginBudgets(r.Until)))
+	left = append(left, removeIfDead(r.Machine, found, dirName, number, sessionBudgets(r.Until)))
 	return &Closed{Number: number, Left: errors.Join(left...)}, nil
 }
 
-// leave moves a process out of the session in the given hierarchies.
-func (r *CloseRequest) leave(inside []*hierarchy.Hierarchy, pid int) (failed []error) {
+// leave moves the process out of the session in the given hierarchies.
+func (r *CloseRequest) leave(inside []*hierarchy.Hierarchy) (failed []error) {
 	for _, h := range inside {
-		if err := moveBack(r.Machine, h, r.former(h.Name), pid); err != nil {
+		if err := moveBack(r.Machine, h, r.former(h.Name), r.PID); err != nil {
 			failed = append(failed, &HierarchyError{Hierarchy: h.Name, Err: err})
 		}
 	}
@@ -124,6 +118,9 @@ func locateSession(found []hierarchy.Hierarchy, members []hierarchy.Membership, 
 func checkDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) error {
 	for i := range found {
 		alive, err := populated(m, &found[i], dirName, number, b)
+		if errors.Is(err, cgroupfs.ErrBudget) {
+			alive, err = hasProcess(m, &found[i], dirName, number)
+		}
 		if err == nil && alive {
 			err = fmt.Errorf("%s has processes: %w", sessionPath(&found[i], dirName, number), unix.EBUSY)
 		}
@@ -134,15 +131,17 @@ func checkDead(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, 
 	return nil
 }
 
-// budgets bound the two walks over trees that users made. Each has its own, so
-// that what a removal does not finish the next one goes on with.
+// budgets bound the two walks over the tree of one session, which the user made.
+// Each walk has its own, so that what a removal does not finish the next one
+// goes on with.
 type budgets struct{ look, remove *cgroupfs.Budget }
 
-// loginBudgets are what a login or a logout may spend.
-func loginBudgets(until time.Time) budgets {
+// sessionBudgets are what is spent on one session before others get a turn. A
+// level of depth costs a descriptor.
+func sessionBudgets(until time.Time) budgets {
 	return budgets{
-		look:   &cgroupfs.Budget{Dirs: 4096, Depth: 64, Deadline: until},
-		remove: &cgroupfs.Budget{Dirs: 4096, Depth: 64, Deadline: until},
+		look:   &cgroupfs.Budget{Dirs: 4096, Depth: 4096, Deadline: until},
+		remove: &cgroupfs.Budget{Dirs: 4096, Depth: 4096, Deadline: until},
 	}
 }
 
@@ -171,6 +170,30 @@ func populated(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, numbe
 	}
 	defer session.Close()
 	return session.Populated(b)
+}
+
+// hasProcess answers the question of populated from the other side: is there a
+// process that says it is in the session? Its cost does not grow with the tree
+// that the user made.
+func hasProcess(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number int) (bool, error) {
+	pids, err := m.Processes()
+	if err != nil {
+		return false, err
+	}
+	for _, pid := range pids {
+		members, err := hierarchy.Memberships(m, pid)
+		if err != nil {
+			continue // it ended
+		}
+		below, err := h.Below(hierarchy.PathIn(members, h.Name))
+		if err != nil {
+			continue
+		}
+		if n, ok := sessionOf(h, dirName, below); ok && n == number {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func openSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number int) (*cgroupfs.Dir, error) {

@@ -51,8 +51,14 @@ func DirName(name string) (string, error) {
 	return dir, nil
 }
 
-// UserName undoes DirName.
-func UserName(dir string) string { return strings.TrimPrefix(dir, "_") }
+// UserName undoes DirName. A directory that DirName would not make is returned
+// as it is.
+func UserName(dir string) string {
+	if name, escaped := strings.CutPrefix(dir, "_"); escaped && name != "" && needsEscape(name) {
+		return name
+	}
+	return dir
+}
 
 func needsEscape(name string) bool {
 	if name[0] == '_' || name[0] == '.' {

@@ -3,7 +3,6 @@ package delegate
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +25,10 @@ type OpenRequest struct {
 	// SweepUntil is when to end sweeping the user's dead sessions. The zero
 	// Time sets no end; a sweep visits at most some thousand cgroups anyway.
 	SweepUntil time.Time
+	// BeforeEnter, if set, is called with what there will be to undo, when the
+	// session is made and before the process is moved in. When a race is lost
+	// then, it is called again for the next attempt.
+	BeforeEnter func(*Opened)
 }
 
 // Opened is a session that was made.
@@ -105,6 +108,7 @@ func Open(r OpenRequest) (*Opened, error) {
 		return &Opened{Warnings: o.warnings}, nil
 	}
 
+	retreat(r.Machine, found)
 	lock, lockErr := r.Lock.acquire()
 	if lockErr != nil {
 		o.warnings = append(o.warnings, lockErr)
@@ -116,7 +120,7 @@ func Open(r OpenRequest) (*Opened, error) {
 	if lockErr == nil && len(o.parts) > 0 {
 		// Without the lock another login's session, just made and still empty,
 		// would look dead.
-		sweepUser(r.Machine, found, dirName, o.number, loginBudgets(r.SweepUntil))
+		sweepUser(r.Machine, found, dirName, o.inUse(), r.SweepUntil)
 	}
 	return o.result(), nil
 }
@@ -268,6 +272,9 @@ func (o *opening) attempt() (err error) {
 		}
 		targets = append(targets, target)
 	}
+	if o.BeforeEnter != nil {
+		o.BeforeEnter(o.result())
+	}
 	for i, p := range o.parts {
 		if err := targets[i].Enter(o.PID); err != nil {
 			return &HierarchyError{Hierarchy: p.Name, Err: err}
@@ -324,6 +331,21 @@ func (o *opening) make(p *part) (target *cgroupfs.Dir, claimed bool, err error) 
 	return target, true, err
 }
 
+// inUse returns the numbers that this login's sweep must not touch: the new
+// session, and the one of this user that the process was in and will come back
+// to, which is empty if the process was alone there.
+func (o *opening) inUse() []int {
+	numbers := []int{o.number}
+	for _, p := range o.parts {
+		if below, err := p.Below(p.former); err == nil {
+			if n, ok := sessionOf(&p.Hierarchy, o.dirName, below); ok {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	return numbers
+}
+
 func (o *opening) rollBack(parts []*part) {
 	for _, p := range slices.Backward(parts) {
 		if p.entered {
@@ -361,7 +383,7 @@ func moveBack(m cgroupfs.Machine, h *hierarchy.Hierarchy, former string, pid int
 }
 
 func enterMember(m cgroupfs.Machine, h *hierarchy.Hierarchy, member string, pid int) error {
-	dir, err := h.OpenMember(m, path.Clean(member))
+	dir, err := h.OpenMember(m, member)
 	if err != nil {
 		return err
 	}

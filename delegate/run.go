@@ -42,18 +42,6 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("no delegated hierarchy has the file %q; delegated: %s", e.File, strings.Join(e.Delegated, " "))
 }
 
-// inSession tells whether a cgroup below the mount point is in a session of
-// ours, of any user, or in a session scope of logind's.
-func inSession(h *hierarchy.Hierarchy, below string) bool {
-	relative := "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
-	parts := strings.Split(relative, "/")
-	if len(parts) > 3 && parts[1] == usersDir {
-		_, ok := sessionOf(h, parts[2], below)
-		return ok
-	}
-	return len(parts) > 3 && sessionScope.MatchString(strings.Join(parts[:4], "/"))
-}
-
 // Enter makes a cgroup below the process's own in every hierarchy that is
 // delegated to the calling user, writes the settings, and moves the process in.
 // It needs no privileges. On v2 the process goes to a leaf of the new cgroup, so

@@ -66,6 +66,6 @@ func readPart(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number
 	if p.UID, p.GID, err = dir.Owner(); err != nil {
 		return Part{}, false
 	}
-	p.Processes, _ = dir.ProcsBelow(sweepBudget())
+	p.Processes, _ = dir.ProcsBelow(&cgroupfs.Budget{Dirs: 1 << 20, Depth: 4096})
 	return p, true
 }

@@ -1,18 +1,20 @@
 package delegate
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
-// sweepUser removes the user's dead sessions, but for the one to keep. What it
+// sweepUser removes the user's dead sessions, but for those in use. What it
 // cannot remove stays for the next sweep.
-func sweepUser(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, keep int, b budgets) {
+func sweepUser(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, inUse []int, until time.Time) {
 	for _, n := range numbersOf(m, found, dirName) {
-		if n != keep {
-			_ = removeIfDead(m, found, dirName, n, b)
+		if !slices.Contains(inUse, n) {
+			_ = removeIfDead(m, found, dirName, n, sessionBudgets(until))
 		}
 	}
 }
@@ -43,6 +45,9 @@ func Sweep(r SweepRequest) ([]Swept, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !r.DryRun {
+		retreat(r.Machine, found)
+	}
 	users := userDirs(r.Machine, found)
 	if r.User != "" {
 		dirName, err := DirName(r.User)
@@ -64,22 +69,28 @@ func Sweep(r SweepRequest) ([]Swept, error) {
 	return swept, nil
 }
 
-// sweepOne takes the lock for one session alone, so that no login has to wait
-// until all are swept.
+// sweepOne takes the lock for one session alone, and for a piece of a large one,
+// so that no login has to wait until all is swept.
 func (r *SweepRequest) sweepOne(found []hierarchy.Hierarchy, dirName string, n int) (left, err error) {
-	if r.DryRun {
-		return checkDead(r.Machine, found, dirName, n, sweepBudget()), nil
+	until := time.Now().Add(sweepPatience)
+	for {
+		b := sessionBudgets(until)
+		if r.DryRun {
+			return checkDead(r.Machine, found, dirName, n, b.look), nil
+		}
+		lock, err := r.Lock.acquire()
+		if err != nil {
+			return nil, err
+		}
+		left := removeIfDead(r.Machine, found, dirName, n, b)
+		lock.release()
+		usedUp := errors.Is(left, cgroupfs.ErrBudget) && b.remove.Dirs <= 0
+		if !usedUp || time.Now().After(until) {
+			return left, nil
+		}
 	}
-	lock, err := r.Lock.acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer lock.release()
-	return removeIfDead(r.Machine, found, dirName, n, budgets{sweepBudget(), sweepBudget()}), nil
 }
 
-// sweepBudget bounds what is spent on one session outside of logins: enough
-// for any real tree, and an end to one that grows while it is removed.
-func sweepBudget() *cgroupfs.Budget {
-	return &cgroupfs.Budget{Dirs: 1 << 20, Depth: 256, Deadline: time.Now().Add(30 * time.Second)}
-}
+// sweepPatience bounds what is spent on one session: enough for any real tree,
+// and an end to one that grows while it is removed.
+const sweepPatience = 30 * time.Second

@@ -28,7 +28,6 @@
 #define DEFAULT_TIMEOUT 5 /* seconds */
 #define MAX_TIMEOUT 60
 #define MAX_LOG_LINES 20
-#define NO_CGROUPS "this session has no cgroups of its own"
 
 /* The last valid timeout=N. The worker, which reads all the options, complains
  * of others. */
@@ -38,38 +37,101 @@ static unsigned timeout_option(int argc, const char **argv)
 	int i;
 
 	for (i = 0; i < argc; i++) {
-		char *end;
+		const char *digits = argv[i] + 8;
+		size_t len;
 		long n;
 
 		if (strncmp(argv[i], "timeout=", 8) != 0)
 			continue;
-		n = strtol(argv[i] + 8, &end, 10);
-		if (*end == '\0' && n >= 1 && n <= MAX_TIMEOUT)
+		len = strspn(digits, "0123456789");
+		n = strtol(digits, NULL, 10);
+		if (len > 0 && digits[len] == '\0' && n >= 1 && n <= MAX_TIMEOUT)
 			timeout = (unsigned)n;
 	}
 	return timeout;
 }
 
-static void free_state(pam_handle_t *pamh, void *data, int error_status)
+/*
+ * What the closes must know, the newest first: a handle can have more than one
+ * session open, as when the module stands in a service's file and in one that it
+ * includes.
+ */
+struct state {
+	struct state *older;
+	char *text;
+};
+struct states {
+	struct state *newest;
+};
+
+static void pop_state(struct states *states)
 {
-	(void)pamh;
-	(void)error_status;
-	free(data);
+	struct state *top = states->newest;
+
+	if (top == NULL)
+		return;
+	states->newest = top->older;
+	free(top->text);
+	free(top);
 }
 
-/* Why there is no reply, in words. */
-static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsigned timeout)
+static void free_states(pam_handle_t *pamh, void *data, int error_status)
+{
+	struct states *states = data;
+
+	(void)pamh;
+	(void)error_status;
+	while (states->newest != NULL)
+		pop_state(states);
+	free(states);
+}
+
+/* The handle's states, NULL if there are none yet. */
+static struct states *states_of(pam_handle_t *pamh)
+{
+	const void *data = NULL;
+
+	pam_get_data(pamh, STATE_NAME, &data);
+	return (struct states *)data;
+}
+
+/* Keeps text, and frees it in the end. Without memory it is lost: the close then
+ * finds the session by the process. */
+static void push_state(pam_handle_t *pamh, char *text)
+{
+	struct states *states = states_of(pamh);
+	struct state *top = calloc(1, sizeof(*top));
+
+	if (states == NULL) {
+		states = calloc(1, sizeof(*states));
+		if (states != NULL && pam_set_data(pamh, STATE_NAME, states, free_states) != PAM_SUCCESS) {
+			free(states);
+			states = NULL;
+		}
+	}
+	if (states == NULL || top == NULL) {
+		free(top);
+		free(text);
+		return;
+	}
+	top->text = text;
+	top->older = states->newest;
+	states->newest = top;
+}
+
+/* Why there is no reply, in words, and what follows from it. */
+static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsigned timeout, const char *so)
 {
 	if (r->failure == ETIMEDOUT)
-		pam_syslog(pamh, LOG_ERR, "worker did not finish in %u s (timeout=); " NO_CGROUPS, timeout);
+		pam_syslog(pamh, LOG_ERR, "worker did not finish in %u s (timeout=); %s", timeout, so);
 	else if (r->failure != 0)
-		pam_syslog(pamh, LOG_ERR, "worker could not be run: %s; " NO_CGROUPS, strerror(r->failure));
+		pam_syslog(pamh, LOG_ERR, "worker could not be run: %s; %s", strerror(r->failure), so);
 	else if (r->status != -1 && WIFSIGNALED(r->status))
-		pam_syslog(pamh, LOG_ERR, "worker was killed by signal %d; " NO_CGROUPS, WTERMSIG(r->status));
+		pam_syslog(pamh, LOG_ERR, "worker was killed by signal %d; %s", WTERMSIG(r->status), so);
 	else if (r->status != -1)
-		pam_syslog(pamh, LOG_ERR, "worker ended early with status %d; " NO_CGROUPS, WEXITSTATUS(r->status));
+		pam_syslog(pamh, LOG_ERR, "worker ended early with status %d; %s", WEXITSTATUS(r->status), so);
 	else
-		pam_syslog(pamh, LOG_ERR, "worker ended early; " NO_CGROUPS);
+		pam_syslog(pamh, LOG_ERR, "worker ended early; %s", so);
 }
 
 /* Writes one "LEVEL TEXT" to the log. */
@@ -86,7 +148,8 @@ static void log_line(pam_handle_t *pamh, const char *line)
 }
 
 struct outcome {
-	int result; /* a PAM return value; -1 if the worker did not come to say */
+	int result; /* a PAM return value */
+	bool died; /* the worker did not come to say one */
 	char *state; /* for the close, to be freed; NULL if there is none */
 };
 
@@ -102,7 +165,7 @@ static int result_value(const char *name)
 /* Takes the reply apart, writes its log lines, gathers its state lines. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
-	struct outcome out = { .result = -1 };
+	struct outcome out = { .result = PAM_SESSION_ERR, .died = true };
 	size_t used = 0, size = strlen(text) + 1;
 	char *line, *rest;
 	bool said = false;
@@ -112,10 +175,11 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
 		if (strncmp(line, "state ", 6) == 0 && out.state != NULL)
 			used += (size_t)snprintf(out.state + used, size - used, "%s\n", line + 6);
-		else if (strncmp(line, "result ", 7) == 0)
+		else if (strncmp(line, "result ", 7) == 0) {
 			out.result = result_value(line + 7);
-		else if (strncmp(line, "log ", 4) == 0) {
-			if (logged++ < MAX_LOG_LINES)
+			out.died = false;
+		} else if (strncmp(line, "log ", 4) == 0) {
+			if (logged++ < MAX_LOG_LINES || strncmp(line + 4, "error ", 6) == 0)
 				log_line(pamh, line + 4);
 		} else if (!said) {
 			/* the first line of a dying runtime says why; stacks follow */
@@ -130,49 +194,61 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 	return out;
 }
 
-/* Runs the worker for one verb and returns what it says and leaves. */
-static struct outcome ask_worker(pam_handle_t *pamh, const char *verb, const char *service, int argc, const char **options)
+/* The arguments of a worker: what the C side knows, in the order that
+ * parseRequest in worker.go expects, and then the options. */
+static char **worker_argv(char *fixed[8], int argc, const char **options)
 {
-	const char *user = NULL, *state = NULL;
-	char pid[24], uid[24] = "", gid[24] = "";
-	unsigned timeout = timeout_option(argc, options);
+	char **argv = calloc((size_t)argc + 9, sizeof(*argv));
+
+	if (argv == NULL)
+		return NULL;
+	memcpy(argv, fixed, 8 * sizeof(*argv));
+	if (argc > 0)
+		memcpy(argv + 8, options, (size_t)argc * sizeof(*argv));
+	return argv;
+}
+
+static const char *service_of(pam_handle_t *pamh)
+{
+	const void *service = NULL;
+
+	pam_get_item(pamh, PAM_SERVICE, &service);
+	return service ? service : "";
+}
+
+/* Runs a worker that opens, or that closes the session of that state. */
+static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *state, int argc, const char **options)
+{
+	const char *so = open ? "this session has no cgroups of its own" : "the session is left for a later sweep";
 	struct outcome out = { .result = PAM_SESSION_ERR };
+	unsigned timeout = timeout_option(argc, options);
+	char pid[24], uid[24] = "", gid[24] = "";
+	const struct passwd *pw = NULL;
 	struct worker_reply reply;
-	const struct passwd *pw;
+	const void *user = NULL;
 	char **argv;
 
-	pam_get_item(pamh, PAM_USER, (const void **)&user);
-	pam_get_data(pamh, STATE_NAME, (const void **)&state);
-	pw = user ? pam_modutil_getpwnam(pamh, user) : NULL;
+	pam_get_item(pamh, PAM_USER, &user);
+	if (open && user != NULL)
+		pw = pam_modutil_getpwnam(pamh, user);
 	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	if (pw != NULL) {
 		snprintf(uid, sizeof(uid), "%lu", (unsigned long)pw->pw_uid);
 		snprintf(gid, sizeof(gid), "%lu", (unsigned long)pw->pw_gid);
 	}
-	argv = calloc((size_t)argc + 9, sizeof(*argv));
+	argv = worker_argv((char *[8]){ "pam_cgdeleg", open ? "open" : "close", pid, uid, gid,
+		(char *)(user ? user : ""), (char *)service_of(pamh), (char *)state }, argc, options);
 	if (argv == NULL) {
-		pam_syslog(pamh, LOG_ERR, "out of memory; " NO_CGROUPS);
+		pam_syslog(pamh, LOG_ERR, "out of memory; %s", so);
 		return out;
 	}
-	argv[0] = "pam_cgdeleg";
-	argv[1] = (char *)verb;
-	argv[2] = pid;
-	argv[3] = uid;
-	argv[4] = gid;
-	argv[5] = (char *)(user ? user : "");
-	argv[6] = (char *)service;
-	argv[7] = (char *)(state ? state : "");
-	if (argc > 0)
-		memcpy(argv + 8, options, (size_t)argc * sizeof(*argv));
-
 	worker_run(argv, timeout, &reply);
 	free(argv);
+	out.died = true;
 	if (reply.text != NULL)
 		out = read_reply(pamh, reply.text);
-	if (reply.text == NULL || out.result < 0) {
-		log_failure(pamh, &reply, timeout);
-		out.result = PAM_SESSION_ERR;
-	}
+	if (out.died)
+		log_failure(pamh, &reply, timeout, so);
 	free(reply.text);
 	return out;
 }
@@ -183,38 +259,38 @@ static bool is_user_manager(const char *service)
 	return strcmp(service, "systemd-user") == 0;
 }
 
-static const char *service_of(pam_handle_t *pamh)
-{
-	const char *service = NULL;
-
-	pam_get_item(pamh, PAM_SERVICE, (const void **)&service);
-	return service ? service : "";
-}
-
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	const char *service = service_of(pamh);
 	struct outcome out;
 
 	(void)flags;
-	if (is_user_manager(service))
+	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, "open", service, argc, argv);
-	if (out.state != NULL && pam_set_data(pamh, STATE_NAME, out.state, free_state) != PAM_SUCCESS)
-		free(out.state); /* the close finds the session by the process */
+	out = ask_worker(pamh, true, "", argc, argv);
+	if (out.state != NULL && out.died) {
+		/* it may have moved us before it died */
+		free(ask_worker(pamh, false, out.state, argc, argv).state);
+		free(out.state);
+	} else if (out.state != NULL && out.result == PAM_SUCCESS) {
+		push_state(pamh, out.state);
+	} else {
+		free(out.state);
+	}
 	return out.result;
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	const char *service = service_of(pamh);
+	struct states *states = states_of(pamh);
+	struct state *newest = states ? states->newest : NULL;
 	struct outcome out;
 
 	(void)flags;
-	if (is_user_manager(service))
+	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, "close", service, argc, argv);
+	out = ask_worker(pamh, false, newest ? newest->text : "", argc, argv);
 	free(out.state);
-	pam_set_data(pamh, STATE_NAME, NULL, NULL);
+	if (newest != NULL)
+		pop_state(states);
 	return out.result;
 }

@@ -7,11 +7,13 @@
  */
 #include "worker.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -62,7 +64,7 @@ static void reset_signals(void)
  * ones at least gets up to them. */
 static void lift_limits(void)
 {
-	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_NOFILE };
+	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU };
 	struct rlimit now, none = { RLIM_INFINITY, RLIM_INFINITY };
 	size_t i;
 
@@ -76,17 +78,36 @@ static void lift_limits(void)
 	}
 }
 
+/* How far to go where neither close_range nor /proc can help. */
+#define CLOSE_BLINDLY 4096
+
+/*
+ * Closes everything from first on. Before close_range (Linux 5.9), or where a
+ * filter forbids it, /proc tells what is open: the limit on descriptors may be a
+ * billion, too many to try.
+ */
 static void close_from(int first)
 {
-	int fd, last;
+	struct dirent *entry;
+	DIR *dir;
+	int fd;
 
 #ifdef SYS_close_range
 	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
 		return;
 #endif
-	last = getdtablesize();
-	for (fd = first; fd < last; fd++)
-		close(fd);
+	dir = opendir("/proc/self/fd");
+	if (dir == NULL) {
+		for (fd = first; fd < CLOSE_BLINDLY; fd++)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		fd = atoi(entry->d_name);
+		if (fd >= first && fd != dirfd(dir))
+			close(fd);
+	}
+	closedir(dir);
 }
 
 /* /dev/null on 0 and 1, the reply on 2 and 3, nothing else. */
@@ -103,8 +124,22 @@ static void arrange_descriptors(int reply_fd)
 	close_from(WORKER_REPLY_FD + 1);
 }
 
+/*
+ * Under su and sudo the real user ID is the caller's, and with it the caller
+ * could stop or kill the worker (kill(2)). Only the system calls themselves:
+ * the C library's functions would look for the host's other threads.
+ */
+static void shed_caller(void)
+{
+	if (geteuid() != 0)
+		return;
+	syscall(SYS_setresgid, 0, 0, 0);
+	syscall(SYS_setresuid, 0, 0, 0);
+}
+
 static void become_worker(pid_t host, int reply_fd)
 {
+	shed_caller();
 	reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != host)
@@ -113,8 +148,8 @@ static void become_worker(pid_t host, int reply_fd)
 	umask(022);
 	if (chdir("/") < 0)
 		_exit(1);
-	lift_limits();
 	arrange_descriptors(reply_fd);
+	lift_limits();
 	environ = start.envp;
 }
 

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* A reply is a few hundred bytes. What comes beyond this is read and dropped. */
-#define REPLY_MAX (64 * 1024)
+#define REPLY_MAX (128 * 1024)
 
 static long long now_ms(void)
 {
@@ -165,7 +165,7 @@ static void attend(pid_t pid, int fd, unsigned timeout, struct worker_reply *rep
 
 void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply)
 {
-	sigset_t all, chld, before;
+	sigset_t all, waiting, before;
 	int ends[2];
 	pid_t pid;
 
@@ -185,13 +185,12 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 	 * handler that then finds no child has nothing to misunderstand.
 	 */
 	sigfillset(&all);
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	waiting = before;
+	sigaddset(&waiting, SIGCHLD);
 	pid = worker_spawn(argv, ends[1]);
 	reply->failure = errno;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_sigmask(SIG_BLOCK, &chld, NULL);
+	pthread_sigmask(SIG_SETMASK, &waiting, NULL);
 	close(ends[1]);
 	if (pid >= 0)
 		attend(pid, ends[0], timeout, reply);

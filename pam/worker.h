@@ -9,8 +9,11 @@
  * The worker answers in lines on its descriptor WORKER_REPLY_FD:
  *
  *	log LEVEL TEXT	a line for the system log; LEVEL is debug, warning, error
- *	state TEXT	to be given back, line by line, to the worker that closes
- *	result NAME	success, failure or unknown-user; the last line
+ *	state TEXT	to be given back, line by line, to the worker that closes;
+ *			said before the host is moved, so that it is known also
+ *			if the worker dies then
+ *	result NAME	success, failure or unknown-user; the last line. After a
+ *			failure nothing is left to close
  *
  * Its standard error is the same pipe, so what a dying Go runtime says comes as
  * a line that is none of these.

@@ -27,6 +27,9 @@ The exit code is 1 if a dead session could not be removed.`,
 			if s.root != "" && !dryRun {
 				return &usageError{errors.New("a recorded machine (--root) can only be looked at: add --dry-run")}
 			}
+			if cmd.Flags().Changed("user") && user == "" {
+				return &usageError{errors.New("--user needs a name")}
+			}
 			swept, err := delegate.Sweep(delegate.SweepRequest{
 				Machine: s.machine(), User: user, DryRun: dryRun, Lock: delegate.DefaultLock,
 			})

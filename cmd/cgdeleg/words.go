@@ -71,7 +71,7 @@ func reasonLeft(err error) string {
 	case errors.Is(err, unix.EBUSY):
 		return "in use: it has processes"
 	case errors.Is(err, cgroupfs.ErrBudget):
-		return "its tree is too large or too deep to be removed in one go: run cleanup again"
+		return "its tree is too deep or too large: remove it from below with rmdir, or run cleanup again"
 	case errors.Is(err, fs.ErrPermission):
 		return "not permitted: " + err.Error()
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +44,21 @@ func (m Machine) ReadFile(path string) ([]byte, error) {
 func (m Machine) Exists(path string) bool {
 	var st unix.Stat_t
 	return unix.Lstat(m.root+path, &st) == nil
+}
+
+// Processes returns the PIDs of all processes that /proc shows, in no order.
+func (m Machine) Processes() ([]int, error) {
+	names, err := os.ReadDir(m.root + "/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
 }
 
 // MountError says that a mount point does not show the file system that

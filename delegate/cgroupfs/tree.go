@@ -13,7 +13,7 @@ import (
 var ErrBudget = errors.New("walk budget used up")
 
 // Budget bounds walks of trees that a user owns. One Budget is shared by all
-// the walks of one job; it is used up by the first that asks too much. The
+// the walks of one job. The
 // zero Budget allows nothing.
 type Budget struct {
 	Dirs     int       // directories that may still be visited
@@ -23,7 +23,6 @@ type Budget struct {
 
 func (b *Budget) take(depth int) error {
 	if b.Dirs <= 0 || depth > b.Depth || (!b.Deadline.IsZero() && time.Now().After(b.Deadline)) {
-		b.Dirs = 0
 		return ErrBudget
 	}
 	b.Dirs--

@@ -88,8 +88,9 @@ func TestBudgetIsShared(t *testing.T) {
 	if _, err := d.ProcsBelow(b); !errors.Is(err, ErrBudget) || b.Dirs != 0 {
 		t.Errorf("%d directories left, %v", b.Dirs, err)
 	}
+	// What lies beside a branch that is too deep can still be walked.
 	deep := &Budget{Dirs: 100, Depth: 1}
-	if _, err := d.Populated(deep); !errors.Is(err, ErrBudget) || deep.Dirs != 0 {
+	if _, err := d.Populated(deep); !errors.Is(err, ErrBudget) || deep.Dirs != 98 {
 		t.Errorf("after going too deep: %d directories left, %v", deep.Dirs, err)
 	}
 }

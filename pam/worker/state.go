@@ -19,21 +19,27 @@ func formatState(opened *delegate.Opened) []string {
 	return lines
 }
 
-// parseState undoes formatState. Nil means that there is no state, or none that
-// can be used: the close then goes by the process alone.
+// parseState undoes formatState. Each number begins a state, and the last one
+// counts: those before it were attempts that lost a race. Nil means that there
+// is no state, or none that can be used: the close then goes by the process
+// alone.
 func parseState(state string) *delegate.Opened {
-	first, rest, _ := strings.Cut(state, "\n")
-	number, err := strconv.Atoi(first)
-	if err != nil || number < 0 {
-		return nil
-	}
-	opened := &delegate.Opened{Number: number}
-	for line := range strings.Lines(rest) {
-		name, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
-		if !ok || name == "" {
+	var opened *delegate.Opened
+	for line := range strings.Lines(state) {
+		line = strings.TrimSuffix(line, "\n")
+		name, path, isFormer := strings.Cut(line, ":")
+		switch {
+		case !isFormer:
+			number, err := strconv.Atoi(line)
+			if err != nil || number < 0 {
+				return nil
+			}
+			opened = &delegate.Opened{Number: number}
+		case opened == nil || name == "":
 			return nil
+		default:
+			opened.Former = append(opened.Former, hierarchy.Membership{Hierarchy: name, Path: path})
 		}
-		opened.Former = append(opened.Former, hierarchy.Membership{Hierarchy: name, Path: path})
 	}
 	return opened
 }

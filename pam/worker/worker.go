@@ -79,19 +79,17 @@ func Run(args []string, w io.Writer) (status int) {
 }
 
 func run(args []string, w io.Writer, lock delegate.Lock) (status int) {
-	r := &replier{}
-	result := resultFailure
+	r := &replier{w: w}
 	defer func() {
+		// without a result the module takes the worker for dead, and undoes
+		// what it said in its state
 		if p := recover(); p != nil {
-			r.log("error", "internal error: %v; this session has no cgroups of its own", p)
-			result, status = resultFailure, 1
-		}
-		fmt.Fprintf(&r.out, "result %s\n", result)
-		if _, err := io.WriteString(w, r.out.String()); err != nil {
+			r.log("error", "internal error: %v", p)
 			status = 1
 		}
 	}()
 	req, err := parseRequest(args)
+	result := resultFailure
 	switch {
 	case err != nil:
 		r.log("error", "bad request from the module: %v", err)
@@ -103,20 +101,31 @@ func run(args []string, w io.Writer, lock delegate.Lock) (status int) {
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
 	}
+	r.say("result", result)
+	if r.failed {
+		return 1
+	}
 	return 0
 }
 
-// replier gathers the reply; it is written in one piece.
+// replier writes the reply, line by line.
 type replier struct {
-	out   strings.Builder
-	debug bool
+	w      io.Writer
+	failed bool // a line could not be written
+	debug  bool
+}
+
+func (r *replier) say(verb, text string) {
+	if _, err := io.WriteString(r.w, verb+" "+text+"\n"); err != nil {
+		r.failed = true
+	}
 }
 
 func (r *replier) log(level, format string, args ...any) {
 	if level == "debug" && !r.debug {
 		return
 	}
-	fmt.Fprintf(&r.out, "log %s %s\n", level, oneLine(fmt.Sprintf(format, args...)))
+	r.say("log", level+" "+oneLine(fmt.Sprintf(format, args...)))
 }
 
 // oneLine escapes what could break or forge a line of the log.
@@ -159,6 +168,7 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, UID: req.uid, GID: req.gid,
 		Controllers: o.controllers, Lock: lock, SweepUntil: time.Now().Add(o.timeout / 2),
+		BeforeEnter: r.sayState,
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -189,8 +199,12 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 		names = append(names, m.Hierarchy)
 	}
 	r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Number, req.service, strings.Join(names, " "))
+}
+
+// sayState tells the module how to undo what is about to happen.
+func (r *replier) sayState(opened *delegate.Opened) {
 	for _, line := range formatState(opened) {
-		fmt.Fprintf(&r.out, "state %s\n", line)
+		r.say("state", line)
 	}
 }
 

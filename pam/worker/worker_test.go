@@ -182,10 +182,14 @@ func TestReport(t *testing.T) {
 			`log warning user "u": two\nlines` + "\nstate 0\nstate freezer:/\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := &replier{debug: test.debug}
+			var out strings.Builder
+			r := &replier{w: &out, debug: test.debug}
 			r.report(request{user: "u", service: "sshd"}, &test.opened)
-			if r.out.String() != test.want {
-				t.Errorf("reply\n%swant\n%s", r.out.String(), test.want)
+			if len(test.opened.Former) > 0 {
+				r.sayState(&test.opened)
+			}
+			if out.String() != test.want {
+				t.Errorf("reply\n%swant\n%s", out.String(), test.want)
 			}
 		})
 	}

@@ -1,9 +1,11 @@
 package testbed
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,9 +46,33 @@ type Log struct {
 
 // LogFromNow starts to look at the system log.
 func LogFromNow(t *testing.T) *Log {
-	systemLog.Lock()
-	defer systemLog.Unlock()
-	return &Log{t: t, from: len(systemLog.lines)}
+	t.Helper()
+	return &Log{t: t, from: settle(t)}
+}
+
+// settle waits until all that was logged so far has been read, and returns how
+// many lines that is. It logs a mark and waits for it: the socket keeps order.
+func settle(t *testing.T) int {
+	t.Helper()
+	mark := fmt.Sprintf("<7>testbed mark %d", time.Now().UnixNano())
+	conn, err := net.Dial("unixgram", "/dev/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(mark)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		systemLog.Lock()
+		at := slices.Index(systemLog.lines, mark)
+		systemLog.Unlock()
+		if at >= 0 {
+			return at + 1
+		}
+	}
+	t.Fatal("the log's reader does not come to the mark")
+	return 0
 }
 
 var priority = regexp.MustCompile(`^<(\d+)>`)
@@ -91,12 +117,11 @@ func (l *Log) Want(expression string) string {
 	}
 }
 
-// WantSilence fails the test if the module logged anything. The log is a
-// socket that the module writes before it returns, so there is only the reader
-// to wait for.
+// WantSilence fails the test if the module logged anything. It writes what it
+// has to say before it returns.
 func (l *Log) WantSilence() {
 	l.t.Helper()
-	time.Sleep(20 * time.Millisecond)
+	settle(l.t)
 	if lines := l.Ours(); len(lines) > 0 {
 		l.t.Errorf("the module logged:\n%s", strings.Join(lines, "\n"))
 	}
