@@ -66,10 +66,14 @@ func (l Lock) acquire() (heldLock, error) {
 // open opens the lock file, in a directory that is root's alone or that of
 // whoever runs this; a directory that others can write is refused.
 func (l Lock) open(path string) (int, error) {
-	if err := unix.Mkdir(l.Dir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return -1, err
+	const flags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	dir, err := unix.Open(l.Dir, flags, 0)
+	if errors.Is(err, unix.ENOENT) {
+		if err := unix.Mkdir(l.Dir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+			return -1, err
+		}
+		dir, err = unix.Open(l.Dir, flags, 0)
 	}
-	dir, err := unix.Open(l.Dir, unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}

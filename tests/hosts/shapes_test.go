@@ -54,6 +54,8 @@ func TestHostShapes(t *testing.T) {
 		{"SIGCHLD blocked", "sigchld=block state " + session, []int{0}},
 		{"SIGCHLD with a reaping handler", "sigchld=reap state " + session + " reaped", []int{0}},
 		{"another child of the host", "sigchld=reap child start=cgshape:%u open cgroups close cgroups end endchild", []int{0}},
+		{"old kernel", "seccomp=old state " + session, []int{0}},
+		{"set-user-ID host", "caller=20101 state " + session, []int{0}},
 		{"standard input closed", "closefds=0 state " + session, []int{0}},
 		{"stdio closed", "closefds=2 state " + session, []int{0}},
 		{"everything to 5 closed", "closefds=5 state " + session, []int{0}},

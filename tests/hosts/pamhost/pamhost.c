@@ -15,6 +15,8 @@
  *	fork { ... }		the block in a child, which is waited for
  *	repeat=N { ... }	the block N times, quietly
  *	drop=UID:GID		gives privileges up
+ *	caller=UID		that real user ID, and root's effective one, as in
+ *				a set-user-ID program such as su
  *	threads=N		N threads churn malloc, dlopen and pthread_create
  *	sigchld=ignore|reap|nocldwait|block
  *	closefds=N		closes descriptors 0 to N
@@ -22,7 +24,10 @@
  *	softlimit=NAME:VALUE	soft only
  *	env=NAME=VALUE
  *	umask=OCTAL		chdir=DIR
+ *	forks=N			a thread forks N children that keep what they
+ *				inherit for two seconds
  *	seccomp=hang|kill	what mkdir does from now on, here and in children
+ *	seccomp=old		no system call that is newer than Linux 5.2
  *	child			starts a child that sleeps; prints its PID
  *	endchild		ends and reaps it
  *	reaped			how many children the SIGCHLD handler reaped
@@ -148,6 +153,20 @@ static void *churn(void *arg)
 	return NULL;
 }
 
+static void *fork_often(void *arg)
+{
+	long n;
+
+	for (n = (long)arg; n > 0; n--) {
+		if (fork() == 0) {
+			sleep(2);
+			_exit(0);
+		}
+		usleep(1000);
+	}
+	return NULL;
+}
+
 static void limit(const char *arg, int hard)
 {
 	static const struct { const char *name; int which; } names[] = {
@@ -166,6 +185,25 @@ static void limit(const char *arg, int hard)
 			if (setrlimit(names[i].which, &r) < 0)
 				die(arg);
 		}
+}
+
+/* ENOSYS for what a kernel before 5.3 does not have. */
+static void filter_new_calls(void)
+{
+	static const int calls[] = { SYS_pidfd_open, SYS_pidfd_send_signal, SYS_close_range, SYS_openat2, SYS_clone3 };
+	struct sock_filter code[2 * sizeof(calls) / sizeof(calls[0]) + 2];
+	struct sock_fprog prog = { 0, code };
+	size_t i;
+
+	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		code[prog.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+		code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+		die("seccomp");
 }
 
 static void filter_mkdir(const char *how)
@@ -331,8 +369,17 @@ static int setting(const char *w)
 		umask((mode_t)strtol(arg, NULL, 8));
 	else if (!strncmp(w, "chdir=", 6))
 		say("chdir", "%d", chdir(arg));
+	else if (!strcmp(w, "seccomp=old"))
+		filter_new_calls();
 	else if (!strncmp(w, "seccomp=", 8))
 		filter_mkdir(arg);
+	else if (!strncmp(w, "caller=", 7)) {
+		if (setresuid((uid_t)atoi(arg), 0, 0) < 0)
+			die(w);
+	} else if (!strncmp(w, "forks=", 6)) {
+		pthread_t t;
+		pthread_create(&t, NULL, fork_often, (void *)(long)atoi(arg));
+	}
 	else
 		return 0;
 	return 1;

@@ -1,0 +1,194 @@
+package hosts
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+// hangingWorker waits until the host's worker hangs in its mkdir, and returns
+// its PID.
+func hangingWorker(t *testing.T, h *host) int {
+	t.Helper()
+	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", h.cmd.Process.Pid)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for pid := range strings.FieldsSeq(readFile(children)) {
+			tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/syscall")
+			for _, task := range tasks {
+				if strings.HasPrefix(readFile(task), fmt.Sprintf("%d ", syscall.SYS_MKDIRAT)) {
+					n, _ := strconv.Atoi(pid)
+					return n
+				}
+			}
+		}
+	}
+	t.Fatal("no worker hangs in mkdir")
+	return 0
+}
+
+func readFile(path string) string {
+	data, _ := os.ReadFile(path)
+	return string(data)
+}
+
+// The worker is a process of its own: nothing of the host or of its caller is
+// left in it, so that neither can disturb it. Its host is a set-user-ID program
+// of a user who is in a session of its own on every hierarchy.
+func TestWorkerIsItsOwnProcess(t *testing.T) {
+	testbed.Need(t, "gcc")
+	testbed.AddUser(t, "cgworker", 20701)
+	testbed.WriteService(t, "cgworker", testbed.SessionLine(t, "timeout=2"))
+	h := launch(t, "start=cgworker:cgworker open handle=1 start=cgworker:cgworker umask=077 chdir=/etc env=SECRET=1 caller=20701 "+
+		"sigchld=ignore sigchld=block seccomp=hang pause open close end handle=0 close end")
+	h.await("open")
+	h.resume()
+	worker := hangingWorker(t, h)
+	dir := fmt.Sprintf("/proc/%d/", worker)
+	status := readFile(dir + "status")
+	for _, line := range []string{"Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Umask:\t0022", "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"} {
+		if !strings.Contains(status, line+"\n") {
+			t.Errorf("status has no line %q:\n%s", line, status)
+		}
+	}
+	if cwd, _ := os.Readlink(dir + "cwd"); cwd != "/" {
+		t.Errorf("working directory %s", cwd)
+	}
+	if sid, _, _ := syscall.Syscall(syscall.SYS_GETSID, uintptr(worker), 0, 0); int(sid) != worker {
+		t.Errorf("in session %d, not in its own", sid)
+	}
+	wantDescriptors(t, dir)
+	for name, path := range testbed.Placement(t, worker) {
+		if path != "/" {
+			t.Errorf("%s: in %s, where the user could freeze it", name, path)
+		}
+	}
+	h.finish()
+	testbed.WantNothingLeft(t, "cgworker")
+}
+
+// wantDescriptors looks that a worker has /dev/null, the reply, and what its
+// own runtime and its own work opened, but nothing of the host's.
+func wantDescriptors(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir + "fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		target, _ := os.Readlink(dir + "fd/" + e.Name())
+		var ok bool
+		switch e.Name() {
+		case "0", "1":
+			ok = target == "/dev/null"
+		case "2", "3":
+			ok = strings.HasPrefix(target, "pipe:")
+		default:
+			ok = strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/") || target == "/run/cgdeleg/lock"
+		}
+		if !ok {
+			t.Errorf("descriptor %s is %s", e.Name(), target)
+		}
+	}
+}
+
+// A host that is killed takes its worker with it.
+func TestWorkerDiesWithItsHost(t *testing.T) {
+	testbed.Need(t, "gcc")
+	testbed.AddUser(t, "cgorphan", 20702)
+	testbed.WriteService(t, "cgorphan", testbed.SessionLine(t, threeHierarchies+" timeout=60"))
+	h := launch(t, "start=cgorphan:cgorphan seccomp=hang open")
+	worker := hangingWorker(t, h)
+	if err := h.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		state := readFile(fmt.Sprintf("/proc/%d/stat", worker))
+		if state == "" || strings.Contains(state, ") Z ") {
+			return
+		}
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(worker, syscall.SIGKILL)
+			t.Fatal("the worker outlived its host")
+		}
+	}
+}
+
+// Children that another thread of the host forks inherit the reply's pipe and
+// keep it open. The worker's end must be noticed all the same, or every login by
+// such a host would wait for its deadline.
+func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgforks", 20704)
+	testbed.WriteService(t, "cgforks", testbed.SessionLine(t, threeHierarchies+" timeout=1"))
+	log := testbed.LogFromNow(t)
+	a := run(t, "sigchld=ignore forks=300 start=cgforks:cgforks open cgroups")
+	a.want(t, "open", "0")
+	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+	log.WantSilence()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(testbed.Tree(u.Name)) > 0; time.Sleep(200 * time.Millisecond) {
+		sweepByLogin(t, "cgforks", u.Name) // until the forked children have ended
+	}
+}
+
+// A worker that is killed when it has begun to move the host: what it did is
+// undone, and the host is where it was.
+func TestWorkerKilledInTheMiddle(t *testing.T) {
+	testbed.Need(t, "gcc")
+	testbed.AddUser(t, "cgmiddle", 20703)
+	testbed.WriteService(t, "cgmiddle", testbed.SessionLine(t, ""))
+	hits := 0
+	for range 40 {
+		log := testbed.LogFromNow(t)
+		h := launch(t, "syslog start=cgmiddle:cgmiddle pause open cgroups pause close cgroups end")
+		h.await("start")
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			killWorkerOnMove(h.cmd.Process.Pid, stop)
+		}()
+		h.resume()
+		inside := h.await("cgroups")
+		close(stop)
+		<-done
+		h.resume()
+		a := h.finish()
+		a.want(t, "open", "0")
+		wantPlacement(t, a.all("cgroups")[1], testbed.Placement(t, os.Getpid()))
+		if len(log.Ours()) > 0 {
+			hits++
+			log.Want(`^worker was killed by signal 9; this session has no cgroups of its own$`)
+			wantPlacement(t, inside, testbed.Placement(t, os.Getpid()))
+		}
+		sweepByLogin(t, "cgmiddle", "cgmiddle")
+	}
+	t.Logf("hit %d of 40", hits)
+	if hits == 0 {
+		t.Skip("no worker could be killed in time")
+	}
+}
+
+// killWorkerOnMove kills the host's child as soon as the host is in a session.
+func killWorkerOnMove(host int, stop <-chan struct{}) {
+	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", host)
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if strings.Contains(readFile(fmt.Sprintf("/proc/%d/cgroup", host)), "/user/") {
+			for pid := range strings.FieldsSeq(readFile(children)) {
+				n, _ := strconv.Atoi(pid)
+				_ = syscall.Kill(n, syscall.SIGKILL)
+			}
+			return
+		}
+	}
+}

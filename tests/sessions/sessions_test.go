@@ -1,0 +1,244 @@
+// Package sessions tests package delegate on the real kernel, where a PAM host
+// is too far away: races that are lost on purpose, trees that are too large,
+// locks that are not to be had.
+package sessions
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+
+var three = hierarchy.List{Names: []string{"freezer", "memory", "name=systemd"}}
+
+// process starts one that sleeps until the test's end, and returns its PID.
+func process(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return cmd.Process.Pid
+}
+
+func request(u testbed.User, pid int) delegate.OpenRequest {
+	return delegate.OpenRequest{PID: pid, User: u.Name, UID: u.UID, GID: u.GID, Controllers: three, Lock: delegate.DefaultLock}
+}
+
+func open(t *testing.T, r delegate.OpenRequest) *delegate.Opened {
+	t.Helper()
+	opened, err := delegate.Open(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened
+}
+
+func closeSession(t *testing.T, r delegate.OpenRequest, opened *delegate.Opened) *delegate.Closed {
+	t.Helper()
+	closed, err := delegate.Close(delegate.CloseRequest{PID: r.PID, User: r.User, Opened: opened, Lock: r.Lock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return closed
+}
+
+// sessionDir is user/NAME/N of a hierarchy on this machine.
+func sessionDir(t *testing.T, hierarchy string, u testbed.User, number int) string {
+	t.Helper()
+	return filepath.Join(testbed.HierarchyNamed(t, hierarchy).Point, "user", u.Name, strconv.Itoa(number))
+}
+
+// deadSession makes a session that nobody is in.
+func deadSession(t *testing.T, u testbed.User, number int, below ...string) {
+	t.Helper()
+	for _, path := range append(below, ".") {
+		if err := os.MkdirAll(filepath.Join(sessionDir(t, "freezer", u, number), path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A hierarchy that cannot be entered takes the others back, also those that the
+// process is in already. What fails is that somebody removes the last
+// hierarchy's cgroup each time before it is entered.
+func TestEnterFailsLate(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgseslate", 23001)
+	r := request(u, process(t))
+	before := testbed.Placement(t, r.PID)
+	attempts := 0
+	r.BeforeEnter = func(o *delegate.Opened) {
+		attempts++
+		last := o.Former[len(o.Former)-1].Hierarchy
+		if err := unix.Rmdir(sessionDir(t, last, u, o.Number)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := delegate.Open(r); err == nil {
+		t.Error("no error")
+	}
+	if attempts < 2 {
+		t.Errorf("%d attempts, want several: the race may be won next time", attempts)
+	}
+	if now := testbed.Placement(t, r.PID); !maps.Equal(now, before) {
+		t.Errorf("process is in %v, was in %v", now, before)
+	}
+	testbed.WantNothingLeft(t, u.Name)
+}
+
+// A race that is lost once is run again.
+func TestLostRaceIsRunAgain(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgsesrace", 23002)
+	r := request(u, process(t))
+	lost := false
+	r.BeforeEnter = func(o *delegate.Opened) {
+		if !lost {
+			lost = true
+			if err := unix.Rmdir(sessionDir(t, "memory", u, o.Number)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	opened := open(t, r)
+	if got := testbed.Placement(t, r.PID)["memory"]; got != fmt.Sprintf("/user/%s/%d", u.Name, opened.Number) {
+		t.Errorf("process is in %s", got)
+	}
+	if closed := closeSession(t, r, opened); closed.Left != nil {
+		t.Error(closed.Left)
+	}
+}
+
+// Without the lock nothing is swept: what looks dead may be a login that is
+// just being made.
+func TestNoSweepWithoutLock(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgsesnolock", 23003)
+	deadSession(t, u, 7)
+	r := request(u, process(t))
+	r.Lock = delegate.Lock{Dir: "/proc/nosuch"}
+	opened := open(t, r)
+	if _, err := os.Stat(sessionDir(t, "freezer", u, 7)); err != nil {
+		t.Errorf("a session was swept without the lock: %v", err)
+	}
+	r.Lock = delegate.DefaultLock
+	closeSession(t, r, opened)
+	if _, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A dead session that is large or deep does not keep the others from being
+// swept, and is removed in the end, by logins as by cleanup.
+func TestLargeDeadSessions(t *testing.T) {
+	testbed.Need(t)
+	wide := make([]string, 6000)
+	for i := range wide {
+		wide[i] = fmt.Sprintf("c%d", i)
+	}
+	deep := ""
+	for range 400 {
+		deep = filepath.Join(deep, "d")
+	}
+	for name, below := range map[string][]string{"6000 children": wide, "400 levels": {deep}} {
+		t.Run("login, "+name, func(t *testing.T) {
+			u := testbed.AddUser(t, "cgseslarge", 23004)
+			deadSession(t, u, 1, below...)
+			deadSession(t, u, 2)
+			r := request(u, process(t))
+			for range 4 {
+				opened := open(t, r)
+				if _, err := os.Stat(sessionDir(t, "freezer", u, 2)); err == nil {
+					t.Error("the small dead session is still there")
+				}
+				closeSession(t, r, opened)
+			}
+		})
+		t.Run("cleanup, "+name, func(t *testing.T) {
+			u := testbed.AddUser(t, "cgseslarge", 23004)
+			deadSession(t, u, 1, below...)
+			swept, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+			if err != nil || len(swept) != 1 || swept[0].Left != nil {
+				t.Errorf("swept %v, %v", swept, err)
+			}
+		})
+	}
+}
+
+// A large session that is alive is left alone: its process is found although
+// the tree is too large to be walked.
+func TestLargeLiveSession(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgseslive", 23005)
+	wide := []string{"z"}
+	for i := range 6000 {
+		wide = append(wide, fmt.Sprintf("c%d", i))
+	}
+	deadSession(t, u, 0, wide...)
+	inhabitant := process(t)
+	procs := filepath.Join(sessionDir(t, "freezer", u, 0), "z", "cgroup.procs")
+	if err := os.WriteFile(procs, []byte(strconv.Itoa(inhabitant)), 0); err != nil {
+		t.Fatal(err)
+	}
+	r := request(u, process(t))
+	closeSession(t, r, open(t, r))
+	swept, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+	if err != nil || len(swept) != 1 || swept[0].Left == nil {
+		t.Errorf("swept %v, %v", swept, err)
+	}
+	if dirs, _ := filepath.Glob(filepath.Join(sessionDir(t, "freezer", u, 0), "c*")); len(slices.DeleteFunc(dirs, isFile)) != 6000 {
+		t.Errorf("%d of the live session's cgroups are left", len(dirs))
+	}
+	_ = unix.Kill(inhabitant, unix.SIGKILL)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		swept, _ = delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+		if len(swept) == 0 || swept[0].Left == nil {
+			return
+		}
+	}
+	t.Error("the session is not swept when its process has ended")
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || !info.IsDir()
+}
+
+// A former cgroup outside of the namespace has no name here: the process goes
+// to the base, not to one that is called alike.
+func TestFormerCgroupOutsideOfNamespace(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgsesoutside", 23006)
+	namesake := filepath.Join(testbed.HierarchyNamed(t, "freezer").Point, "cgsesoutside-namesake")
+	if err := os.Mkdir(namesake, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := request(u, process(t))
+	opened := open(t, r)
+	for i := range opened.Former {
+		opened.Former[i].Path = "/../../cgsesoutside-namesake"
+	}
+	closeSession(t, r, opened)
+	if got := testbed.Placement(t, r.PID)["freezer"]; got != "/" {
+		t.Errorf("process is in %s, want the base", got)
+	}
+	if err := unix.Rmdir(namesake); err != nil {
+		t.Error(err)
+	}
+}
