@@ -21,7 +21,7 @@ import (
 // version is set by the Makefile.
 var version = "unknown"
 
-// The exit codes, as in cgdeleg(1).
+// The exit codes.
 const (
 	exitFailed    = 1 // something is wrong or could not be done
 	exitUsage     = 2 // the command line was not understood
