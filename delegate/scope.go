@@ -62,8 +62,9 @@ func (o *opening) custodyOf(h *hierarchy.Hierarchy, member string) custody {
 	relative := "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
 	match := sessionScope.FindStringSubmatch(relative)
 	isHis := match != nil && match[1] == fmt.Sprint(o.UID)
+	onlyTracks := h.IsUnified() && o.hybrid // no controllers, and systemd's own bookkeeping
 	switch {
-	case isHis && !(h.IsUnified() && o.hybrid):
+	case isHis && !onlyTracks:
 		return custody{scope: below}
 	case h.Name == systemdName, h.IsUnified(), match != nil:
 		return custody{alone: &LeftAloneError{Hierarchy: h.Name, Cgroup: below}}
