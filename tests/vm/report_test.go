@@ -55,11 +55,11 @@ func TestReportThatDoesNotCount(t *testing.T) {
 
 func TestFollow(t *testing.T) {
 	port := "\r\n@boot 3.5\r\nok a\r\n\nok b\n@exit 1\n"
-	result, ended := follow(strings.NewReader(port), time.Now())
+	result, ended := follow(strings.NewReader(port), time.Now(), func() {})
 	if !ended || result.Status != 1 || result.Output != "ok a\nok b\n" || result.Boot <= 0 {
 		t.Errorf("ended %t, %+v", ended, result)
 	}
-	if result, ended := follow(strings.NewReader("@boot 3.5\nok a"), time.Now()); ended || result.Status != -1 {
+	if result, ended := follow(strings.NewReader("@boot 3.5\nok a"), time.Now(), func() {}); ended || result.Status != -1 {
 		t.Errorf("without an end: ended %t, %+v", ended, result)
 	}
 }

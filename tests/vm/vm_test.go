@@ -154,7 +154,11 @@ func summary(s Scenario, kind Kind, result *Result, failed bool) string {
 	if failed {
 		word = "FAIL"
 	}
-	return fmt.Sprintf("%s %-20s %-26s boot %5.1f s, total %5.1f s", word, s.Name, kind, result.Boot.Seconds(), result.Total.Seconds())
+	line := fmt.Sprintf("%s %-24s %-26s boot %5.1f s, total %5.1f s", word, s.Name, kind, result.Boot.Seconds(), result.Total.Seconds())
+	if result.Boots > 1 {
+		line += fmt.Sprintf(", at boot number %d", result.Boots)
+	}
+	return line
 }
 
 // boolStatus is the exit status of finish.
