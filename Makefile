@@ -7,7 +7,7 @@
 #
 # demo, test, test-vm and lint install what they need first (Debian and Ubuntu).
 
-GO       ?= $(if $(wildcard build/toolchain/bin/go),$(CURDIR)/build/toolchain/bin/go,go)
+GO       ?= $(if $(wildcard build/.toolchain/bin/go),$(CURDIR)/build/.toolchain/bin/go,go)
 export GO
 CC       ?= gcc
 PREFIX   ?= /usr

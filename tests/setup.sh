@@ -30,12 +30,12 @@ missing=
 for p in $packages; do
 	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
 done
-command -v go >/dev/null || [ -x build/toolchain/bin/go ] || missing="$missing golang-go ca-certificates"
+command -v go >/dev/null || [ -x build/.toolchain/bin/go ] || missing="$missing golang-go ca-certificates"
 # shellcheck disable=SC2086 # a list of words
 [ -z "$missing" ] || install_packages $missing
 
 # From 1.21 on, go fetches the toolchain that go.mod asks for by itself.
-[ ! -x build/toolchain/bin/go ] || exit 0
+[ ! -x build/.toolchain/bin/go ] || exit 0
 case $(go env GOVERSION) in
 go1.[0-9] | go1.[0-9].* | go1.1[0-9]* | go1.20*) ;;
 *) exit 0 ;;
@@ -44,8 +44,8 @@ echo "setup: fetching Go $GO_VERSION from the module proxy" >&2
 module=golang.org/toolchain@v0.0.1-go$GO_VERSION.$(go env GOOS)-$(go env GOARCH)
 scratch=$(mktemp -d)
 (cd "$scratch" && go mod init scratch >/dev/null 2>&1 && go mod download "$module")
-mkdir -p build
-cp -r "$(go env GOMODCACHE)/$module" build/toolchain
+mkdir -p build # .toolchain: a folder that ./... passes over
+cp -r "$(go env GOMODCACHE)/$module" build/.toolchain
 rm -r "$scratch"
-chmod -R u+w build/toolchain
-chmod 755 build/toolchain/bin/* build/toolchain/pkg/tool/*/*
+chmod -R u+w build/.toolchain
+chmod 755 build/.toolchain/bin/* build/.toolchain/pkg/tool/*/*
