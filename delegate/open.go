@@ -41,9 +41,9 @@ type Opened struct {
 	// Adopted names the hierarchies in which the scope that logind made was
 	// given to the user.
 	Adopted []string
-	// LeftAlone says which hierarchies a manager has that did not expect this
-	// login: *LeftAloneError.
-	LeftAlone []error
+	// Notes are what was passed over for a good reason: *LeftAloneError,
+	// *NamedError.
+	Notes []error
 	// Warnings are what was asked for and is not in the session:
 	// *MissingError, *EnableError, *LockError, *NotDelegatedError,
 	// *hierarchy.UnusableError.
@@ -103,9 +103,10 @@ func Open(r OpenRequest) (*Opened, error) {
 		hybrid: slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool { return h.Name == systemdName }),
 	}
 	chosen, missing := hierarchy.Choose(found, r.Controllers)
+	missing = o.passOverNamed(missing)
 	o.warnAbout(missing, unusable, len(chosen) == 0)
 	if len(chosen) == 0 {
-		return &Opened{Warnings: o.warnings}, nil
+		return o.result(), nil
 	}
 
 	retreat(r.Machine, found)
@@ -135,7 +136,7 @@ type opening struct {
 	number   int
 	parts    []*part // the session of our own
 	adopted  []string
-	alone    []error
+	notes    []error
 	warnings []error
 }
 
@@ -145,6 +146,33 @@ type part struct {
 	former  string // of /proc/PID/cgroup
 	scope   string // to be adopted, below the mount point; empty: our own is made
 	entered bool
+}
+
+// NamedError names v1 hierarchies that were asked for on a machine that has only
+// v2. The PAM line of pam_cgfs asks for name=systemd everywhere, so that is no
+// fault.
+type NamedError struct{ Names []string }
+
+func (e *NamedError) Error() string {
+	return fmt.Sprintf("passed over %q: this machine has only cgroup v2", strings.Join(e.Names, ","))
+}
+
+func (o *opening) passOverNamed(missing []string) []string {
+	if slices.ContainsFunc(o.found, func(h hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
+		return missing
+	}
+	isNamed := func(name string) bool { return strings.HasPrefix(name, "name=") }
+	var named []string
+	for _, name := range missing {
+		if isNamed(name) {
+			named = append(named, name)
+		}
+	}
+	if len(named) > 0 && len(o.found) > 0 {
+		o.notes = append(o.notes, &NamedError{Names: named})
+		return slices.DeleteFunc(missing, isNamed)
+	}
+	return missing
 }
 
 func (o *opening) warnAbout(missing []string, unusable []error, nothing bool) {
@@ -175,7 +203,7 @@ func (o *opening) run(chosen []hierarchy.Choice) error {
 		p.scope = who.scope
 		switch {
 		case who.alone != nil:
-			o.alone = append(o.alone, who.alone)
+			o.notes = append(o.notes, who.alone)
 		case p.scope != "":
 			scopes = append(scopes, p)
 		default:
@@ -357,7 +385,7 @@ func (o *opening) rollBack(parts []*part) {
 }
 
 func (o *opening) result() *Opened {
-	r := &Opened{Number: o.number, Adopted: o.adopted, LeftAlone: o.alone, Warnings: o.warnings}
+	r := &Opened{Number: o.number, Adopted: o.adopted, Notes: o.notes, Warnings: o.warnings}
 	for _, p := range o.parts {
 		r.Former = append(r.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.former})
 	}

@@ -23,8 +23,8 @@ type Hierarchy struct {
 	// made: the cgroup of the namespace's first process, without the leaf that
 	// systemd or OpenRC put it in.
 	Base string
-
-	root string // which cgroup the mount shows
+	// Root is the cgroup that the mount shows, mountinfo's fourth field.
+	Root string
 }
 
 // IsUnified tells whether h is the v2 hierarchy.
@@ -103,7 +103,7 @@ func locate(m cgroupfs.Machine, init Membership, mt mount) (Hierarchy, error) {
 	h := Hierarchy{
 		Name:  init.Hierarchy,
 		Mount: cgroupfs.Mount{Point: mt.point, Device: mt.device, Unified: mt.unified},
-		root:  mt.root,
+		Root:  mt.root,
 	}
 	base, err := h.Below(trimLeaf(init.Path))
 	if err != nil {
@@ -154,16 +154,16 @@ var ErrOutside = errors.New("cgroup lies outside of this mount or cgroup namespa
 // below it our own cgroup has a name that we cannot know. ErrOutside then, as
 // for any path with a ".." in it.
 func (h *Hierarchy) Below(path string) (string, error) {
-	if hasDotDot(path) || hasDotDot(h.root) {
-		return "", fmt.Errorf("%w: cgroup %q, mount root %q", ErrOutside, path, h.root)
+	if hasDotDot(path) || hasDotDot(h.Root) {
+		return "", fmt.Errorf("%w: cgroup %q, mount root %q", ErrOutside, path, h.Root)
 	}
-	if h.root == "/" || path == h.root {
-		return "/" + strings.TrimPrefix(strings.TrimPrefix(path, h.root), "/"), nil
+	if h.Root == "/" || path == h.Root {
+		return "/" + strings.TrimPrefix(strings.TrimPrefix(path, h.Root), "/"), nil
 	}
-	if below, found := strings.CutPrefix(path, h.root+"/"); found {
+	if below, found := strings.CutPrefix(path, h.Root+"/"); found {
 		return "/" + below, nil
 	}
-	return "", fmt.Errorf("%w: cgroup %q, mount root %q", ErrOutside, path, h.root)
+	return "", fmt.Errorf("%w: cgroup %q, mount root %q", ErrOutside, path, h.Root)
 }
 
 func hasDotDot(path string) bool {

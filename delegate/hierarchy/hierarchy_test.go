@@ -248,7 +248,7 @@ func TestBelow(t *testing.T) {
 		{"removed cgroup", "/", "/a (deleted)", "/a (deleted)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h := Hierarchy{Name: "freezer", root: test.root}
+			h := Hierarchy{Name: "freezer", Root: test.root}
 			got, err := h.Below(test.path)
 			if got != test.want || (test.want == "") != errors.Is(err, ErrOutside) {
 				t.Errorf("got %q, %v; want %q", got, err, test.want)
@@ -262,7 +262,7 @@ func FuzzBelow(f *testing.F) {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, root, path string) {
-		h := Hierarchy{root: root}
+		h := Hierarchy{Root: root}
 		below, err := h.Below(path)
 		if err != nil {
 			if below != "" || !errors.Is(err, ErrOutside) {
@@ -297,7 +297,7 @@ func TestOpenMember(t *testing.T) {
 	}
 	_, err = freezer.OpenMember(m, "/user/nobody")
 	requireNotFound(t, err, "/sys/fs/cgroup/freezer/user/nobody")
-	elsewhere := Hierarchy{Name: "x", Mount: cgroupfs.Mount{Point: "/nowhere"}, Base: "/", root: "/"}
+	elsewhere := Hierarchy{Name: "x", Mount: cgroupfs.Mount{Point: "/nowhere"}, Base: "/", Root: "/"}
 	_, err = elsewhere.OpenBase(m)
 	requireNotFound(t, err, "/nowhere")
 }

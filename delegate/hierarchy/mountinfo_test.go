@@ -190,7 +190,7 @@ func FuzzParseMountinfo(f *testing.F) {
 			if m.root[0] != '/' || m.point[0] != '/' || len(m.options) == 0 {
 				t.Errorf("accepted %+v", m)
 			}
-			h := Hierarchy{root: m.root}
+			h := Hierarchy{Root: m.root}
 			for _, path := range []string{"/", m.root, m.root + "/a", "/../a", m.point} {
 				if below, err := h.Below(path); err == nil && slices.Contains(strings.Split(below, "/"), "..") {
 					t.Errorf("%q of root %q is %q", path, m.root, below)

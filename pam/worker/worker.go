@@ -13,6 +13,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,14 +183,14 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 	for _, w := range opened.Warnings {
 		r.log("warning", "user %q: %s", req.user, warningText(w))
 	}
-	for _, alone := range opened.LeftAlone {
-		r.log("debug", "user %q: %v", req.user, alone)
+	for _, note := range opened.Notes {
+		r.log("debug", "user %q: %v", req.user, note)
 	}
 	if len(opened.Adopted) > 0 {
 		r.log("debug", "user %q: session scope delegated in %s", req.user, strings.Join(opened.Adopted, " "))
 	}
 	if len(opened.Former) == 0 {
-		if len(opened.Adopted)+len(opened.LeftAlone) == 0 {
+		if len(opened.Adopted)+len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
 			r.log("warning", "user %q: nothing to make a session in; this session has no cgroups of its own", req.user)
 		}
 		return
@@ -199,6 +200,13 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 		names = append(names, m.Hierarchy)
 	}
 	r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Number, req.service, strings.Join(names, " "))
+}
+
+// saysWhyNothing tells whether a warning is reason enough for a login without
+// cgroups.
+func saysWhyNothing(w error) bool {
+	var undelegated *delegate.NotDelegatedError
+	return errors.As(w, &undelegated)
 }
 
 // sayState tells the module how to undo what is about to happen.
