@@ -14,6 +14,7 @@ equal "the scope is still root's" "$(stat -c %U:%G $cg"$scope")" root:root
 fails "there is no cgroup beside systemd's" test -e $cg/user
 equal "one line of the log names the missing file" \
 	"$(module_log | grep -c /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf)" 1
+equal "and is the only one" "$(module_log | wc -l)" 1
 logout_of_logind first
 fails "the scope is gone" test -e $cg"$scope"
 finish
