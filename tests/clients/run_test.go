@@ -2,6 +2,7 @@ package clients
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,22 @@ func asUser(t *testing.T, u testbed.User, script string) (string, error) {
 	return string(out), err
 }
 
+// forUsers copies a program to where ordinary users can run it: the checkout may
+// lie in root's home directory.
+func forUsers(t *testing.T, program string) string {
+	t.Helper()
+	data, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("/home", filepath.Base(program))
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(path) })
+	return path
+}
+
 // cgdeleg run: the command is in a cgroup of its own in every hierarchy of its
 // session, with the limits that were asked for, and what it starts can do the
 // same again.
@@ -26,7 +43,7 @@ func TestRun(t *testing.T) {
 	u := testbed.AddUser(t, "cgclirun", 22050)
 	testbed.WriteService(t, "su", testbed.SessionLine(t, "-c freezer,memory,pids,unified,name=systemd"))
 	memory, unified := testbed.HierarchyNamed(t, "memory"), testbed.HierarchyNamed(t, "unified")
-	run := testbed.Built(t, "cgdeleg") + " run "
+	run := forUsers(t, testbed.Built(t, "cgdeleg")) + " run "
 
 	t.Run("own cgroup with a limit", func(t *testing.T) {
 		out, err := asUser(t, u, "echo shell $$; exec "+run+"-p memory.limit_in_bytes=64M -p pids.max=10 -- sh -c "+

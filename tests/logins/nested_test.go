@@ -61,7 +61,7 @@ func writeScripts(t *testing.T, innerCommand string, inner testbed.User) {
 	for _, h := range testbed.Hierarchies() {
 		outer = append(outer, fmt.Sprintf("[ ! -d %s/user/%s ] || echo left-in-%s", h.Point, inner.Name, h.Name))
 	}
-	writeFile(t, outerScript, 0o755, append(outer, "echo after", "cat /proc/$!/cgroup", probe, "kill $!")...)
+	writeFile(t, outerScript, 0o755, append(outer, "echo after", "cat /proc/$!/cgroup", probe, "kill $!", "wait $! || true")...) // a process that is still ending keeps its session
 }
 
 // wantUndisturbed looks at what the scripts wrote.
