@@ -37,7 +37,7 @@ type LeftAloneError struct {
 }
 
 func (e *LeftAloneError) Error() string {
-	return fmt.Sprintf("hierarchy %s belongs to systemd, and %s is no session scope of this user", e.Hierarchy, e.Cgroup)
+	return fmt.Sprintf("hierarchy %s: %s is systemd's or elogind's and no session scope of this user; left alone", e.Hierarchy, e.Cgroup)
 }
 
 // NotDelegatedError says that systemd does not know of the delegation of a
@@ -52,14 +52,20 @@ var sessionScope = regexp.MustCompile(`^/user\.slice/user-(\d+)\.slice/session-[
 // custodyOf tells who has a hierarchy on this machine, for a process at member
 // (of /proc/PID/cgroup), logging in as uid.
 func (o *opening) custodyOf(h *hierarchy.Hierarchy, member string) custody {
-	if !o.booted {
-		return custody{}
-	}
 	below, err := h.Below(member)
 	if err != nil {
-		return custody{alone: err}
+		if o.booted {
+			return custody{alone: err}
+		}
+		return custody{}
 	}
 	relative := "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
+	if !o.booted {
+		if o.isElogindSession(relative) {
+			return custody{alone: &LeftAloneError{Hierarchy: h.Name, Cgroup: below}}
+		}
+		return custody{}
+	}
 	match := sessionScope.FindStringSubmatch(relative)
 	isHis := match != nil && match[1] == fmt.Sprint(o.UID)
 	onlyTracks := h.IsUnified() && o.hybrid // no controllers, and systemd's own bookkeeping
@@ -75,6 +81,15 @@ func (o *opening) custodyOf(h *hierarchy.Hierarchy, member string) custody {
 // systemdName is the named v1 hierarchy in which a systemd on v1 keeps track of
 // its units.
 const systemdName = "name=systemd"
+
+// isElogindSession tells whether a cgroup is that of a session which elogind
+// keeps track of: it names the cgroup after the session, below the base, and has
+// a file of that name for sd-login. A process taken out of it is lost to elogind,
+// which closes a session whose cgroup is empty.
+func (o *opening) isElogindSession(relative string) bool {
+	id, _, _ := strings.Cut(strings.TrimPrefix(relative, "/"), "/")
+	return id != "" && o.Machine.Exists("/run/systemd/sessions/"+id)
+}
 
 // adopt gives a scope to the user. It moves no process out of it.
 func (o *opening) adopt(p *part) error {
