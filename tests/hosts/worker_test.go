@@ -121,6 +121,10 @@ func TestWorkerDiesWithItsHost(t *testing.T) {
 	testbed.WriteService(t, "cgorphan", testbed.SessionLine(t, threeHierarchies+" timeout=60"))
 	h := launch(t, "start=cgorphan:cgorphan seccomp=hang open")
 	worker := hangingWorker(t, h)
+	// stopped, because the end of the host also ends what made it hang
+	if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 	if err := h.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
