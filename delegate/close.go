@@ -96,11 +96,7 @@ func locateSession(found []hierarchy.Hierarchy, members []hierarchy.Membership, 
 	}
 	for i := range found {
 		h := &found[i]
-		below, err := h.Below(hierarchy.PathIn(members, h.Name))
-		if err != nil {
-			continue
-		}
-		n, ok := sessionOf(h, dirName, below)
+		n, ok := sessionOfMember(h, dirName, hierarchy.PathIn(members, h.Name))
 		if !ok {
 			continue
 		}
@@ -185,11 +181,7 @@ func hasProcess(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, numb
 		if err != nil {
 			continue // it ended
 		}
-		below, err := h.Below(hierarchy.PathIn(members, h.Name))
-		if err != nil {
-			continue
-		}
-		if n, ok := sessionOf(h, dirName, below); ok && n == number {
+		if n, ok := sessionOfMember(h, dirName, hierarchy.PathIn(members, h.Name)); ok && n == number {
 			return true, nil
 		}
 	}
@@ -208,36 +200,30 @@ func openSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, num
 // removeSession removes user/NAME/N of one hierarchy with all that is below,
 // then user/NAME if it is empty.
 func removeSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number int, b *cgroupfs.Budget) error {
-	user, err := openUser(m, h, dirName)
+	users, err := openUsers(m, h)
+	if err == nil {
+		defer users.Close()
+		err = removeFrom(users, dirName, number, b)
+	}
+	if cgroupfs.IsGone(err) {
+		return nil
+	}
+	return err
+}
+
+func removeFrom(users *cgroupfs.Dir, dirName string, number int, b *cgroupfs.Budget) error {
+	user, err := users.Open(dirName)
 	if err != nil {
-		if cgroupfs.IsGone(err) {
-			return nil
-		}
 		return err
 	}
 	defer user.Close()
 	if err := user.RemoveTree(strconv.Itoa(number), b); err != nil {
 		return err
 	}
-	return removeUser(m, h, dirName)
-}
-
-func removeUser(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string) error {
-	base, err := h.OpenBase(m)
-	if err != nil {
+	if err := users.Rmdir(dirName); !errors.Is(err, unix.EBUSY) { // other sessions
 		return err
 	}
-	defer base.Close()
-	users, err := base.Open(usersDir)
-	if err != nil {
-		return err
-	}
-	defer users.Close()
-	err = users.Rmdir(dirName)
-	if cgroupfs.IsGone(err) || errors.Is(err, unix.EBUSY) { // other sessions
-		return nil
-	}
-	return err
+	return nil
 }
 
 // childPatience bounds how long a close waits for the host's own children. The

@@ -36,6 +36,20 @@ func sessionOf(h *hierarchy.Hierarchy, dirName, below string) (number int, ok bo
 	return parseNumber(first)
 }
 
+// sessionOfMember is sessionOf for a path of /proc/PID/cgroup.
+func sessionOfMember(h *hierarchy.Hierarchy, dirName, member string) (number int, ok bool) {
+	below, err := h.Below(member)
+	if err != nil {
+		return 0, false
+	}
+	return sessionOf(h, dirName, below)
+}
+
+// fromBase turns a path below the mount point into one below the base.
+func fromBase(h *hierarchy.Hierarchy, below string) string {
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
+}
+
 // parseNumber accepts only what strconv.Itoa makes: a directory called 007 is
 // not one of ours.
 func parseNumber(s string) (int, bool) {
@@ -46,15 +60,21 @@ func parseNumber(s string) (int, bool) {
 // maxSessions bounds how many directories are read of one user.
 const maxSessions = 1 << 16
 
-// openUser opens BASE/user/NAME. The error is ENOENT when the user has no
-// session in this hierarchy.
-func openUser(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string) (*cgroupfs.Dir, error) {
+// openUsers opens BASE/user. The error is ENOENT when there never was a session
+// in this hierarchy.
+func openUsers(m cgroupfs.Machine, h *hierarchy.Hierarchy) (*cgroupfs.Dir, error) {
 	base, err := h.OpenBase(m)
 	if err != nil {
 		return nil, err
 	}
 	defer base.Close()
-	users, err := base.Open(usersDir)
+	return base.Open(usersDir)
+}
+
+// openUser opens BASE/user/NAME. The error is ENOENT when the user has no
+// session in this hierarchy.
+func openUser(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string) (*cgroupfs.Dir, error) {
+	users, err := openUsers(m, h)
 	if err != nil {
 		return nil, err
 	}
@@ -99,16 +119,13 @@ func numbersOf(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string) 
 func userDirs(m cgroupfs.Machine, found []hierarchy.Hierarchy) []string {
 	var all []string
 	for i := range found {
-		base, err := found[i].OpenBase(m)
+		users, err := openUsers(m, &found[i])
 		if err != nil {
 			continue
 		}
-		if users, err := base.Open(usersDir); err == nil {
-			names, _, _ := users.Children(maxSessions)
-			all = append(all, names...)
-			users.Close()
-		}
-		base.Close()
+		names, _, _ := users.Children(maxSessions)
+		all = append(all, names...)
+		users.Close()
 	}
 	slices.SortFunc(all, func(a, b string) int {
 		return cmp.Or(strings.Compare(UserName(a), UserName(b)), strings.Compare(a, b))

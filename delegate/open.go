@@ -240,8 +240,8 @@ func (o *opening) adoptAll(scopes []*part) error {
 // makeOwn makes the session user/NAME/N, again with another number when a race
 // for one was lost.
 func (o *opening) makeOwn(own []*part) error {
+	o.parts = own
 	for attempt := 1; ; attempt++ {
-		o.parts = own
 		var err error
 		if o.number, err = o.lowestFree(); err != nil {
 			return err
@@ -365,10 +365,8 @@ func (o *opening) make(p *part) (target *cgroupfs.Dir, claimed bool, err error) 
 func (o *opening) inUse() []int {
 	numbers := []int{o.number}
 	for _, p := range o.parts {
-		if below, err := p.Below(p.former); err == nil {
-			if n, ok := sessionOf(&p.Hierarchy, o.dirName, below); ok {
-				numbers = append(numbers, n)
-			}
+		if n, ok := sessionOfMember(&p.Hierarchy, o.dirName, p.former); ok {
+			numbers = append(numbers, n)
 		}
 	}
 	return numbers

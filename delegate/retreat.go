@@ -36,8 +36,7 @@ func retreat(m cgroupfs.Machine, found []hierarchy.Hierarchy) {
 // inSession tells whether a cgroup below the mount point is in a session of
 // ours, of any user, or in a session scope of logind's.
 func inSession(h *hierarchy.Hierarchy, below string) bool {
-	relative := "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
-	parts := strings.Split(relative, "/")
+	parts := strings.Split(fromBase(h, below), "/")
 	if len(parts) > 3 && parts[1] == usersDir {
 		_, ok := sessionOf(h, parts[2], below)
 		return ok

@@ -59,7 +59,7 @@ func (o *opening) custodyOf(h *hierarchy.Hierarchy, member string) custody {
 		}
 		return custody{}
 	}
-	relative := "/" + strings.TrimPrefix(strings.TrimPrefix(below, h.Base), "/")
+	relative := fromBase(h, below)
 	if !o.booted {
 		if o.isElogindSession(relative) {
 			return custody{alone: &LeftAloneError{Hierarchy: h.Name, Cgroup: below}}
@@ -167,8 +167,11 @@ func moveAll(from, to *cgroupfs.Dir) error {
 // emptyLeaf undoes fillLeaf.
 func emptyLeaf(scope *cgroupfs.Dir) error {
 	leaf, err := scope.Open(leafName)
+	if cgroupfs.IsGone(err) {
+		return nil
+	}
 	if err != nil {
-		return ignoreMissing(err)
+		return err
 	}
 	defer leaf.Close()
 	enabled, err := scope.Read("cgroup.subtree_control")
@@ -184,13 +187,6 @@ func emptyLeaf(scope *cgroupfs.Dir) error {
 		return err
 	}
 	return scope.Rmdir(leafName)
-}
-
-func ignoreMissing(err error) error {
-	if cgroupfs.IsGone(err) {
-		return nil
-	}
-	return err
 }
 
 // allowMovesInSlice lets the user move processes between its own sessions: the
