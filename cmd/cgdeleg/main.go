@@ -47,7 +47,10 @@ func run(args []string, out, errOut io.Writer) int {
 }
 
 // settings are the flags that all commands share.
-type settings struct{ root string }
+type settings struct {
+	root  string // of a recorded machine; empty: this one
+	color string // when to use colour
+}
 
 // machine returns the machine that the commands look at.
 func (s *settings) machine() cgroupfs.Machine {
@@ -73,6 +76,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
+	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")
 	root.AddCommand(newStatus(&s), newCleanup(&s), newRun(&s))
 	return root
 }

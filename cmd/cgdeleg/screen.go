@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// schemaVersion is that of all JSON output (docs/json.md). It goes up when a
+// member goes away or changes its meaning, not when one is added.
+const schemaVersion = 1
+
+// printJSON writes one JSON value for programs to read.
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
+// screen is where a command's data go, and what can be shown there.
+type screen struct {
+	io.Writer
+	isTerminal bool
+	color      bool
+	utf8       bool
+}
+
+// screenOn looks at what w is. Colour has the values of --color.
+func screenOn(w io.Writer, color string) (screen, error) {
+	s := screen{Writer: w, utf8: isUTF8(os.Getenv)}
+	if f, ok := w.(*os.File); ok {
+		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+		s.isTerminal = err == nil
+	}
+	switch color {
+	case "always":
+		s.color = true
+	case "auto":
+		// no-color.org: set to anything but nothing
+		s.color = s.isTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	case "never":
+	default:
+		return s, &usageError{fmt.Errorf("--color %q: want auto, always or never", color)}
+	}
+	return s, nil
+}
+
+// isUTF8 tells whether the locale has UTF-8 (locale(7): the first of these that
+// is set counts).
+func isUTF8(getenv func(string) string) bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if value := strings.ToUpper(getenv(name)); value != "" {
+			return strings.HasSuffix(value, "UTF-8") || strings.HasSuffix(value, "UTF8")
+		}
+	}
+	return false
+}
+
+// style is how a word is set off, beside what it says: nothing is told by
+// colour alone.
+type style string
+
+// The styles, as SGR parameters of ECMA-48.
+const (
+	bold   style = "1"
+	dim    style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+)
+
+func (s screen) styled(text string, how style) string {
+	if !s.color || text == "" {
+		return text
+	}
+	return "\x1b[" + string(how) + "m" + text + "\x1b[0m"
+}
+
+// pick returns the first text where UTF-8 can be shown, else the second.
+func (s screen) pick(utf8, ascii string) string {
+	if s.utf8 {
+		return utf8
+	}
+	return ascii
+}
+
+// errRecorded is for commands that change something.
+var errRecorded = errors.New("a recorded machine (--root) can only be looked at")
