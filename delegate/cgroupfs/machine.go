@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +27,10 @@ func Recorded(dir string) Machine { return Machine{root: filepath.Clean(dir)} }
 func (m Machine) IsRecorded() bool { return m.root != "" }
 
 // ReadFile returns the content of the file at the absolute path; one of 4 MiB
-// or more is EFBIG. Errors are *fs.PathError.
+// or more is EFBIG. It does not wait for the writer of a named pipe. Errors are
+// *fs.PathError.
 func (m Machine) ReadFile(path string) ([]byte, error) {
-	fd, err := open(unix.AT_FDCWD, m.root+path, unix.O_RDONLY)
+	fd, err := open(unix.AT_FDCWD, m.root+path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -44,6 +46,23 @@ func (m Machine) ReadFile(path string) ([]byte, error) {
 func (m Machine) Exists(path string) bool {
 	var st unix.Stat_t
 	return unix.Lstat(m.root+path, &st) == nil
+}
+
+// ReadDir returns the names in the directory at the absolute path, sorted.
+// Errors are *fs.PathError; ENOTDIR if it is something else.
+func (m Machine) ReadDir(path string) ([]string, error) {
+	fd, err := open(unix.AT_FDCWD, m.root+path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	dir := os.NewFile(uintptr(fd), path)
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // Processes returns the PIDs of all processes that /proc shows, in no order.

@@ -1,0 +1,245 @@
+// Package pamconf reads PAM's configuration (pam.conf(5), pam.d(5)) as
+// Linux-PAM itself reads it: which modules run, with which arguments and in
+// which order, when a service opens a session.
+//
+// It only reads. It must not know any module, nor judge what a stack does:
+// that is the caller's business.
+package pamconf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// Line is one line of a stack (pam.d(5)), as PAM runs it.
+type Line struct {
+	// File and Number say where it stands; a continued line, where it starts.
+	File   string
+	Number int
+	// Optional is the dash of "-session": that the module is missing is no
+	// error and not logged.
+	Optional bool
+	// Control is as written: "optional", "[success=1 default=ignore]".
+	Control string
+	// Module is as written: "pam_systemd.so", "/lib/security/$ISA/pam_x.so".
+	Module string
+	// Args are without the brackets that may hold one together: "[a b]" is "a b".
+	Args []string
+}
+
+// Is tells whether the line runs the module, say "pam_systemd.so", wherever
+// that lies.
+func (l Line) Is(module string) bool { return path.Base(l.Module) == module }
+
+// ParseError says which line PAM cannot make sense of. PAM makes such a line
+// fail whenever the stack is run.
+type ParseError struct {
+	File   string
+	Line   int // counted from 1
+	Text   string
+	Reason string
+	Err    error // why an included file could not be read, if that is it
+}
+
+func (e *ParseError) Error() string {
+	reason := e.Reason
+	if e.Err != nil {
+		reason = fmt.Sprintf("%s (%v)", reason, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: %s in %.200q", e.File, e.Line, reason, e.Text)
+}
+
+func (e *ParseError) Unwrap() error { return e.Err }
+
+const (
+	// maxDepth is PAM's own bound on files that include each other
+	// (PAM_SUBSTACK_MAX_LEVEL). PAM 1.5 counted only substacks, and included
+	// until it crashed.
+	maxDepth = 16
+	// maxFiles and maxLines bound a stack whose files include each other many
+	// times over.
+	maxFiles = 256
+	maxLines = 10000
+)
+
+// The directories of one file per service, in PAM's order.
+var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
+
+// Session returns the session lines of a service in the order in which PAM runs
+// them: those of /etc/pam.d/SERVICE or /usr/lib/pam.d/SERVICE, of /etc/pam.conf
+// where there is neither directory, and of the service "other" if the service
+// has none. The files that @include (Debian's), include and substack name are
+// read in place.
+//
+// Errors are *fs.PathError (with fs.ErrInvalid for a service that cannot be a
+// file name) and *ParseError, also for an included file that cannot be read.
+func Session(m cgroupfs.Machine, service string) ([]Line, error) {
+	service = lower(service) // as pam_start does
+	if service == "" || service == "." || service == ".." || strings.ContainsAny(service, "/\x00") {
+		return nil, &fs.PathError{Op: "open", Path: service, Err: fs.ErrInvalid}
+	}
+	lines, err := session(m, service)
+	if len(lines) > 0 || service == "other" || err != nil && !missing(err) {
+		return lines, err
+	}
+	others, otherErr := session(m, "other")
+	if missing(otherErr) {
+		return nil, err
+	}
+	return others, otherErr
+}
+
+// missing tells whether err is about a service that has no file, not about one
+// that was included.
+func missing(err error) bool {
+	var parse *ParseError
+	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &parse)
+}
+
+// session is Session without the "other".
+func session(m cgroupfs.Machine, service string) ([]Line, error) {
+	s := stack{machine: m}
+	name := service
+	if hasDirectory(m) {
+		service = ""
+	} else {
+		name = "/etc/pam.conf"
+	}
+	file, data, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.parse(file, data, service, 0); err != nil {
+		return nil, err
+	}
+	return s.lines, nil
+}
+
+// hasDirectory tells whether PAM looks at files per service at all.
+func hasDirectory(m cgroupfs.Machine) bool {
+	for _, dir := range dirs {
+		if m.Exists(dir + "/.") { // only a directory has one
+			return true
+		}
+	}
+	return false
+}
+
+// stack is a stack that is being read.
+type stack struct {
+	machine cgroupfs.Machine
+	lines   []Line
+	files   int // read so far
+	seen    int // lines read so far, of any type
+}
+
+// open reads the file of that name: a path, or what PAM's directories have.
+func (s *stack) open(name string) (file string, data []byte, err error) {
+	if strings.HasPrefix(name, "/") {
+		file = path.Clean(name)
+		data, err = s.machine.ReadFile(file)
+		return file, data, err
+	}
+	for _, dir := range dirs {
+		candidate := path.Clean(dir + "/" + name)
+		data, failed := s.machine.ReadFile(candidate)
+		if failed == nil || !errors.Is(failed, fs.ErrNotExist) {
+			return candidate, data, failed
+		}
+		if err == nil {
+			err = failed
+		}
+	}
+	return "", nil, err
+}
+
+// parse adds the session lines of a file. If service is not empty, every line
+// starts with the service that it is for, and others are passed over. Errors
+// are *ParseError.
+func (s *stack) parse(file string, data []byte, service string, depth int) error {
+	lines, unfinished := assemble(string(data))
+	for i, l := range lines {
+		failed := &ParseError{File: file, Line: l.number, Text: l.text}
+		if s.seen++; s.seen > maxLines {
+			failed.Reason = "too many lines in one stack"
+			return failed
+		}
+		if unfinished && i == len(lines)-1 {
+			failed.Reason = "backslash at the end of the file"
+			return failed
+		}
+		words := tokenize(l.text)
+		if service != "" {
+			if lower(words[0].text) != service {
+				continue
+			}
+			words = words[1:]
+		}
+		reason, err := s.add(Line{File: file, Number: l.number}, words, depth)
+		var included *ParseError
+		if errors.As(err, &included) {
+			return err
+		}
+		if reason != "" {
+			failed.Reason, failed.Err = reason, err
+			return failed
+		}
+	}
+	return nil
+}
+
+// add takes one line. It returns what is wrong with it, with the cause if there
+// is one, or alone the *ParseError of a file that it includes.
+func (s *stack) add(l Line, words []token, depth int) (reason string, err error) {
+	if len(words) == 0 {
+		return "no module type", nil
+	}
+	kind, optional := strings.CutPrefix(lower(words[0].text), "-")
+	l.Optional = optional
+	words = words[1:]
+	switch kind {
+	case "auth", "account", "password":
+		return "", nil // and what they include is of the same type
+	case "@include":
+		return s.include(words, depth)
+	case "session":
+	default:
+		return "illegal module type", nil
+	}
+	if len(words) == 0 {
+		return "no control", nil
+	}
+	if control := lower(words[0].text); control == "include" || control == "substack" {
+		return s.include(words[1:], depth)
+	}
+	if len(words) == 1 {
+		return "no module", nil
+	}
+	l.Control, l.Module = words[0].String(), words[1].text
+	for _, arg := range words[2:] {
+		l.Args = append(l.Args, arg.text)
+	}
+	s.lines = append(s.lines, l)
+	return "", nil
+}
+
+func (s *stack) include(words []token, depth int) (reason string, err error) {
+	switch s.files++; {
+	case len(words) == 0:
+		return "no file to include", nil
+	case depth+1 >= maxDepth:
+		return "files that include each other too deep", nil
+	case s.files > maxFiles:
+		return "too many files in one stack", nil
+	}
+	file, data, err := s.open(words[0].text)
+	if err != nil {
+		return "file cannot be included", err
+	}
+	return "", s.parse(file, data, "", depth+1)
+}

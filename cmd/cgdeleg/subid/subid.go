@@ -1,0 +1,197 @@
+// Package subid reads /etc/subuid and /etc/subgid (subuid(5), subgid(5)): which
+// user and group IDs newuidmap and newgidmap let a user map into a container.
+//
+// It knows the two files and arithmetic on ranges. It must not know containers,
+// look up users, nor ask libsubid's name services (subid: in nsswitch.conf).
+package subid
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// Range is one line of the file: Count IDs from First on.
+type Range struct {
+	Owner        string // name or number, as written
+	First, Count uint64
+	Line         int // counted from 1
+}
+
+// end is the first ID behind the range. Read lets none through that overflows.
+func (r Range) end() uint64 { return r.First + r.Count }
+
+func (r Range) overlaps(o Range) bool {
+	return r.Count > 0 && o.Count > 0 && r.First < o.end() && o.First < r.end()
+}
+
+func (r Range) isOf(name string, uid int) bool {
+	return r.Owner == name || r.Owner == strconv.Itoa(uid)
+}
+
+// ParseError says which line newuidmap does not understand, and passes over.
+type ParseError struct {
+	File   string
+	Line   int // counted from 1
+	Text   string
+	Reason string
+}
+
+func (e *ParseError) Error() string {
+	return fmt.Sprintf("%s:%d: %s in %.200q", e.File, e.Line, e.Reason, e.Text)
+}
+
+// Read reads the file at path. Errors are *fs.PathError and *ParseError.
+//
+// Shadow's tools pass over a line that they do not understand without a word
+// (lib/subordinateio.c). So does Read, but beside the ranges of all other lines
+// it returns a *ParseError for the first such line, as somebody meant something
+// by it. Empty lines, comments, and lines for NIS ("+", "-") are no error. Like
+// shadow it takes octal and hexadecimal numbers, and anything after a third
+// colon for a comment.
+func Read(m cgroupfs.Machine, path string) ([]Range, error) {
+	data, err := m.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	all, bad := parse(string(data))
+	if bad != nil {
+		bad.File = path
+		return all, bad
+	}
+	return all, nil
+}
+
+func parse(data string) (all []Range, first *ParseError) {
+	n := 0
+	for line := range strings.Lines(data) {
+		n++
+		line = strings.TrimSuffix(line, "\n")
+		if strings.TrimSpace(line) == "" || strings.ContainsRune("#+-", rune(line[0])) {
+			continue
+		}
+		r, reason := parseRange(line)
+		if reason == "" {
+			r.Line = n
+			all = append(all, r)
+		} else if first == nil {
+			first = &ParseError{Line: n, Text: line, Reason: reason}
+		}
+	}
+	return all, first
+}
+
+func parseRange(line string) (r Range, reason string) {
+	if len(line) >= 1024 {
+		return r, "more than 1023 bytes"
+	}
+	fields := strings.SplitN(line, ":", 4)
+	if len(fields) < 3 {
+		return r, "fewer than three fields"
+	}
+	if fields[0] == "" {
+		return r, "no owner"
+	}
+	var ok1, ok2 bool
+	r.Owner = fields[0]
+	r.First, ok1 = parseNumber(fields[1])
+	r.Count, ok2 = parseNumber(fields[2])
+	if !ok1 || !ok2 {
+		return Range{}, "bad number"
+	}
+	if r.Count > math.MaxUint64-r.First {
+		return Range{}, "range beyond all numbers"
+	}
+	return r, ""
+}
+
+// parseNumber takes what C's strtoul does with base 0, but for a minus sign:
+// shadow turns "-1" into a huge number.
+func parseNumber(s string) (uint64, bool) {
+	s = strings.TrimPrefix(strings.TrimLeft(s, " \t\v\f\r"), "+")
+	base := 10
+	if hex, found := strings.CutPrefix(strings.ToLower(s), "0x"); found {
+		s, base = hex, 16
+	} else if strings.HasPrefix(s, "0") {
+		base = 8
+	}
+	n, err := strconv.ParseUint(s, base, 64)
+	return n, err == nil
+}
+
+// Of returns the ranges of a user: those that name it, and those that give its
+// number. Shadow also takes those of another name with the same number.
+func Of(all []Range, name string, uid int) []Range {
+	var his []Range
+	for _, r := range all {
+		if r.isOf(name, uid) {
+			his = append(his, r)
+		}
+	}
+	return his
+}
+
+// Overlaps returns the ranges of a user that share IDs with ranges of others,
+// each as a pair of his and theirs, in the order of the file.
+func Overlaps(all []Range, name string, uid int) [][2]Range {
+	var pairs [][2]Range
+	for _, his := range Of(all, name, uid) {
+		for _, other := range all {
+			if !other.isOf(name, uid) && his.overlaps(other) {
+				pairs = append(pairs, [2]Range{his, other})
+			}
+		}
+	}
+	return pairs
+}
+
+// Covers tells whether the ranges together hold the count IDs from first on, as
+// newuidmap wants of the ranges of a user. No IDs at all are not covered.
+func Covers(ranges []Range, first, count uint64) bool {
+	if count == 0 || count > math.MaxUint64-first {
+		return false
+	}
+	next := first // up to here all are covered
+	for _, r := range sorted(ranges) {
+		if r.First > next {
+			break
+		}
+		next = max(next, r.end())
+	}
+	return next >= first+count
+}
+
+const (
+	lowest = 100000         // SUB_UID_MIN, SUB_GID_MIN of login.defs(5)
+	limit  = math.MaxUint32 // the first that is no ID: it is -1
+)
+
+// Free returns the lowest first ID from 100000 on from which count IDs are in
+// none of the lists; ok is false if there are no such.
+func Free(count uint64, lists ...[]Range) (first uint64, ok bool) {
+	if count == 0 || count > limit {
+		return 0, false
+	}
+	first = lowest
+	for _, r := range sorted(slices.Concat(lists...)) {
+		if r.First >= first+count {
+			break
+		}
+		if first = max(first, r.end()); first > limit {
+			return 0, false
+		}
+	}
+	return first, first <= limit-count
+}
+
+// sorted returns the ranges that are not empty by where they start.
+func sorted(ranges []Range) []Range {
+	ranges = slices.DeleteFunc(slices.Clone(ranges), func(r Range) bool { return r.Count == 0 })
+	slices.SortFunc(ranges, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	return ranges
+}

@@ -1,0 +1,259 @@
+package subid
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+func read(t *testing.T, data string) ([]Range, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "subuid"), []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return Read(cgroupfs.Recorded(dir), "/subuid")
+}
+
+// Lines of subuid(5).
+func TestRead(t *testing.T) {
+	for _, test := range []struct {
+		name, data string
+		want       []Range
+	}{
+		{"empty file", "", nil},
+		{"two users", "alice:100000:65536\nbob:165536:65536\n", []Range{{"alice", 100000, 65536, 1}, {"bob", 165536, 65536, 2}}},
+		{"owner by number", "1000:100000:65536\n", []Range{{"1000", 100000, 65536, 1}}},
+		{"no newline at the end", "alice:1:2", []Range{{"alice", 1, 2, 1}}},
+		{"empty lines and comments", "\n# a:1:2\n \t\nalice:1:2\n", []Range{{"alice", 1, 2, 4}}},
+		{"lines for NIS", "+alice:1:2\n-bob\nalice:1:2\n", []Range{{"alice", 1, 2, 3}}},
+		{"hexadecimal and octal", "a:0x10:010\n", []Range{{"a", 16, 8, 1}}},
+		{"zero", "a:0:0\n", []Range{{"a", 0, 0, 1}}},
+		{"plus and blanks, as strtoul", "a: +1:\t2\n", []Range{{"a", 1, 2, 1}}},
+		{"fourth field", "a:1:2:3:x\n", []Range{{"a", 1, 2, 1}}},
+		{"same user twice", "a:1:2\na:5:2\n", []Range{{"a", 1, 2, 1}, {"a", 5, 2, 2}}},
+		{"spaces belong to the owner", " a :1:2\n", []Range{{" a ", 1, 2, 1}}},
+		{"IDs that no kernel has", "a:4294967296:18446744069414584319\n", []Range{{"a", 1 << 32, math.MaxUint64 - 1<<32, 1}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := read(t, test.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got  %v\nwant %v", got, test.want)
+			}
+		})
+	}
+}
+
+// What shadow passes over is an error, beside all other lines.
+func TestReadMalformed(t *testing.T) {
+	for _, test := range []struct{ name, line, reason string }{
+		{"one field", "alice", "fewer than three fields"},
+		{"two fields", "alice:1", "fewer than three fields"},
+		{"no owner", ":1:2", "no owner"},
+		{"no first", "alice::2", "bad number"},
+		{"no count", "alice:1:", "bad number"},
+		{"words", "alice:one:2", "bad number"},
+		{"blank after a number", "alice:1 :2", "bad number"},
+		{"carriage return", "alice:1:2\r", "bad number"},
+		{"negative", "alice:-1:2", "bad number"},
+		{"two signs", "alice:++1:2", "bad number"},
+		{"fraction", "alice:1.5:2", "bad number"},
+		{"underscore", "alice:1_0:2", "bad number"},
+		{"no octal", "alice:08:2", "bad number"},
+		{"hexadecimal without digits", "alice:0x:2", "bad number"},
+		{"Go's octal", "alice:0o7:2", "bad number"},
+		{"too large", "alice:18446744073709551616:1", "bad number"},
+		{"overflow", "alice:1:18446744073709551615", "range beyond all numbers"},
+		{"too long", strings.Repeat("a", 1020) + ":1:2", "more than 1023 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := read(t, "a:1:2\n"+test.line+"\nnext\nb:3:4\n")
+			var parse *ParseError
+			if !errors.As(err, &parse) || *parse != (ParseError{File: "/subuid", Line: 2, Text: test.line, Reason: test.reason}) {
+				t.Errorf("got %+v", err)
+			}
+			if want := []Range{{"a", 1, 2, 1}, {"b", 3, 4, 4}}; !reflect.DeepEqual(got, want) {
+				t.Errorf("other lines: %v", got)
+			}
+		})
+	}
+}
+
+func TestReadMissing(t *testing.T) {
+	all, err := Read(cgroupfs.Recorded(t.TempDir()), "/etc/subgid")
+	var path *fs.PathError
+	if !errors.As(err, &path) || path.Path != "/etc/subgid" || !errors.Is(err, fs.ErrNotExist) || all != nil {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+func TestParseErrorText(t *testing.T) {
+	err := &ParseError{File: "/etc/subuid", Line: 3, Text: "\x1b" + strings.Repeat("x", 1000), Reason: "why"}
+	if got := err.Error(); !strings.HasPrefix(got, `/etc/subuid:3: why in "\x1bxx`) || len(got) > 300 {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}
+
+func TestOf(t *testing.T) {
+	alice, number, bob, like := Range{"alice", 1, 2, 1}, Range{"1000", 3, 4, 2}, Range{"bob", 5, 6, 3}, Range{"01000", 7, 8, 4}
+	all := []Range{alice, number, bob, like}
+	for _, test := range []struct {
+		name string
+		uid  int
+		want []Range
+	}{
+		{"alice", 1000, []Range{alice, number}},
+		{"bob", 1001, []Range{bob}},
+		{"carol", 1000, []Range{number}},
+		{"carol", 1002, nil},
+		{"alice", -1, []Range{alice}},
+		{"", 0, nil},
+	} {
+		if got := Of(all, test.name, test.uid); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s, %d: got %v, want %v", test.name, test.uid, got, test.want)
+		}
+	}
+}
+
+func TestOverlaps(t *testing.T) {
+	alice := Range{Owner: "alice", First: 100, Count: 10}
+	for _, test := range []struct {
+		name  string
+		other Range
+		want  bool
+	}{
+		{"the same", Range{Owner: "bob", First: 100, Count: 10}, true},
+		{"last ID", Range{Owner: "bob", First: 109, Count: 1}, true},
+		{"right behind", Range{Owner: "bob", First: 110, Count: 10}, false},
+		{"first ID", Range{Owner: "bob", First: 91, Count: 10}, true},
+		{"right before", Range{Owner: "bob", First: 90, Count: 10}, false},
+		{"within", Range{Owner: "bob", First: 103, Count: 1}, true},
+		{"around", Range{Owner: "bob", First: 0, Count: math.MaxUint64}, true},
+		{"empty", Range{Owner: "bob", First: 103, Count: 0}, false},
+		{"his own, by number", Range{Owner: "7", First: 100, Count: 10}, false},
+		{"his own, by name", Range{Owner: "alice", First: 100, Count: 10}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := Overlaps([]Range{test.other, alice}, "alice", 7)
+			var want [][2]Range
+			if test.want {
+				want = [][2]Range{{alice, test.other}}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestCovers(t *testing.T) {
+	r := func(first, count uint64) Range { return Range{First: first, Count: count} }
+	for _, test := range []struct {
+		name         string
+		ranges       []Range
+		first, count uint64
+		want         bool
+	}{
+		{"none", nil, 1, 1, false},
+		{"exactly", []Range{r(10, 5)}, 10, 5, true},
+		{"one more", []Range{r(10, 5)}, 10, 6, false},
+		{"one earlier", []Range{r(10, 5)}, 9, 5, false},
+		{"within", []Range{r(10, 5)}, 12, 1, true},
+		{"adjacent", []Range{r(10, 5), r(15, 5)}, 10, 10, true},
+		{"adjacent, in any order", []Range{r(20, 5), r(10, 5), r(15, 5)}, 11, 14, true},
+		{"overlapping", []Range{r(10, 8), r(12, 2), r(15, 5)}, 10, 10, true},
+		{"gap", []Range{r(10, 5), r(16, 5)}, 10, 10, false},
+		{"empty range in a gap", []Range{r(10, 5), r(15, 0), r(16, 5)}, 10, 10, false},
+		{"no IDs", []Range{r(10, 5)}, 12, 0, false},
+		{"overflow", []Range{r(0, math.MaxUint64)}, 2, math.MaxUint64, false},
+		{"everything", []Range{r(0, math.MaxUint64)}, 0, math.MaxUint64, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := Covers(test.ranges, test.first, test.count); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestFree(t *testing.T) {
+	r := func(first, count uint64) Range { return Range{First: first, Count: count} }
+	const last = math.MaxUint32 - 1
+	for _, test := range []struct {
+		name  string
+		count uint64
+		lists [][]Range
+		want  uint64 // 0: none
+	}{
+		{"no lists", 65536, nil, 100000},
+		{"empty lists", 65536, [][]Range{nil, nil}, 100000},
+		{"behind one", 65536, [][]Range{{r(100000, 65536)}}, 165536},
+		{"free in one list only", 65536, [][]Range{{r(100000, 65536)}, {r(165536, 65536)}}, 231072},
+		{"in a gap", 10, [][]Range{{r(100020, 10), r(100000, 10)}}, 100010},
+		{"gap too small", 11, [][]Range{{r(100020, 10), r(100000, 10)}}, 100030},
+		{"gap before the first", 10, [][]Range{{r(100010, 10)}}, 100000},
+		{"below the lowest", 10, [][]Range{{r(0, 1000)}}, 100000},
+		{"across the lowest", 10, [][]Range{{r(0, 100005)}}, 100005},
+		{"empty range is in nobody's way", 10, [][]Range{{r(100005, 0)}}, 100000},
+		{"a short one behind a long one", 10, [][]Range{{r(100000, 1000), r(100100, 10)}}, 101000},
+		{"up to the last ID", last - 100000 + 1, nil, 100000},
+		{"one more", last - 100000 + 2, nil, 0},
+		{"only the last ID is left", 1, [][]Range{{r(0, last)}}, last},
+		{"no ID is left", 1, [][]Range{{r(0, last+1)}}, 0},
+		{"ranges beyond all IDs", 1, [][]Range{{r(0, math.MaxUint64)}}, 0},
+		{"range that starts beyond", 10, [][]Range{{r(math.MaxUint64, 0), r(math.MaxUint64-1, 1)}}, 100000},
+		{"more than there are", math.MaxUint64, nil, 0},
+		{"none wanted", 0, nil, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := Free(test.count, test.lists...)
+			if got != test.want && ok || ok != (test.want != 0) {
+				t.Errorf("got %d, %v; want %d", got, ok, test.want)
+			}
+		})
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{"", "alice:100000:65536\nbob:165536:65536\n", "a:0x10:010", "a:4294967295:1\n", "#\n+\n\nx\n", "a:1:18446744073709551615", ":::"} {
+		f.Add(s, uint64(65536))
+	}
+	f.Fuzz(func(t *testing.T, data string, count uint64) {
+		all, bad := parse(data)
+		if bad != nil && (bad.Line < 1 || bad.Reason == "") {
+			t.Errorf("%v", bad)
+		}
+		for _, r := range all {
+			if r.Count > 0 && !Covers(all, r.First, r.Count) {
+				t.Errorf("%v is not covered by all", r)
+			}
+			if r.Owner == "" || r.Line < 1 || r.end() < r.First {
+				t.Errorf("%+v", r)
+			}
+		}
+		Overlaps(all, "alice", 1000)
+		first, ok := Free(count, all)
+		if !ok {
+			return
+		}
+		found := Range{Owner: "x", First: first, Count: count}
+		if first < lowest || found.end() > limit {
+			t.Errorf("%v is not within all IDs", found)
+		}
+		for _, r := range all {
+			if r.overlaps(found) {
+				t.Errorf("%v is not free: %v", found, r)
+			}
+		}
+	})
+}

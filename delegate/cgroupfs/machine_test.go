@@ -1,0 +1,49 @@
+package cgroupfs
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestReadDir(t *testing.T) {
+	root := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(root, "d/b"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "d/a"), nil, 0o644))
+	must(t, os.WriteFile(filepath.Join(root, "d/.c"), nil, 0o644))
+	must(t, unix.Mkfifo(filepath.Join(root, "fifo"), 0o644))
+	m := Recorded(root)
+
+	names, err := m.ReadDir("/d")
+	if want := []string{".c", "a", "b"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("got %q, %v; want %q", names, err, want)
+	}
+	names, err = m.ReadDir("/d/b")
+	if err != nil || len(names) != 0 {
+		t.Errorf("empty directory: %q, %v", names, err)
+	}
+	_, err = m.ReadDir("/gone")
+	requirePathError(t, err, "/gone", unix.ENOENT)
+	_, err = m.ReadDir("/d/a")
+	requirePathError(t, err, "/d/a", unix.ENOTDIR)
+	_, err = m.ReadDir("/fifo") // without waiting for its writer
+	requirePathError(t, err, "/fifo", unix.ENOTDIR)
+}
+
+// A user can put a named pipe where root reads a file.
+func TestReadFileOfPipe(t *testing.T) {
+	root := t.TempDir()
+	must(t, unix.Mkfifo(filepath.Join(root, "fifo"), 0o644))
+	data, err := Recorded(root).ReadFile("/fifo")
+	if err != nil || len(data) != 0 {
+		t.Errorf("without a writer: %q, %v", data, err)
+	}
+	held, err := os.OpenFile(filepath.Join(root, "fifo"), os.O_RDWR, 0)
+	must(t, err)
+	defer held.Close()
+	_, err = Recorded(root).ReadFile("/fifo")
+	requirePathError(t, err, "/fifo", unix.EAGAIN)
+}
