@@ -1,0 +1,241 @@
+// Package lxcconf reads LXC's configuration files (lxc.container.conf(5),
+// lxc.system.conf(5)) as LXC itself does: keys and values in their order,
+// included files in place, and of those what concerns IDs and cgroups.
+//
+// It only reads. It must not know what a key does to a container, which LXC
+// version knows it, nor whether the cgroups or IDs are to be had.
+package lxcconf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// Item is a key with its value, unquoted, and where it stands.
+type Item struct {
+	Key, Value string
+	File       string
+	Line       int // counted from 1
+}
+
+// Config is a configuration file with all that it includes.
+type Config struct {
+	// Items are in the order in which LXC takes them. Those of an included file
+	// stand in the place of its lxc.include, which is no item itself.
+	Items []Item
+}
+
+// ParseError says which line LXC refuses; it then refuses the whole
+// configuration.
+type ParseError struct {
+	File   string
+	Line   int // counted from 1
+	Text   string
+	Reason string
+	Err    error // why an included file could not be read, if that is it
+}
+
+func (e *ParseError) Error() string {
+	reason := e.Reason
+	if e.Err != nil {
+		reason = fmt.Sprintf("%s (%v)", reason, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: %s in %.200q", e.File, e.Line, reason, e.Text)
+}
+
+func (e *ParseError) Unwrap() error { return e.Err }
+
+// Bounds on files that include each other. LXC has none: it reads on until it
+// crashes.
+const (
+	maxDepth = 16
+	maxFiles = 256
+	maxItems = 10000
+)
+
+// Read reads a file and what it includes with lxc.include: a file, or
+// the *.conf of a directory. LXC takes those in the directory's own order; here
+// they are sorted. Errors are *fs.PathError for the file itself and *ParseError
+// for a line of it or of an included file, also if that cannot be read.
+func Read(m cgroupfs.Machine, file string) (*Config, error) {
+	data, err := m.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{machine: m}
+	if err := r.parse(file, data, 0); err != nil {
+		return nil, err
+	}
+	return &Config{Items: r.items}, nil
+}
+
+// Last returns the last item with that key, which is the one that counts for
+// keys that are no lists.
+func (c *Config) Last(key string) (Item, bool) {
+	for i := len(c.Items) - 1; i >= 0; i-- {
+		if c.Items[i].Key == key {
+			return c.Items[i], true
+		}
+	}
+	return Item{}, false
+}
+
+// reader is a configuration that is being read.
+type reader struct {
+	machine cgroupfs.Machine
+	items   []Item
+	files   int // included so far
+}
+
+// parse adds the items of a file. Errors are *ParseError.
+func (r *reader) parse(file string, data []byte, depth int) error {
+	n := 0
+	for text := range strings.Lines(string(data)) {
+		n++
+		item, isItem, reason := parseLine(text)
+		item.File, item.Line = file, n
+		var err error
+		switch {
+		case !isItem && reason == "":
+			continue
+		case len(r.items) >= maxItems:
+			reason = "too many items"
+		case isItem && item.Key == "lxc.include":
+			reason, err = r.include(item.Value, depth)
+		case isItem:
+			r.items = append(r.items, item)
+		}
+		var included *ParseError
+		if errors.As(err, &included) {
+			return err
+		}
+		if reason != "" {
+			return &ParseError{File: file, Line: n, Text: strings.TrimSuffix(text, "\n"), Reason: reason, Err: err}
+		}
+	}
+	return nil
+}
+
+// parseLine parses a line as LXC does (parse_line of confile.c). Lines that do
+// not start with "lxc." are no items; LXC passes over them.
+func parseLine(line string) (item Item, isItem bool, reason string) {
+	line = strings.TrimLeft(line, " \t")
+	if !strings.HasPrefix(line, "lxc.") {
+		return item, false, ""
+	}
+	key, value, found := strings.Cut(line, "=")
+	if !found {
+		return item, false, "no equals sign"
+	}
+	item.Key = strings.TrimRight(key, blanks)
+	item.Value = unquote(strings.TrimRight(strings.TrimLeft(value, " \t"), blanks))
+	return item, true, ""
+}
+
+const blanks = " \t\n\x00"
+
+// unquote takes one pair of quotes off, single or double. There is no escaping.
+func unquote(s string) string {
+	if len(s) > 1 && (s[0] == '\'' || s[0] == '"') && s[len(s)-1] == s[0] {
+		return s[1 : len(s)-1]
+	}
+	return s
+}
+
+// include reads what an lxc.include names. It returns what is wrong with that
+// line, with the cause if there is one, or alone the *ParseError of an included
+// file. An empty value includes nothing.
+func (r *reader) include(name string, depth int) (reason string, err error) {
+	const unreadable = "file cannot be included"
+	switch {
+	case name == "":
+		return "", nil
+	case !path.IsAbs(name):
+		return "relative path: another file wherever LXC is started", nil
+	case depth+1 >= maxDepth:
+		return "files that include each other too deep", nil
+	}
+	files := []string{path.Clean(name)}
+	switch names, err := r.machine.ReadDir(path.Clean(name)); {
+	case err == nil:
+		files = configs(path.Clean(name), names)
+	case !errors.Is(err, unix.ENOTDIR):
+		return unreadable, err
+	}
+	for _, file := range files {
+		if r.files++; r.files > maxFiles {
+			return "too many files", nil
+		}
+		data, err := r.machine.ReadFile(file)
+		if err != nil {
+			return unreadable, err
+		}
+		if err := r.parse(file, data, depth+1); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// configs are the files of a directory that LXC includes.
+func configs(dir string, names []string) (files []string) {
+	for _, name := range names {
+		if strings.HasSuffix(name, ".conf") && name != ".conf" {
+			files = append(files, path.Join(dir, name))
+		}
+	}
+	return files
+}
+
+// ContainerPath returns where a user's container has its configuration:
+// LXCPATH/NAME/config. The path is what lxc.lxcpath (once lxcpath) says in
+// HOME/.config/lxc/lxc.conf (lxc.system.conf(5)), or HOME/.local/share/lxc.
+// Errors are *fs.PathError, for a name that is none with fs.ErrInvalid, and
+// *ParseError.
+func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	file := path.Join(home, ".config/lxc/lxc.conf")
+	data, err := m.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	for _, option := range []string{"lxc.lxcpath", "lxcpath"} {
+		value, line, found := systemValue(string(data), option)
+		if !found {
+			continue
+		}
+		if !path.IsAbs(value) {
+			return "", &ParseError{File: file, Line: line, Text: value, Reason: option + " that is no absolute path"}
+		}
+		return path.Join(value, name, "config"), nil
+	}
+	return path.Join(home, ".local/share/lxc", name, "config"), nil
+}
+
+// systemValue returns the value of an option in lxc.conf, where LXC takes the
+// first, and the rest of the line as it is (lxc_global_config_value of
+// initutils.c).
+func systemValue(data, option string) (value string, line int, found bool) {
+	for text := range strings.Lines(data) {
+		line++
+		rest, found := strings.CutPrefix(strings.TrimLeft(text, " \t"), option)
+		if !found {
+			continue
+		}
+		value, found := strings.CutPrefix(strings.TrimLeft(rest, " \t"), "=")
+		if value = strings.TrimLeft(value, " \t"); !found || value == "" {
+			continue
+		}
+		return strings.TrimSuffix(value, "\n"), line, true
+	}
+	return "", 0, false
+}
