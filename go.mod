@@ -3,6 +3,7 @@ module github.com/cgdeleg/pam_cgdeleg
 go 1.24.0
 
 require (
+	github.com/godbus/dbus/v5 v5.2.4
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.40.0
 )

@@ -1,7 +1,9 @@
 package delegate_test
 
 import (
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,20 +16,30 @@ const module = "github.com/cgdeleg/pam_cgdeleg"
 // or print where nobody asked.
 var unwanted = []string{"net", "os/exec", "encoding/json", "log", "github.com/godbus/dbus"}
 
+// bus is the package below delegate/ that speaks D-Bus. Only cmd may import it.
+const bus = module + "/delegate/systemd"
+
 // What the module's child process runs must stay small and know nothing of the
 // packages built upon it. Imports point one way: pam -> delegate <- cmd.
 func TestImports(t *testing.T) {
-	imports := dependencies(t, module+"/pam", module+"/pam/worker", module+"/delegate/...")
+	packages := slices.DeleteFunc(list(t, module+"/pam/...", module+"/delegate/..."), func(p string) bool { return isBelow(p, bus) })
+	imports := dependencies(t, packages...)
 	for _, must := range []string{module + "/delegate/cgroupfs", module + "/pam/worker", "golang.org/x/sys/unix", "fmt"} {
 		if _, listed := imports[must]; !listed {
 			t.Fatalf("go list did not name %s: this test would see nothing", must)
 		}
 	}
 	for path := range imports {
-		if slices.ContainsFunc(unwanted, func(u string) bool { return isBelow(path, u) }) {
+		if isBelow(path, bus) || slices.ContainsFunc(unwanted, func(u string) bool { return isBelow(path, u) }) {
 			t.Errorf("%s is imported, by %q", path, importersOf(imports, path))
 		}
 	}
+	requireLeaf(t, imports)
+}
+
+// requireLeaf wants that delegate imports nothing of this module but itself.
+func requireLeaf(t *testing.T, imports map[string][]string) {
+	t.Helper()
 	for path, imported := range imports {
 		if !isBelow(path, module+"/delegate") {
 			continue
@@ -40,17 +52,65 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// D-Bus has one package, which knows nothing of cgroups.
+func TestImportsOfBus(t *testing.T) {
+	imports := dependencies(t, module+"/...")
+	const godbus = "github.com/godbus/dbus/v5"
+	if importers := importersOf(imports, godbus); !slices.Equal(ours(importers), []string{bus}) {
+		t.Errorf("%s is imported by %q", godbus, importers)
+	}
+	for _, importer := range ours(importersOf(imports, bus)) {
+		if !isBelow(importer, module+"/cmd/cgdeleg") {
+			t.Errorf("%s imports %s", importer, bus)
+		}
+	}
+	if own := ours(imports[bus]); len(own) > 0 {
+		t.Errorf("%s imports %q", bus, own)
+	}
+	requireLeaf(t, imports)
+}
+
+// ours are the packages of this module.
+func ours(packages []string) (own []string) {
+	for _, p := range packages {
+		if isBelow(p, module) {
+			own = append(own, p)
+		}
+	}
+	return own
+}
+
 func isBelow(path, parent string) bool { return path == parent || strings.HasPrefix(path, parent+"/") }
 
 // dependencies maps every package that the given ones need to its imports.
 func dependencies(t *testing.T, packages ...string) map[string][]string {
 	t.Helper()
+	imports := map[string][]string{}
+	for line := range strings.Lines(goList(t, append([]string{"-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`}, packages...)...)) {
+		fields := strings.Fields(line)
+		imports[fields[0]] = fields[1:]
+	}
+	return imports
+}
+
+// list returns the packages that the patterns stand for.
+func list(t *testing.T, patterns ...string) []string {
+	t.Helper()
+	return strings.Fields(goList(t, patterns...))
+}
+
+func goList(t *testing.T, args ...string) string {
+	t.Helper()
+	for _, dir := range []string{"../cmd", "../pam", "."} { // go test's cache sees what this process reads, not what go list does
+		if err := filepath.WalkDir(dir, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	goCommand, err := exec.LookPath("go")
 	if err != nil {
 		t.Skip("needs the go command: ", err)
 	}
-	args := append([]string{"list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`}, packages...)
-	cmd := exec.Command(goCommand, args...)
+	cmd := exec.Command(goCommand, append([]string{"list"}, args...)...)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1") // without it, package pam has no files
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -58,12 +118,7 @@ func dependencies(t *testing.T, packages ...string) map[string][]string {
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, stderr.String())
 	}
-	imports := map[string][]string{}
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		imports[fields[0]] = fields[1:]
-	}
-	return imports
+	return string(out)
 }
 
 func importersOf(imports map[string][]string, path string) (importers []string) {

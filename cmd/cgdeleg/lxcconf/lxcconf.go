@@ -151,9 +151,11 @@ func unquote(s string) string {
 
 // include reads what an lxc.include names. It returns what is wrong with that
 // line, with the cause if there is one, or alone the *ParseError of an included
-// file. An empty value includes nothing.
+// file. An empty value includes nothing, nor does a directory that is missing, if
+// a slash at the end says that it is one: userns.conf has such a line.
 func (r *reader) include(name string, depth int) (reason string, err error) {
 	const unreadable = "file cannot be included"
+	isDir := strings.HasSuffix(name, "/")
 	switch {
 	case name == "":
 		return "", nil
@@ -166,7 +168,9 @@ func (r *reader) include(name string, depth int) (reason string, err error) {
 	switch names, err := r.machine.ReadDir(path.Clean(name)); {
 	case err == nil:
 		files = configs(path.Clean(name), names)
-	case !errors.Is(err, unix.ENOTDIR):
+	case isDir && errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case isDir || !errors.Is(err, unix.ENOTDIR):
 		return unreadable, err
 	}
 	for _, file := range files {
