@@ -4,6 +4,7 @@ go 1.24.0
 
 require (
 	github.com/godbus/dbus/v5 v5.2.4
+	github.com/moby/sys/user v0.5.0
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.40.0
 )

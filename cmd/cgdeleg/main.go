@@ -42,7 +42,9 @@ func run(args []string, out, errOut io.Writer) int {
 		return 0
 	}
 	words, code := explain(err)
-	fmt.Fprintln(errOut, "cgdeleg:", words)
+	if words != "" {
+		fmt.Fprintln(errOut, "cgdeleg:", words)
+	}
 	return code
 }
 
@@ -64,7 +66,7 @@ func newRoot() *cobra.Command {
 	var s settings
 	root := &cobra.Command{
 		Use:           "cgdeleg",
-		Short:         "Cgroups for users: see and clean up what pam_cgdeleg makes at login",
+		Short:         "Cgroups for users: check, see and clean up what pam_cgdeleg makes at login",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -77,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
 	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")
-	root.AddCommand(newStatus(&s), newCleanup(&s), newRun(&s))
+	root.AddCommand(newCheck(&s), newFix(&s), newStatus(&s), newCleanup(&s), newRun(&s), newReport(&s), newVersion())
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
@@ -33,7 +34,21 @@ func explain(err error) (words string, code int) {
 	var setting *delegate.SettingError
 	var refused *delegate.HierarchyError
 	var path *fs.PathError
+	var done *exit
+	var config *configError
+	var privilege *privilegeError
+	var user *check.UnknownUserError
 	switch {
+	case errors.As(err, &done):
+		return "", done.code
+	case errors.As(err, &privilege):
+		return err.Error(), exitPrivilege
+	case errors.As(err, &config) && errors.Is(err, fs.ErrNotExist):
+		return err.Error() + "; is the container's name right? lxc-ls has them all", exitUsage
+	case errors.As(err, &config):
+		return err.Error() + "; the container's configuration was not understood, nothing was checked", exitUsage
+	case errors.As(err, &user):
+		return err.Error(), exitUsage
 	case errors.As(err, &none):
 		return "this shell has no cgroup of its own to make others in: log in anew, by a service whose PAM file has pam_cgdeleg.so; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+)
+
+// aim is what check and fix look at.
+type aim struct {
+	user      string
+	pid       int
+	container string
+	config    string
+	nested    int
+	probe     bool
+}
+
+func (a *aim) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&a.user, "user", "u", "", "look at what a login of `NAME` would get")
+	flags.IntVar(&a.pid, "pid", 0, "look at the process `PID` and its user, instead of this shell")
+	flags.StringVar(&a.container, "container", "", "look also at the configuration of the LXC container `NAME`")
+	flags.StringVar(&a.config, "lxc-config", "", "look also at the LXC configuration `FILE`")
+	flags.IntVar(&a.nested, "nested", 1, "there shall be `N` levels of containers, one in the other")
+	cmd.MarkFlagsMutuallyExclusive("user", "pid")
+	cmd.MarkFlagsMutuallyExclusive("container", "lxc-config")
+}
+
+// facts reads what the checks need.
+func (a *aim) facts(s *settings) (*check.Facts, error) {
+	m := s.machine()
+	f := &check.Facts{Machine: m, Nested: a.nested, Probe: a.probe, Tools: toolsOf(m)}
+	if a.nested < 1 {
+		return nil, &usageError{fmt.Errorf("--nested %d: want at least 1", a.nested)}
+	}
+	var err error
+	switch {
+	case a.user != "":
+		f.Subject, err = check.User(m, a.user)
+	case a.pid != 0:
+		f.Subject, err = check.Process(m, a.pid)
+	default:
+		f.Subject, err = check.Caller(m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	file := a.config
+	if a.container != "" {
+		if file, err = lxcconf.ContainerPath(m, f.Subject.Home, a.container); err != nil {
+			return nil, &usageError{err}
+		}
+	}
+	if file != "" {
+		if f.Config, err = lxcconf.Read(m, file); err != nil {
+			return nil, &configError{err}
+		}
+	}
+	check.Gather(f)
+	return f, nil
+}
+
+// configError is a container's configuration that cannot be read.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
+
+func newCheck(s *settings) *cobra.Command {
+	var a aim
+	var list, explain, strict, asJSON, quiet bool
+	var ignore []string
+	cmd := &cobra.Command{
+		Use:     "check [NAME]...",
+		Aliases: []string{"doctor"},
+		Short:   "Say what keeps containers from starting or from having cgroups, and the mend",
+		Long: `Look at the cgroups of this shell, at the PAM files, at systemd and at what
+unprivileged containers need beside, and say of each trouble where it was seen
+and how it is mended. Nothing is changed.
+
+Names (or codes) of checks choose among them; cgdeleg check --list has them all.
+The exit code is 1 if a check failed, with --strict also for warnings, and 3 if
+something could not be told.`,
+		Example: `  cgdeleg check                      this shell
+  cgdeleg check -q                   only what is wrong, a line each
+  cgdeleg check --container c1       also that container's configuration
+  sudo cgdeleg check --user alice    what a login of alice would get
+  cgdeleg check --explain leaf       what a check is about`,
+		ValidArgsFunction: completeChecks,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			checks, err := chooseChecks(names, ignore)
+			if err != nil {
+				return err
+			}
+			out, err := screenOn(cmd.OutOrStdout(), s.color)
+			if err != nil {
+				return err
+			}
+			switch {
+			case list:
+				return listChecks(out, checks)
+			case explain:
+				return explainChecks(out, checks)
+			}
+			f, err := a.facts(s)
+			if err != nil {
+				return err
+			}
+			findings := check.Run(f, checks)
+			switch {
+			case asJSON:
+				err = printFindingsJSON(out, f, findings)
+			case quiet:
+				err = printTroubles(out, findings)
+			default:
+				err = printFindings(out, findings)
+			}
+			return errors.Join(err, verdict(findings, strict))
+		},
+	}
+	a.addFlags(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&a.probe, "probe", false, "really make a cgroup, move a process in, and remove it")
+	flags.BoolVar(&list, "list", false, "list the checks")
+	flags.BoolVar(&explain, "explain", false, "say what the named checks are about")
+	flags.StringSliceVar(&ignore, "ignore", nil, "leave out the check `NAME`")
+	flags.BoolVar(&strict, "strict", false, "warnings count as failures")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "print only what is wrong, a line each")
+	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "list", "explain")
+	_ = cmd.RegisterFlagCompletionFunc("ignore", completeChecks)
+	return cmd
+}
+
+func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, c := range check.All() {
+		names = append(names, c.Name+"\t"+c.Title)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// chooseChecks returns the named checks, all if none is named, without those to
+// be ignored.
+func chooseChecks(names, ignore []string) ([]*check.Check, error) {
+	checks := check.All()
+	if len(names) > 0 {
+		checks = nil
+	}
+	for _, name := range names {
+		c, err := checkNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, c)
+	}
+	for _, name := range ignore {
+		c, err := checkNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		checks = slices.DeleteFunc(checks, func(other *check.Check) bool { return other.Name == c.Name })
+	}
+	return checks, nil
+}
+
+func checkNamed(name string) (*check.Check, error) {
+	if c := check.ByName(name); c != nil {
+		return c, nil
+	}
+	return nil, &usageError{fmt.Errorf("no check is called %q; cgdeleg check --list has them all", name)}
+}
+
+func listChecks(w io.Writer, checks []*check.Check) error {
+	t := newTable(w, "CODE", "NAME", "WHAT HAS TO BE TRUE")
+	for _, c := range checks {
+		t.row(c.Code, c.Name, c.Title)
+	}
+	return t.flush()
+}
+
+func explainChecks(s screen, checks []*check.Check) error {
+	for i, c := range checks {
+		if i > 0 {
+			fmt.Fprintln(s)
+		}
+		fmt.Fprintf(s, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, wrapped(c.Explain, 79))
+		if len(c.DependsOn) > 0 {
+			fmt.Fprintf(s, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
+		}
+	}
+	return nil
+}
+
+// wrapped breaks a text into lines.
+func wrapped(text string, width int) string {
+	var out strings.Builder
+	column := 0
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > width:
+			out.WriteByte('\n')
+			column = 0
+		default:
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += len(word)
+	}
+	return out.String()
+}
+
+// statusWords are what the statuses are called on the screen, and how they are
+// set off.
+var statusWords = map[check.Status]struct {
+	word string
+	how  style
+}{
+	check.OK: {"ok", green}, check.Skipped: {"-", dim}, check.Warning: {"warning", yellow},
+	check.Unknown: {"unknown", yellow}, check.Failed: {"FAILED", red},
+}
+
+func printFindings(s screen, findings []check.Finding) error {
+	wide := 0
+	for _, f := range findings {
+		wide = max(wide, len(f.Name))
+	}
+	for _, f := range findings {
+		word := statusWords[f.Status]
+		fmt.Fprintf(s, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
+		if !isTrouble(f.Status) {
+			continue
+		}
+		for _, e := range f.Evidence {
+			fmt.Fprintf(s, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
+		}
+		if f.Mend != nil {
+			fmt.Fprintf(s, "%9smend: %s\n", "", f.Mend.Text)
+			for _, c := range f.Mend.Commands {
+				fmt.Fprintf(s, "%11s%s\n", "", s.styled(c.String(), bold))
+			}
+		}
+	}
+	fmt.Fprintf(s, "\n%s\n", summary(findings))
+	return nil
+}
+
+// printTroubles prints a line for everything that is not well, with the first
+// command that mends it.
+func printTroubles(s screen, findings []check.Finding) error {
+	for _, f := range findings {
+		if !isTrouble(f.Status) {
+			continue
+		}
+		fmt.Fprintf(s, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
+		if f.Mend != nil && len(f.Mend.Commands) > 0 {
+			var commands []string
+			for _, c := range f.Mend.Commands {
+				if !c.ByHand || len(commands) == 0 {
+					commands = append(commands, c.String())
+				}
+			}
+			fmt.Fprintf(s, "; mend: %s", strings.Join(commands, " && "))
+		}
+		fmt.Fprintln(s)
+	}
+	return nil
+}
+
+func isTrouble(status check.Status) bool { return status != check.OK && status != check.Skipped }
+
+func summary(findings []check.Finding) string {
+	count := map[check.Status]int{}
+	for _, f := range findings {
+		count[f.Status]++
+	}
+	words := []string{plural(len(findings), "check") + fmt.Sprintf(": %d ok", count[check.OK])}
+	for _, status := range []check.Status{check.Failed, check.Warning, check.Unknown, check.Skipped} {
+		if count[status] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", count[status], status))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// verdict is what the findings come to, as an exit code.
+func verdict(findings []check.Finding, strict bool) error {
+	is := func(status check.Status) bool {
+		return slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Status == status })
+	}
+	switch {
+	case is(check.Failed), strict && is(check.Warning):
+		return &exit{exitFailed}
+	case is(check.Unknown):
+		return &exit{exitUnknown}
+	}
+	return nil
+}
+
+// exit ends the program with a code, when all has been said.
+type exit struct{ code int }
+
+func (e *exit) Error() string { return "" }
+
+// findingJSON is a finding in JSON (docs/json.md).
+type findingJSON struct {
+	Code      string `json:"code"`
+	Name      string `json:"name"`
+	Title     string `json:"title"`
+	BlockedBy string `json:"blocked_by,omitempty"`
+	check.Result
+}
+
+func printFindingsJSON(w io.Writer, f *check.Facts, findings []check.Finding) error {
+	all := []findingJSON{}
+	for _, finding := range findings {
+		all = append(all, findingJSON{finding.Code, finding.Name, finding.Title, finding.BlockedBy, finding.Result})
+	}
+	return printJSON(w, struct {
+		Schema int           `json:"schema"`
+		User   string        `json:"user"`
+		UID    int           `json:"uid"`
+		PID    int           `json:"pid"` // 0: --user
+		Checks []findingJSON `json:"checks"`
+	}{schemaVersion, f.Subject.Name, f.Subject.UID, f.Subject.PID, all})
+}
+
+// plural is a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,208 @@
+// Package check looks for what keeps an unprivileged user's containers from
+// having cgroups, and says of each trouble what it is, where it was seen and
+// how to mend it.
+//
+// It looks and changes nothing (but for the check "probe", where it is asked
+// for). It knows one machine, the running or a recorded one, and one user on it;
+// it must not know how its findings are shown.
+package check
+
+import (
+	"slices"
+	"strings"
+)
+
+// Status is what became of a check.
+type Status string
+
+// The statuses, from good to bad; Unknown and Skipped are neither.
+const (
+	OK      Status = "ok"
+	Skipped Status = "skipped" // does not apply here, or a check that it needs has failed
+	Warning Status = "warning" // containers start, but something may be missed
+	Unknown Status = "unknown" // could not be told
+	Failed  Status = "failed"  // containers do not start, or have no cgroups
+)
+
+// Evidence is a file and what is in it that matters.
+type Evidence struct {
+	Path  string `json:"path"`
+	Value string `json:"value"`
+}
+
+// Command is one command of a mend.
+type Command struct {
+	Args []string `json:"args"`
+	// Root tells that root has to run it.
+	Root bool `json:"root"`
+	// ByHand tells that only a person should run it: it is an example, or
+	// touches files that are an administrator's (/etc/pam.d).
+	ByHand bool `json:"by_hand"`
+}
+
+// Mend is how a finding is mended.
+type Mend struct {
+	Text     string    `json:"text"` // one line: what it does, and what is to be done after it
+	Commands []Command `json:"commands"`
+}
+
+// Result is what a check found.
+type Result struct {
+	Status   Status     `json:"status"`
+	Says     string     `json:"says"` // one sentence: the trouble, or what is well
+	Evidence []Evidence `json:"evidence"`
+	Mend     *Mend      `json:"mend,omitempty"`
+}
+
+// Check is one thing that is looked at.
+type Check struct {
+	Code      string   // never given to another check: CGD-010
+	Name      string   // for people: "session"
+	Title     string   // what has to be true
+	Explain   string   // why it matters, for --explain
+	DependsOn []string // names of checks; when one has failed, this one says nothing
+	// needs is what the check cannot do without.
+	needs needs
+	run   func(*Facts) Result
+}
+
+// needs are kinds of subjects.
+type needs int
+
+const (
+	anybody   needs = iota
+	aUser           // not root
+	aProcess        // a user's process: not root, not --user
+	aConfig         // a container's configuration
+	hasCgroup       // a machine with any cgroups that were found
+)
+
+// Finding is a check and its result.
+type Finding struct {
+	*Check
+	Result
+	// BlockedBy names the check that has to be mended first.
+	BlockedBy string
+}
+
+// All returns the checks in the order in which they are run: each stands behind
+// those that it depends on.
+func All() []*Check {
+	var all []*Check
+	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// ByName returns the check of that name or code; nil if there is none.
+func ByName(name string) *Check {
+	all := All()
+	i := slices.IndexFunc(all, func(c *Check) bool { return c.Name == name || strings.EqualFold(c.Code, name) })
+	if i < 0 {
+		return nil
+	}
+	return all[i]
+}
+
+// Run runs the checks, with those that they depend on, and returns the findings
+// of the former.
+func Run(f *Facts, checks []*Check) []Finding {
+	done := map[string]Finding{}
+	var findings []Finding
+	for _, c := range checks {
+		findings = append(findings, runOne(f, c, done))
+	}
+	return findings
+}
+
+func runOne(f *Facts, c *Check, done map[string]Finding) Finding {
+	if finding, ok := done[c.Name]; ok {
+		return finding
+	}
+	finding := Finding{Check: c}
+	for _, name := range c.DependsOn {
+		before := runOne(f, ByName(name), done)
+		switch {
+		case before.Status == Failed:
+			finding.BlockedBy = before.Name
+		case before.BlockedBy != "":
+			finding.BlockedBy = before.BlockedBy
+		}
+		if finding.BlockedBy != "" {
+			finding.Result = skip("mend " + finding.BlockedBy + " first")
+			break
+		}
+	}
+	if finding.BlockedBy == "" {
+		if reason := f.lacks(c.needs); reason != "" {
+			finding.Result = skip(reason)
+		} else {
+			finding.Result = c.run(f)
+		}
+	}
+	if finding.Status == OK && finding.Says == "" {
+		finding.Says = c.Title
+	}
+	if finding.Evidence == nil {
+		finding.Evidence = []Evidence{} // [] in JSON, not null
+	}
+	done[c.Name] = finding
+	return finding
+}
+
+// ok is the result of a check that found no trouble. Without words of its own it
+// is said with the check's title.
+func ok(says string, evidence ...Evidence) Result {
+	return Result{Status: OK, Says: says, Evidence: evidence}
+}
+
+func skip(says string) Result { return Result{Status: Skipped, Says: says} }
+
+func unknown(says string, err error) Result {
+	return Result{Status: Unknown, Says: says + ": " + err.Error()}
+}
+
+// mended adds a mend to a result.
+func (r Result) mended(text string, commands ...Command) Result {
+	r.Mend = &Mend{Text: text, Commands: commands}
+	return r
+}
+
+func failed(says string, evidence ...Evidence) Result {
+	return Result{Status: Failed, Says: says, Evidence: evidence}
+}
+
+func warning(says string, evidence ...Evidence) Result {
+	return Result{Status: Warning, Says: says, Evidence: evidence}
+}
+
+// asRoot is a command that root has to run.
+func asRoot(args ...string) Command { return Command{Args: args, Root: true} }
+
+// byHand is a command for a person to run, as root.
+func byHand(args ...string) Command { return Command{Args: args, Root: true, ByHand: true} }
+
+// String returns the command as it is typed into a shell; one for root with
+// sudo before it.
+func (c Command) String() string {
+	var words []string
+	if c.Root {
+		words = append(words, "sudo")
+	}
+	for _, arg := range c.Args {
+		words = append(words, quote(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// quote quotes a word for a POSIX shell.
+func quote(word string) string {
+	plain := word != "" && strings.IndexFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,@%+", r)
+	}) < 0
+	if plain {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,384 @@
+package check
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// Facts is what the checks know: who is looked at, what was asked for, and what
+// more than one of them needs to have read.
+type Facts struct {
+	Machine cgroupfs.Machine
+	Subject Subject
+	// Config is a container's configuration; nil: none was asked about.
+	Config *lxcconf.Config
+	// Nested is how many levels of containers there shall be; at least 1.
+	Nested int
+	// Probe allows to make a cgroup, to see whether it works.
+	Probe bool
+	// Tools answer what no file does.
+	Tools Tools
+
+	found     []hierarchy.Hierarchy
+	unusable  []error
+	discovery error
+	places    []place
+	entry     entry
+}
+
+// Tools ask programs and buses of the running machine.
+type Tools interface {
+	// LXCVersion returns what lxc-start --version prints; "" if there is none.
+	LXCVersion() string
+	// SystemdVersion returns the version of the systemd that runs this machine,
+	// "" if none does or it does not say.
+	SystemdVersion() string
+	// IsDelegated tells whether systemd delegates the unit. Known is false if
+	// systemd cannot be asked.
+	IsDelegated(unit string) (delegated, known bool)
+	// Probe makes a cgroup below the caller's own, moves a process in, takes it
+	// out and removes the cgroup.
+	Probe() error
+}
+
+// Gather reads what all checks need. Errors go into the findings of the checks
+// that needed what could not be read.
+func Gather(f *Facts) {
+	if f.Nested < 1 {
+		f.Nested = 1
+	}
+	f.found, f.unusable, f.discovery = hierarchy.Discover(f.Machine)
+	if f.Subject.PID != 0 {
+		f.places = readPlaces(f)
+	}
+	f.entry = findEntry(f)
+}
+
+// lacks says why a check that needs this cannot be run; "" if it can.
+func (f *Facts) lacks(what needs) string {
+	switch {
+	case what == anybody:
+		return ""
+	case what == hasCgroup:
+		if len(f.found) == 0 {
+			return "no hierarchy is usable"
+		}
+		return ""
+	case f.Subject.UID == 0:
+		return "root needs no delegation"
+	case what == aProcess && f.Subject.PID == 0:
+		return "there is no login to look at with --user"
+	case what == aConfig && f.Config == nil:
+		return "no --container or --lxc-config was given"
+	}
+	return ""
+}
+
+// isUnified tells whether the machine has cgroup v2 alone.
+func (f *Facts) isUnified() bool {
+	return len(f.found) == 1 && f.found[0].IsUnified()
+}
+
+// unified returns the v2 hierarchy if it has controllers; nil if not.
+func (f *Facts) unified() *hierarchy.Hierarchy {
+	for i := range f.found {
+		if f.found[i].IsUnified() && len(f.found[i].Controllers) > 0 {
+			return &f.found[i]
+		}
+	}
+	return nil
+}
+
+// hasSystemd tells whether systemd runs the machine (sd_booted(3)).
+func (f *Facts) hasSystemd() bool { return f.Machine.Exists("/run/systemd/system") }
+
+// place is where the subject's process is in one hierarchy, as LXC would take
+// it.
+type place struct {
+	*hierarchy.Hierarchy
+	member string // of /proc/PID/cgroup
+	own    string // the same below the mount point
+	base   string // own, a trailing /init.scope taken off: where LXC makes cgroups
+	err    error  // the cgroup cannot be reached from here
+	// denied are the files that the subject would have to write and may not;
+	// none: the cgroup is delegated to it.
+	denied []Evidence
+}
+
+func (p *place) path(names ...string) string {
+	return path.Join(append([]string{p.Mount.Point, p.base}, names...)...)
+}
+
+// delegated tells whether the subject may make cgroups here.
+func (p *place) delegated() bool { return p.err == nil && len(p.denied) == 0 }
+
+func readPlaces(f *Facts) []place {
+	members, err := f.memberships()
+	if err != nil {
+		return nil
+	}
+	var all []place
+	for i := range f.found {
+		p := place{Hierarchy: &f.found[i], member: hierarchy.PathIn(members, f.found[i].Name)}
+		p.own, p.err = p.Below(p.member)
+		if p.err == nil {
+			p.base = "/" + strings.Trim(strings.TrimSuffix(p.own, "/init.scope"), "/")
+			p.denied, p.err = deniedIn(f, &p)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// cgroupFile says where the subject's process is; with --user, where this one
+// is.
+func (f *Facts) cgroupFile() string { return cmp.Or(f.Subject.Proc, "/proc/self") + "/cgroup" }
+
+func (f *Facts) memberships() ([]hierarchy.Membership, error) {
+	data, err := f.Machine.ReadFile(f.cgroupFile())
+	if err != nil {
+		return nil, err
+	}
+	return hierarchy.ParseMemberships(data)
+}
+
+// deniedIn returns which files of a cgroup the subject may not write, of those
+// that it needs. On v1 that is the directory, on v2 also each file that the
+// kernel says to be the delegatee's (LXC's test_writeable_v1 and _v2 in cgfsng.c).
+func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
+	names := []string{""}
+	if p.IsUnified() {
+		names = append(names, delegateFiles(f.Machine)...)
+	}
+	for _, name := range names {
+		file := p.path(name)
+		st, err := f.Machine.Stat(file)
+		if err != nil {
+			if name != "" {
+				continue // not every cgroup has every file
+			}
+			return nil, err
+		}
+		if !f.mayWrite(st) {
+			denied = append(denied, Evidence{Path: file, Value: fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)})
+		}
+	}
+	return denied, nil
+}
+
+func delegateFiles(m cgroupfs.Machine) []string {
+	data, err := m.ReadFile("/sys/kernel/cgroup/delegate")
+	if err != nil {
+		return []string{"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}
+	}
+	return strings.Fields(string(data))
+}
+
+// readWords reads a file that holds words; nil if it cannot be read.
+func (f *Facts) readWords(file string) []string {
+	data, err := f.Machine.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data))
+}
+
+// readWord reads a file that holds one word; "" if it cannot be read.
+func (f *Facts) readWord(file string) string {
+	data, err := f.Machine.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// entry is how the subject's process came to be: by which PAM service, and what
+// that has of the module.
+type entry struct {
+	service string // of /etc/pam.d; "" if no program that calls PAM was found
+	host    string // the program, as /proc/PID/comm has it
+	pid     int    // of the program
+	// outside tells that the process was put into this PID namespace from
+	// outside, by lxc-attach or docker exec.
+	outside bool
+	lines   []pamconf.Line // the service's session lines
+	err     error          // they could not be read
+	// module is the module's line; nil if there is none.
+	module *pamconf.Line
+	// asked is what its -c asks for.
+	asked hierarchy.List
+	// askedErr says what is wrong with its -c.
+	askedErr error
+}
+
+// hosts are the programs that call PAM for a login and the services that they
+// name.
+var hosts = map[string][]string{
+	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "sshd-auth": {"sshd"}, "dropbear": {"dropbear"},
+	"login": {"login"}, "su": {"su", "su-l"}, "runuser": {"runuser", "runuser-l"}, "sudo": {"sudo", "sudo-i"},
+	"cron": {"cron"}, "crond": {"crond", "cron"}, "atd": {"atd"}, "doas": {"doas"},
+	"lightdm": {"lightdm"}, "sddm-helper": {"sddm"}, "gdm-session-wor": {"gdm-password"}, "xdm": {"xdm"},
+	"xrdp-sesman": {"xrdp-sesman"}, "machinectl": {"machinectl"}, "greetd": {"greetd"},
+}
+
+// maxAncestors bounds the way from a process up to the first one.
+const maxAncestors = 1000
+
+// findEntry looks for the host among the subject's ancestors. With a user alone,
+// it takes the service by which most people log in.
+func findEntry(f *Facts) entry {
+	e := entry{asked: hierarchy.Everything}
+	if f.Subject.PID == 0 {
+		e.service = "sshd"
+		e.read(f)
+		return e
+	}
+	pid := f.Subject.PID
+	for range maxAncestors {
+		if name, isHost := IsHost(f.Machine, pid); isHost {
+			e.host, e.pid = name, pid
+			e.service = e.pickService(f, hosts[name])
+			e.read(f)
+			return e
+		}
+		status := statusOf(f.Machine, pid)
+		if len(status) == 0 {
+			return e // hidepid, or gone
+		}
+		if status.number("PPid", 0) <= 0 {
+			e.outside = pid != 1
+			return e
+		}
+		pid = status.number("PPid", 0)
+	}
+	return e
+}
+
+// pickService takes the second of two services where the host was asked for a
+// login shell (su -, sudo -i) and the machine has a file for that.
+func (e *entry) pickService(f *Facts, services []string) string {
+	if len(services) < 2 || !f.Machine.Exists("/etc/pam.d/"+services[1]) {
+		return services[0]
+	}
+	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", e.pid))
+	isLogin := slices.ContainsFunc(strings.Split(string(data), "\x00"), func(arg string) bool {
+		return slices.Contains([]string{"-", "-l", "--login", "-i"}, arg)
+	})
+	if isLogin || !f.Machine.Exists("/etc/pam.d/"+services[0]) {
+		return services[1]
+	}
+	return services[0]
+}
+
+// read reads the service's stack.
+func (e *entry) read(f *Facts) {
+	e.lines, e.err = pamconf.Session(f.Machine, e.service)
+	for i := range e.lines {
+		if !e.lines[i].Is("pam_cgdeleg.so") {
+			continue
+		}
+		e.module = &e.lines[i]
+		if list, given := controllerList(e.module.Args); given {
+			e.asked, e.askedErr = hierarchy.ParseList(list)
+		}
+	}
+}
+
+// controllerList returns the last -c of a PAM line.
+func controllerList(args []string) (list string, given bool) {
+	for i, arg := range args {
+		value, isList := strings.CutPrefix(arg, "-c")
+		if !isList {
+			continue
+		}
+		given = true
+		list = value
+		if value == "" && i+1 < len(args) {
+			list = args[i+1]
+		}
+	}
+	return list, given
+}
+
+// minUID returns the line's min_uid.
+func minUID(args []string) int {
+	least := 0
+	for _, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "min_uid="); ok {
+			if n, err := strconv.Atoi(value); err == nil {
+				least = n
+			}
+		}
+	}
+	return least
+}
+
+// asked returns the hierarchies in which the module would make a session.
+func (f *Facts) asked() (chosen []hierarchy.Choice, missing []string) {
+	chosen, missing = hierarchy.Choose(f.found, f.entry.asked)
+	if f.isUnified() { // as the module does: pam_cgfs's line asks for name=systemd everywhere
+		missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(name, "name=") })
+	}
+	return chosen, missing
+}
+
+// placeIn returns the place in the hierarchy of that name.
+func (f *Facts) placeIn(name string) *place {
+	for i := range f.places {
+		if f.places[i].Name == name {
+			return &f.places[i]
+		}
+	}
+	return nil
+}
+
+// IsHost tells whether a process is a program that calls PAM for a login, and
+// what it is called.
+func IsHost(m cgroupfs.Machine, pid int) (name string, isHost bool) {
+	status := statusOf(m, pid)
+	_, isHost = hosts[status["Name"]]
+	return status["Name"], isHost
+}
+
+// Parent returns the process's parent; 0 if it has none in this PID namespace.
+func Parent(m cgroupfs.Machine, pid int) int { return max(statusOf(m, pid).number("PPid", 0), 0) }
+
+func statusOf(m cgroupfs.Machine, pid int) procStatus {
+	data, _ := m.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return parseStatus(string(data))
+}
+
+// Scope returns the scope that logind made for the subject's process on cgroup
+// v2; "" if it is in none.
+func (f *Facts) Scope() string { return f.ownScope() }
+
+// Exist returns the paths of which the checks ask whether anything is there, or
+// whose it is.
+func (f *Facts) Exist() (paths []string) {
+	for _, dir := range securityDirs {
+		paths = append(paths, dir+"/"+moduleName)
+	}
+	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") {
+		paths = append(paths, m.Module)
+	}
+	for _, dir := range unitDirs {
+		paths = append(paths, dir+"/"+dropIn)
+	}
+	for _, dir := range toolDirs {
+		paths = append(paths, dir+"/newuidmap", dir+"/newgidmap")
+	}
+	return append(paths, "/run/systemd/system", userBus(f.Subject.UID))
+}
+
+// isOutside tells whether a cgroup cannot be named from here.
+func isOutside(err error) bool { return errors.Is(err, hierarchy.ErrOutside) }

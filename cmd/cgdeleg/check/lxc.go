@@ -1,0 +1,220 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// lxcChecks look at the session as LXC does, and at a container's configuration
+// if one was named.
+var lxcChecks = []*Check{
+	{
+		Code: "CGD-050", Name: "lxc-v1", Title: "This LXC still knows cgroup v1",
+		Explain:   "LXC after 7.0 drops cgroup v1.",
+		DependsOn: []string{"mode"}, run: checkLXCv1,
+	},
+	{
+		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
+		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, in silence; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
+		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
+	},
+	{
+		Code: "CGD-052", Name: "config-idmap", Title: "The container's IDs are the user's subordinate IDs",
+		Explain:   "newuidmap and newgidmap refuse a map that has IDs outside of the user's ranges in /etc/subuid and /etc/subgid.",
+		DependsOn: []string{"subid"}, needs: aConfig, run: checkConfigIDMap,
+	},
+	{
+		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
+		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
+		DependsOn: []string{"session"}, needs: aConfig, run: checkConfigLimits,
+	},
+}
+
+func checkLXCv1(f *Facts) Result {
+	version := f.Tools.LXCVersion()
+	if version == "" {
+		return skip("there is no LXC, or its version is not known")
+	}
+	if f.isUnified() || len(f.found) == 0 {
+		return ok("LXC " + version + ", on cgroup v2")
+	}
+	words := strings.SplitN(version, ".", 3)
+	major, _ := strconv.Atoi(words[0])
+	minor := 0
+	if len(words) > 1 {
+		minor, _ = strconv.Atoi(leadingDigits(words[1]))
+	}
+	if major > 7 || major == 7 && minor > 0 {
+		return failed("LXC "+version+" does not know cgroup v1 any more").
+			mended("start the machine with cgroup v2", byHand("editor", "/etc/default/grub"))
+	}
+	return ok("LXC " + version)
+}
+
+func checkLXCView(f *Facts) Result {
+	var evidence []Evidence
+	var usable []string
+	for i := range f.places {
+		p := &f.places[i]
+		if p.delegated() && (len(p.Controllers) > 0) {
+			usable = append(usable, p.Controllers...)
+			evidence = append(evidence, Evidence{p.path(), p.Name})
+		}
+	}
+	for _, want := range f.cgroupUse() {
+		if !slices.Contains(usable, want) {
+			return failed("lxc.conf's lxc.cgroup.use wants "+want+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith([]string{want}), "")
+		}
+	}
+	if len(evidence) == 0 {
+		return failed("LXC would start containers without any cgroup").with(f.openMend(), "")
+	}
+	return ok("in "+strconv.Itoa(len(evidence))+" hierarchies", evidence...)
+}
+
+// cgroupUse returns what the user's lxc.conf demands.
+func (f *Facts) cgroupUse() (names []string) {
+	conf, err := lxcconf.Read(f.Machine, f.Subject.Home+"/.config/lxc/lxc.conf")
+	if err != nil {
+		return nil
+	}
+	item, found := conf.Last("lxc.cgroup.use")
+	if !found || item.Value == "@all" || item.Value == "@kernel" {
+		return nil
+	}
+	for name := range strings.SplitSeq(item.Value, ",") {
+		if name = strings.TrimSpace(name); name != "" && !(f.isUnified() && strings.HasPrefix(name, "name=")) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// openWith opens a session that has these controllers too.
+func (f *Facts) openWith(controllers []string) *Mend {
+	names := slices.Clone(f.entry.asked.Names)
+	for _, c := range controllers {
+		if !slices.Contains(names, c) {
+			names = append(names, c)
+		}
+	}
+	list := strings.Join(names, ",")
+	if f.entry.asked.All {
+		list = "all"
+	}
+	text := "make a session with " + strings.Join(controllers, ",") + " for this shell"
+	if f.entry.module != nil && !f.entry.asked.All {
+		text += fmt.Sprintf("; for every login write -c %s in %s", list, f.entry.module.File)
+	}
+	return &Mend{Text: text, Commands: []Command{asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID), "-c", list)}}
+}
+
+func checkConfigIDMap(f *Facts) Result {
+	maps, err := f.Config.IDMaps()
+	if err != nil {
+		return failed("lxc.idmap cannot be understood: " + err.Error())
+	}
+	if len(maps) == 0 {
+		return failed("the configuration has no lxc.idmap: only root can start it").
+			mended("add the user's ranges", Command{Args: []string{"editor", "the container's config"}, ByHand: true})
+	}
+	both, err := f.subIDs()
+	if err != nil {
+		return unknown("subordinate IDs cannot be read", err)
+	}
+	var evidence []Evidence
+	var mend *Mend
+	for _, m := range maps {
+		own := both[0]
+		if m.Kind == 'g' {
+			own = both[1]
+		}
+		isOwnID := m.Count == 1 && (m.Kind == 'u' && m.Outside == uint64(f.Subject.UID) || m.Kind == 'g' && m.Outside == uint64(f.Subject.GID))
+		if isOwnID || subid.Covers(own.own, m.Outside, m.Count) {
+			continue
+		}
+		evidence = append(evidence,
+			Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}, own.evidence())
+		if mend == nil && !takenByOthers(both, f, m.Outside, m.Count) {
+			mend = &Mend{Text: "give the user these IDs", Commands: []Command{f.addSubIDs(both, m.Outside, m.Count)}}
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("")
+	}
+	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
+	if mend == nil {
+		return r.mended("others have them: write ranges of the user's into lxc.idmap", Command{Args: []string{"editor", maps[0].Item.File}, ByHand: true})
+	}
+	r.Mend = mend
+	return r
+}
+
+// takenByOthers tells whether another user has some of the IDs.
+func takenByOthers(both []subIDs, f *Facts, firstID, count uint64) bool {
+	for _, s := range both {
+		for _, r := range s.all {
+			isOwn := r.Owner == f.Subject.Name || r.Owner == strconv.Itoa(f.Subject.UID)
+			if !isOwn && r.First < firstID+count && firstID < r.First+r.Count {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func checkConfigLimits(f *Facts) Result {
+	if f.Subject.PID == 0 {
+		return skip("there is no login to look at with --user")
+	}
+	limits := f.Config.Limits()
+	have := f.sessionControllers()
+	onV2 := f.unified() != nil
+	var evidence []Evidence
+	var lacking []string
+	ignored := 0
+	for _, l := range limits {
+		controller, _, _ := strings.Cut(l.File, ".")
+		item := Evidence{fmt.Sprintf("%s:%d", l.Item.File, l.Item.Line), l.Item.Key + " = " + l.Value}
+		switch {
+		case l.Unified && !onV2, !l.Unified && f.isUnified():
+			ignored++
+			evidence = append(evidence, item)
+		case controller == "cgroup" || controller == "devices" || f.hasController(have, controller):
+		default:
+			evidence = append(evidence, item)
+			if !slices.Contains(lacking, controller) {
+				lacking = append(lacking, controller)
+			}
+		}
+	}
+	switch {
+	case len(lacking) > 0 && f.canOpen(lacking):
+		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need", evidence...).with(f.openWith(lacking), "")
+	case len(lacking) > 0:
+		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
+	case ignored > 0:
+		return warning(fmt.Sprintf("%d limits are for the other version of cgroups, and LXC passes them over", ignored), evidence...).
+			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{"editor", evidence[0].Path}, ByHand: true})
+	}
+	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
+}
+
+func (f *Facts) hasController(have []string, controller string) bool {
+	if f.unified() != nil && slices.Contains([]string{"freezer", "devices"}, controller) {
+		return true // v2 has both without a controller
+	}
+	return slices.Contains(have, controller)
+}
+
+// canOpen tells whether cgdeleg open could make a session with the controllers.
+func (f *Facts) canOpen(controllers []string) bool {
+	_, missing := hierarchy.Choose(f.found, hierarchy.List{Names: controllers})
+	return len(missing) == 0
+}

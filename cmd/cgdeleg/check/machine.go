@@ -1,0 +1,256 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// machineChecks look at the cgroups of the machine, or of the container, as
+// they are for everybody.
+var machineChecks = []*Check{
+	{
+		Code: "CGD-001", Name: "user", Title: "The containers are an ordinary user's",
+		Explain: "Root may write every cgroup and needs no delegation, so nothing that is found for root says anything about a user. Run cgdeleg check in the user's login, or as root with --user NAME.",
+		run:     checkUser,
+	},
+	{
+		Code: "CGD-002", Name: "mode", Title: "Cgroups are mounted",
+		Explain: "Without a mounted cgroup file system there is nothing to be delegated. In a container it is the container's manager that mounts them (LXC: lxc.mount.auto = cgroup).",
+		run:     checkMode,
+	},
+	{
+		Code: "CGD-003", Name: "mounts", Title: "No cgroup mount is older than this cgroup namespace",
+		Explain: "A cgroup file system that was mounted before the cgroup namespace was made shows cgroups by names that do not fit /proc/self/cgroup: its root is /.. in /proc/self/mountinfo (cgroup_namespaces(7)). Nobody can find its own cgroup there.",
+		needs:   anybody, DependsOn: []string{"mode"}, run: checkMounts,
+	},
+	{
+		Code: "CGD-004", Name: "namespace", Title: "This shell is inside of its cgroup namespace",
+		Explain:   "A process that was put into a container's mount namespace but not into its cgroup namespace (nsenter without --cgroup) is in a cgroup that has no path there.",
+		DependsOn: []string{"mode"}, run: checkNamespace,
+	},
+	{
+		Code: "CGD-005", Name: "hierarchies", Title: "The controllers that -c asks for are mounted",
+		Explain:   "The PAM line's -c names v1 controllers, named v1 hierarchies (name=systemd) or v2. The module makes a session where it finds them and says in the log what it did not find.",
+		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkHierarchies,
+	},
+	{
+		Code: "CGD-006", Name: "base", Title: "Controllers can be enabled below the cgroup that holds user/",
+		Explain:   "On cgroup v2 a cgroup with processes in it cannot give controllers to its children, unless it is the machine's root (Documentation/admin-guide/cgroup-v2.rst, \"No Internal Process Constraint\"). In a container the first processes often sit in the container's root cgroup.",
+		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkBase,
+	},
+}
+
+func checkUser(f *Facts) Result {
+	if f.Subject.UID == 0 {
+		return warning("root needs no delegation: this says nothing about a user").
+			mended("check a user's login instead", Command{Args: []string{"cgdeleg", "check", "--user", "NAME"}, ByHand: true})
+	}
+	if f.Subject.PID == 0 {
+		return ok(fmt.Sprintf("what a login of %s would get", f.Subject.Name))
+	}
+	return ok(fmt.Sprintf("%s, by process %d", f.Subject.Name, f.Subject.PID))
+}
+
+func checkMode(f *Facts) Result {
+	switch {
+	case f.discovery != nil:
+		return unknown("the cgroup mounts cannot be told", f.discovery)
+	case len(f.found) == 0 && len(f.unusable) == 0:
+		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
+			mended("mount cgroup v2; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup)",
+				asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"))
+	}
+	var v1 []string
+	unified := ""
+	for _, h := range f.found {
+		if h.IsUnified() {
+			unified = h.Mount.Point
+		} else {
+			v1 = append(v1, h.Name)
+		}
+	}
+	evidence := Evidence{"/proc/self/mountinfo", strings.Join(append(v1, hierarchyWord(unified)...), " ")}
+	switch {
+	case len(f.found) == 0:
+		return ok("cgroups are mounted, but none is usable", evidence)
+	case len(v1) == 0:
+		return ok("cgroup v2 alone", evidence)
+	case unified == "":
+		return ok("cgroup v1 alone", evidence)
+	case f.unified() == nil:
+		return ok("cgroup v1, with a v2 without controllers beside it (hybrid)", evidence)
+	}
+	return ok("cgroup v1, with v2 beside it (hybrid)", evidence)
+}
+
+func hierarchyWord(unifiedPoint string) []string {
+	if unifiedPoint == "" {
+		return nil
+	}
+	return []string{hierarchy.Unified}
+}
+
+func checkMounts(f *Facts) Result {
+	if len(f.unusable) == 0 {
+		return ok("")
+	}
+	var evidence []Evidence
+	var names []string
+	var commands []Command
+	stale := false
+	for _, err := range f.unusable {
+		var u *hierarchy.UnusableError
+		if !errors.As(err, &u) {
+			continue
+		}
+		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
+		names = append(names, u.Hierarchy)
+		stale = stale || isOutside(err)
+		commands = append(commands, mountCommand(u.Hierarchy))
+	}
+	reason := "are covered by something else"
+	if stale {
+		reason = "were mounted before this cgroup namespace was made (their root is /..), so that no process can find its cgroup there"
+	}
+	r := warning(fmt.Sprintf("%s %s", strings.Join(names, " "), reason), evidence...)
+	if len(f.found) == 0 {
+		r.Status = Failed
+	}
+	return r.mended("mount them anew, inside of the container", commands...)
+}
+
+// mountCommand mounts a hierarchy where it usually is.
+func mountCommand(name string) Command {
+	if name == hierarchy.Unified {
+		return asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
+	}
+	return asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", "/sys/fs/cgroup/"+strings.TrimPrefix(name, "name="))
+}
+
+func checkNamespace(f *Facts) Result {
+	if !f.Machine.Exists("/proc/self/ns/cgroup") && !f.Machine.IsRecorded() {
+		return warning("this kernel has no cgroup namespaces (Linux 4.6): what runs in a container sees the host's cgroups")
+	}
+	members, err := f.memberships()
+	if err != nil {
+		return unknown("this process's cgroups cannot be told", err)
+	}
+	var evidence []Evidence
+	for _, m := range members {
+		if m.Path == "/.." || strings.HasPrefix(m.Path, "/../") {
+			evidence = append(evidence, Evidence{f.cgroupFile(), m.Hierarchy + ":" + m.Path})
+		}
+	}
+	if len(evidence) > 0 {
+		return failed("this shell is outside of its cgroup namespace: it was put into a container from outside", evidence...).
+			mended("log in to the container, or enter its cgroup namespace too", Command{Args: []string{"nsenter", "--cgroup", "--mount", "--pid", "--target", "PID"}, Root: true, ByHand: true})
+	}
+	return ok("")
+}
+
+func checkHierarchies(f *Facts) Result {
+	if err := f.entry.askedErr; err != nil {
+		return failed(err.Error(), f.moduleLine()...).
+			mended("correct the list behind -c in "+f.moduleFile(), byHand("editor", f.moduleFile()))
+	}
+	chosen, missing := f.asked()
+	var names []string
+	for _, c := range chosen {
+		names = append(names, c.Name)
+	}
+	if len(missing) == 0 {
+		return ok("a session would be made in " + strings.Join(names, " "))
+	}
+	evidence := f.moduleLine()
+	disabled := f.disabledControllers()
+	for _, name := range missing {
+		if slices.Contains(disabled, name) {
+			evidence = append(evidence, Evidence{"/proc/cgroups", name + " is off"})
+		}
+	}
+	r := warning("no mounted hierarchy has "+strings.Join(missing, ","), evidence...)
+	if len(chosen) == 0 {
+		r.Status = Failed
+	}
+	for _, name := range missing {
+		if slices.Contains(disabled, name) {
+			return r.mended("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand("editor", "/etc/default/grub"))
+		}
+	}
+	var commands []Command
+	for _, name := range missing {
+		commands = append(commands, mountCommand(name))
+	}
+	return r.mended("mount them, or take them off -c in "+f.moduleFile(), commands...)
+}
+
+// disabledControllers returns the controllers that the kernel has and that its
+// command line turned off (cgroups(7), /proc/cgroups).
+func (f *Facts) disabledControllers() (names []string) {
+	data, _ := f.Machine.ReadFile("/proc/cgroups")
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 4 && fields[3] == "0" {
+			names = append(names, fields[0])
+		}
+	}
+	return names
+}
+
+// moduleLine returns the module's line as evidence, moduleFile the file that has
+// it, or that should.
+func (f *Facts) moduleLine() []Evidence {
+	if f.entry.module == nil {
+		return nil
+	}
+	l := f.entry.module
+	return []Evidence{{fmt.Sprintf("%s:%d", l.File, l.Number), strings.Join(append([]string{l.Module}, l.Args...), " ")}}
+}
+
+func (f *Facts) moduleFile() string {
+	if f.entry.module != nil {
+		return f.entry.module.File
+	}
+	if f.Machine.Exists("/etc/pam.d/common-session") {
+		return "/etc/pam.d/common-session" // Debian's, for every service
+	}
+	return "/etc/pam.d/" + f.entry.service
+}
+
+func checkBase(f *Facts) Result {
+	h := f.unified()
+	if h == nil {
+		return skip("there is no cgroup v2 with controllers")
+	}
+	chosen, _ := f.asked()
+	var wanted []string
+	for _, c := range chosen {
+		if c.IsUnified() {
+			wanted = c.Enable
+		}
+	}
+	base := place{Hierarchy: h, base: h.Base}
+	enabled := f.readWords(base.path("cgroup.subtree_control"))
+	off := slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return slices.Contains(enabled, c) })
+	here := f.readWords(base.path("cgroup.procs"))
+	isRoot := !f.Machine.Exists(base.path("cgroup.type")) // only the machine's root has none
+	if len(off) > 0 && len(here) > 0 && !isRoot {
+		return warning(fmt.Sprintf("%s cannot be enabled: there are processes in the cgroup itself", strings.Join(off, ",")),
+			Evidence{base.path("cgroup.procs"), strings.Join(first(here, 5), " ")},
+			Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")}).
+			mended("move them to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
+				"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(base.path()))))
+	}
+	return ok("", Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")})
+}
+
+// first returns at most n of the words.
+func first(words []string, n int) []string {
+	if len(words) > n {
+		return append(slices.Clone(words[:n]), "...")
+	}
+	return words
+}

@@ -1,0 +1,275 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
+)
+
+// namespaceChecks look at what unprivileged containers need beside cgroups: a
+// user namespace with a range of IDs, and a way to their files.
+var namespaceChecks = []*Check{
+	{
+		Code: "CGD-040", Name: "userns", Title: "Users may make user namespaces",
+		Explain: "An unprivileged container is a user namespace. Debian's kernel.unprivileged_userns_clone and user.max_user_namespaces can forbid it (user_namespaces(7)).",
+		needs:   aUser, run: checkUserNamespaces,
+	},
+	{
+		Code: "CGD-041", Name: "apparmor", Title: "AppArmor lets unprivileged programs use their user namespaces",
+		Explain:   "Ubuntu since 23.10 takes the capabilities of a user namespace away from programs without an AppArmor profile that allows userns (kernel.apparmor_restrict_unprivileged_userns).",
+		DependsOn: []string{"userns"}, needs: aUser, run: checkAppArmor,
+	},
+	{
+		Code: "CGD-042", Name: "idmap-tools", Title: "newuidmap and newgidmap are there and privileged",
+		Explain: "They write a container's ID maps from the ranges in /etc/subuid and /etc/subgid, which the user itself may not. They need to be set-user-ID root or to have capabilities, and a process under no_new_privs gets neither.",
+		needs:   aUser, run: checkIDMapTools,
+	},
+	{
+		Code: "CGD-043", Name: "subid", Title: "The user has subordinate IDs, enough for its containers",
+		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested).",
+		needs:   aUser, run: checkSubID,
+	},
+	{
+		Code: "CGD-044", Name: "subid-overlap", Title: "No other user has the same subordinate IDs",
+		Explain:   "Users with overlapping ranges can read, change and kill what is in each other's containers.",
+		DependsOn: []string{"subid"}, needs: aUser, run: checkSubIDOverlap,
+	},
+	{
+		Code: "CGD-045", Name: "paths", Title: "A container's root may go through the home directory",
+		Explain: "The container's root is a subordinate ID, and so an \"other\" to every directory between / and the container's files: each of them must be searchable by others (o+x).",
+		needs:   aUser, run: checkPaths,
+	},
+}
+
+func checkUserNamespaces(f *Facts) Result {
+	for _, sysctl := range []struct{ file, name string }{
+		{"/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone"},
+		{"/proc/sys/user/max_user_namespaces", "user.max_user_namespaces"},
+	} {
+		if value := f.readWord(sysctl.file); value == "0" {
+			allow := sysctl.name + "=1"
+			if sysctl.name == "user.max_user_namespaces" {
+				allow = sysctl.name + "=15000"
+			}
+			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
+				mended("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
+		}
+	}
+	return ok("")
+}
+
+func checkAppArmor(f *Facts) Result {
+	const file = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+	if f.readWord(file) != "1" {
+		return ok("")
+	}
+	for _, profile := range []string{"/etc/apparmor.d/lxc-start", "/etc/apparmor.d/usr.bin.lxc-start", "/etc/apparmor.d/lxc-unshare", "/etc/apparmor.d/lxc-usernsexec"} {
+		if data, err := f.Machine.ReadFile(profile); err == nil && strings.Contains(string(data), "userns") {
+			return ok("LXC's profile allows it", Evidence{profile, "userns"})
+		}
+	}
+	return warning("AppArmor takes the capabilities of user namespaces from programs without a profile that allows them", Evidence{file, "1"}).
+		mended("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
+}
+
+// toolDirs are where newuidmap and newgidmap are looked for.
+var toolDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
+
+func checkIDMapTools(f *Facts) Result {
+	var evidence []Evidence
+	for _, tool := range []string{"newuidmap", "newgidmap"} {
+		file := ""
+		for _, dir := range toolDirs {
+			if _, err := f.Machine.Stat(path.Join(dir, tool)); err == nil {
+				file = path.Join(dir, tool)
+				break
+			}
+		}
+		if file == "" {
+			return failed(tool+" is not installed").
+				mended("install it (Debian: uidmap; Fedora: shadow-utils; Alpine: shadow-subids)", byHand("apt", "install", "uidmap"))
+		}
+		if st, err := f.Machine.Stat(file); err == nil && !isSetUserIDRoot(st) && !st.Capable {
+			evidence = append(evidence, Evidence{file, fmt.Sprintf("owner %d:%d, mode %04o, no capabilities", st.UID, st.GID, st.Mode&0o7777)})
+		}
+	}
+	if len(evidence) > 0 {
+		var commands []Command
+		for _, e := range evidence {
+			commands = append(commands, asRoot("chown", "root:root", e.Path), asRoot("chmod", "4755", e.Path))
+		}
+		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).mended("make them set-user-ID root", commands...)
+	}
+	if f.Subject.noNewPrivs {
+		return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
+			mended("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+	}
+	return ok("")
+}
+
+const (
+	subUIDFile = "/etc/subuid"
+	subGIDFile = "/etc/subgid"
+	// oneContainer is how many IDs a usual container takes: all 16-bit ones.
+	oneContainer = 65536
+)
+
+// subIDs are the subordinate IDs of the subject and of all.
+type subIDs struct {
+	file     string
+	kind     byte // 'u' or 'g', as in lxc.idmap
+	all, own []subid.Range
+}
+
+// subIDs reads both files. One that is missing has no ranges.
+func (f *Facts) subIDs() (both []subIDs, err error) {
+	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
+		s.all, err = subid.Read(f.Machine, s.file)
+		if err != nil && f.Machine.Exists(s.file) {
+			return nil, err
+		}
+		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
+		both = append(both, s)
+	}
+	return both, nil
+}
+
+func (s *subIDs) count() (n uint64) {
+	for _, r := range s.own {
+		n += r.Count
+	}
+	return n
+}
+
+func (s *subIDs) evidence() Evidence {
+	var ranges []string
+	for _, r := range s.own {
+		ranges = append(ranges, fmt.Sprintf("%s:%d:%d", r.Owner, r.First, r.Count))
+	}
+	if len(ranges) == 0 {
+		ranges = []string{"nothing for this user"}
+	}
+	return Evidence{s.file, strings.Join(ranges, " ")}
+}
+
+func checkSubID(f *Facts) Result {
+	both, err := f.subIDs()
+	if err != nil {
+		return unknown("subordinate IDs cannot be read", err)
+	}
+	want := uint64(f.Nested) * oneContainer
+	if f.Config != nil && f.Nested == 1 {
+		want = 1 // how many it takes is the configuration's, and another check's
+	}
+	var evidence []Evidence
+	for i := range both {
+		if both[i].count() < want {
+			evidence = append(evidence, both[i].evidence())
+		}
+	}
+	if len(evidence) == 0 {
+		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence())
+	}
+	says := fmt.Sprintf("%s has fewer subordinate IDs than the %d that a container needs", f.Subject.Name, want)
+	if f.Nested > 1 {
+		says = fmt.Sprintf("%s has fewer subordinate IDs than the %d that %d levels of containers need", f.Subject.Name, want, f.Nested)
+	}
+	free, found := subid.Free(want, both[0].all, both[1].all)
+	if !found {
+		return failed(says+", and none are free", evidence...)
+	}
+	return failed(says, evidence...).mended("give it a free range", f.addSubIDs(both, free, want))
+}
+
+// addSubIDs is the command that gives the subject a range of both kinds.
+func (f *Facts) addSubIDs(both []subIDs, firstID, count uint64) Command {
+	ids := fmt.Sprintf("%d-%d", firstID, firstID+count-1)
+	args := []string{"usermod"}
+	for i := range both {
+		if !subid.Covers(both[i].own, firstID, count) {
+			args = append(args, map[byte]string{'u': "--add-subuids", 'g': "--add-subgids"}[both[i].kind], ids)
+		}
+	}
+	return asRoot(append(args, f.Subject.Name)...)
+}
+
+func checkSubIDOverlap(f *Facts) Result {
+	both, err := f.subIDs()
+	if err != nil {
+		return unknown("subordinate IDs cannot be read", err)
+	}
+	var evidence []Evidence
+	for _, s := range both {
+		for _, pair := range subid.Overlaps(s.all, f.Subject.Name, f.Subject.UID) {
+			evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d and %s:%d:%d",
+				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
+		}
+	}
+	if len(evidence) > 0 {
+		return warning("another user has some of the same subordinate IDs, and so a hand in these containers", evidence...).
+			mended("give one of them another range, and its containers' files to that", byHand("editor", evidence[0].Path))
+	}
+	return ok("")
+}
+
+func checkPaths(f *Facts) Result {
+	dirs := []string{f.Subject.Home}
+	if f.Config != nil {
+		if rootfs := f.rootfs(); rootfs != "" {
+			dirs = append(dirs, rootfs)
+		}
+	}
+	var evidence []Evidence
+	var seen []string
+	for _, dir := range dirs {
+		for ; strings.HasPrefix(dir, "/") && !slices.Contains(seen, dir); dir = path.Dir(dir) {
+			seen = append(seen, dir)
+			st, err := f.Machine.Stat(dir)
+			if err != nil || f.containerMaySearch(dir, st.Mode, st.UID) {
+				continue
+			}
+			evidence = append(evidence, Evidence{dir, fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)})
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("")
+	}
+	var commands []Command
+	for _, e := range slices.Backward(evidence) {
+		commands = append(commands, Command{Args: []string{"chmod", "o+x", e.Path}, Root: !strings.HasPrefix(e.Path, f.Subject.Home+"/") && e.Path != f.Subject.Home})
+	}
+	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).mended("open the way (o+x shows no names)", commands...)
+}
+
+// containerMaySearch tells whether an ID of the subject's ranges may go through a
+// directory: as its owner, as another, or by an ACL, of which only that it is
+// there is looked at.
+func (f *Facts) containerMaySearch(dir string, mode uint32, owner int) bool {
+	if mode&0o1 != 0 {
+		return true
+	}
+	if both, err := f.subIDs(); err == nil && owner > 0 && subid.Covers(both[0].own, uint64(owner), 1) {
+		return mode&0o100 != 0
+	}
+	if f.Machine.IsRecorded() {
+		return false
+	}
+	_, err := unix.Getxattr(dir, "system.posix_acl_access", nil)
+	return err == nil
+}
+
+// rootfs returns the container's root directory, if its configuration has one
+// that is a directory.
+func (f *Facts) rootfs() string {
+	for _, key := range []string{"lxc.rootfs.path", "lxc.rootfs"} {
+		if item, found := f.Config.Last(key); found {
+			return strings.TrimPrefix(item.Value, "dir:")
+		}
+	}
+	return ""
+}

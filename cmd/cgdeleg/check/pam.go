@@ -1,0 +1,181 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
+)
+
+// pamChecks look at how the login came to be, and at the PAM files that should
+// have given it cgroups.
+var pamChecks = []*Check{
+	{
+		Code: "CGD-010", Name: "login", Title: "This shell came by a login",
+		Explain:   "Cgroups are made when a program opens a PAM session: sshd, login, su, sudo, cron. lxc-attach, docker exec and nsenter put a shell into a container without any of them.",
+		DependsOn: []string{"mode", "namespace"}, needs: aProcess, run: checkLogin,
+	},
+	{
+		Code: "CGD-011", Name: "module", Title: "The module is installed",
+		Explain: "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
+		needs:   aUser, run: checkModule,
+	},
+	{
+		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
+		Explain:   "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
+		DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
+	},
+	{
+		Code: "CGD-013", Name: "pam-order", Title: "The module's line stands behind pam_systemd's",
+		Explain:   "pam_systemd and pam_elogind move the login into a cgroup of their own. What the module did before is undone by that.",
+		DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
+	},
+	{
+		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
+		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins.",
+		needs:   aUser, run: checkPAMCgfs,
+	},
+}
+
+func checkLogin(f *Facts) Result {
+	e := f.entry
+	switch {
+	case e.host != "":
+		return ok(fmt.Sprintf("by %s (process %d)", e.host, e.pid))
+	case f.isDelegated():
+		return ok("no program that calls PAM is among its ancestors, but it has cgroups of its own")
+	case e.outside:
+		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
+			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
+			with(f.openMend(), "or log in by ssh or the console")
+	}
+	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
+		with(f.openMend(), "or log in by ssh or the console")
+}
+
+// cgroupEvidence says where the subject's process is.
+func (f *Facts) cgroupEvidence() (all []Evidence) {
+	for _, p := range f.missingPlaces() {
+		all = append(all, Evidence{f.cgroupFile(), p.Name + ":" + p.member})
+	}
+	return all
+}
+
+// openMend opens a session for the shell as it stands.
+func (f *Facts) openMend() *Mend {
+	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
+	if f.entry.module != nil {
+		if list, given := controllerList(f.entry.module.Args); given {
+			command.Args = append(command.Args, "-c", list)
+		}
+	}
+	return &Mend{Text: "make a session for this shell", Commands: []Command{command}}
+}
+
+// with adds a mend, and to its text what else would help.
+func (r Result) with(m *Mend, also string) Result {
+	if also != "" {
+		m.Text += "; " + also
+	}
+	r.Mend = m
+	return r
+}
+
+// securityDirs are where distributions have PAM's modules.
+var securityDirs = []string{
+	"/lib/x86_64-linux-gnu/security", "/usr/lib/x86_64-linux-gnu/security",
+	"/lib/aarch64-linux-gnu/security", "/usr/lib/aarch64-linux-gnu/security",
+	"/lib/riscv64-linux-gnu/security", "/usr/lib/riscv64-linux-gnu/security",
+	"/lib/s390x-linux-gnu/security", "/usr/lib/s390x-linux-gnu/security",
+	"/lib64/security", "/usr/lib64/security", "/lib/security", "/usr/lib/security",
+}
+
+const moduleName = "pam_cgdeleg.so"
+
+func checkModule(f *Facts) Result {
+	for _, dir := range securityDirs {
+		if f.Machine.Exists(dir + "/" + moduleName) {
+			return ok(dir + "/" + moduleName)
+		}
+	}
+	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
+		return ok(m.Module)
+	}
+	install := byHand("apt", "install", "libpam-cgdeleg")
+	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
+	if f.Subject.PID == 0 || f.isDelegated() {
+		if f.isDelegated() {
+			r.Status = Warning
+		}
+		return r.mended("install the package libpam-cgdeleg, for the next login", install)
+	}
+	r = r.with(f.openMend(), "for every login install the package libpam-cgdeleg")
+	r.Mend.Commands = append(r.Mend.Commands, install)
+	return r
+}
+
+func checkPAMLine(f *Facts) Result {
+	e := f.entry
+	if e.service == "" {
+		return skip("the login's service is not known")
+	}
+	if e.err != nil {
+		return unknown("the PAM service "+e.service+" cannot be read", e.err)
+	}
+	if e.module != nil {
+		if least := minUID(e.module.Args); f.Subject.UID < least {
+			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
+				mended("lower min_uid", byHand("editor", e.module.File))
+		}
+		return ok(e.service+" has one", f.moduleLine()...)
+	}
+	line := `session optional pam_cgdeleg.so`
+	add := byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, f.moduleFile()))
+	forAll := "for every login add the line «" + line + "» to " + f.moduleFile()
+	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.host, e.service), f.cgroupEvidence()...)
+	if f.Subject.PID == 0 {
+		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))
+		return r.mended(forAll, add)
+	}
+	if f.isDelegated() {
+		r.Status = Warning
+		return r.mended(forAll, add)
+	}
+	r = r.with(f.openMend(), forAll)
+	r.Mend.Commands = append(r.Mend.Commands, add)
+	return r
+}
+
+func checkPAMOrder(f *Facts) Result {
+	if f.entry.module == nil {
+		return skip("there is no line of the module")
+	}
+	behind := false
+	for _, line := range f.entry.lines {
+		switch {
+		case line.Is(moduleName):
+			behind = true
+		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
+			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
+				mended("put the line of pam_cgdeleg.so behind it, and log in anew", byHand("editor", f.entry.module.File))
+		}
+	}
+	return ok("")
+}
+
+func lineEvidence(l pamconf.Line) Evidence {
+	return Evidence{fmt.Sprintf("%s:%d", l.File, l.Number), strings.Join(append([]string{l.Module}, l.Args...), " ")}
+}
+
+func checkPAMCgfs(f *Facts) Result {
+	if f.entry.service == "" {
+		return skip("the login's service is not known")
+	}
+	for _, line := range f.entry.lines {
+		if line.Is("pam_cgfs.so") {
+			return warning("pam_cgfs has a line as well; its logouts remove empty cgroups of other logins", lineEvidence(line)).
+				mended("take its line out, or its package away", byHand("apt", "purge", "libpam-cgfs"))
+		}
+	}
+	return ok("")
+}

@@ -1,0 +1,390 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// sessionChecks look at the cgroups of the process from which the check was
+// started, as a client such as LXC will find them.
+var sessionChecks = []*Check{
+	{
+		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
+		Explain:   "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits.",
+		DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aProcess, run: checkSession,
+	},
+	{
+		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
+		Explain:   "On cgroup v2 LXC takes a cgroup for its own only if it may write every file that /sys/kernel/cgroup/delegate lists. Where only the user owns the directory and not its group, lxc-attach fails.",
+		DependsOn: []string{"session"}, needs: aProcess, run: checkWritable,
+	},
+	{
+		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
+		Explain:   "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
+		DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
+	},
+	{
+		Code: "CGD-033", Name: "leaf", Title: "The session's own cgroup holds no processes",
+		Explain:   "On cgroup v2 a cgroup with processes in it cannot give controllers to its children. The login's processes therefore live in the leaf init.scope, beside which clients make their cgroups.",
+		DependsOn: []string{"writable"}, needs: aProcess, run: checkLeaf,
+	},
+	{
+		Code: "CGD-034", Name: "controllers", Title: "The session has the controllers that containers' limits need",
+		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and passed over by it on v2.",
+		DependsOn: []string{"session"}, needs: aProcess, run: checkControllers,
+	},
+	{
+		Code: "CGD-035", Name: "realtime", Title: "No realtime process keeps the cpu controller from being enabled",
+		Explain:   "Kernels with CONFIG_RT_GROUP_SCHED can enable cpu on cgroup v2 only when all realtime processes are in the root cgroup (Documentation/admin-guide/cgroup-v2.rst, \"CPU\").",
+		DependsOn: []string{"session"}, needs: hasCgroup, run: checkRealtime,
+	},
+	{
+		Code: "CGD-036", Name: "limits", Title: "The limits above leave room for a container",
+		Explain:   "The limits of every cgroup above the session hold for what runs in it: too few processes (pids.max) or too little memory stop a container while it starts.",
+		DependsOn: []string{"session"}, needs: hasCgroup, run: checkLimits,
+	},
+	{
+		Code: "CGD-037", Name: "probe", Title: "A cgroup can really be made and entered",
+		Explain:   "With --probe a child cgroup is made in every delegated hierarchy, a process is moved in, and both are taken back.",
+		DependsOn: []string{"leaf"}, needs: aProcess, run: checkProbe,
+	},
+}
+
+// missingPlaces returns where a session was asked for and the subject's process
+// has none. A v2 without controllers beside v1 is no loss: systemd keeps it for
+// itself, and nothing is limited there.
+func (f *Facts) missingPlaces() (missing []*place) {
+	chosen, _ := f.asked()
+	for _, c := range chosen {
+		p := f.placeIn(c.Name)
+		if p == nil || p.delegated() || len(c.Controllers) == 0 {
+			continue
+		}
+		missing = append(missing, p)
+	}
+	return missing
+}
+
+// isDelegated tells whether the subject's process has all that was asked for.
+func (f *Facts) isDelegated() bool {
+	return len(f.places) > 0 && len(f.missingPlaces()) == 0
+}
+
+// ownsDirectory tells whether the directory itself may be written, whatever is
+// with the files in it.
+func (p *place) ownsDirectory() bool {
+	return p.err == nil && !slices.ContainsFunc(p.denied, func(e Evidence) bool { return e.Path == p.path() })
+}
+
+func checkSession(f *Facts) Result {
+	var evidence []Evidence
+	var names []string
+	for _, p := range f.missingPlaces() {
+		if p.ownsDirectory() {
+			continue // the next check's
+		}
+		names = append(names, p.Name)
+		value := p.Name + ":" + p.member
+		if p.err != nil {
+			value += ", " + p.err.Error()
+		}
+		evidence = append(evidence, Evidence{f.cgroupFile(), value})
+	}
+	if len(names) == 0 {
+		return ok("", f.placeEvidence()...)
+	}
+	if f.asksUserManager() {
+		return warning("the shell has no cgroup of its own in "+strings.Join(names, " ")+", but LXC will ask systemd's user manager for one; podman's and crun's cgroupfs managers will not", evidence...).
+			with(f.openMend(), "")
+	}
+	if unit := f.managedUnit(); unit != "" {
+		return failed("the shell is in systemd's "+unit+", and only the scope of a login can be delegated", evidence...).
+			mended("log in by ssh or the console, or ask systemd for a scope for one command",
+				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
+	}
+	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
+		with(f.openMend(), "the module said in the system's log why it did not: look for pam_cgdeleg")
+}
+
+func (f *Facts) placeEvidence() (all []Evidence) {
+	for i := range f.places {
+		if p := &f.places[i]; p.delegated() {
+			all = append(all, Evidence{p.path(), p.Name})
+		}
+	}
+	return all
+}
+
+// asksUserManager tells whether LXC gets its cgroups from systemd's user
+// manager: LXC does that since 6, over the user's bus.
+func (f *Facts) asksUserManager() bool {
+	major, _ := strconv.Atoi(leadingDigits(f.Tools.LXCVersion()))
+	return f.isUnified() && major >= 6 && f.Machine.Exists(userBus(f.Subject.UID))
+}
+
+// userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).
+func userBus(uid int) string { return fmt.Sprintf("/run/user/%d/bus", uid) }
+
+// managedUnit returns the unit of a systemd that has the process, if that is no
+// login's scope.
+func (f *Facts) managedUnit() string {
+	if !f.hasSystemd() {
+		return ""
+	}
+	for _, p := range f.missingPlaces() {
+		isSystemds := p.IsUnified() || p.Name == "name=systemd"
+		if !isSystemds || sessionScope.MatchString(p.own) {
+			continue
+		}
+		if name := path.Base(p.own); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
+			return name
+		}
+	}
+	return ""
+}
+
+func checkWritable(f *Facts) Result {
+	var evidence []Evidence
+	for i := range f.places {
+		p := &f.places[i]
+		if p.err != nil || !p.ownsDirectory() {
+			continue
+		}
+		evidence = append(evidence, p.denied...)
+		st, err := f.Machine.Stat(p.path())
+		if err == nil && st.UID == f.Subject.UID && st.GID != f.Subject.GID && !slices.Contains(f.Subject.Groups, st.GID) {
+			evidence = append(evidence, Evidence{p.path(), fmt.Sprintf("owner %d:%d, but the user's group is %d", st.UID, st.GID, f.Subject.GID)})
+		}
+	}
+	if len(evidence) > 0 {
+		return failed(fmt.Sprintf("%d files of the session are not the user's", len(evidence)), evidence...).
+			with(f.openMend(), "or log in anew")
+	}
+	return ok("")
+}
+
+func checkParents(f *Facts) Result {
+	var evidence []Evidence
+	for i := range f.places {
+		p := &f.places[i]
+		for dir := path.Dir(p.path()); strings.HasPrefix(dir, p.Mount.Point) && p.err == nil; dir = path.Dir(dir) {
+			if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
+				evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
+			}
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("")
+	}
+	var commands []Command
+	for _, e := range evidence {
+		commands = append(commands, asRoot("chmod", "o+x", e.Path))
+	}
+	return failed("directories above the session's cgroup cannot be searched", evidence...).mended("open them", commands...)
+}
+
+func checkLeaf(f *Facts) Result {
+	h := f.unified()
+	if h == nil {
+		return skip("there is no cgroup v2 with controllers")
+	}
+	p := f.placeIn(h.Name)
+	if !p.delegated() {
+		return skip("no session was asked for on cgroup v2")
+	}
+	here := f.readWords(p.path("cgroup.procs"))
+	if len(here) == 0 {
+		return ok("", Evidence{f.cgroupFile(), p.Name + ":" + p.member})
+	}
+	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
+		Evidence{p.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
+		mended("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
+			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(p.path()))}})
+}
+
+// expected are the controllers that containers' usual limits need.
+var expected = []string{"cpu", "memory", "pids"}
+
+func checkControllers(f *Facts) Result {
+	have := f.sessionControllers()
+	var lacking []string
+	for _, c := range expected {
+		if !slices.Contains(have, c) {
+			lacking = append(lacking, c)
+		}
+	}
+	says := strings.Join(have, " ")
+	if len(lacking) == 0 {
+		return ok(says)
+	}
+	if !f.asksUnified() {
+		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
+	}
+	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
+	if f.hasSystemd() && f.unified() != nil {
+		return r.mended("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
+	}
+	return r.mended("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
+}
+
+// asksUnified tells whether a session on cgroup v2 was asked for.
+func (f *Facts) asksUnified() bool {
+	chosen, _ := f.asked()
+	return slices.ContainsFunc(chosen, func(c hierarchy.Choice) bool { return c.IsUnified() })
+}
+
+// sessionControllers returns the controllers that containers in this session
+// get: on v1 those of the delegated hierarchies, on v2 what the session's cgroup
+// may give on.
+func (f *Facts) sessionControllers() (have []string) {
+	for i := range f.places {
+		p := &f.places[i]
+		switch {
+		case !p.delegated():
+		case p.IsUnified():
+			have = append(have, f.readWords(p.path("cgroup.controllers"))...)
+		default:
+			have = append(have, p.Controllers...)
+		}
+	}
+	slices.Sort(have)
+	return slices.Compact(have)
+}
+
+func (f *Facts) controllerEvidence() (all []Evidence) {
+	for i := range f.places {
+		if p := &f.places[i]; p.delegated() && p.IsUnified() {
+			file := p.path("cgroup.controllers")
+			all = append(all, Evidence{file, strings.Join(f.readWords(file), " ")})
+		}
+	}
+	return all
+}
+
+func checkRealtime(f *Facts) Result {
+	h := f.unified()
+	if h == nil || !slices.Contains(h.Controllers, "cpu") {
+		return skip("there is no cpu controller on cgroup v2")
+	}
+	at := place{Hierarchy: h, base: h.Base}
+	if p := f.placeIn(h.Name); p != nil && p.err == nil {
+		at = *p
+	}
+	if slices.Contains(f.readWords(at.path("cgroup.controllers")), "cpu") {
+		return ok("cpu is there")
+	}
+	var evidence []Evidence
+	pids, err := f.Machine.Processes()
+	if err != nil {
+		return unknown("processes cannot be listed", err)
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		if name, policy := f.scheduling(pid); policy == 1 || policy == 2 || policy == 6 { // FIFO, RR, DEADLINE
+			evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", name, policy)})
+		}
+		if len(evidence) == 5 {
+			break
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("")
+	}
+	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
+		mended("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
+}
+
+// scheduling returns a process's name and scheduling policy (proc_pid_stat(5),
+// fields 2 and 41). The name may hold anything, so fields count from its end.
+func (f *Facts) scheduling(pid int) (name string, policy int) {
+	data, err := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	text := string(data)
+	begin, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if begin < 0 || end < begin {
+		return "", 0
+	}
+	fields := strings.Fields(text[end+1:])
+	const policyField = 41 - 3 // the first field behind the name is the third
+	if len(fields) <= policyField {
+		return "", 0
+	}
+	policy, _ = strconv.Atoi(fields[policyField])
+	return text[begin+1 : end], policy
+}
+
+// The least that a container with a shell and a few services needs.
+const (
+	fewProcesses = 50
+	littleMemory = 64 << 20
+)
+
+func checkLimits(f *Facts) Result {
+	var evidence []Evidence
+	for i := range f.found {
+		h := &f.found[i]
+		at := place{Hierarchy: h, base: path.Join(h.Base, "user")}
+		if p := f.placeIn(h.Name); p != nil && p.err == nil {
+			at = *p
+		}
+		for dir := at.base; ; dir = path.Dir(dir) {
+			evidence = append(evidence, f.tightLimits(h, dir)...)
+			if dir == "/" || dir == "." {
+				break
+			}
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("")
+	}
+	return warning("limits above the session leave little room for a container", evidence...).
+		mended("raise them where they are set", byHand("sh", "-c", "echo max >"+quote(evidence[0].Path)))
+}
+
+// tightLimits returns the limits of one cgroup that leave less than a container
+// needs.
+func (f *Facts) tightLimits(h *hierarchy.Hierarchy, dir string) (evidence []Evidence) {
+	for _, limit := range []struct {
+		max, current string
+		least        uint64
+	}{
+		{"pids.max", "pids.current", fewProcesses},
+		{"memory.max", "memory.current", littleMemory},
+		{"memory.limit_in_bytes", "memory.usage_in_bytes", littleMemory},
+		{"cgroup.max.descendants", "", 2},
+	} {
+		file := path.Join(h.Mount.Point, dir, limit.max)
+		most, err := strconv.ParseUint(f.readWord(file), 10, 64) // "max" is no number
+		if err != nil {
+			continue
+		}
+		used, _ := strconv.ParseUint(f.readWord(path.Join(h.Mount.Point, dir, limit.current)), 10, 64)
+		if used > most || most-used < limit.least {
+			evidence = append(evidence, Evidence{file, fmt.Sprintf("%d, of which %d are used", most, used)})
+		}
+	}
+	return evidence
+}
+
+func checkProbe(f *Facts) Result {
+	if !f.Probe {
+		return skip("not asked for: --probe")
+	}
+	if f.Machine.IsRecorded() {
+		return skip("a recorded machine can only be looked at")
+	}
+	if err := f.Tools.Probe(); err != nil {
+		return failed("it cannot: "+err.Error()).with(f.openMend(), "or log in anew")
+	}
+	return ok("a cgroup was made, entered, left and removed")
+}

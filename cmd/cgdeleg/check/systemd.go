@@ -1,0 +1,109 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// systemdChecks look at machines that systemd runs.
+var systemdChecks = []*Check{
+	{
+		Code: "CGD-020", Name: "delegation", Title: "systemd delegates the login's scope",
+		Explain:   "On cgroup v2 the login stays in the scope that logind made for it, and the module gives that scope to the user. systemd has to know: without Delegate= it takes the controllers away again at the next daemon-reload, so the module then leaves the scope alone. The drop-in session-.scope.d/50-cgdeleg.conf says it for every login (systemd.resource-control(5), systemd.io/CGROUP_DELEGATION).",
+		DependsOn: []string{"mode"}, needs: aUser, run: checkDelegation,
+	},
+	{
+		Code: "CGD-021", Name: "systemd-v1", Title: "This systemd still knows cgroup v1",
+		Explain:   "systemd 256 refuses to start on cgroup v1 without SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 on the kernel's command line, and 258 does not know it any more.",
+		DependsOn: []string{"mode"}, run: checkSystemdV1,
+	},
+}
+
+const dropIn = "session-.scope.d/50-cgdeleg.conf"
+
+// unitDirs are where systemd looks for drop-ins (systemd.unit(5)).
+var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+
+// sessionScope is the scope of a login of the user's, in the path of a cgroup.
+var sessionScope = regexp.MustCompile(`/user\.slice/user-(\d+)\.slice/(session-[^/]+\.scope)(/init\.scope)?$`)
+
+func checkDelegation(f *Facts) Result {
+	if !f.hasSystemd() || f.unified() == nil {
+		return skip("systemd does not manage cgroup v2 here")
+	}
+	file := ""
+	for _, dir := range unitDirs {
+		if f.Machine.Exists(path.Join(dir, dropIn)) {
+			file = path.Join(dir, dropIn)
+		}
+	}
+	if f.isDelegated() {
+		return ok("the login has cgroups of its own")
+	}
+	again := "and log in anew"
+	if file == "" {
+		conf := path.Join("/etc/systemd/system", dropIn)
+		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
+			mended("install it, "+again,
+				asRoot("mkdir", "-p", path.Dir(conf)),
+				asRoot("sh", "-c", `printf '[Scope]\nDelegate=cpu memory pids\n' >`+conf),
+				asRoot("systemctl", "daemon-reload"))
+	}
+	scope := f.ownScope()
+	if scope == "" {
+		return ok("the drop-in is there", Evidence{file, "Delegate="})
+	}
+	if delegated, known := f.Tools.IsDelegated(scope); known && !delegated {
+		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, "not loaded"})...).
+			mended("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
+	}
+	return ok("the drop-in is there", Evidence{file, "Delegate="})
+}
+
+// ownScope returns the name of the login's scope; "" if the process is in none.
+func (f *Facts) ownScope() string {
+	h := f.unified()
+	if h == nil {
+		return ""
+	}
+	p := f.placeIn(h.Name)
+	if p == nil || p.err != nil {
+		return ""
+	}
+	match := sessionScope.FindStringSubmatch(p.own)
+	if match == nil || match[1] != strconv.Itoa(f.Subject.UID) {
+		return ""
+	}
+	return match[2]
+}
+
+func (f *Facts) scopeEvidence() []Evidence {
+	h := f.unified()
+	if p := f.placeIn(h.Name); p != nil {
+		return []Evidence{{f.cgroupFile(), p.Name + ":" + p.member}}
+	}
+	return nil
+}
+
+func checkSystemdV1(f *Facts) Result {
+	if !f.hasSystemd() || f.isUnified() {
+		return skip("systemd does not manage cgroup v1 here")
+	}
+	version := f.Tools.SystemdVersion()
+	number, err := strconv.Atoi(leadingDigits(version))
+	if err != nil {
+		return skip("systemd's version is not known")
+	}
+	if number >= 256 {
+		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", number)).
+			mended("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand("editor", "/etc/default/grub"))
+	}
+	return ok("systemd " + version)
+}
+
+func leadingDigits(s string) string {
+	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+}

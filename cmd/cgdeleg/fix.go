@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+)
+
+func newFix(s *settings) *cobra.Command {
+	var a aim
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "fix NAME",
+		Short: "Print the commands that mend what a check found, or run them",
+		Long: `Print the commands that mend what the check NAME found. With --yes they are
+run, until one fails, but for those that only a person should run: commands that
+are examples, or that touch an administrator's files (/etc/pam.d).`,
+		Example: `  cgdeleg fix subid
+  sudo cgdeleg fix pam-line --pid $$ --yes`,
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeChecks,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			c, err := checkNamed(names[0])
+			if err != nil {
+				return err
+			}
+			if yes && s.root != "" {
+				return &usageError{errRecorded}
+			}
+			f, err := a.facts(s)
+			if err != nil {
+				return err
+			}
+			finding := check.Run(f, []*check.Check{c})[0]
+			if finding.BlockedBy != "" {
+				return &failure{fmt.Sprintf("mend another check first: cgdeleg fix %s", finding.BlockedBy)}
+			}
+			if !isTrouble(finding.Status) {
+				fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, finding.Says)
+				return nil
+			}
+			if finding.Mend == nil {
+				return &failure{fmt.Sprintf("%s: %s; no command mends that", c.Name, finding.Says)}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, finding.Says, finding.Mend.Text)
+			if !yes {
+				for _, command := range finding.Mend.Commands {
+					fmt.Fprintln(cmd.OutOrStdout(), command)
+				}
+				return nil
+			}
+			return runMend(cmd, finding.Mend)
+		},
+	}
+	a.addFlags(cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "run the commands")
+	return cmd
+}
+
+// runMend runs a mend's commands, but for those that are a person's to run.
+func runMend(cmd *cobra.Command, mend *check.Mend) error {
+	ran := 0
+	for _, c := range mend.Commands {
+		if c.ByHand {
+			fmt.Fprintf(cmd.OutOrStdout(), "# by hand: %v\n", c)
+			continue
+		}
+		if c.Root && os.Geteuid() != 0 {
+			return &privilegeError{fmt.Sprintf("%v needs root: run cgdeleg fix with sudo, with --pid $$ to mean this shell", c)}
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), c)
+		if err := runCommand(cmd, c); err != nil {
+			return &failure{fmt.Sprintf("%v: %v; the mend is not complete", c, err)}
+		}
+		ran++
+	}
+	if ran == 0 {
+		return &failure{"nothing was run: this is a person's to mend"}
+	}
+	return nil
+}
+
+func runCommand(cmd *cobra.Command, c check.Command) error {
+	program := c.Args[0]
+	if program == "cgdeleg" { // which may not be in the path
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		program = self
+	}
+	command := exec.Command(program, c.Args[1:]...)
+	command.Stdout, command.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	err := command.Run()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return fmt.Errorf("it ended with %v", ended)
+	}
+	return err
+}
+
+// privilegeError is what only root can do.
+type privilegeError struct{ words string }
+
+func (e *privilegeError) Error() string { return e.words }

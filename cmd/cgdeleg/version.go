@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersion() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), struct {
+					Schema       int    `json:"schema"`
+					Version      string `json:"version"`
+					Go           string `json:"go"`
+					Architecture string `json:"architecture"`
+				}{schemaVersion, version, runtime.Version(), runtime.GOARCH})
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "cgdeleg", version)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
