@@ -53,7 +53,7 @@ func explain(err error) (words string, code int) {
 		return "this shell has no cgroup of its own to make others in: log in anew, by a service whose PAM file has pam_cgdeleg.so; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):
 		return err.Error() + "; add its controller to -c on the PAM line, or use the name that cgroup v1 or v2 has for it; nothing was run", exitFailed
-	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &usage), isCobras(err):
 		return err.Error() + "; see cgdeleg --help", exitUsage
 	case errors.As(err, &refused):
 		return err.Error(), exitFailed
@@ -69,6 +69,12 @@ func explain(err error) (words string, code int) {
 		return fmt.Sprintf("%v; /proc may be mounted with hidepid: run it with sudo", err), exitUnknown
 	}
 	return err.Error(), exitUnknown
+}
+
+// isCobras tells whether an error is cobra's word on the command line. They have
+// no type.
+func isCobras(err error) bool {
+	return strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "if any flags in the group")
 }
 
 // where lists the cgroups of a process that may write none of them.

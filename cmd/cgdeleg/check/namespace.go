@@ -1,7 +1,9 @@
 package check
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -126,11 +128,13 @@ type subIDs struct {
 	all, own []subid.Range
 }
 
-// subIDs reads both files. One that is missing has no ranges.
+// subIDs reads both files. One that is missing has no ranges; lines that are
+// malformed are passed over, as newuidmap does.
 func (f *Facts) subIDs() (both []subIDs, err error) {
 	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
 		s.all, err = subid.Read(f.Machine, s.file)
-		if err != nil && f.Machine.Exists(s.file) {
+		var malformed *subid.ParseError
+		if err != nil && !errors.As(err, &malformed) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
