@@ -178,22 +178,31 @@ func (r *recorder) cgroupTree(dir string, depth int) {
 	}
 }
 
-// cgroup records one cgroup's own files. Many controllers' are statistics, which
-// no check reads.
+// cgroup records one cgroup: the content of the files that tell of delegation
+// and of limits, and who owns those that are a delegatee's.
 func (r *recorder) cgroup(dir string) {
 	r.stat(dir)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if e.Type().IsRegular() && !uninteresting.MatchString(e.Name()) {
-			r.file(path.Join(dir, e.Name()))
+	for _, name := range append(strings.Fields(cgroupFiles), r.delegatees()...) {
+		file := path.Join(dir, name)
+		switch {
+		case !r.machine.Exists(file) || r.seen[file]:
+		case slices.Contains(strings.Fields(cgroupFiles), name):
+			r.file(file)
+		default:
+			r.seen[file] = true
+			r.stat(file)
 		}
 	}
 }
 
-var uninteresting = regexp.MustCompile(`stat|pressure|kmem|hugetlb|misc|rdma|perf|swap|failcnt|_events|events\.local|reclaim|force_empty|numa|throttle|irq`)
+const cgroupFiles = `cgroup.procs cgroup.controllers cgroup.subtree_control cgroup.type cgroup.events cgroup.max.descendants
+	pids.max pids.current memory.max memory.current memory.limit_in_bytes memory.usage_in_bytes cpuset.cpus cpuset.mems`
+
+// delegatees are the files that a delegatee must own.
+func (r *recorder) delegatees() []string {
+	data, _ := r.machine.ReadFile("/sys/kernel/cgroup/delegate")
+	return strings.Fields(string(data))
+}
 
 // tree records the regular files of a directory.
 func (r *recorder) tree(dir string, depth int) {

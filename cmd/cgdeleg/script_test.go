@@ -58,4 +58,3 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("it ended with %d, want %d", got, want)
 	}
 }
-
