@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -284,12 +283,18 @@ func (e *entry) pickService(f *Facts, services []string) string {
 func (e *entry) read(f *Facts) {
 	e.lines, e.err = pamconf.Session(f.Machine, e.service)
 	for i := range e.lines {
-		if !e.lines[i].Is("pam_cgdeleg.so") {
+		isModule := e.lines[i].Is(moduleName)
+		if isModule {
+			e.module = &e.lines[i]
+		}
+		if !isModule && (e.module != nil || !e.lines[i].Is(predecessor)) {
 			continue
 		}
-		e.module = &e.lines[i]
-		if list, given := controllerList(e.module.Args); given {
+		// without the module, what pam_cgfs makes is what is to be expected
+		if list, given := controllerList(e.lines[i].Args); given {
 			e.asked, e.askedErr = hierarchy.ParseList(list)
+		} else {
+			e.asked, e.askedErr = hierarchy.Everything, nil
 		}
 	}
 }
@@ -379,6 +384,3 @@ func (f *Facts) Exist() (paths []string) {
 	}
 	return append(paths, "/run/systemd/system", userBus(f.Subject.UID))
 }
-
-// isOutside tells whether a cgroup cannot be named from here.
-func isOutside(err error) bool { return errors.Is(err, hierarchy.ErrOutside) }

@@ -58,6 +58,9 @@ func checkLXCv1(f *Facts) Result {
 }
 
 func checkLXCView(f *Facts) Result {
+	if !f.isDelegated() && f.asksUserManager() {
+		return skip("LXC asks systemd's user manager")
+	}
 	var evidence []Evidence
 	var usable []string
 	for i := range f.places {
@@ -172,6 +175,9 @@ func takenByOthers(both []subIDs, f *Facts, firstID, count uint64) bool {
 func checkConfigLimits(f *Facts) Result {
 	if f.Subject.PID == 0 {
 		return skip("there is no login to look at with --user")
+	}
+	if !f.isDelegated() && f.asksUserManager() {
+		return skip("LXC asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
 	have := f.sessionControllers()

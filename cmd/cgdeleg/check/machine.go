@@ -23,8 +23,8 @@ var machineChecks = []*Check{
 		run:     checkMode,
 	},
 	{
-		Code: "CGD-003", Name: "mounts", Title: "No cgroup mount is older than this cgroup namespace",
-		Explain: "A cgroup file system that was mounted before the cgroup namespace was made shows cgroups by names that do not fit /proc/self/cgroup: its root is /.. in /proc/self/mountinfo (cgroup_namespaces(7)). Nobody can find its own cgroup there.",
+		Code: "CGD-003", Name: "mounts", Title: "The cgroup mounts can be used",
+		Explain: "A cgroup file system that is mounted read-only, as in Docker's containers, takes no new cgroups. One that was mounted before the cgroup namespace was made shows cgroups by names that do not fit /proc/self/cgroup: its root is /.. in /proc/self/mountinfo (cgroup_namespaces(7)). Nobody can find its own cgroup there.",
 		needs:   anybody, DependsOn: []string{"mode"}, run: checkMounts,
 	},
 	{
@@ -95,8 +95,8 @@ func hierarchyWord(unifiedPoint string) []string {
 }
 
 func checkMounts(f *Facts) Result {
-	if len(f.unusable) == 0 {
-		return ok("")
+	if r := checkReadOnly(f); r.Status != OK || len(f.unusable) == 0 {
+		return r
 	}
 	var evidence []Evidence
 	var names []string
@@ -109,10 +109,10 @@ func checkMounts(f *Facts) Result {
 		}
 		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
 		names = append(names, u.Hierarchy)
-		stale = stale || isOutside(err)
+		stale = stale || strings.Contains(err.Error(), `mount root "/..`)
 		commands = append(commands, mountCommand(u.Hierarchy))
 	}
-	reason := "are covered by something else"
+	reason := "are covered by something else, or show another part of the tree than that in which this shell is"
 	if stale {
 		reason = "were mounted before this cgroup namespace was made (their root is /..), so that no process can find its cgroup there"
 	}
@@ -121,6 +121,37 @@ func checkMounts(f *Facts) Result {
 		r.Status = Failed
 	}
 	return r.mended("mount them anew, inside of the container", commands...)
+}
+
+// checkReadOnly looks for hierarchies in which nobody can make anything, as
+// Docker mounts them.
+func checkReadOnly(f *Facts) Result {
+	data, err := f.Machine.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return unknown("the mounts cannot be told", err)
+	}
+	readOnly := map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) > 5 {
+			readOnly[fields[4]] = slices.Contains(strings.Split(fields[5], ","), "ro")
+		}
+	}
+	var evidence []Evidence
+	var commands []Command
+	for _, h := range f.found {
+		if readOnly[h.Mount.Point] {
+			evidence = append(evidence, Evidence{"/proc/self/mountinfo", h.Mount.Point + " ro"})
+			commands = append(commands, asRoot("mount", "-o", "remount,bind,rw", h.Mount.Point))
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("")
+	}
+	r := warning(fmt.Sprintf("%d of %d hierarchies are mounted read-only", len(evidence), len(f.found)), evidence...)
+	if len(evidence) == len(f.found) {
+		r = failed("the cgroups are mounted read-only", evidence...)
+	}
+	return r.mended("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
 }
 
 // mountCommand mounts a hierarchy where it usually is.

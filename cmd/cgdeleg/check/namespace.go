@@ -94,7 +94,7 @@ func checkIDMapTools(f *Facts) Result {
 		}
 		if file == "" {
 			return failed(tool+" is not installed").
-				mended("install it (Debian: uidmap; Fedora: shadow-utils; Alpine: shadow-subids)", byHand("apt", "install", "uidmap"))
+				mended("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
 		}
 		if st, err := f.Machine.Stat(file); err == nil && !isSetUserIDRoot(st) && !st.Capable {
 			evidence = append(evidence, Evidence{file, fmt.Sprintf("owner %d:%d, mode %04o, no capabilities", st.UID, st.GID, st.Mode&0o7777)})

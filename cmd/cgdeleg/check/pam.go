@@ -13,12 +13,12 @@ var pamChecks = []*Check{
 	{
 		Code: "CGD-010", Name: "login", Title: "This shell came by a login",
 		Explain:   "Cgroups are made when a program opens a PAM session: sshd, login, su, sudo, cron. lxc-attach, docker exec and nsenter put a shell into a container without any of them.",
-		DependsOn: []string{"mode", "namespace"}, needs: aProcess, run: checkLogin,
+		DependsOn: []string{"mode", "mounts", "namespace"}, needs: aProcess, run: checkLogin,
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
-		Explain: "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
-		needs:   aUser, run: checkModule,
+		Explain:   "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
+		DependsOn: []string{"login"}, needs: aUser, run: checkModule,
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
@@ -90,7 +90,11 @@ var securityDirs = []string{
 	"/lib64/security", "/usr/lib64/security", "/lib/security", "/usr/lib/security",
 }
 
-const moduleName = "pam_cgdeleg.so"
+// The module, and what it takes the place of.
+const (
+	moduleName  = "pam_cgdeleg.so"
+	predecessor = "pam_cgfs.so"
+)
 
 func checkModule(f *Facts) Result {
 	for _, dir := range securityDirs {
@@ -101,15 +105,15 @@ func checkModule(f *Facts) Result {
 	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
 		return ok(m.Module)
 	}
-	install := byHand("apt", "install", "libpam-cgdeleg")
+	install := f.install("libpam-cgdeleg", "pam_cgdeleg", "pam-cgdeleg", "pam_cgdeleg")
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
 	if f.Subject.PID == 0 || f.isDelegated() {
 		if f.isDelegated() {
 			r.Status = Warning
 		}
-		return r.mended("install the package libpam-cgdeleg, for the next login", install)
+		return r.mended("install its package, for the next login", install)
 	}
-	r = r.with(f.openMend(), "for every login install the package libpam-cgdeleg")
+	r = r.with(f.openMend(), "for every login install its package")
 	r.Mend.Commands = append(r.Mend.Commands, install)
 	return r
 }
@@ -172,9 +176,9 @@ func checkPAMCgfs(f *Facts) Result {
 		return skip("the login's service is not known")
 	}
 	for _, line := range f.entry.lines {
-		if line.Is("pam_cgfs.so") {
+		if line.Is(predecessor) {
 			return warning("pam_cgfs has a line as well; its logouts remove empty cgroups of other logins", lineEvidence(line)).
-				mended("take its line out, or its package away", byHand("apt", "purge", "libpam-cgfs"))
+				mended("take its line out, or its package away", byHand("editor", line.File))
 		}
 	}
 	return ok("")
