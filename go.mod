@@ -3,12 +3,12 @@ module github.com/cgdeleg/pam_cgdeleg
 go 1.24.0
 
 require (
+	github.com/moby/sys/user v0.5.0
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.40.0
 )
 
 require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
-	github.com/moby/sys/user v0.5.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 )
