@@ -30,13 +30,14 @@ func NewWatch(m cgroupfs.Machine) (*Watch, error) {
 	return &Watch{machine: m, inotify: os.NewFile(uintptr(fd), "inotify"), marks: map[string]int{}}, nil
 }
 
-// Close ends a Wait, also that of another goroutine, with os.ErrClosed.
+// Close ends a Wait, also that of another goroutine, with an error. So do all
+// that come later.
 func (w *Watch) Close() { _ = w.inotify.Close() }
 
 // Refresh watches the sessions that there are now, and where new ones will
 // appear. MustPoll tells that there are sessions whose end nothing tells of.
 // What cannot be watched is left to the next Refresh. Errors are those of /proc,
-// and os.ErrClosed.
+// and one after Close.
 func (w *Watch) Refresh() (mustPoll bool, err error) {
 	found, _, err := hierarchy.Discover(w.machine)
 	if err != nil {
@@ -134,7 +135,8 @@ func (r *refresh) forget() {
 const settling = 500 * time.Millisecond
 
 // Wait waits until something happened that a Refresh and a sweep may answer, or
-// until patience is over. The error is os.ErrClosed after a Close.
+// until patience is over. There is an error after Close, and if the kernel gives
+// one.
 func (w *Watch) Wait(patience time.Duration) error {
 	if err := w.read(patience); err != nil {
 		return ignoreDeadline(err)

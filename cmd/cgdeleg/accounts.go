@@ -39,7 +39,7 @@ func findAccount(name string) (user.User, error) {
 	if at := slices.IndexFunc(accounts, isHis); at >= 0 {
 		return accounts[at], nil
 	}
-	return user.User{}, &usageError{fmt.Errorf("user %q is not known to the system", name)}
+	return user.User{}, &failure{fmt.Sprintf("user %q is not known to the system", name)}
 }
 
 // nameUsers fills in the users of sessions that are a scope alone, by name or at

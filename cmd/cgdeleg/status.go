@@ -40,7 +40,7 @@ A dead session is what a logout left because processes were still running; the
 user's next login removes it, or cgdeleg cleanup. It is at least as old as its
 age says.
 
-The columns of -o are ` + strings.Join(columnNames(), ", ") + ".",
+The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + strings.Join(columnNames()[8:], ", ") + ".",
 		Example: `  cgdeleg status -l -u alice
   cgdeleg status -n -o user,session,memory`,
 		Args: usageArgs(cobra.NoArgs),

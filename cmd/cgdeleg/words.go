@@ -23,10 +23,18 @@ type failure struct{ words string }
 
 func (e *failure) Error() string { return e.words }
 
+// privilegeError says what needs root.
+type privilegeError struct{ what string }
+
+func needsRoot(what string) error { return &privilegeError{what} }
+
+func (e *privilegeError) Error() string { return e.what + " needs root: run it with sudo" }
+
 // explain turns an error into a sentence with the mend, and an exit code.
 func explain(err error) (words string, code int) {
 	var usage *usageError
 	var failed *failure
+	var privilege *privilegeError
 	var name *delegate.NameError
 	var lock *delegate.LockError
 	var none *delegate.NoDelegationError
@@ -40,6 +48,8 @@ func explain(err error) (words string, code int) {
 		return err.Error() + "; add its controller to -c on the PAM line, or use the name that cgroup v1 or v2 has for it; nothing was run", exitFailed
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return err.Error() + "; see cgdeleg --help", exitUsage
+	case errors.As(err, &privilege):
+		return err.Error(), exitPrivilege
 	case errors.As(err, &refused):
 		return err.Error(), exitFailed
 	case errors.As(err, &name):
@@ -47,7 +57,7 @@ func explain(err error) (words string, code int) {
 	case errors.As(err, &failed):
 		return err.Error(), exitFailed
 	case errors.As(err, &lock) && errors.Is(err, fs.ErrPermission):
-		return "removing sessions needs root: run it with sudo", exitPrivilege
+		return needsRoot("removing sessions").Error(), exitPrivilege
 	case errors.As(err, &lock):
 		return fmt.Sprintf("%v; another cgdeleg or a login holds it, try again", err), exitFailed
 	case errors.As(err, &path) && errors.Is(err, fs.ErrPermission):
