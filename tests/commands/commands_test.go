@@ -355,22 +355,42 @@ func TestCleanupWatchNewUser(t *testing.T) {
 	}
 }
 
-// It waits without using the processor.
+// While nothing dies it neither uses the processor nor takes the lock.
 func TestCleanupWatchIsIdle(t *testing.T) {
 	testbed.Need(t)
-	u := testbed.AddUser(t, "cgcmdwatchidle", 24006)
-	pid, _ := process(t, 0)
-	t.Cleanup(func() { cgdeleg(t, nil, "close", "-u", u.Name, "-p", fmt.Sprint(pid)) })
-	r := cgdeleg(t, nil, "open", "-u", u.Name, "-p", fmt.Sprint(pid), "-c", "freezer,unified")
-	r.want(t, 0, "")
-	w := startWatch(t)
-	dir, _, _ := strings.Cut(r.out, "\n")
-	w.watching(t, filepath.Dir(dir))
-	before := ticks(t, w.cmd.Process.Pid)
-	time.Sleep(3 * time.Second)
-	if used := ticks(t, w.cmd.Process.Pid) - before; used > 30 {
-		t.Errorf("%d clock ticks of 300", used)
+	for _, name := range []string{"freezer", "unified"} {
+		t.Run(name, func(t *testing.T) {
+			u := testbed.AddUser(t, "cgcmdwatchidle", 24006)
+			pid, _ := process(t, 0)
+			defer func() { cgdeleg(t, nil, "close", "-u", u.Name, "-p", fmt.Sprint(pid)) }()
+			r := cgdeleg(t, nil, "open", "-u", u.Name, "-p", fmt.Sprint(pid), "-c", name)
+			r.want(t, 0, "")
+			defer holdLock(t)()
+			w := startWatch(t, "-u", u.Name)
+			w.watching(t, filepath.Dir(strings.TrimSpace(r.out)))
+			before := ticks(t, w.cmd.Process.Pid)
+			time.Sleep(3 * time.Second) // longer than it waits for the lock
+			if used := ticks(t, w.cmd.Process.Pid) - before; used > 30 {
+				t.Errorf("%d clock ticks of 300", used)
+			}
+			if w.said() != "" {
+				t.Errorf("it said %s", w.said())
+			}
+		})
 	}
+}
+
+// holdLock takes the lock that logins take, and returns how to let go of it.
+func holdLock(t *testing.T) (release func()) {
+	t.Helper()
+	f, err := os.OpenFile("/run/cgdeleg/lock", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = f.Close() }
 }
 
 // ticks returns the processor time that a process has used (proc_pid_stat(5)).
