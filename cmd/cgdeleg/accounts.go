@@ -26,8 +26,16 @@ func readAccounts(m cgroupfs.Machine) []user.User {
 	return accounts
 }
 
+// noAccountError says that there is no such user.
+type noAccountError struct{ name string }
+
+func (e *noAccountError) Error() string {
+	return fmt.Sprintf("user %q is not known to the system", e.name)
+}
+
 // findAccount returns the account of that name. What /etc/passwd does not know
-// may come from a directory service: getent(1) asks those too.
+// may come from a directory service: getent(1) asks those too. The error is a
+// *noAccountError.
 func findAccount(name string) (user.User, error) {
 	isHis := func(u user.User) bool { return u.Name == name }
 	accounts := readAccounts(cgroupfs.Machine{})
@@ -39,7 +47,7 @@ func findAccount(name string) (user.User, error) {
 	if at := slices.IndexFunc(accounts, isHis); at >= 0 {
 		return accounts[at], nil
 	}
-	return user.User{}, &failure{fmt.Sprintf("user %q is not known to the system", name)}
+	return user.User{}, &noAccountError{name}
 }
 
 // nameUsers fills in the users of sessions that are a scope alone, by name or at

@@ -50,7 +50,7 @@ The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + string
 	cmd.Flags().BoolVarP(&f.list, "list", "l", false, "a list, also on a terminal")
 	cmd.Flags().BoolVar(&f.tree, "tree", false, "a tree, also elsewhere")
 	cmd.Flags().BoolVar(&f.json, "json", false, "all there is to know, for programs (docs/json.md)")
-	cmd.Flags().BoolVarP(&f.noHeading, "noheadings", "n", false, "a list without its heading")
+	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
 	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")
 	return cmd
 }

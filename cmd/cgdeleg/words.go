@@ -23,12 +23,12 @@ type failure struct{ words string }
 
 func (e *failure) Error() string { return e.words }
 
-// privilegeError says what needs root.
-type privilegeError struct{ what string }
+// privilegeError is what only root can do.
+type privilegeError struct{ words string }
 
-func needsRoot(what string) error { return &privilegeError{what} }
+func (e *privilegeError) Error() string { return e.words }
 
-func (e *privilegeError) Error() string { return e.what + " needs root: run it with sudo" }
+func needsRoot(what string) error { return &privilegeError{what + " needs root: run it with sudo"} }
 
 // explain turns an error into a sentence with the mend, and an exit code.
 func explain(err error) (words string, code int) {
@@ -36,6 +36,7 @@ func explain(err error) (words string, code int) {
 	var failed *failure
 	var privilege *privilegeError
 	var name *delegate.NameError
+	var account *noAccountError
 	var lock *delegate.LockError
 	var none *delegate.NoDelegationError
 	var setting *delegate.SettingError
@@ -52,7 +53,7 @@ func explain(err error) (words string, code int) {
 		return err.Error(), exitPrivilege
 	case errors.As(err, &refused):
 		return err.Error(), exitFailed
-	case errors.As(err, &name):
+	case errors.As(err, &name), errors.As(err, &account):
 		return err.Error(), exitUsage
 	case errors.As(err, &failed):
 		return err.Error(), exitFailed

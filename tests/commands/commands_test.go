@@ -494,7 +494,7 @@ func TestRefused(t *testing.T) {
 		cgdeleg(t, &u, verb, "--user", u.Name).want(t, 4, "needs root: run it with sudo")
 		cgdeleg(t, nil, verb, "--user", u.Name, "--pid", fmt.Sprint(pid)).want(t, 1,
 			fmt.Sprintf("process %d belongs to user ID %d, neither to cgcmdno (%d) nor to root", pid, other.UID, u.UID))
-		cgdeleg(t, nil, verb, "--user", "nosuchuser", "--pid", fmt.Sprint(pid)).want(t, 1, `user "nosuchuser" is not known to the system`)
+		cgdeleg(t, nil, verb, "--user", "nosuchuser", "--pid", fmt.Sprint(pid)).want(t, 2, `user "nosuchuser" is not known to the system`)
 		cgdeleg(t, nil, verb, "--user", u.Name, "--pid", "1").want(t, 2, "not a process to move")
 	}
 	cgdeleg(t, &u, "cleanup", "--watch").want(t, 4, "needs root: run it with sudo")
