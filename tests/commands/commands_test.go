@@ -106,13 +106,13 @@ func process(t *testing.T, uid int) (pid int, end func()) {
 	return cmd.Process.Pid, end
 }
 
-// sessionDirs are user/NAME/N in these hierarchies.
-func sessionDirs(t *testing.T, u testbed.User, number int, hierarchies ...string) (dirs []string) {
+// sessionDirs are user/NAME/0 in these hierarchies.
+func sessionDirs(t *testing.T, u testbed.User, hierarchies ...string) (dirs []string) {
 	t.Helper()
 	for _, h := range testbed.Hierarchies() {
 		for _, name := range hierarchies {
 			if h.Name == testbed.HierarchyNamed(t, name).Name {
-				dirs = append(dirs, filepath.Join(h.Point, "user", u.Name, strconv.Itoa(number)))
+				dirs = append(dirs, filepath.Join(h.Point, "user", u.Name, "0"))
 			}
 		}
 	}
@@ -172,7 +172,7 @@ func TestStatusOfLogin(t *testing.T) {
 	for _, c := range s.Cgroups {
 		paths = append(paths, c.Path)
 	}
-	if want := sessionDirs(t, u, 0, "freezer", "memory", "unified", "name=systemd"); !slices.Equal(paths, want) {
+	if want := sessionDirs(t, u, "freezer", "memory", "unified", "name=systemd"); !slices.Equal(paths, want) {
 		t.Errorf("cgroups %q, want %q", paths, want)
 	}
 	if len(s.Children) != 1 || s.Children[0].Name != "init.scope" || s.Children[0].Processes < 2 {
@@ -212,7 +212,7 @@ func TestStatusOnTerminal(t *testing.T) {
 	pid, _ := process(t, 0)
 	t.Cleanup(func() { cgdeleg(t, nil, "close", "-u", u.Name, "-p", fmt.Sprint(pid)) })
 	cgdeleg(t, nil, "open", "-u", u.Name, "-p", fmt.Sprint(pid), "-c", "freezer").want(t, 0, "")
-	if err := os.Mkdir(sessionDirs(t, u, 0, "freezer")[0]+"/lxc.payload.c1", 0o755); err != nil {
+	if err := os.Mkdir(sessionDirs(t, u, "freezer")[0]+"/lxc.payload.c1", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	onTerminal := func(env string, args ...string) string {
@@ -322,7 +322,7 @@ func TestCleanupWatch(t *testing.T) {
 			}
 			endFirst()
 			eventually(t, "the first session is removed", func() bool { return !exists(first) })
-			for _, dir := range sessionDirs(t, u, 0, hierarchies...) {
+			for _, dir := range sessionDirs(t, u, hierarchies...) {
 				eventually(t, "user/NAME is removed", func() bool { return !exists(filepath.Dir(dir)) })
 			}
 			eventually(t, "two lines", func() bool { return strings.Count(w.said(), "\n") == 2 })
@@ -416,7 +416,7 @@ func TestOpenAndClose(t *testing.T) {
 	opened := cgdeleg(t, nil, append([]string{"open", "-c", "freezer,nosuch,unified"}, args...)...)
 	// the words of the module's log
 	opened.want(t, 0, `cgdeleg: no mounted hierarchy has "nosuch"; the session is without`)
-	dirs := sessionDirs(t, u, 0, "freezer", "unified")
+	dirs := sessionDirs(t, u, "freezer", "unified")
 	if want := strings.Join(dirs, "\n") + "\n"; opened.out != want {
 		t.Errorf("printed\n%swant\n%s", opened.out, want)
 	}
@@ -457,7 +457,7 @@ func TestCloseOfSessionInUse(t *testing.T) {
 	pid, _ := process(t, u.UID)
 	other, end := process(t, u.UID)
 	cgdeleg(t, nil, "open", "-u", u.Name, "-p", fmt.Sprint(pid), "-c", "freezer").want(t, 0, "")
-	dir := sessionDirs(t, u, 0, "freezer")[0]
+	dir := sessionDirs(t, u, "freezer")[0]
 	if err := os.WriteFile(dir+"/cgroup.procs", []byte(strconv.Itoa(other)), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -63,8 +63,7 @@ func wantWoken(t *testing.T, w *delegate.Watch, do func()) {
 		}
 	case <-time.After(patience):
 		w.Close()
-		<-woken
-		t.Fatal("not woken")
+		t.Fatal("not woken: ", <-woken)
 	}
 }
 
@@ -198,7 +197,8 @@ func TestWatchClose(t *testing.T) {
 	}()
 	w.Close()
 	select {
-	case <-ended:
+	case err := <-ended:
+		t.Log("it ended with ", err)
 	case <-time.After(patience):
 		t.Fatal("Wait goes on")
 	}
