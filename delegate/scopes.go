@@ -3,6 +3,7 @@ package delegate
 import (
 	"cmp"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,16 +58,21 @@ func candidates(m cgroupfs.Machine, h *hierarchy.Hierarchy) (all []Session) {
 		return all
 	}
 	for _, id := range childrenOf(m, h, "/") {
-		if m.Exists("/run/systemd/sessions/" + id) { // elogind's, as isElogindSession has it
+		if elogindID.MatchString(id) {
 			all = append(all, Session{UID: -1, Scope: "/" + id})
 		}
 	}
 	return all
 }
 
+// elogindID is how elogind calls the cgroup of a session, which it leaves behind
+// when it has forgotten the session.
+var elogindID = regexp.MustCompile(`^c?[0-9]+$`)
+
 // adoptedBy tells whether a scope was given to a user, the one with that ID if
-// it is known. On v2 its leaf shows it. On v1 only the owner does: for root
-// nothing changed, and a recorded machine has no owners. Then it is not sure.
+// it is known. On v2 its leaf shows it, on v1 only the owner: for root nothing
+// changed, and a recorded machine has no owners. Then it is not sure, nor if
+// nothing but the name says that root's cgroup was made for a login.
 func adoptedBy(m cgroupfs.Machine, h *hierarchy.Hierarchy, scope *cgroupfs.Dir, uid int) (owner int, sure, ok bool) {
 	owner, _, err := scope.Owner()
 	if err != nil {
@@ -86,7 +92,7 @@ func adoptedBy(m cgroupfs.Machine, h *hierarchy.Hierarchy, scope *cgroupfs.Dir, 
 		return 0, false, false
 	}
 	leaf.Close()
-	return owner, true, true
+	return owner, uid >= 0 || owner != 0 || m.IsRecorded(), true
 }
 
 // childrenOf returns the names of the cgroups in one below the base, none if

@@ -73,19 +73,17 @@ func TestSessionsAdoptedUIDs(t *testing.T) {
 	}
 }
 
-// elogind's cgroups are called by the session alone; /run tells them from
-// others.
+// elogind's cgroups are called by the session alone.
 func TestSessionsOfElogind(t *testing.T) {
 	m := cgroupfs.Recorded(files(t, map[string]string{
 		"proc/self/mountinfo":            "1 1 0:1 / /u rw - cgroup2 c rw\n",
 		"proc/1/cgroup":                  "0::/\n",
-		"run/systemd/sessions/c1":        "UID=1000\n",
-		"run/systemd/sessions/c2":        "UID=1000\n",
 		"u/cgroup.controllers":           "",
 		"u/c1/cgroup.procs":              "",
 		"u/c1/init.scope/cgroup.procs":   "10\n",
 		"u/c2/cgroup.procs":              "11\n", // not adopted
 		"u/sshd/init.scope/cgroup.procs": "12\n",
+		"u/1x/init.scope/cgroup.procs":   "13\n",
 	}))
 	sessions, _, err := Sessions(m)
 	if err != nil || len(sessions) != 1 || sessions[0].Scope != "/c1" || sessions[0].Number != -1 || !sessions[0].Has(10) {

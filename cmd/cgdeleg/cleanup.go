@@ -26,8 +26,8 @@ func newCleanup(s *settings) *cobra.Command {
 		Use:   "cleanup",
 		Short: "Remove dead sessions",
 		Long: `Remove the sessions that have no process in any hierarchy, and say of each
-session what became of it. Nothing is killed: a session in use is kept. Scopes
-are not touched: who made them removes them.
+session what became of it. Nothing is killed: a session in use is kept. The
+scopes that logind or elogind made are not touched.
 
 With --watch it stays, removes sessions when their last process has ended, and
 says a line for each. It ends on SIGTERM and SIGINT; run it as a service where
