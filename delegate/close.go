@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -261,23 +260,4 @@ func hasChildOf(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, numb
 	}
 	pids, err := dir.Procs()
 	return err == nil && slices.ContainsFunc(pids, func(pid int) bool { return parentOf(m, pid) == host })
-}
-
-// parentOf returns the PID of the process's parent, 0 if that is not known
-// (proc_pid_stat(5); the command's name may have spaces and parentheses).
-func parentOf(m cgroupfs.Machine, pid int) int {
-	data, err := m.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	stat := string(data)
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 2 {
-		return 0
-	}
-	parent, err := strconv.Atoi(fields[1])
-	if err != nil {
-		return 0
-	}
-	return parent
 }

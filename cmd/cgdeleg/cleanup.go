@@ -12,41 +12,69 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 )
 
+// cleanupFlags are what to clean up, and how it is told.
+type cleanupFlags struct {
+	user   string
+	dryRun bool
+	json   bool
+	watch  bool
+}
+
 func newCleanup(s *settings) *cobra.Command {
-	var user string
-	var dryRun bool
+	var f cleanupFlags
 	cmd := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Remove dead sessions",
 		Long: `Remove the sessions that have no process in any hierarchy, and say of each
-session what became of it. Nothing is killed: a session in use is kept.
+session what became of it. Nothing is killed: a session in use is kept. The
+scopes that logind or elogind made are not touched.
+
+With --watch it stays, removes sessions when their last process has ended, and
+says a line for each. It ends on SIGTERM and SIGINT; run it as a service where
+containers outlive logins.
 
 The exit code is 1 if a dead session could not be removed.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if s.root != "" && !dryRun {
-				return &usageError{errors.New("a recorded machine (--root) can only be looked at: add --dry-run")}
+			if err := f.check(cmd, s); err != nil {
+				return err
 			}
-			if cmd.Flags().Changed("user") && user == "" {
-				return &usageError{errors.New("--user needs a name")}
+			request := delegate.SweepRequest{Machine: s.machine(), User: f.user, DryRun: f.dryRun, Lock: delegate.DefaultLock}
+			if f.watch {
+				return watch(cmd, request, f.json)
 			}
-			swept, err := delegate.Sweep(delegate.SweepRequest{
-				Machine: s.machine(), User: user, DryRun: dryRun, Lock: delegate.DefaultLock,
-			})
+			swept, err := delegate.Sweep(request)
 			if err != nil && len(swept) == 0 {
 				return err
 			}
-			return errors.Join(err, printCleanup(cmd.OutOrStdout(), swept, dryRun), notRemoved(swept))
+			return errors.Join(err, printCleanup(cmd.OutOrStdout(), swept, f), notRemoved(swept))
 		},
 	}
-	cmd.Flags().StringVarP(&user, "user", "u", "", "only the sessions of `NAME`")
-	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "only say what would be removed")
+	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
+	cmd.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "only say what would be removed")
+	cmd.Flags().BoolVar(&f.json, "json", false, "for programs (docs/json.md)")
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "stay, and remove sessions when they die")
 	return cmd
 }
 
-func printCleanup(w io.Writer, swept []delegate.Swept, dryRun bool) error {
+func (f *cleanupFlags) check(cmd *cobra.Command, s *settings) error {
+	switch {
+	case f.watch && f.dryRun:
+		return &usageError{errors.New("--watch and --dry-run exclude one another")}
+	case s.root != "" && !f.dryRun:
+		return &usageError{errors.New("a recorded machine (--root) can only be looked at: add --dry-run")}
+	case cmd.Flags().Changed("user") && f.user == "":
+		return &usageError{errors.New("--user needs a name")}
+	}
+	return nil
+}
+
+func printCleanup(w io.Writer, swept []delegate.Swept, f cleanupFlags) error {
+	if f.json {
+		return printJSON(w, cleanupJSON(swept, f.dryRun))
+	}
 	removed := "removed"
-	if dryRun {
+	if f.dryRun {
 		removed = "would be removed"
 	}
 	t := newTable(w, "USER", "SESSION", "RESULT", "REASON")
@@ -60,11 +88,52 @@ func printCleanup(w io.Writer, swept []delegate.Swept, dryRun bool) error {
 	return t.flush()
 }
 
+// What `cgdeleg cleanup --json` writes; docs/json.md describes it.
+type (
+	jsonCleanup struct {
+		Schema   int         `json:"schema"`
+		DryRun   bool        `json:"dry_run"`
+		Sessions []jsonSwept `json:"sessions"`
+	}
+	jsonSwept struct {
+		User    string  `json:"user"`
+		Session int     `json:"session"`
+		Result  string  `json:"result"`
+		Reason  *string `json:"reason"`
+	}
+)
+
+func cleanupJSON(swept []delegate.Swept, dryRun bool) jsonCleanup {
+	all := jsonCleanup{Schema: schemaVersion, DryRun: dryRun, Sessions: []jsonSwept{}}
+	for _, s := range swept {
+		all.Sessions = append(all.Sessions, sweptJSON(s))
+	}
+	return all
+}
+
+func sweptJSON(s delegate.Swept) jsonSwept {
+	j := jsonSwept{User: s.User, Session: s.Number, Result: "removed"}
+	switch {
+	case isFailure(s.Left):
+		j.Result = "failed"
+	case s.Left != nil:
+		j.Result = "in_use"
+	}
+	if s.Left != nil {
+		reason := reasonLeft(s.Left)
+		j.Reason = &reason
+	}
+	return j
+}
+
+// isFailure tells whether a dead session is still there.
+func isFailure(left error) bool { return left != nil && !errors.Is(left, unix.EBUSY) }
+
 // notRemoved is the error for dead sessions that are still there.
 func notRemoved(swept []delegate.Swept) error {
 	count := 0
 	for _, s := range swept {
-		if s.Left != nil && !errors.Is(s.Left, unix.EBUSY) {
+		if isFailure(s.Left) {
 			count++
 		}
 	}

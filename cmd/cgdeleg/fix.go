@@ -103,8 +103,3 @@ func runCommand(cmd *cobra.Command, c check.Command) error {
 	}
 	return err
 }
-
-// privilegeError is what only root can do.
-type privilegeError struct{ words string }
-
-func (e *privilegeError) Error() string { return e.words }

@@ -1,6 +1,7 @@
 // Package main is cgdeleg, the command-line tool beside pam_cgdeleg.so: it
-// shows the sessions that the module made, removes those that are dead, and runs
-// commands in cgroups of their own.
+// shows the sessions that the module made, removes those that are dead, opens
+// and closes some for processes that did not come through PAM, and runs commands
+// in cgroups of their own.
 //
 // Words for people, hints and exit codes live here; what is true of cgroups
 // lives in package delegate. Data goes to standard output, words about trouble
@@ -79,7 +80,10 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
 	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")
-	root.AddCommand(newCheck(&s), newFix(&s), newStatus(&s), newCleanup(&s), newRun(&s), newReport(&s), newVersion())
+	root.AddCommand(
+		newCheck(&s), newFix(&s), newReport(&s),
+		newStatus(&s), newCleanup(&s), newRun(&s), newOpen(&s), newClose(&s), newVersion(),
+	)
 	return root
 }
 

@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // Every screen over a recorded machine, with its words and its exit code.
 func TestScreens(t *testing.T) {
 	const hybrid, openrc = "--root ../../delegate/testdata/debian12-v1-hybrid", "--root ../../delegate/testdata/openrc-v2"
+	const adopted = "--root ../../delegate/testdata/"
 	for name, args := range map[string]string{
 		"status":                 hybrid + " status",
 		"status-v2":              openrc + " status",
@@ -28,7 +29,27 @@ func TestScreens(t *testing.T) {
 		"status-none":            "--root ../../delegate/testdata/debian12-v2-systemd status",
 		"status-stale-mounts":    "--root ../../delegate/testdata/docker-cgroupns-stale status",
 		"status-no-proc":         "--root testdata status",
+		"status-tree":            hybrid + " status --tree",
+		"status-tree-color":      hybrid + " --color always ls --tree",
+		"status-json":            openrc + " status --json",
+		"status-columns":         hybrid + " status -n -o session,USER,hierarchies",
+		"status-unknown-column":  hybrid + " status -o user,nosuch",
+		"status-two-ways":        hybrid + " status --json -l",
+		"status-scopes":          adopted + "systemd-v2-adopted status",
+		"status-scopes-tree":     adopted + "systemd-v2-adopted status --tree",
+		"status-scopes-user":     adopted + "systemd-v2-adopted status -o user,session,scope -u alice",
+		"status-scopes-hybrid":   adopted + "systemd-hybrid-adopted status -o user,session,scope,own,leader,processes,controllers",
+		"status-scopes-json":     adopted + "systemd-hybrid-adopted status --json -u alice",
 		"cleanup-dry-run":        hybrid + " cleanup --dry-run",
+		"cleanup-json":           hybrid + " cleanup --dry-run --json",
+		"cleanup-watch-dry-run":  hybrid + " cleanup --dry-run --watch",
+		"open-recorded":          hybrid + " open --user alice",
+		"open-no-user":           "open",
+		"open-bad-list":          "open --user alice -c all,memory",
+		"open-init":              "open --user alice --pid 1",
+		"close-no-user":          "close --pid 1",
+		"help-open":              "open --help",
+		"help-close":             "close --help",
 		"cleanup-dry-run-user":   openrc + " cleanup -n -u alice",
 		"cleanup-recorded":       hybrid + " cleanup",
 		"cleanup-bad-user":       hybrid + " cleanup -n --user a/b",
@@ -40,6 +61,7 @@ func TestScreens(t *testing.T) {
 		"help-status":            "status --help",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("LC_ALL", "C.UTF-8")
 			var out, errOut bytes.Buffer
 			code := run(strings.Fields(args), &out, &errOut)
 			got := fmt.Sprintf("$ cgdeleg %s\n%s-- standard error --\n%s-- exit code %d --\n", args, &out, &errOut, code)
@@ -72,6 +94,7 @@ func TestExplain(t *testing.T) {
 		"hidepid":     {path(unix.EACCES), "open /proc/1/cgroup: permission denied; /proc may be mounted with hidepid: run it with sudo", exitUnknown},
 		"no proc":     {path(unix.ENOENT), "open /proc/1/cgroup: no such file or directory", exitUnknown},
 		"bad name":    {&delegate.NameError{Name: "..", Reason: "means a directory"}, `user name "..": means a directory`, exitUsage},
+		"privilege":   {needsRoot("this"), "this needs root: run it with sudo", exitPrivilege},
 		"not removed": {&failure{"1 dead sessions could not be removed"}, "1 dead sessions could not be removed", exitFailed},
 	} {
 		t.Run(name, func(t *testing.T) {

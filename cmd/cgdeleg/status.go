@@ -1,43 +1,94 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 )
 
+// statusFlags are how the sessions are to be shown.
+type statusFlags struct {
+	user      string
+	list      bool
+	tree      bool
+	json      bool
+	noHeading bool
+	columns   string
+}
+
 func newStatus(s *settings) *cobra.Command {
-	var user string
+	var f statusFlags
 	cmd := &cobra.Command{
 		Use:     "status",
 		Aliases: []string{"ls"},
-		Short:   "Show the sessions, who owns them and whether they are alive",
-		Long: `Show the sessions that there are, a line each: whose it is, its number N (the
-cgroups are user/NAME/N), whether a process is in it, how many there are, and
-the hierarchies in which it has a cgroup, by the names of /proc/PID/cgroup.
+		Short:   "Show the sessions, who leads them and what is in them",
+		Long: `Show the sessions that there are: on a terminal as a tree of users, their
+sessions and the cgroups below, elsewhere as a list with a line for each.
+
+A session is user/NAME/N, or the scope that logind or elogind made for a login
+and that was given to the user, or both where they have the same leader. The
+leader is the process that was started first (sshd, su, login), the service its
+program, the age the leader's. Processes and memory count what is in the cgroups
+below too. In controllers, name=X is a named v1 hierarchy, unified a v2 without
+controllers.
 
 A dead session is what a logout left because processes were still running; the
-user's next login removes it, or cgdeleg cleanup.`,
+user's next login removes it, or cgdeleg cleanup. It is at least as old as its
+age says.
+
+The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + strings.Join(columnNames()[8:], ", ") + ".",
+		Example: `  cgdeleg status -l -u alice
+  cgdeleg status -n -o user,session,memory`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			sessions, unusable, err := delegate.Sessions(s.machine())
-			if err != nil {
-				return err
-			}
-			for _, u := range unusable {
-				fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg: left out:", u)
-			}
-			return printStatus(cmd.OutOrStdout(), ofUser(sessions, user))
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return status(cmd, s, f) },
 	}
-	cmd.Flags().StringVarP(&user, "user", "u", "", "only the sessions of `NAME`")
+	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
+	cmd.Flags().BoolVarP(&f.list, "list", "l", false, "a list, also on a terminal")
+	cmd.Flags().BoolVar(&f.tree, "tree", false, "a tree, also elsewhere")
+	cmd.Flags().BoolVar(&f.json, "json", false, "all there is to know, for programs (docs/json.md)")
+	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
+	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")
 	return cmd
+}
+
+func status(cmd *cobra.Command, s *settings, f statusFlags) error {
+	list := f.list || f.noHeading || f.columns != ""
+	if f.tree && list || f.json && (f.tree || list) {
+		return &usageError{errors.New("--tree, --json and a list (-l, -n, -o) exclude one another")}
+	}
+	columns, err := chooseColumns(f.columns)
+	if err != nil {
+		return err
+	}
+	out, err := screenOn(cmd.OutOrStdout(), s.color)
+	if err != nil {
+		return err
+	}
+	m := s.machine()
+	sessions, unusable, err := delegate.Sessions(m)
+	if err != nil {
+		return err
+	}
+	for _, u := range unusable {
+		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg: left out:", u)
+	}
+	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
+	switch {
+	case f.json:
+		return printJSON(out, statusJSON(m, sessions))
+	case f.tree || out.isTerminal && !list:
+		return printTree(out, m, sessions)
+	}
+	return printList(out, sessions, columns, !f.noHeading)
 }
 
 func ofUser(sessions []delegate.Session, user string) []delegate.Session {
@@ -53,39 +104,64 @@ func ofUser(sessions []delegate.Session, user string) []delegate.Session {
 	return his
 }
 
-func printStatus(w io.Writer, sessions []delegate.Session) error {
-	t := newTable(w, "USER", "SESSION", "STATE", "PROCESSES", "HIERARCHIES")
-	for _, s := range sessions {
-		state := "dead"
-		if s.Processes() > 0 {
-			state = "alive"
+// columnNames are those that -o knows, in small letters.
+func columnNames() []string {
+	var names []string
+	for _, c := range allColumns {
+		names = append(names, strings.ToLower(c.name))
+	}
+	return names
+}
+
+// defaultColumns are those of a list without -o.
+const defaultColumns = "user,session,own,state,leader,service,age,processes,memory,controllers"
+
+func chooseColumns(list string) ([]column, error) {
+	if list == "" {
+		list = defaultColumns
+	}
+	var chosen []column
+	for name := range strings.SplitSeq(list, ",") {
+		found := false
+		for _, c := range allColumns {
+			if strings.EqualFold(c.name, name) {
+				chosen, found = append(chosen, c), true
+			}
 		}
-		var names []string
-		for _, p := range s.Parts {
-			names = append(names, p.Hierarchy)
+		if !found {
+			return nil, &usageError{fmt.Errorf("unknown column %q; known are %s", name, strings.Join(columnNames(), ", "))}
 		}
-		t.row(printable(s.User), strconv.Itoa(s.Number), state, strconv.Itoa(s.Processes()), strings.Join(names, " "))
+	}
+	return chosen, nil
+}
+
+func printList(out screen, sessions []delegate.Session, columns []column, heading bool) error {
+	t := newTable(out, headings(columns, heading)...)
+	for i := range sessions {
+		var cells []string
+		for _, c := range columns {
+			cells = append(cells, dash(c.cell(&sessions[i])))
+		}
+		t.row(cells...)
 	}
 	return t.flush()
 }
 
-// table is columns of text with a heading.
-type table struct{ w *tabwriter.Writer }
-
-func newTable(w io.Writer, heading ...string) *table {
-	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
-	t.row(heading...)
-	return t
-}
-
-func (t *table) row(cells ...string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
-
-func (t *table) flush() error { return t.w.Flush() }
-
-// printable quotes a name that could not be told from the words around it.
-func printable(name string) string {
-	if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.Contains(name, " ") {
-		return quoted
+// nameUsers fills in the users of sessions that are a scope alone, by name or at
+// least by number, and sorts them in.
+func nameUsers(accounts []user.User, sessions []delegate.Session) []delegate.Session {
+	for i := range sessions {
+		s := &sessions[i]
+		if s.User != "" {
+			continue
+		}
+		s.User = strconv.Itoa(s.UID)
+		if at := slices.IndexFunc(accounts, func(u user.User) bool { return u.Uid == s.UID }); at >= 0 {
+			s.User = accounts[at].Name
+		}
 	}
-	return name
+	slices.SortStableFunc(sessions, func(a, b delegate.Session) int {
+		return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Number, b.Number))
+	})
+	return sessions
 }

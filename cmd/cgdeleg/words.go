@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
@@ -24,11 +24,20 @@ type failure struct{ words string }
 
 func (e *failure) Error() string { return e.words }
 
+// privilegeError is what only root can do.
+type privilegeError struct{ words string }
+
+func (e *privilegeError) Error() string { return e.words }
+
+func needsRoot(what string) error { return &privilegeError{what + " needs root: run it with sudo"} }
+
 // explain turns an error into a sentence with the mend, and an exit code.
 func explain(err error) (words string, code int) {
 	var usage *usageError
 	var failed *failure
+	var privilege *privilegeError
 	var name *delegate.NameError
+	var unknown *account.UnknownError
 	var lock *delegate.LockError
 	var none *delegate.NoDelegationError
 	var setting *delegate.SettingError
@@ -36,8 +45,6 @@ func explain(err error) (words string, code int) {
 	var path *fs.PathError
 	var done *exit
 	var config *configError
-	var privilege *privilegeError
-	var user *check.UnknownUserError
 	switch {
 	case errors.As(err, &done):
 		return "", done.code
@@ -47,8 +54,6 @@ func explain(err error) (words string, code int) {
 		return err.Error() + "; is the container's name right? lxc-ls has them all", exitUsage
 	case errors.As(err, &config):
 		return err.Error() + "; the container's configuration was not understood, nothing was checked", exitUsage
-	case errors.As(err, &user):
-		return err.Error(), exitUsage
 	case errors.As(err, &none):
 		return "this shell has no cgroup of its own to make others in: log in anew, by a service whose PAM file has pam_cgdeleg.so; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):
@@ -57,12 +62,12 @@ func explain(err error) (words string, code int) {
 		return err.Error() + "; see cgdeleg --help", exitUsage
 	case errors.As(err, &refused):
 		return err.Error(), exitFailed
-	case errors.As(err, &name):
+	case errors.As(err, &name), errors.As(err, &unknown):
 		return err.Error(), exitUsage
 	case errors.As(err, &failed):
 		return err.Error(), exitFailed
 	case errors.As(err, &lock) && errors.Is(err, fs.ErrPermission):
-		return "removing sessions needs root: run it with sudo", exitPrivilege
+		return needsRoot("removing sessions").Error(), exitPrivilege
 	case errors.As(err, &lock):
 		return fmt.Sprintf("%v; another cgdeleg or a login holds it, try again", err), exitFailed
 	case errors.As(err, &path) && errors.Is(err, fs.ErrPermission):

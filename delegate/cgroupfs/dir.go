@@ -2,6 +2,7 @@ package cgroupfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -186,6 +188,32 @@ func (d *Dir) Owner() (uid, gid int, err error) {
 		return 0, 0, d.fail("fstat", "", err)
 	}
 	return int(st.Uid), int(st.Gid), nil
+}
+
+// Changed returns when the directory last changed. For a cgroup whose mode or
+// owner was ever set the kernel keeps that time: it is then, or when the last
+// child was made or removed in it, if that was later. For any other it is some
+// moment at which somebody looked (kernfs_get_inode, kernfs_add_one).
+func (d *Dir) Changed() (time.Time, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return time.Time{}, d.fail("fstat", "", err)
+	}
+	return time.Unix(st.Ctim.Unix()), nil
+}
+
+// AddWatch lets the inotify(7) instance tell of the file called name, or of the
+// directory itself for "". It returns the watch descriptor: the same as long as
+// it is the same file.
+func (d *Dir) AddWatch(inotify int, name string, mask uint32) (int, error) {
+	if name != "" {
+		if err := component(name); err != nil {
+			return -1, d.fail("watch", name, err)
+		}
+	}
+	// there is no inotify_add_watch with a directory's descriptor
+	wd, err := unix.InotifyAddWatch(inotify, fmt.Sprintf("/proc/self/fd/%d/%s", d.fd, name), mask)
+	return wd, d.fail("watch", name, err)
 }
 
 // HasAttribute tells whether the directory has the extended attribute.

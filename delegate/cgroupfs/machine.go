@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,6 +80,23 @@ func (m Machine) Processes() ([]int, error) {
 		}
 	}
 	return pids, nil
+}
+
+// Uptime returns how long ago the machine was started, on the clock by which
+// /proc/PID/stat tells when a process was. /proc/uptime is not asked but on a
+// recorded machine: LXCFS has containers see their own there.
+func (m Machine) Uptime() (time.Duration, error) {
+	if !m.IsRecorded() {
+		var now unix.Timespec
+		err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
+		return time.Duration(now.Nano()), err
+	}
+	data, err := m.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0, err
+	}
+	seconds, _, _ := strings.Cut(string(data), " ")
+	return time.ParseDuration(seconds + "s")
 }
 
 // MountError says that a mount point does not show the file system that

@@ -12,17 +12,14 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/words"
 )
 
 // ReplyFD is the descriptor on which the host reads the reply (worker.h).
@@ -180,8 +177,8 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 }
 
 func (r *replier) report(req request, opened *delegate.Opened) {
-	for _, w := range opened.Warnings {
-		r.log("warning", "user %q: %s", req.user, warningText(w))
+	for _, text := range words.Opened(opened) {
+		r.log("warning", "user %q: %s", req.user, text)
 	}
 	for _, note := range opened.Notes {
 		r.log("debug", "user %q: %v", req.user, note)
@@ -190,9 +187,6 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 		r.log("debug", "user %q: session scope delegated in %s", req.user, strings.Join(opened.Adopted, " "))
 	}
 	if len(opened.Former) == 0 {
-		if len(opened.Adopted)+len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
-			r.log("warning", "user %q: nothing to make a session in; this session has no cgroups of its own", req.user)
-		}
 		return
 	}
 	var names []string
@@ -202,38 +196,11 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 	r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Number, req.service, strings.Join(names, " "))
 }
 
-// saysWhyNothing tells whether a warning is reason enough for a login without
-// cgroups.
-func saysWhyNothing(w error) bool {
-	var undelegated *delegate.NotDelegatedError
-	return errors.As(w, &undelegated)
-}
-
 // sayState tells the module how to undo what is about to happen.
 func (r *replier) sayState(opened *delegate.Opened) {
 	for _, line := range formatState(opened) {
 		r.say("state", line)
 	}
-}
-
-func warningText(w error) string {
-	var missing *delegate.MissingError
-	var enable *delegate.EnableError
-	var lock *delegate.LockError
-	var undelegated *delegate.NotDelegatedError
-	switch {
-	case errors.As(w, &undelegated):
-		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
-	case errors.As(w, &missing):
-		return w.Error() + "; the session is without"
-	case errors.As(w, &enable) && errors.Is(w, unix.EBUSY):
-		return fmt.Sprintf("controller %s left out: there are processes in the cgroup that holds user/", enable.Controller)
-	case errors.As(w, &enable):
-		return fmt.Sprintf("controller %s left out: %v", enable.Controller, enable.Err)
-	case errors.As(w, &lock):
-		return fmt.Sprintf("%v; went on without, dead sessions were not swept", w)
-	}
-	return w.Error()
 }
 
 func (r *replier) close(req request, lock delegate.Lock) {
@@ -252,17 +219,12 @@ func (r *replier) close(req request, lock delegate.Lock) {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
 	case closed.Number < 0:
 		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
-	case closed.Left == nil:
-		r.log("debug", "user %q: session %d closed and removed", req.user, closed.Number)
-	case isExpected(closed.Left):
-		r.log("debug", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
 	default:
-		r.log("warning", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
+		level := "debug"
+		text, isFault := words.Closed(closed)
+		if isFault {
+			level = "warning"
+		}
+		r.log(level, "user %q: %s", req.user, text)
 	}
-}
-
-// isExpected tells whether a session was left for a reason that is no fault:
-// processes still in it, or a host that gave its privileges up.
-func isExpected(left error) bool {
-	return errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
 }

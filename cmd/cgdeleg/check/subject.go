@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -72,7 +72,7 @@ func fromProc(m cgroupfs.Machine, dir string) (s Subject, parent int, err error)
 			s.Groups = append(s.Groups, gid)
 		}
 	}
-	entry, found := account(m, func(u user.User) bool { return u.Uid == s.UID }, strconv.Itoa(s.UID))
+	entry, found := account.ByUID(m, s.UID)
 	if !found {
 		s.Name = strconv.Itoa(s.UID)
 		return s, parent, nil
@@ -81,17 +81,12 @@ func fromProc(m cgroupfs.Machine, dir string) (s Subject, parent int, err error)
 	return s, parent, nil
 }
 
-// UnknownUserError says that the machine knows no user of that name.
-type UnknownUserError struct{ Name string }
-
-func (e *UnknownUserError) Error() string { return fmt.Sprintf("no user is called %q", e.Name) }
-
 // User returns the subject of a user without a process. The error is an
-// *UnknownUserError.
+// *account.UnknownError.
 func User(m cgroupfs.Machine, name string) (Subject, error) {
-	entry, found := account(m, func(u user.User) bool { return u.Name == name }, name)
-	if !found {
-		return Subject{}, &UnknownUserError{Name: name}
+	entry, err := account.ByName(m, name)
+	if err != nil {
+		return Subject{}, err
 	}
 	s := Subject{Name: entry.Name, UID: entry.Uid, GID: entry.Gid, Home: entry.Home}
 	data, err := m.ReadFile("/etc/group")
@@ -103,30 +98,6 @@ func User(m cgroupfs.Machine, name string) (Subject, error) {
 		s.Groups = append(s.Groups, g.Gid)
 	}
 	return s, nil
-}
-
-// account looks a user up in /etc/passwd; on the running machine also where else
-// it knows users from (LDAP, systemd-homed), by getent(1): this program is built
-// without the C library.
-func account(m cgroupfs.Machine, isIt func(user.User) bool, key string) (user.User, bool) {
-	if data, err := m.ReadFile("/etc/passwd"); err == nil {
-		entries, err := user.ParsePasswdFilter(bytes.NewReader(data), isIt)
-		if err == nil && len(entries) > 0 {
-			return entries[0], true
-		}
-	}
-	if m.IsRecorded() || strings.HasPrefix(key, "-") {
-		return user.User{}, false
-	}
-	out, err := exec.Command("getent", "passwd", key).Output()
-	if err != nil {
-		return user.User{}, false
-	}
-	entries, err := user.ParsePasswdFilter(bytes.NewReader(out), isIt)
-	if err != nil || len(entries) == 0 {
-		return user.User{}, false
-	}
-	return entries[0], true
 }
 
 // procStatus are the lines of /proc/PID/status.

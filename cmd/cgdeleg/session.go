@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/user"
+	"github.com/spf13/cobra"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/words"
+)
+
+// sessionFlags are whose session is opened or closed, and for which process.
+type sessionFlags struct {
+	user        string
+	pid         int
+	controllers string
+}
+
+func (f *sessionFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.user, "user", "u", "", "whose session (`NAME`)")
+	cmd.Flags().IntVarP(&f.pid, "pid", "p", 0, "the process to move (`PID`); without it the one that runs cgdeleg")
+}
+
+func newOpen(s *settings) *cobra.Command {
+	var f sessionFlags
+	cmd := &cobra.Command{
+		Use:   "open --user NAME [--pid PID] [-c LIST]",
+		Short: "Open a session for a process that did not come through PAM",
+		Long: `Make the session that a login of the user would get, move the process in, and
+print its cgroups. What the process starts later is in it too. Needs root.
+
+The process has to be the user's own or root's, such as a shell that lxc-attach
+started, or a script that starts a user's containers when the machine boots. One
+that is in a session of this user already, which has all that LIST asks for,
+stays there: its cgroups are printed and that is all, with exit code 0.
+
+The session goes with cgdeleg close, or when it is dead, like any other.`,
+		Example: `  cgdeleg open --user alice --pid $$ -c freezer,memory,name=systemd
+  exec su alice -c 'lxc-start -n c1'`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := hierarchy.ParseList(f.controllers)
+			if err != nil {
+				return &usageError{err}
+			}
+			who, err := f.check(s)
+			if err != nil {
+				return err
+			}
+			return f.open(cmd, who, list)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVarP(&f.controllers, "controllers", "c", "all", "in which hierarchies: a `LIST` as on the PAM line")
+	return cmd
+}
+
+func newClose(s *settings) *cobra.Command {
+	var f sessionFlags
+	cmd := &cobra.Command{
+		Use:   "close --user NAME [--pid PID]",
+		Short: "Close the session in which a process is",
+		Long: `Move the process out of the session of the user in which it is, to the base,
+and remove the session if no other process is in it. Otherwise it is removed
+later, as after any logout. Needs root.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			who, err := f.check(s)
+			if err != nil {
+				return err
+			}
+			return f.close(cmd, who)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// check finds the who and the process, and refuses what cannot be meant.
+func (f *sessionFlags) check(s *settings) (user.User, error) {
+	switch {
+	case s.root != "":
+		return user.User{}, &usageError{errRecorded}
+	case f.user == "":
+		return user.User{}, &usageError{errors.New("--user NAME is missing")}
+	case f.pid < 0 || f.pid == 1:
+		return user.User{}, &usageError{fmt.Errorf("--pid %d: not a process to move", f.pid)}
+	case os.Geteuid() != 0:
+		return user.User{}, needsRoot("opening and closing sessions")
+	}
+	who, err := account.ByName(cgroupfs.Machine{}, f.user)
+	if err != nil {
+		return who, err
+	}
+	if f.pid == 0 {
+		f.pid = os.Getppid()
+		if name := commOf(f.pid); slices.Contains([]string{"sudo", "doas"}, name) {
+			return who, &usageError{fmt.Errorf("%s runs cgdeleg: say which process is meant, for this shell --pid $$", name)}
+		}
+	}
+	owner, err := ownerOf(cgroupfs.Machine{}, f.pid)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return who, &failure{fmt.Sprintf("there is no process %d", f.pid)}
+	case err != nil:
+		return who, err
+	case owner != 0 && owner != who.Uid:
+		return who, &failure{fmt.Sprintf("process %d belongs to user ID %d, neither to %s (%d) nor to root", f.pid, owner, printable(f.user), who.Uid)}
+	}
+	return who, nil
+}
+
+func commOf(pid int) string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(data))
+}
+
+func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.List) error {
+	present, found, err := f.present(who)
+	if err != nil {
+		return err
+	}
+	if found {
+		enough, err := f.has(&present, list)
+		if err != nil {
+			return err
+		}
+		if enough {
+			fmt.Fprintf(cmd.ErrOrStderr(), "cgdeleg: process %d is already in session %s of %s; nothing changed\n", f.pid, sessionName(&present), printable(f.user))
+			return printDirs(cmd, present)
+		}
+	}
+	opened, err := delegate.Open(delegate.OpenRequest{
+		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid,
+		Controllers: list, Lock: delegate.DefaultLock,
+	})
+	if err != nil {
+		return err
+	}
+	for _, text := range words.Opened(opened) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", text)
+	}
+	for _, note := range opened.Notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", note)
+	}
+	made, ok, err := f.opened(who, opened)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
+	}
+	return printDirs(cmd, made)
+}
+
+// opened returns the session that was opened: among those in which the process
+// is, the new one, if there is one.
+func (f *sessionFlags) opened(who user.User, opened *delegate.Opened) (delegate.Session, bool, error) {
+	if len(opened.Former) == 0 { // only a scope was adopted
+		return f.present(who)
+	}
+	return f.find(func(s delegate.Session) bool { return s.User == who.Name && s.Number == opened.Number })
+}
+
+// present returns the session of this user in which the process is.
+func (f *sessionFlags) present(who user.User) (delegate.Session, bool, error) {
+	return f.find(func(s delegate.Session) bool {
+		isHis := s.User == who.Name || s.User == "" && s.UID == who.Uid
+		return isHis && s.Has(f.pid)
+	})
+}
+
+func (f *sessionFlags) find(isIt func(delegate.Session) bool) (delegate.Session, bool, error) {
+	sessions, _, err := delegate.Sessions(cgroupfs.Machine{})
+	if err != nil {
+		return delegate.Session{}, false, err
+	}
+	at := slices.IndexFunc(sessions, isIt)
+	if at < 0 {
+		return delegate.Session{}, false, nil
+	}
+	return sessions[at], true, nil
+}
+
+// has tells whether the process has all that the list asks for in this session.
+// "all" asks for no more than can be had, which a hierarchy of systemd's, or a
+// controller that cannot be enabled, is not.
+func (f *sessionFlags) has(s *delegate.Session, list hierarchy.List) (bool, error) {
+	if list.All {
+		return true, nil
+	}
+	found, _, err := hierarchy.Discover(cgroupfs.Machine{})
+	if err != nil {
+		return false, err
+	}
+	chosen, _ := hierarchy.Choose(found, list)
+	lacking := slices.ContainsFunc(chosen, func(c hierarchy.Choice) bool {
+		return !slices.ContainsFunc(s.Parts, func(p delegate.Part) bool {
+			isMissing := func(controller string) bool { return !slices.Contains(p.Controllers, controller) }
+			return p.Hierarchy == c.Name && slices.Contains(p.Processes, f.pid) && !slices.ContainsFunc(c.Enable, isMissing)
+		})
+	})
+	return !lacking, nil
+}
+
+// printDirs prints a session's directories, a line for each hierarchy.
+func printDirs(cmd *cobra.Command, s delegate.Session) error {
+	for _, p := range s.Parts {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), p.Dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
+	closed, err := delegate.Close(delegate.CloseRequest{PID: f.pid, User: who.Name, Lock: delegate.DefaultLock})
+	if err != nil {
+		return err
+	}
+	if closed.Number < 0 {
+		present, ok, err := f.present(who)
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			return &failure{fmt.Sprintf("process %d is in %s, which goes when the login that it was made for ends", f.pid, sessionName(&present))}
+		}
+		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
+	}
+	text, isFault := words.Closed(closed)
+	if isFault {
+		return &failure{text}
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", text)
+	return nil
+}
+
+// ownerOf returns the real user ID of a process.
+func ownerOf(m cgroupfs.Machine, pid int) (int, error) {
+	data, err := m.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(data) {
+		if ids, ok := bytes.CutPrefix(line, []byte("Uid:")); ok {
+			var real int
+			_, err := fmt.Sscan(string(ids), &real)
+			return real, err
+		}
+	}
+	return 0, errors.New("no user ID in /proc/PID/status")
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+)
+
+// column is one of the list of sessions. An empty cell becomes a dash.
+type column struct {
+	name string
+	cell func(*delegate.Session) string
+}
+
+// allColumns are those that -o can choose, in the order in which they are named.
+var allColumns = []column{
+	{"USER", func(s *delegate.Session) string { return printable(s.User) }},
+	{"SESSION", sessionName},
+	{"SCOPE", func(s *delegate.Session) string { return printable(s.Scope) }},
+	{"OWN", func(s *delegate.Session) string { return onlyIf(s.Own, "*") }},
+	{"STATE", stateOf},
+	{"LEADER", func(s *delegate.Session) string { return onlyIf(s.Leader.PID != 0, strconv.Itoa(s.Leader.PID)) }},
+	{"SERVICE", func(s *delegate.Session) string { return printable(s.Leader.Name) }},
+	{"AGE", func(s *delegate.Session) string { return humanAge(s.Age) }},
+	{"PROCESSES", func(s *delegate.Session) string { return strconv.Itoa(s.Processes()) }},
+	{"MEMORY", func(s *delegate.Session) string { return humanBytes(s.Memory()) }},
+	{"CONTROLLERS", func(s *delegate.Session) string { return strings.Join(controllersOf(s), " ") }},
+	{"HIERARCHIES", func(s *delegate.Session) string { return strings.Join(hierarchiesOf(s), " ") }},
+}
+
+func headings(columns []column, wanted bool) (names []string) {
+	if wanted {
+		for _, c := range columns {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+func onlyIf(condition bool, text string) string {
+	if condition {
+		return text
+	}
+	return ""
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// sessionName is N, or the scope's name where there is no user/NAME/N.
+func sessionName(s *delegate.Session) string {
+	if s.Number >= 0 {
+		return strconv.Itoa(s.Number)
+	}
+	return scopeName(s)
+}
+
+// scopeName is how logind calls a scope; elogind's, which are called like
+// numbers, keep their slash.
+func scopeName(s *delegate.Session) string {
+	if strings.HasSuffix(s.Scope, ".scope") {
+		return printable(path.Base(s.Scope))
+	}
+	return printable(s.Scope)
+}
+
+func stateOf(s *delegate.Session) string {
+	if s.Processes() > 0 {
+		return "alive"
+	}
+	return "dead"
+}
+
+func hierarchiesOf(s *delegate.Session) []string {
+	names := []string{}
+	for _, p := range s.Parts {
+		names = append(names, p.Hierarchy)
+	}
+	return names
+}
+
+// controllersOf returns them by the names that -c has for them.
+func controllersOf(s *delegate.Session) []string {
+	names := []string{}
+	for _, p := range s.Parts {
+		some := p.Controllers
+		if len(some) == 0 {
+			some = []string{p.Hierarchy} // v2 freezes without any
+		}
+		for _, name := range some {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// humanBytes gives a number of bytes in binary units, as systemd-cgtop does;
+// "" for a negative one, which is not known.
+func humanBytes(bytes int64) string {
+	if bytes < 0 {
+		return ""
+	}
+	if bytes < 1024 {
+		return fmt.Sprintf("%dB", bytes)
+	}
+	value, unit := float64(bytes), 0
+	for value >= 1024 && unit < 5 {
+		value /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f%c", value, "BKMGTP"[unit])
+}
+
+// humanAge gives the two largest units; "" for a negative one, which is not
+// known.
+func humanAge(age time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case age < 0:
+		return ""
+	case age < time.Minute:
+		return fmt.Sprintf("%ds", age/time.Second)
+	case age < time.Hour:
+		return fmt.Sprintf("%dm%02ds", age/time.Minute, age%time.Minute/time.Second)
+	case age < day:
+		return fmt.Sprintf("%dh%02dm", age/time.Hour, age%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd%02dh", age/day, age%day/time.Hour)
+}
+
+// table is columns of text with a heading.
+type table struct{ w *tabwriter.Writer }
+
+// newTable begins a table; without a heading it has none.
+func newTable(w io.Writer, heading ...string) *table {
+	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+	if len(heading) > 0 {
+		t.row(heading...)
+	}
+	return t
+}
+
+func (t *table) row(cells ...string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
+
+func (t *table) flush() error { return t.w.Flush() }
+
+// printable quotes a name that could not be told from the words around it.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.Contains(name, " ") {
+		return quoted
+	}
+	return name
+}

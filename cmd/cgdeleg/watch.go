@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+)
+
+const (
+	// pollPause is between two looks while there are sessions whose end nothing
+	// tells of (v1).
+	pollPause = 5 * time.Second
+	// idlePause is between two looks where inotify tells of everything. It need
+	// not be trusted with more than a minute.
+	idlePause = time.Minute
+)
+
+// watch removes dead sessions until a signal comes.
+func watch(cmd *cobra.Command, request delegate.SweepRequest, asJSON bool) error {
+	if os.Geteuid() != 0 {
+		return needsRoot("removing sessions")
+	}
+	w, err := delegate.NewWatch(request.Machine)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	ctx, done := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer done()
+	defer context.AfterFunc(ctx, w.Close)()
+	l := watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON}
+	for {
+		mustPoll, err := w.Refresh()
+		if err == nil {
+			err = l.sweep(request)
+		}
+		if errors.As(err, new(*delegate.NameError)) {
+			return err
+		}
+		pause := idlePause
+		if mustPoll || err != nil {
+			pause = pollPause
+		}
+		if ctx.Err() == nil {
+			l.complain("", err)
+			err = errors.Join(l.broken, w.Wait(pause))
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// watchLog says what happened, and each complaint once.
+type watchLog struct {
+	out, errOut io.Writer
+	json        bool
+	said        map[string]string // the last complaint by what it is about
+	broken      error             // standard output cannot be written
+}
+
+// sweep removes the dead sessions. The lock, for which logins have to wait, is
+// only taken where a look without it showed some.
+func (l *watchLog) sweep(request delegate.SweepRequest) error {
+	look := request
+	look.DryRun = true
+	looked, err := delegate.Sweep(look)
+	if err != nil {
+		return err
+	}
+	swept := map[string]bool{}
+	for _, s := range looked {
+		if errors.Is(s.Left, unix.EBUSY) || swept[s.User] {
+			continue
+		}
+		swept[s.User] = true
+		request.User = s.User
+		results, err := delegate.Sweep(request)
+		for _, r := range results {
+			l.tell(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *watchLog) tell(s delegate.Swept) {
+	about := fmt.Sprintf("session %d of %s", s.Number, printable(s.User))
+	switch {
+	case isFailure(s.Left):
+		l.complain(about, s.Left)
+		return
+	case s.Left != nil:
+		return
+	}
+	var err error
+	if l.json {
+		err = json.NewEncoder(l.out).Encode(struct {
+			Schema int `json:"schema"`
+			jsonSwept
+		}{schemaVersion, sweptJSON(s)})
+	} else {
+		_, err = fmt.Fprintln(l.out, "removed", about)
+	}
+	l.broken = errors.Join(l.broken, err)
+	delete(l.said, about)
+}
+
+// complain says what is wrong with something, unless that is what was said of it
+// last. No error ends the last complaint.
+func (l *watchLog) complain(about string, err error) {
+	words := ""
+	switch {
+	case err != nil && about == "":
+		words, _ = explain(err)
+	case err != nil:
+		words = about + " could not be removed: " + reasonLeft(err)
+	}
+	if words != "" && words != l.said[about] {
+		fmt.Fprintln(l.errOut, "cgdeleg:", words)
+	}
+	if l.said == nil {
+		l.said = map[string]string{}
+	}
+	l.said[about] = words
+}

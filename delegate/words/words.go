@@ -1,0 +1,93 @@
+// Package words says what came of opening and closing a session, for people:
+// in the module's log and on the screens of cgdeleg alike, so that what one
+// reads in the one can be looked up in the documentation of the other.
+//
+// It turns results of package delegate into sentences and knows nothing of
+// where they go. The module's worker and cmd/cgdeleg import it, delegate does
+// not.
+package words
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+)
+
+// Opened returns a sentence for everything that was asked for and is not in the
+// session, without the user's name.
+func Opened(opened *delegate.Opened) []string {
+	texts := warningTexts(opened.Warnings)
+	if len(opened.Former)+len(opened.Adopted)+len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
+		texts = append(texts, "nothing to make a session in; this session has no cgroups of its own")
+	}
+	return texts
+}
+
+// saysWhyNothing tells whether a warning is reason enough for a login without
+// cgroups.
+func saysWhyNothing(w error) bool {
+	var undelegated *delegate.NotDelegatedError
+	return errors.As(w, &undelegated)
+}
+
+// warningTexts returns a line for each warning, but one for all controllers that
+// were left out for the same reason: in a container those are often all.
+func warningTexts(warnings []error) (texts []string) {
+	leftOut := map[string][]string{}
+	var reasons []string // in their order
+	for _, w := range warnings {
+		var enable *delegate.EnableError
+		if !errors.As(w, &enable) {
+			texts = append(texts, warningText(w))
+			continue
+		}
+		reason := reasonOf(enable)
+		if leftOut[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		leftOut[reason] = append(leftOut[reason], enable.Controller)
+	}
+	for _, reason := range reasons {
+		texts = append(texts, fmt.Sprintf("left out %s: %s", strings.Join(leftOut[reason], ","), reason))
+	}
+	return texts
+}
+
+func reasonOf(e *delegate.EnableError) string {
+	if errors.Is(e, unix.EBUSY) {
+		return "there are processes in the cgroup that holds user/"
+	}
+	return e.Err.Error()
+}
+
+func warningText(w error) string {
+	var missing *delegate.MissingError
+	var lock *delegate.LockError
+	var undelegated *delegate.NotDelegatedError
+	switch {
+	case errors.As(w, &undelegated):
+		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
+	case errors.As(w, &missing):
+		return w.Error() + "; the session is without"
+	case errors.As(w, &lock):
+		return fmt.Sprintf("%v; went on without, dead sessions were not swept", w)
+	}
+	return w.Error()
+}
+
+// Closed says what became of a session that the process was in, without the
+// user's name. IsFault tells that it should not have come so: processes that
+// are still in it, or a host that gave its privileges up, are no fault.
+func Closed(closed *delegate.Closed) (text string, isFault bool) {
+	if closed.Left == nil {
+		return fmt.Sprintf("session %d closed and removed", closed.Number), false
+	}
+	expected := errors.Is(closed.Left, unix.EBUSY) || errors.Is(closed.Left, os.ErrPermission)
+	return fmt.Sprintf("session %d closed, left for a later sweep: %v", closed.Number, closed.Left), !expected
+}
