@@ -39,8 +39,11 @@ type Subject struct {
 // this one, on a recorded one that which recorded it. Its PID is that of the
 // shell from which it was started. Errors are those of /proc/self/status.
 func Caller(m cgroupfs.Machine) (Subject, error) {
-	s, parent, err := fromProc(m, "/proc/self")
-	s.PID = parent
+	s, status, err := fromProc(m, "/proc/self")
+	s.PID = status.number("PPid", 0)
+	if s.PID <= 0 { // what lxc-attach started has no parent in its PID namespace
+		s.PID = status.number("Pid", 0)
+	}
 	return s, err
 }
 
@@ -52,20 +55,19 @@ func Process(m cgroupfs.Machine, pid int) (Subject, error) {
 	return s, err
 }
 
-func fromProc(m cgroupfs.Machine, dir string) (s Subject, parent int, err error) {
+func fromProc(m cgroupfs.Machine, dir string) (s Subject, status procStatus, err error) {
 	data, err := m.ReadFile(dir + "/status")
 	if err != nil {
-		return s, 0, err
+		return s, nil, err
 	}
-	status := parseStatus(string(data))
+	status = parseStatus(string(data))
 	s = Subject{
 		UID: status.number("Uid", 1), GID: status.number("Gid", 1), // the effective ones
 		Proc:       dir,
 		noNewPrivs: status.number("NoNewPrivs", 0) == 1,
 	}
-	parent = status.number("PPid", 0)
 	if s.UID < 0 || s.GID < 0 {
-		return s, parent, fmt.Errorf("%s/status has no Uid or Gid line", dir)
+		return s, status, fmt.Errorf("%s/status has no Uid or Gid line", dir)
 	}
 	for word := range strings.FieldsSeq(status["Groups"]) {
 		if gid, err := strconv.Atoi(word); err == nil {
@@ -75,10 +77,10 @@ func fromProc(m cgroupfs.Machine, dir string) (s Subject, parent int, err error)
 	entry, found := account.ByUID(m, s.UID)
 	if !found {
 		s.Name = strconv.Itoa(s.UID)
-		return s, parent, nil
+		return s, status, nil
 	}
 	s.Name, s.Home = entry.Name, entry.Home
-	return s, parent, nil
+	return s, status, nil
 }
 
 // User returns the subject of a user without a process. The error is an

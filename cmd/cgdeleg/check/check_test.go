@@ -1,0 +1,394 @@
+package check_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// The recorded machines, by cgdeleg report in logins of alice (testdata/README).
+const (
+	v1     = "no-systemd-hybrid" // a container is configured with a memory limit
+	v2     = "no-systemd-v2"
+	stock  = "systemd-v2-no-dropin"
+	v2sd   = "systemd-v2"
+	hybrid = "systemd-hybrid"
+	config = "/home/alice/.local/share/lxc/c1/config"
+)
+
+// tools answer as a test wants.
+type tools struct {
+	lxc, systemd     string
+	delegated, known bool
+}
+
+func (t tools) LXCVersion() string              { return t.lxc }
+func (t tools) SystemdVersion() string          { return t.systemd }
+func (t tools) IsDelegated(string) (bool, bool) { return t.delegated, t.known }
+func (t tools) Probe() error                    { return os.ErrPermission }
+
+// change is something else about a machine.
+type change func(t *testing.T, dir string)
+
+func write(path, content string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		file := filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func remove(path string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		if _, err := os.Lstat(filepath.Join(dir, path)); err != nil {
+			t.Fatal(err) // nothing would be changed
+		}
+		if err := os.RemoveAll(filepath.Join(dir, path)); err != nil {
+			t.Fatal(err)
+		}
+		removeStat(t, dir, path)
+	}
+}
+
+func removeStat(t *testing.T, dir, path string) {
+	t.Helper()
+	file := filepath.Join(dir, cgroupfs.StatFile)
+	var kept []string
+	for line := range strings.Lines(read(t, file)) {
+		if !strings.HasSuffix(line, " "+path+"\n") {
+			kept = append(kept, line)
+		}
+	}
+	write(cgroupfs.StatFile, strings.Join(kept, ""))(t, dir)
+}
+
+// replace replaces all of old in a file, which has to have it.
+func replace(path, old, with string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		text := read(t, filepath.Join(dir, path))
+		if !strings.Contains(text, old) {
+			t.Fatalf("%s has no %q:\n%s", path, old, text)
+		}
+		write(path, strings.ReplaceAll(text, old, with))(t, dir)
+	}
+}
+
+// stat sets whose a file is.
+func stat(path string, st cgroupfs.Stat) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		removeStat(t, dir, path)
+		file := filepath.Join(dir, cgroupfs.StatFile)
+		write(cgroupfs.StatFile, read(t, file)+cgroupfs.FormatStat(path, st)+"\n")(t, dir)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// machine returns a copy of a recorded machine, changed.
+func machine(t *testing.T, name string, changes ...change) cgroupfs.Machine {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		c(t, dir)
+	}
+	return cgroupfs.Recorded(dir)
+}
+
+// run runs all checks.
+func run(t *testing.T, f *check.Facts) []check.Finding {
+	t.Helper()
+	if f.Tools == nil {
+		f.Tools = tools{lxc: "5.0.2"}
+	}
+	check.Gather(f)
+	return check.Run(f, check.All())
+}
+
+// troubles returns the names of the findings that are no good, as STATUS:NAME.
+func troubles(findings []check.Finding) (names []string) {
+	for _, f := range findings {
+		if f.Status != check.OK && f.Status != check.Skipped {
+			names = append(names, string(f.Status)+":"+f.Name)
+		}
+	}
+	return names
+}
+
+// Every trouble that a check knows, made on a machine where all is well: the
+// check finds it, and no other says anything. The mend is what a person is told
+// to run first.
+func TestTroubles(t *testing.T) {
+	const common, session = "/etc/pam.d/common-session", "/sys/fs/cgroup/user/alice/0"
+	for name, test := range map[string]struct {
+		machine string
+		changes []change
+		tools   tools
+		user    string // --user
+		config  string // --lxc-config
+		nested  int
+		want    []string // troubles
+		says    string   // the first of them, or a part of it
+		mend    string   // its first command, or a part of it
+	}{
+		"nothing, v1":                {machine: v1},
+		"nothing, v1, its container": {machine: v1, config: config},
+		"nothing, v2":                {machine: v2},
+		"nothing, v2, its container": {machine: v2, config: config},
+		"nothing, v2, --user":        {machine: v2, user: "alice"},
+		"nothing, systemd on v2":     {machine: v2sd},
+		"nothing, systemd on v1":     {machine: hybrid},
+		"unknown user without a process": {machine: v2, user: "alice", changes: []change{replace("/etc/subuid", "alice", "bob"), replace("/etc/subgid", "alice", "bob")},
+			want: []string{"failed:subid"}, says: "fewer subordinate IDs than the 65536", mend: "usermod --add-subuids"},
+
+		"no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
+			want: []string{"failed:mode"}, says: "no cgroup file system is mounted", mend: "mount -t cgroup2"},
+		"stale mount": {machine: v2, changes: []change{replace("/proc/self/mountinfo", " / /sys/fs/cgroup ", " /../.. /sys/fs/cgroup ")},
+			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", mend: "mount -t cgroup2"},
+		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
+			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
+		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},
+			want: []string{"warning:hierarchies"}, says: "no mounted hierarchy has nosuch"},
+		"a controller that the kernel's command line turned off": {machine: v1,
+			changes: []change{replace(common, "freezer", "freezer,debug"), write("/proc/cgroups", "#\ndebug\t0\t1\t0\n")},
+			want:    []string{"warning:hierarchies"}, says: "debug", mend: "/etc/default/grub"},
+		"a list that cannot be meant": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c all,memory")},
+			want: []string{"failed:hierarchies"}, says: `"all" cannot stand beside`},
+		"pam_cgfs's list on v2": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c freezer,memory,cpu,pids,name=systemd")}},
+		"processes in the base of a container": {machine: v2,
+			changes: []change{write("/sys/fs/cgroup/cgroup.type", "domain\n"), write("/sys/fs/cgroup/cgroup.procs", "1\n23\n"), write("/sys/fs/cgroup/cgroup.subtree_control", "cpu\n")},
+			want:    []string{"warning:base"}, says: "there are processes in the cgroup itself", mend: "mkdir -p /sys/fs/cgroup/init.scope"},
+		"processes in the machine's root": {machine: v2,
+			changes: []change{write("/sys/fs/cgroup/cgroup.procs", "1\n23\n")}},
+
+		"no line of the module": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:pam-line"}, says: `it came by sshd, whose PAM service "sshd" has no line`, mend: "sudo cgdeleg open --user alice --pid"},
+		"no line of the module any more": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
+			want: []string{"warning:pam-line"}},
+		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
+			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'echo"},
+		"min_uid": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=2000"), write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:pam-line"}, says: "min_uid=2000"},
+		"module not installed": {machine: v2, changes: []change{removeModule, write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:module"}, mend: "sudo cgdeleg open --user alice --pid"},
+		"module taken away under a session": {machine: v2, changes: []change{removeModule}, want: []string{"warning:module"}},
+		"before pam_systemd": {machine: v2sd, changes: []change{moveFirst(common, "pam_cgdeleg.so")},
+			want: []string{"failed:pam-order"}, says: "pam_systemd.so stands behind it"},
+		"pam_cgfs as well": {machine: v2, changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so")},
+			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/common-session"},
+
+		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", mend: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
+		"no drop-in, --user": {machine: stock, user: "alice", want: []string{"failed:delegation"}},
+		"drop-in not loaded": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")}, tools: tools{known: true},
+			want: []string{"failed:delegation"}, says: "though the drop-in is there", mend: "sudo systemctl daemon-reload"},
+		"drop-in newer than the login": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")}, tools: tools{known: true, delegated: true},
+			want: []string{"failed:session"}, says: "no cgroup of its own in unified"},
+		"in the user manager's service": {machine: stock,
+			changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", ""), write("/proc/self/cgroup", "0::/user.slice/user-1000.slice/user@1000.service\n")},
+			want:    []string{"failed:session"}, says: "systemd's user@1000.service", mend: "systemd-run --user --scope"},
+		"LXC 6 asks the user manager": {machine: stock, tools: tools{lxc: "6.0.4", known: true, delegated: true},
+			changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", ""), write("/run/user/1000/bus", "")},
+			want:    []string{"warning:session"}, says: "LXC will ask systemd's user manager"},
+		"systemd too new for v1": {machine: hybrid, tools: tools{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
+
+		"moved out of the session": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:session"}, says: "no cgroup of its own in unified", mend: "sudo cgdeleg open --user alice --pid"},
+		"session of another": {machine: v2, changes: []change{stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
+			want: []string{"failed:session"}},
+		"a file that is not the user's": {machine: v2, changes: []change{stat(session+"/cgroup.subtree_control", cgroupfs.Stat{Mode: 0o100644})},
+			want: []string{"failed:writable"}, says: "not every file of the session", mend: "sudo cgdeleg open --user alice"},
+		"the group is another's": {machine: v2, changes: []change{stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 1000, GID: 0})},
+			want: []string{"failed:writable"}},
+		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", cgroupfs.Stat{Mode: 0o40700})},
+			want: []string{"failed:parents"}, says: "cannot be searched", mend: "sudo chmod o+x /sys/fs/cgroup/user"},
+		"shell in the session itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/user/alice/0\n"), write(session+"/cgroup.procs", "4711\n")},
+			want: []string{"failed:leaf"}, mend: "sh -c 'mkdir -p /sys/fs/cgroup/user/alice/0/init.scope"},
+		"no memory on v2": {machine: v2, changes: []change{write(session+"/cgroup.controllers", "cpu pids\n")},
+			want: []string{"warning:controllers"}, says: "the session lacks memory"},
+		"a realtime process": {machine: v2,
+			changes: []change{write(session+"/cgroup.controllers", "memory pids\n"), write("/proc/77/stat", "77 (a ) b) S"+strings.Repeat(" 0", 37)+" 2 0 0\n")},
+			want:    []string{"warning:controllers", "warning:realtime"}},
+		"pids.max above": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/alice/pids.max", "20\n"), write("/sys/fs/cgroup/user/alice/pids.current", "3\n")},
+			want: []string{"warning:limits"}},
+		"room under pids.max": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/alice/pids.max", "2000\n"), write("/sys/fs/cgroup/user/alice/pids.current", "3\n")}},
+		"memory.max above":    {machine: v2, changes: []change{write("/sys/fs/cgroup/user/memory.max", "1048576\n")}, want: []string{"warning:limits"}},
+		"v1 memory limit above": {machine: v1, changes: []change{write("/sys/fs/cgroup/memory/user/alice/memory.limit_in_bytes", "1048576\n")},
+			want: []string{"warning:limits"}},
+
+		"no user namespaces": {machine: v2, changes: []change{write("/proc/sys/user/max_user_namespaces", "0\n")},
+			want: []string{"failed:userns"}, mend: "sudo sysctl -w user.max_user_namespaces=15000"},
+		"Debian's switch": {machine: v2, changes: []change{write("/proc/sys/kernel/unprivileged_userns_clone", "0\n")},
+			want: []string{"failed:userns"}, mend: "sudo sysctl -w kernel.unprivileged_userns_clone=1"},
+		"Ubuntu 24.04's AppArmor": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")},
+			want: []string{"warning:apparmor"}},
+		"Ubuntu 24.04's AppArmor, with a profile": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), write("/etc/apparmor.d/usr.bin.lxc-start", "profile x { userns, }\n")}},
+		"no newuidmap": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap")},
+			want: []string{"failed:idmap-tools"}, says: "newuidmap is not installed", mend: "apt install uidmap"},
+		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755})},
+			want: []string{"failed:idmap-tools"}, mend: "chown root:root /usr/bin/newgidmap"},
+		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755, Capable: true})}},
+		"no_new_privs": {machine: v2, changes: []change{replace("/proc/self/status", "NoNewPrivs:\t0", "NoNewPrivs:\t1")},
+			want: []string{"failed:idmap-tools"}, says: "no_new_privs"},
+		"few subordinate IDs": {machine: v2, changes: []change{replace("/etc/subuid", "alice:100000:65536", "alice:100000:1000")},
+			want: []string{"failed:subid"}, mend: "sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 alice"},
+		"two levels of containers": {machine: v2, nested: 2, want: []string{"failed:subid"}, says: "2 levels of containers need"},
+		"others have the same IDs": {machine: v2, changes: []change{replace("/etc/subuid", "bob:165536:65536", "bob:165535:65536")},
+			want: []string{"warning:subid-overlap"}},
+		"closed home": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40700, UID: 1000, GID: 1000})},
+			want: []string{"failed:paths"}, mend: "chmod o+x /home/alice"},
+
+		"LXC too new for v1": {machine: v1, tools: tools{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
+		"LXC 7.0 on v1":      {machine: v1, tools: tools{lxc: "7.0.0"}},
+		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
+			want: []string{"failed:lxc-view"}, says: "wants pids", mend: "-c freezer,memory,name=openrc,pids"},
+		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
+			want: []string{"failed:config-idmap"}, mend: "sudo usermod --add-subgids 100000-165535 alice"},
+		"the container's IDs are another's": {machine: v2, config: config, changes: []change{replace(config, "100000", "165536")},
+			want: []string{"failed:config-idmap"}, mend: "editor"},
+		"no idmap": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment")},
+			want: []string{"failed:config-idmap"}, says: "has no lxc.idmap"},
+		"a limit whose controller is not in -c": {machine: v1, config: config, changes: []change{write("/proc/self/cgroup", "9:name=openrc:/user/alice/0\n8:pids:/\n7:memory:/\n6:freezer:/user/alice/0\n0::/\n"), replace(common, "freezer,memory", "freezer")},
+			want: []string{"failed:config-limits"}, says: "has no memory", mend: "sudo cgdeleg open --user alice --pid"},
+		"a limit for the other version": {machine: v2, config: config, changes: []change{replace(config, "lxc.cgroup2.memory.max = 64M", "lxc.cgroup.memory.limit_in_bytes = 64M")},
+			want: []string{"warning:config-limits"}, says: "1 limits are for the other version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, Tools: test.tools}
+			if test.tools == (tools{}) {
+				f.Tools = nil
+			}
+			var err error
+			if test.user != "" {
+				f.Subject, err = check.User(f.Machine, test.user)
+			} else {
+				f.Subject, err = check.Caller(f.Machine)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.config != "" {
+				if f.Config, err = lxcconf.Read(f.Machine, test.config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			findings := run(t, f)
+			if got := troubles(findings); !slices.Equal(got, test.want) {
+				for _, finding := range findings {
+					t.Logf("%s %s: %s %v", finding.Status, finding.Name, finding.Says, finding.Evidence)
+				}
+				t.Fatalf("got %q, want %q", got, test.want)
+			}
+			if len(test.want) > 0 {
+				wantFirst(t, findings, test.says, test.mend)
+			}
+		})
+	}
+}
+
+// wantFirst looks at the first trouble's words and first command.
+func wantFirst(t *testing.T, findings []check.Finding, says, mend string) {
+	t.Helper()
+	i := slices.IndexFunc(findings, func(f check.Finding) bool { return f.Status != check.OK && f.Status != check.Skipped })
+	first := findings[i]
+	if !strings.Contains(first.Says, says) {
+		t.Errorf("it says %q, want %q", first.Says, says)
+	}
+	command := ""
+	if first.Mend != nil && len(first.Mend.Commands) > 0 {
+		command = first.Mend.Commands[0].String()
+	}
+	if !strings.Contains(command, mend) {
+		t.Errorf("its mend is %q, want %q", command, mend)
+	}
+}
+
+func removeModule(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*lib*", "*", "security", "pam_cgdeleg.so"))
+	more, _ := filepath.Glob(filepath.Join(dir, "usr/lib", "*", "security", "pam_cgdeleg.so"))
+	if files = append(files, more...); err != nil || len(files) == 0 {
+		t.Fatalf("no module to remove: %v", err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// moveFirst moves a module's line to the beginning of a PAM file.
+func moveFirst(path, module string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		var moved, others []string
+		for line := range strings.Lines(read(t, filepath.Join(dir, path))) {
+			if strings.Contains(line, module) {
+				moved = append(moved, line)
+			} else {
+				others = append(others, line)
+			}
+		}
+		if len(moved) == 0 {
+			t.Fatalf("%s has no %s", path, module)
+		}
+		write(path, strings.Join(append(moved, others...), ""))(t, dir)
+	}
+}
+
+func TestChecksAreWellFormed(t *testing.T) {
+	codes, names := map[string]bool{}, map[string]bool{}
+	for _, c := range check.All() {
+		if codes[c.Code] || names[c.Name] {
+			t.Errorf("%s %s: its code or name is given to another too", c.Code, c.Name)
+		}
+		for _, other := range c.DependsOn {
+			if !names[other] {
+				t.Errorf("%s depends on %q, which does not stand before it", c.Name, other)
+			}
+		}
+		codes[c.Code], names[c.Name] = true, true
+		if c.Title == "" || c.Explain == "" || check.ByName(c.Code) == nil || check.ByName(c.Name).Code != c.Code {
+			t.Errorf("%s: title, explanation or lookup is missing", c.Name)
+		}
+	}
+}
+
+func TestCommandsAreQuoted(t *testing.T) {
+	for want, command := range map[string]check.Command{
+		"cgdeleg check":           {Args: []string{"cgdeleg", "check"}},
+		"sudo sh -c 'echo $pid'":  {Args: []string{"sh", "-c", "echo $pid"}, Root: true},
+		`echo 'it'\''s' '' "a"`:   {},
+		`chmod o+x '/home/a b'`:   {Args: []string{"chmod", "o+x", "/home/a b"}},
+		`x 'it'\''s' '' 'jürgen'`: {Args: []string{"x", "it's", "", "jürgen"}},
+	} {
+		if len(command.Args) == 0 {
+			continue
+		}
+		if got := command.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
