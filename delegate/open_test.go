@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
@@ -139,6 +141,52 @@ func TestEnable(t *testing.T) {
 	o.warnings = []error{&EnableError{Controller: "io", Err: errors.New("before")}}
 	if err := o.enable(dir, []string{"io"}); err != nil || len(o.warnings) != 1 {
 		t.Errorf("%v, warnings %v", err, o.warnings)
+	}
+}
+
+// In a cgroup that has processes nothing is enabled: what the kernel would let
+// through there makes the children uninhabitable. Only the real root can have
+// both.
+func TestEnableBesideProcesses(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		files   map[string]string
+		written string
+		left    []string
+	}{
+		{"processes", map[string]string{"h/cgroup.procs": "1\n", "h/cgroup.events": "populated 1\n"}, "\n", []string{"cpu", "memory"}},
+		{"processes of another namespace", map[string]string{"h/cgroup.procs": "0\n", "h/cgroup.events": "populated 1\n"}, "\n", []string{"cpu", "memory"}},
+		{"only children have some", map[string]string{"h/cgroup.procs": "", "h/cgroup.events": "populated 1\n"}, "+memory", nil},
+		{"the real root", map[string]string{"h/cgroup.procs": "1\n"}, "+memory", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.files["h/cgroup.subtree_control"] = "\n"
+			m := cgroupfs.Recorded(files(t, test.files))
+			dir, err := m.OpenMount(cgroupfs.Mount{Point: "/h"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			o := &opening{}
+			if err := o.enable(dir, []string{"cpu", "memory"}); err != nil {
+				t.Fatal(err)
+			}
+			var left []string
+			for _, w := range o.warnings {
+				var e *EnableError
+				if !errors.As(w, &e) || !errors.Is(e, unix.EBUSY) {
+					t.Fatalf("warning %v", w)
+				}
+				left = append(left, e.Controller)
+			}
+			if !slices.Equal(left, test.left) {
+				t.Errorf("left out %q, want %q", left, test.left)
+			}
+			written, err := dir.Read("cgroup.subtree_control")
+			if err != nil || string(written) != test.written {
+				t.Errorf("cgroup.subtree_control %q, %v; want %q", written, err, test.written)
+			}
+		})
 	}
 }
 

@@ -180,8 +180,8 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 }
 
 func (r *replier) report(req request, opened *delegate.Opened) {
-	for _, w := range opened.Warnings {
-		r.log("warning", "user %q: %s", req.user, warningText(w))
+	for _, text := range warningTexts(opened.Warnings) {
+		r.log("warning", "user %q: %s", req.user, text)
 	}
 	for _, note := range opened.Notes {
 		r.log("debug", "user %q: %v", req.user, note)
@@ -216,9 +216,38 @@ func (r *replier) sayState(opened *delegate.Opened) {
 	}
 }
 
+// warningTexts returns a line for each warning, but one for all controllers that
+// were left out for the same reason: in a container those are often all.
+func warningTexts(warnings []error) (texts []string) {
+	leftOut := map[string][]string{}
+	var reasons []string // in their order
+	for _, w := range warnings {
+		var enable *delegate.EnableError
+		if !errors.As(w, &enable) {
+			texts = append(texts, warningText(w))
+			continue
+		}
+		reason := reasonOf(enable)
+		if leftOut[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		leftOut[reason] = append(leftOut[reason], enable.Controller)
+	}
+	for _, reason := range reasons {
+		texts = append(texts, fmt.Sprintf("left out %s: %s", strings.Join(leftOut[reason], ","), reason))
+	}
+	return texts
+}
+
+func reasonOf(e *delegate.EnableError) string {
+	if errors.Is(e, unix.EBUSY) {
+		return "there are processes in the cgroup that holds user/"
+	}
+	return e.Err.Error()
+}
+
 func warningText(w error) string {
 	var missing *delegate.MissingError
-	var enable *delegate.EnableError
 	var lock *delegate.LockError
 	var undelegated *delegate.NotDelegatedError
 	switch {
@@ -226,10 +255,6 @@ func warningText(w error) string {
 		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
 	case errors.As(w, &missing):
 		return w.Error() + "; the session is without"
-	case errors.As(w, &enable) && errors.Is(w, unix.EBUSY):
-		return fmt.Sprintf("controller %s left out: there are processes in the cgroup that holds user/", enable.Controller)
-	case errors.As(w, &enable):
-		return fmt.Sprintf("controller %s left out: %v", enable.Controller, enable.Err)
 	case errors.As(w, &lock):
 		return fmt.Sprintf("%v; went on without, dead sessions were not swept", w)
 	}

@@ -172,14 +172,15 @@ func TestReport(t *testing.T) {
 		{"warnings, each in its words", false, delegate.Opened{Former: []hierarchy.Membership{member("freezer", "/")}, Warnings: []error{
 			&delegate.EnableError{Controller: "memory", Err: unix.EBUSY},
 			&delegate.EnableError{Controller: "cpu", Err: unix.EINVAL},
+			&delegate.EnableError{Controller: "pids", Err: unix.EBUSY},
 			&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EROFS},
 			&hierarchy.UnusableError{Hierarchy: "pids", Reason: "why"},
 			errors.New("two\nlines"),
-		}}, "log warning user \"u\": controller memory left out: there are processes in the cgroup that holds user/\n" +
-			"log warning user \"u\": controller cpu left out: invalid argument\n" +
-			"log warning user \"u\": lock /run/cgdeleg/lock: read-only file system; went on without, dead sessions were not swept\n" +
+		}}, "log warning user \"u\": lock /run/cgdeleg/lock: read-only file system; went on without, dead sessions were not swept\n" +
 			"log warning user \"u\": hierarchy pids: why\n" +
-			`log warning user "u": two\nlines` + "\nstate 0\nstate freezer:/\n"},
+			`log warning user "u": two\nlines` + "\n" +
+			"log warning user \"u\": left out memory,pids: there are processes in the cgroup that holds user/\n" +
+			"log warning user \"u\": left out cpu: invalid argument\nstate 0\nstate freezer:/\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder
