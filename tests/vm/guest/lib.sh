@@ -6,7 +6,7 @@
 
 failures=0
 assertions=0
-PATIENCE=${PATIENCE:-30} # seconds: bounds every wait for something that comes soon
+PATIENCE=${PATIENCE:-60} # seconds: bounds every wait for something that comes soon
 CONTROL=${CONTROL:-/run/logins} # the sockets of ssh connections
 mkdir -p "$CONTROL"
 
@@ -104,6 +104,7 @@ install_module() {
 	install -m 644 /in/pam_cgdeleg.so "$(security_dir)/pam_cgdeleg.so"
 	install -m 755 /in/cgdeleg /usr/bin/cgdeleg
 	session_line pam_cgdeleg.so "$1"
+	tail -n 1 /etc/pam.d/common-session >>/etc/pam.d/common-session-noninteractive # sudo, cron, systemd-user
 }
 
 # install_dropin: what has systemd delegate logind's session scopes.
@@ -120,11 +121,7 @@ install_pam_cgfs() {
 
 security_dir() { dirname "$(find /lib/*/security /usr/lib/*/security -name pam_unix.so | head -n 1)"; }
 
-# sudo, cron and systemd-user have the second file.
-session_line() {
-	printf 'session\toptional\t%s %s\n' "$1" "$2" |
-		tee -a /etc/pam.d/common-session >>/etc/pam.d/common-session-noninteractive
-}
+session_line() { printf 'session\toptional\t%s %s\n' "$1" "$2" >>/etc/pam.d/common-session; }
 
 # module_log: what the module has said in the system's log.
 module_log() {

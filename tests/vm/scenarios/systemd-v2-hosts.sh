@@ -2,7 +2,6 @@
 # Who is delegated what under systemd: only a login gets anything, in a scope
 # that is its own.
 # machines: bookworm-systemd-v2
-# limit: 480
 
 install_module ""
 install_dropin
