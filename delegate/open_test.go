@@ -39,7 +39,7 @@ func TestOpenWithNothingToMake(t *testing.T) {
 		missing          []string
 		unusable         []string
 	}{
-		{"unknown names", "openrc-hybrid", "nosuch,blkio", []string{"nosuch", "blkio"}, nil},
+		{"unknown names", "openrc-hybrid", "nosuch,io", []string{"nosuch", "io"}, nil},
 		// Nothing at all: what is there and cannot be used is the likely reason.
 		{"mounts of another namespace", "docker-cgroupns-stale", "memory", []string{"memory"}, []string{"memory", "name=systemd"}},
 		{"mount that shows another cgroup", "docker-no-cgroupns", "freezer", []string{"freezer"}, []string{"freezer"}},
@@ -105,8 +105,8 @@ func TestWarnAbout(t *testing.T) {
 func TestDelegateFiles(t *testing.T) {
 	for host, want := range map[string][]string{
 		"debian12-v1-hybrid":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
-		"debian12-v2-systemd": {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group"},
-		"openrc-v2":           {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
+		"debian12-v2-systemd": {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
+		"docker-no-cgroupns":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
 	} {
 		if got := delegateFiles(recorded(host)); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", host, got, want)
