@@ -41,7 +41,7 @@ manager=$(systemctl show -p MainPID --value user@1000.service)
 equal "the user manager is where systemd put it" "$(cgroup_in unified "$manager")" "$alices/user@1000.service/init.scope"
 equal "its service is alice's, by systemd" "$(stat -c %U $cg$alices/user@1000.service)" alice
 fails "and has no leaf of the module's beside its own" test -e $cg$alices/user@1000.service/init.scope/init.scope
-PATIENCE=90 eventually "cron has run" test -s /tmp/cron.cgroup
+eventually "cron has run" test -s /tmp/cron.cgroup
 like "cron's job stays in cron's service" "$(path_of unified </tmp/cron.cgroup)" "/system.slice/cron.service"
 logout_of_logind first
 equal "the module had nothing to complain about" "$(module_log)" ""
