@@ -55,12 +55,14 @@ test:
 	$(MAKE) all unit
 	cd tests && $(GOTEST) -count=1 -timeout 10m ./...
 
-# Tier 4: says when each machine has ended. The first time it builds them.
+# Tier 4: says when each machine has ended. The first time it builds them. Each
+# of the VM_PARALLEL machines wants a processor and 1 GiB.
+VM_PARALLEL ?= $(shell nproc)
 test-vm:
 	tests/setup.sh
 	tests/vm/setup.sh
 	$(MAKE) all
-	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 60m
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL)
 
 lint: setup
 	tests/lint.sh

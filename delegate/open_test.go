@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
@@ -37,7 +39,7 @@ func TestOpenWithNothingToMake(t *testing.T) {
 		missing          []string
 		unusable         []string
 	}{
-		{"unknown names", "openrc-hybrid", "nosuch,blkio", []string{"nosuch", "blkio"}, nil},
+		{"unknown names", "openrc-hybrid", "nosuch,io", []string{"nosuch", "io"}, nil},
 		// Nothing at all: what is there and cannot be used is the likely reason.
 		{"mounts of another namespace", "docker-cgroupns-stale", "memory", []string{"memory"}, []string{"memory", "name=systemd"}},
 		{"mount that shows another cgroup", "docker-no-cgroupns", "freezer", []string{"freezer"}, []string{"freezer"}},
@@ -103,8 +105,8 @@ func TestWarnAbout(t *testing.T) {
 func TestDelegateFiles(t *testing.T) {
 	for host, want := range map[string][]string{
 		"debian12-v1-hybrid":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
-		"debian12-v2-systemd": {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group"},
-		"openrc-v2":           {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
+		"debian12-v2-systemd": {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
+		"docker-no-cgroupns":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
 	} {
 		if got := delegateFiles(recorded(host)); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", host, got, want)
@@ -139,6 +141,52 @@ func TestEnable(t *testing.T) {
 	o.warnings = []error{&EnableError{Controller: "io", Err: errors.New("before")}}
 	if err := o.enable(dir, []string{"io"}); err != nil || len(o.warnings) != 1 {
 		t.Errorf("%v, warnings %v", err, o.warnings)
+	}
+}
+
+// In a cgroup that has processes nothing is enabled: what the kernel would let
+// through there makes the children uninhabitable. Only the real root can have
+// both.
+func TestEnableBesideProcesses(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		files   map[string]string
+		written string
+		left    []string
+	}{
+		{"processes", map[string]string{"h/cgroup.procs": "1\n", "h/cgroup.events": "populated 1\n"}, "\n", []string{"cpu", "memory"}},
+		{"processes of another namespace", map[string]string{"h/cgroup.procs": "0\n", "h/cgroup.events": "populated 1\n"}, "\n", []string{"cpu", "memory"}},
+		{"only children have some", map[string]string{"h/cgroup.procs": "", "h/cgroup.events": "populated 1\n"}, "+memory", nil},
+		{"the real root", map[string]string{"h/cgroup.procs": "1\n"}, "+memory", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.files["h/cgroup.subtree_control"] = "\n"
+			m := cgroupfs.Recorded(files(t, test.files))
+			dir, err := m.OpenMount(cgroupfs.Mount{Point: "/h"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			o := &opening{}
+			if err := o.enable(dir, []string{"cpu", "memory"}); err != nil {
+				t.Fatal(err)
+			}
+			var left []string
+			for _, w := range o.warnings {
+				var e *EnableError
+				if !errors.As(w, &e) || !errors.Is(e, unix.EBUSY) {
+					t.Fatalf("warning %v", w)
+				}
+				left = append(left, e.Controller)
+			}
+			if !slices.Equal(left, test.left) {
+				t.Errorf("left out %q, want %q", left, test.left)
+			}
+			written, err := dir.Read("cgroup.subtree_control")
+			if err != nil || string(written) != test.written {
+				t.Errorf("cgroup.subtree_control %q, %v; want %q", written, err, test.written)
+			}
+		})
 	}
 }
 

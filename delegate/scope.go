@@ -135,12 +135,20 @@ func (o *opening) fillLeaf(scope *cgroupfs.Dir, controllers []string) error {
 	if err != nil {
 		return err
 	}
-	has := strings.Fields(string(offered))
-	wanted := slices.DeleteFunc(slices.Clone(controllers), func(c string) bool { return !slices.Contains(has, c) })
-	if err := o.enable(scope, wanted); err != nil {
+	if !o.namesControllers() {
+		has := strings.Fields(string(offered))
+		controllers = slices.DeleteFunc(slices.Clone(controllers), func(c string) bool { return !slices.Contains(has, c) })
+	}
+	if err := o.enable(scope, controllers); err != nil {
 		return err
 	}
 	return o.delegateBoth(scope, leaf)
+}
+
+// namesControllers tells whether the list names what it wants, so that the log
+// has to say what of it the scope lacks (the kernel's ENOENT).
+func (o *opening) namesControllers() bool {
+	return !o.Controllers.All && !slices.Contains(o.Controllers.Names, hierarchy.Unified)
 }
 
 // moveRounds bounds how often moveAll looks again for processes that were

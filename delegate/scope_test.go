@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
@@ -26,23 +27,24 @@ func TestCustody(t *testing.T) {
 		scope          string
 		alone          bool
 	}{
-		"v2, the user's session":          {h: unified, member: slice + "/session-1.scope", booted: true, scope: slice + "/session-1.scope"},
-		"v2, a session with another name": {h: unified, member: slice + "/session-c2.scope", booted: true, scope: slice + "/session-c2.scope"},
-		"v2, another user's session":      {h: unified, member: "/user.slice/user-1001.slice/session-1.scope", booted: true, alone: true},
-		"v2, a user's whose ID begins so": {h: unified, member: "/user.slice/user-10001.slice/session-1.scope", booted: true, alone: true},
-		"v2, below a session":             {h: unified, member: slice + "/session-1.scope/init.scope", booted: true, alone: true},
-		"v2, user manager":                {h: unified, member: slice + "/user@1000.service/init.scope", booted: true, alone: true},
-		"v2, a service":                   {h: unified, member: "/system.slice/cron.service", booted: true, alone: true},
-		"v2, a container's session":       {h: nested, member: "/lxc.payload.c1" + slice + "/session-1.scope", booted: true, scope: "/lxc.payload.c1" + slice + "/session-1.scope"},
-		"v2, a path like a session's":     {h: unified, member: "/system.slice" + slice + "/session-1.scope", booted: true, alone: true},
-		"v2 without systemd":              {h: unified, member: slice + "/session-1.scope"},
-		"hybrid, systemd's hierarchy":     {h: tracking, member: slice + "/session-1.scope", booted: true, hybrid: true, scope: slice + "/session-1.scope"},
-		"hybrid, its v2":                  {h: unified, member: slice + "/session-1.scope", booted: true, hybrid: true, alone: true},
-		"hybrid, a controller in use":     {h: freezer, member: slice + "/session-1.scope", booted: true, hybrid: true, scope: slice + "/session-1.scope"},
-		"hybrid, another user's scope":    {h: freezer, member: "/user.slice/user-0.slice/session-1.scope", booted: true, hybrid: true, alone: true},
-		"hybrid, a controller not in use": {h: freezer, member: "/", booted: true, hybrid: true},
-		"hybrid, cron":                    {h: tracking, member: "/system.slice/cron.service", booted: true, hybrid: true, alone: true},
-		"outside of the namespace":        {h: unified, member: "/../x", booted: true, alone: true},
+		"v2, the user's session":                                {h: unified, member: slice + "/session-1.scope", booted: true, scope: slice + "/session-1.scope"},
+		"v2, a session with another name":                       {h: unified, member: slice + "/session-c2.scope", booted: true, scope: slice + "/session-c2.scope"},
+		"v2, another user's session":                            {h: unified, member: "/user.slice/user-1001.slice/session-1.scope", booted: true, alone: true},
+		"v2, a user's whose ID begins so":                       {h: unified, member: "/user.slice/user-10001.slice/session-1.scope", booted: true, alone: true},
+		"v2, below a session":                                   {h: unified, member: slice + "/session-1.scope/init.scope", booted: true, alone: true},
+		"v2, user manager":                                      {h: unified, member: slice + "/user@1000.service/init.scope", booted: true, alone: true},
+		"v2, a service":                                         {h: unified, member: "/system.slice/cron.service", booted: true, alone: true},
+		"v2, a container's session":                             {h: nested, member: "/lxc.payload.c1" + slice + "/session-1.scope", booted: true, scope: "/lxc.payload.c1" + slice + "/session-1.scope"},
+		"v2, a path like a session's":                           {h: unified, member: "/system.slice" + slice + "/session-1.scope", booted: true, alone: true},
+		"v2 without systemd":                                    {h: unified, member: slice + "/session-1.scope"},
+		"hybrid, systemd's hierarchy":                           {h: tracking, member: slice + "/session-1.scope", booted: true, hybrid: true, scope: slice + "/session-1.scope"},
+		"hybrid, its v2":                                        {h: unified, member: slice + "/session-1.scope", booted: true, hybrid: true, alone: true},
+		"hybrid, a controller in use":                           {h: freezer, member: slice + "/session-1.scope", booted: true, hybrid: true, scope: slice + "/session-1.scope"},
+		"hybrid, another user's scope":                          {h: freezer, member: "/user.slice/user-0.slice/session-1.scope", booted: true, hybrid: true, alone: true},
+		"hybrid, a controller not in use":                       {h: freezer, member: "/", booted: true, hybrid: true},
+		"hybrid, a controller that systemd uses above sessions": {h: freezer, member: "/user.slice", booted: true, hybrid: true},
+		"hybrid, cron":                                          {h: tracking, member: "/system.slice/cron.service", booted: true, hybrid: true, alone: true},
+		"outside of the namespace":                              {h: unified, member: "/../x", booted: true, alone: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.h.Root = "/"
@@ -50,6 +52,46 @@ func TestCustody(t *testing.T) {
 			got := o.custodyOf(test.h, test.member)
 			if got.scope != test.scope || (got.alone != nil) != test.alone {
 				t.Errorf("scope %q, alone %v; want %q, %v", got.scope, got.alone, test.scope, test.alone)
+			}
+		})
+	}
+}
+
+// The same for real logins: sshd's process in a session scope of alice's.
+func TestCustodyRecorded(t *testing.T) {
+	for _, test := range []struct {
+		host               string
+		pid                int
+		scopes, alone, own string
+	}{
+		{"debian12-v2-systemd", 249, "unified", "", ""},
+		{"hybrid-systemd", 247, "memory pids name=systemd", "unified",
+			"cpuset blkio freezer devices hugetlb perf_event misc net_cls,net_prio rdma cpu,cpuacct"},
+	} {
+		t.Run(test.host, func(t *testing.T) {
+			m := recorded(test.host)
+			members, err := hierarchy.Memberships(m, test.pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &opening{OpenRequest: OpenRequest{Machine: m, UID: 1000}, booted: m.Exists("/run/systemd/system"), hybrid: test.alone != ""}
+			var scopes, alone, own []string
+			for _, h := range discover(t, m) {
+				switch who := o.custodyOf(&h, hierarchy.PathIn(members, h.Name)); {
+				case who.alone != nil:
+					alone = append(alone, h.Name)
+				case who.scope != "":
+					scopes = append(scopes, h.Name)
+				default:
+					own = append(own, h.Name)
+				}
+			}
+			for what, names := range map[string][2]string{
+				"scopes": {strings.Join(scopes, " "), test.scopes}, "alone": {strings.Join(alone, " "), test.alone}, "own": {strings.Join(own, " "), test.own},
+			} {
+				if names[0] != names[1] {
+					t.Errorf("%s: %q, want %q", what, names[0], names[1])
+				}
 			}
 		})
 	}

@@ -19,9 +19,9 @@ func TestSessionsDescribed(t *testing.T) {
 			`alice 2 "" leader 0 "" - 4096 bytes [freezer] [memory]`,
 			`tasks 1 "" leader 815 "cron job) x" 25s 900 bytes [freezer] [memory]`,
 		},
-		"openrc-v2": { // 900 and 901 started in the same tick
-			`alice 0 "" leader 900 "login" 54h10m0s 5242880 bytes [cpu memory]`,
-			`alice 1 "" leader 0 "" - 0 bytes []`,
+		"openrc-v2": { // 141 and 156 started in the same tick
+			`alice 0 "" leader 141 "sshd" 54h10m0s 5242880 bytes [cpuset cpu io memory hugetlb pids rdma misc]`,
+			`alice 1 "" leader 0 "" - 0 bytes [cpuset cpu io memory hugetlb pids rdma misc]`,
 		},
 		"systemd-v2-adopted": {
 			` -1 "/user.slice/user-1000.slice/session-3.scope" own leader 1033 "sshd" 33m20s 8388608 bytes [cpu memory pids]`,

@@ -19,18 +19,39 @@ func (o *opening) enable(dir *cgroupfs.Dir, controllers []string) error {
 		return err
 	}
 	has := strings.Fields(string(enabled))
-	for _, c := range controllers {
-		if slices.Contains(has, c) || o.warnedOf(c) {
-			continue
+	lacking := slices.DeleteFunc(slices.Clone(controllers), func(c string) bool {
+		return slices.Contains(has, c) || o.warnedOf(c)
+	})
+	if len(lacking) == 0 {
+		return nil
+	}
+	inhabited := isInhabited(dir)
+	for _, c := range lacking {
+		err := error(unix.EBUSY)
+		if !inhabited {
+			err = dir.Write("cgroup.subtree_control", "+"+c)
 		}
-		if err := dir.Write("cgroup.subtree_control", "+"+c); err != nil {
-			if errors.Is(err, unix.ENODEV) {
-				return err // the cgroup itself is gone
-			}
+		if errors.Is(err, unix.ENODEV) {
+			return err // the cgroup itself is gone
+		}
+		if err != nil {
 			o.warnings = append(o.warnings, &EnableError{Controller: c, Err: err})
 		}
 	}
 	return nil
+}
+
+// isInhabited tells whether dir has processes of its own and is not the real
+// root, which alone has no cgroup.events. The kernel then refuses most
+// controllers with EBUSY, but accepts the threaded ones (cpu, cpuset, pids):
+// that makes dir the root of a threaded subtree, in whose other cgroups no
+// process can live, so no login either (cgroup-v2.rst, "Threads").
+func isInhabited(dir *cgroupfs.Dir) bool {
+	if _, err := dir.Read("cgroup.events"); err != nil {
+		return false
+	}
+	pids, err := dir.Procs()
+	return err == nil && len(pids) > 0
 }
 
 func (o *opening) warnedOf(controller string) bool {

@@ -22,6 +22,14 @@ func v1(name, point, base string) place {
 	return place{name, point, base, strings.ReplaceAll(name, ",", " ")}
 }
 
+// mountedByName are v1 hierarchies, each mounted where its name says.
+func mountedByName(names string) (places []place) {
+	for name := range strings.FieldsSeq(names) {
+		places = append(places, v1(name, "/sys/fs/cgroup/"+name, "/"))
+	}
+	return places
+}
+
 // Machines of ../testdata (see the README there).
 func TestDiscover(t *testing.T) {
 	const sys = "/sys/fs/cgroup"
@@ -43,16 +51,11 @@ func TestDiscover(t *testing.T) {
 			v1("cpu,cpuacct", sys+"/cpu,cpuacct", "/"), v1("name=systemd", sys+"/systemd", "/"),
 		}, nil},
 		{"debian12-v2-systemd", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
-		{"hybrid-systemd", []place{
-			v1("freezer", sys+"/freezer", "/"), v1("memory", sys+"/memory", "/"), v1("cpu,cpuacct", sys+"/cpu,cpuacct", "/"),
-			v1("net_cls,net_prio", sys+"/net_cls,net_prio", "/"), v1("name=systemd", sys+"/systemd", "/"),
-			{Unified, sys + "/unified", "/", ""},
-		}, nil},
-		{"openrc-v2", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids"}}, nil},
-		{"openrc-hybrid", []place{
-			v1("memory", sys+"/memory", "/"), v1("cpu", sys+"/cpu", "/"), v1("cpuset", sys+"/cpuset", "/"),
-			v1("name=openrc", sys+"/openrc", "/"), {Unified, sys + "/unified", "/", ""},
-		}, nil},
+		{"hybrid-systemd", append(mountedByName("cpuset blkio freezer memory pids devices hugetlb perf_event misc net_cls,net_prio rdma cpu,cpuacct"),
+			v1("name=systemd", sys+"/systemd", "/"), place{Unified, sys + "/unified", "/", ""}), nil},
+		{"openrc-v2", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
+		{"openrc-hybrid", append(mountedByName("misc rdma pids hugetlb net_prio perf_event net_cls freezer devices memory blkio cpuacct cpu cpuset"),
+			v1("name=openrc", sys+"/openrc", "/"), place{Unified, sys + "/unified", "/", ""}), nil},
 		// The mounts show /docker/ID, which is also init's cgroup; freezer shows
 		// another; pids and v2 have lines in /proc but no mount, and are silent.
 		{"docker-no-cgroupns", []place{
@@ -61,7 +64,7 @@ func TestDiscover(t *testing.T) {
 		// Below "/.." our own cgroup has no name that we could know. The second
 		// freezer mount is of the namespace and usable.
 		{"docker-cgroupns-stale", []place{v1("freezer", "/mnt/freezer", "/")}, []string{"memory", "name=systemd"}},
-		{"lxc-unprivileged", []place{{Unified, sys, "/", "cpu memory pids"}}, nil},
+		{"lxc-unprivileged", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
 	} {
 		t.Run(test.host, func(t *testing.T) {
 			found, unusable, err := Discover(recorded(test.host))

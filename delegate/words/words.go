@@ -60,8 +60,11 @@ func warningTexts(warnings []error) (texts []string) {
 }
 
 func reasonOf(e *delegate.EnableError) string {
-	if errors.Is(e, unix.EBUSY) {
+	switch {
+	case errors.Is(e, unix.EBUSY):
 		return "there are processes in the cgroup that holds user/"
+	case errors.Is(e, unix.ENOENT):
+		return "systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)"
 	}
 	return e.Err.Error()
 }

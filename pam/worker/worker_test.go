@@ -173,6 +173,7 @@ func TestReport(t *testing.T) {
 			&delegate.EnableError{Controller: "memory", Err: unix.EBUSY},
 			&delegate.EnableError{Controller: "cpu", Err: unix.EINVAL},
 			&delegate.EnableError{Controller: "pids", Err: unix.EBUSY},
+			&delegate.EnableError{Controller: "cpuset", Err: unix.ENOENT},
 			&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EROFS},
 			&hierarchy.UnusableError{Hierarchy: "pids", Reason: "why"},
 			errors.New("two\nlines"),
@@ -180,7 +181,8 @@ func TestReport(t *testing.T) {
 			"log warning user \"u\": hierarchy pids: why\n" +
 			`log warning user "u": two\nlines` + "\n" +
 			"log warning user \"u\": left out memory,pids: there are processes in the cgroup that holds user/\n" +
-			"log warning user \"u\": left out cpu: invalid argument\nstate 0\nstate freezer:/\n"},
+			"log warning user \"u\": left out cpu: invalid argument\n" +
+			"log warning user \"u\": left out cpuset: systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)\nstate 0\nstate freezer:/\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder

@@ -11,7 +11,7 @@ import (
 
 // defaultLimit bounds a machine's life, from QEMU's start on: several times
 // what one takes on a slow machine with other work.
-const defaultLimit = 5 * time.Minute
+const defaultLimit = 10 * time.Minute
 
 // Scenario is a script for machines.
 type Scenario struct {

@@ -2,11 +2,13 @@ package vm
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,11 +16,13 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
+var scenariosDir = flag.String("scenarios", "scenarios", "the folder with the scenarios to run")
+
 // TestScenarios runs every scenario on its machines, as many at once as the
 // test's -parallel allows.
 func TestScenarios(t *testing.T) {
 	need(t)
-	scenarios, err := Scenarios("scenarios")
+	scenarios, err := Scenarios(*scenariosDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +30,11 @@ func TestScenarios(t *testing.T) {
 		t.Fatal("no scenarios")
 	}
 	images := newImages(CacheDir())
+	if flag.Lookup("test.run").Value.String() == "" {
+		for _, suite := range suites(scenarios) {
+			go func() { _, _ = images.build(suite) }() // all at once: each takes one processor, and minutes
+		}
+	}
 	files := guestFiles(t)
 	for _, s := range scenarios {
 		t.Run(s.Name, func(t *testing.T) {
@@ -57,6 +66,17 @@ func need(t *testing.T) {
 	}
 }
 
+func suites(scenarios []Scenario) (all []Suite) {
+	for _, s := range scenarios {
+		for _, kind := range s.Kinds {
+			if !slices.Contains(all, kind.Suite) {
+				all = append(all, kind.Suite)
+			}
+		}
+	}
+	return all
+}
+
 // images are those of the suites that a run wants, each built once.
 type images struct {
 	cache string
@@ -71,23 +91,33 @@ func newImages(cache string) *images {
 // get waits for the suite's image.
 func (i *images) get(t *testing.T, suite Suite) Image {
 	t.Helper()
+	image, err := i.build(suite)
+	if err != nil {
+		t.Fatalf("no image of %s: the reason is above, where it was built", suite)
+	}
+	return image
+}
+
+// build says at once how long it took, or what is wrong: all of the suite's
+// scenarios fail for it.
+func (i *images) build(suite Suite) (Image, error) {
 	i.mu.Lock()
 	build := i.built[suite]
 	if build == nil {
 		build = sync.OnceValues(func() (Image, error) {
 			start := time.Now()
 			image, err := BuildImage(context.Background(), i.cache, suite)
-			fmt.Printf("image of %s: %.1f s\n", suite, time.Since(start).Seconds())
+			if err != nil {
+				fmt.Printf("FAIL image of %s, which is made of packages from Debian's archive: %v\n", suite, err)
+			} else {
+				fmt.Printf("image of %s: %.1f s\n", suite, time.Since(start).Seconds())
+			}
 			return image, err
 		})
 		i.built[suite] = build
 	}
 	i.mu.Unlock()
-	image, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return build()
 }
 
 // guestFiles returns what every machine is given: the built module, the files

@@ -6,7 +6,7 @@
 
 failures=0
 assertions=0
-PATIENCE=${PATIENCE:-30} # seconds: bounds every wait for something that comes soon
+PATIENCE=${PATIENCE:-120} # seconds: bounds every wait for something that comes soon, but on a slow machine
 CONTROL=${CONTROL:-/run/logins} # the sockets of ssh connections
 mkdir -p "$CONTROL"
 
@@ -98,11 +98,13 @@ finish() {
 
 # --- the module -------------------------------------------------------------
 
-# install_module OPTIONS: the built module behind pam_systemd, for every host.
+# install_module OPTIONS: the built module behind pam_systemd, for every host,
+# as pam-auth-update writes it.
 install_module() {
 	install -m 644 /in/pam_cgdeleg.so "$(security_dir)/pam_cgdeleg.so"
 	install -m 755 /in/cgdeleg /usr/bin/cgdeleg
 	session_line pam_cgdeleg.so "$1"
+	tail -n 1 /etc/pam.d/common-session >>/etc/pam.d/common-session-noninteractive # sudo, cron, systemd-user
 }
 
 # install_dropin: what has systemd delegate logind's session scopes.
@@ -123,7 +125,18 @@ session_line() { printf 'session\toptional\t%s %s\n' "$1" "$2" >>/etc/pam.d/comm
 
 # module_log: what the module has said in the system's log.
 module_log() {
-	if booted_systemd; then journalctl --no-pager -o cat; else cat /var/log/syslog; fi | grep pam_cgdeleg
+	if booted_systemd; then journalctl --sync && journalctl --no-pager -o cat; else cat /var/log/syslog; fi | grep pam_cgdeleg
+}
+
+# module_options OPTIONS: from now on, in place of those of install_module.
+module_options() { sed -i "s/\(pam_cgdeleg.so\).*/\1 $1/" /etc/pam.d/common-session*; }
+
+# module_says COMMAND...: what the module logs while the command runs.
+module_says() {
+	local before
+	before=$(module_log | wc -l)
+	"$@" >/dev/null
+	module_log | tail -n +$((before + 1)) | sed 's/.*pam_cgdeleg(/(/'
 }
 
 booted_systemd() { [ -d /run/systemd/system ]; }
@@ -134,7 +147,8 @@ booted_systemd() { [ -d /run/systemd/system ]; }
 # which `in_login NAME` runs any number of commands until `logout NAME`.
 login() {
 	local name=$1 user=$2
-	works "$user logs in ($name)" timeout "$PATIENCE" ssh -o BatchMode=yes -o ServerAliveInterval=0 \
+	# A key exchange that is quick under emulation, which ssh's own choice is not.
+	works "$user logs in ($name)" timeout "$PATIENCE" ssh -o BatchMode=yes -o ServerAliveInterval=0 -o KexAlgorithms=curve25519-sha256 \
 		-M -S "$CONTROL/$name" -N -f "$user@localhost"
 	# A connection's command is answered when PAM's session is open, not before.
 	login_host "$name" >"$CONTROL/$name.host"
@@ -161,6 +175,36 @@ logout() {
 }
 
 gone() { ! [ -e "/proc/$1" ]; }
+
+# terminal_login USER: login(1), started by root on a terminal; name and password
+# are typed at its prompts. terminal_shell is then the shell's PID.
+terminal_login() {
+	rm -f /tmp/terminal.pid
+	# exec: as under getty, login is the leader of its terminal's session
+	coproc TERMINAL { exec timeout "$((PATIENCE * 4))" script -qefc 'exec /bin/login' /dev/null; }
+	type_at 'login: ' "$1"
+	type_at 'assword: ' "$1"
+	# shellcheck disable=SC2016 # the shell of the login expands it
+	type_at '$ ' 'echo $$ >/tmp/terminal.pid'
+	eventually "$1 logs in (on a terminal)" test -s /tmp/terminal.pid
+}
+
+terminal_shell() { cat /tmp/terminal.pid; }
+
+# type_at PROMPT TEXT: waits for the prompt, and types.
+type_at() {
+	local said='' c
+	while [[ $said != *"$1" ]] && IFS= read -r -N 1 -t "$PATIENCE" c <&"${TERMINAL[0]}"; do said+=$c; done
+	note "terminal: ${said//[^[:print:]]/ }"
+	echo "$2" >&"${TERMINAL[1]}"
+}
+
+# terminal_logout: returns when login(1) has ended.
+terminal_logout() {
+	local terminal=$TERMINAL_PID
+	echo exit >&"${TERMINAL[1]}"
+	eventually "login has ended" gone "$terminal"
+}
 
 # session_id LOGIN: as logind calls it.
 session_id() { in_login "$1" "echo \$XDG_SESSION_ID"; }

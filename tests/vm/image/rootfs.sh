@@ -12,6 +12,7 @@ suite=$1 packages=$2 tar=$3
 # shellcheck disable=SC2016 # $1 is the hook's
 mmdebstrap --quiet --mode=root --variant=apt \
 	--include="$(paste -sd, "$packages")" \
+	--aptopt='Acquire::Retries "3"' \
 	--dpkgopt='force-unsafe-io' \
 	--dpkgopt='path-exclude=/usr/share/doc/*' \
 	--dpkgopt='path-exclude=/usr/share/man/*' \

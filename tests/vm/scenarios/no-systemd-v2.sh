@@ -35,6 +35,12 @@ box_holds_v2 "from another login" second c1 $session/lxc.payload.c1
 logout second
 fails "the second logout removes its session" test -e $cg/user/alice/1
 
+terminal_login bob
+equal "a login on a terminal is in the session's leaf" "$(cgroup_in unified "$(terminal_shell)")" /user/bob/0/init.scope
+equal "which is bob's" "$(stat -c %U $cg/user/bob/0 $cg/user/bob/0/init.scope | sort -u)" bob
+terminal_logout
+fails "its logout leaves nothing" test -e $cg/user/bob
+
 stop_box first c1
 logout first
 fails "the last logout leaves nothing" test -e $cg/user/alice

@@ -2,7 +2,6 @@
 # Where no user manager answers, LXC 6 and podman have no cgroups without the
 # module, and say nothing.
 # machines: trixie-systemd-v2
-# limit: 480
 
 install_module ""
 install_dropin

@@ -2,7 +2,6 @@
 # What a user can do in its session with cgdeleg run, and what it cannot do with
 # cgroups at all.
 # machines: bookworm-systemd-v2 bookworm-systemd-hybrid bookworm-no-systemd-v2 bookworm-no-systemd-hybrid
-# limit: 480
 
 install_module ""
 if booted_systemd; then install_dropin; fi

@@ -2,7 +2,6 @@
 # Logins on cgroup v2 under systemd, with the drop-in: a plain lxc-start has
 # controllers within logind's own scope, whatever systemd does beside.
 # machines: bookworm-systemd-v2
-# limit: 480
 
 install_module ""
 install_dropin

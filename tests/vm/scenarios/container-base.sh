@@ -1,0 +1,56 @@
+#!/bin/bash
+# In a container the base holds processes and is not the real root, so it can
+# give its children no controllers (cgroup v2). Logins work there, in sessions
+# without controllers, and one line of the log says so.
+# machines: bookworm-no-systemd-v2
+
+install_module ""
+cg=/sys/fs/cgroup
+session=/user/alice/0
+mkdir $cg/box
+
+# What a container has: namespaces, and a first process in the base.
+cat >/tmp/container.sh <<'CONTAINER'
+mount --make-rprivate /
+umount /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tmpfs -o mode=755 tmpfs /run
+"$@"
+CONTAINER
+
+# in_container COMMAND...
+in_container() { (echo $BASHPID >$cg/box/cgroup.procs && exec unshare --cgroup --mount --pid --fork --mount-proc bash /tmp/container.sh "$@"); }
+
+# su_in_container COMMAND: a login of alice's in the container.
+su_in_container() { in_container su - alice -c "$1"; }
+
+offered=$(tr ' ' , <$cg/box/cgroup.controllers)
+has_words "the base could have controllers" "${offered//,/ }" cpu memory pids
+equal "the container's first process is in the base" "$(in_container cat /proc/1/cgroup)" 0::/
+
+said=$(module_says su_in_container "cat /proc/self/cgroup >/tmp/in; cat $cg$session/cgroup.type >/tmp/type; stat -c %U $cg$session >/tmp/owner
+	mkdir $cg$session/mine && echo 1 >$cg$session/mine/cgroup.freeze && cat $cg$session/mine/cgroup.freeze >/tmp/freeze")
+equal "the login is in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
+equal "which is a cgroup like others" "$(cat /tmp/type)" domain
+equal "and alice's" "$(cat /tmp/owner)" alice
+equal "she can freeze a cgroup of her own" "$(cat /tmp/freeze)" 1
+like "one line of the log names the controllers and the reason" "$said" \
+	"(su-l:session): user \"alice\": left out $offered: there are processes in the cgroup that holds user/"
+equal "it is the only one" "$(wc -l <<<"$said")" 1
+equal "no controller is enabled" "$(cat $cg/box/cgroup.subtree_control)" ""
+equal "the logout leaves nothing" "$(cd $cg/box && find . -mindepth 1 -type d)" ./user
+
+# The kernel enables cpu in a cgroup that has processes, and then no login can
+# enter a child of it.
+module_options "-c cpu"
+like "threaded controllers are left out too" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" "*left out cpu: *"
+equal "and the login is in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
+equal "cpu is not enabled" "$(cat $cg/box/cgroup.subtree_control)" ""
+works "by hand it can be" sh -c "echo \$\$ >$cg/box/cgroup.procs && echo +cpu >$cg/box/cgroup.subtree_control"
+echo -cpu >$cg/box/cgroup.subtree_control
+
+module_options "-c freezer"
+equal "what needs no controller needs no line" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" ""
+equal "with the login in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
+equal "of alice's in any cgroup" "$(not_roots $cg)" ""
+finish
