@@ -2,12 +2,9 @@ package delegate
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
@@ -77,22 +74,5 @@ func TestNamedHierarchiesOnUnified(t *testing.T) {
 				t.Errorf("missing %q, notes %v", got, o.notes)
 			}
 		})
-	}
-}
-
-// Where elogind runs instead of systemd, its sessions' cgroups are left alone.
-func TestElogindSessions(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "run/systemd/sessions/c1"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	o := &opening{OpenRequest: OpenRequest{Machine: cgroupfs.Recorded(dir), UID: 1000}}
-	for member, alone := range map[string]bool{
-		"/c1": true, "/c1/below": true, "/c2": false, "/": false, "/user/alice/0": false, "/x/c1": false, "/../c1": false,
-	} {
-		h := &hierarchy.Hierarchy{Name: "name=elogind", Base: "/", Root: "/"}
-		if got := o.custodyOf(h, member); (got.alone != nil) != alone || got.scope != "" {
-			t.Errorf("%s: %+v", member, got)
-		}
 	}
 }

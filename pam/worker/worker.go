@@ -243,21 +243,30 @@ func (r *replier) close(req request, lock delegate.Lock) {
 		return // so there was nothing opened
 	}
 	lock.Patience = min(lock.Patience, o.timeout/4)
+	opened := parseState(req.state)
 	closed, err := delegate.Close(delegate.CloseRequest{
-		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: parseState(req.state),
+		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: opened,
 		Lock: lock, Until: time.Now().Add(o.timeout / 2),
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
-	case closed.Number < 0:
-		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
+		return
+	}
+	session := strconv.Itoa(closed.Number)
+	if closed.Number < 0 {
+		if opened == nil || len(opened.Elogind) == 0 {
+			r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
+			return
+		}
+		session = opened.Elogind[0].Path
+	}
+	switch {
 	case closed.Left == nil:
-		r.log("debug", "user %q: session %d closed and removed", req.user, closed.Number)
+		r.log("debug", "user %q: session %s closed and removed", req.user, session)
 	case isExpected(closed.Left):
-		r.log("debug", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
+		r.log("debug", "user %q: session %s closed, left for a later sweep: %v", req.user, session, closed.Left)
 	default:
-		r.log("warning", "user %q: session %d closed, left for a later sweep: %v", req.user, closed.Number, closed.Left)
+		r.log("warning", "user %q: session %s closed, left for a later sweep: %v", req.user, session, closed.Left)
 	}
 }
 
