@@ -57,20 +57,19 @@ func Close(r CloseRequest) (*Closed, error) {
 		return nil, err
 	}
 	number, inside := locateSession(found, members, dirName, r.Opened)
-	if number < 0 && (r.Opened == nil || len(r.Opened.Elogind) == 0) {
+	if number < 0 && len(r.adopted()) == 0 {
 		return &Closed{Number: number}, nil
 	}
 	retreat(r.Machine, found)
-	left := []error{r.closeElogind(found, members)}
-	if number < 0 {
-		return &Closed{Number: number, Left: errors.Join(left...)}, nil
-	}
-	left = append(left, r.leave(inside)...)
+	left := append(r.leave(inside), r.leaveElogind(found, members)...)
 	awaitChildren(r.Machine, found, dirName, number, r.PID)
 	if lock, err := r.Lock.acquire(); err == nil {
 		defer lock.release()
 	}
-	left = append(left, removeIfDead(r.Machine, found, dirName, number, sessionBudgets(r.Until)))
+	left = append(left, r.removeElogind(found)...)
+	if number >= 0 {
+		left = append(left, removeIfDead(r.Machine, found, dirName, number, sessionBudgets(r.Until)))
+	}
 	return &Closed{Number: number, Left: errors.Join(left...)}, nil
 }
 

@@ -2,6 +2,8 @@ package delegate
 
 import (
 	"errors"
+	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +19,7 @@ import (
 // (v2) or 177 (hybrid) its leader. Only that login gets the cgroup; in the other
 // hierarchies it has nothing to do with elogind.
 func TestElogindCustody(t *testing.T) {
-	const own, named = hierarchy.Unified, "name=elogind"
+	const own, named, slice = hierarchy.Unified, "name=elogind", "/user.slice/user-1000.slice"
 	for name, test := range map[string]struct {
 		host, hierarchy, member string
 		uid, pid                int
@@ -35,6 +37,10 @@ func TestElogindCustody(t *testing.T) {
 		"v2, a path with the ID further on": {"elogind-v2", own, "/x/1", 1000, 147, "", false},
 		"v2, outside of the namespace":      {"elogind-v2", own, "/../1", 1000, 147, "", false},
 		"v2, ours":                          {"elogind-v2", own, "/user/alice/1", 1000, 147, "", false},
+		"v2, a scope as Debian 13 has it":   {"elogind-v2", own, slice + "/session-1.scope", 1000, 147, slice + "/session-1.scope", false},
+		"v2, su in the scope":               {"elogind-v2", own, slice + "/session-1.scope", 1000, 148, "", true},
+		"v2, below the scope":               {"elogind-v2", own, slice + "/session-1.scope/init.scope", 1000, 147, "", true},
+		"v2, a scope that elogind forgot":   {"elogind-v2", own, slice + "/session-2.scope", 1000, 147, "", false},
 		"hybrid, the session's leader":      {"elogind-hybrid", named, "/1", 1000, 177, "/1", false},
 		"hybrid, another user's session":    {"elogind-hybrid", named, "/1", 1001, 177, "", true},
 		"hybrid, su in the session":         {"elogind-hybrid", named, "/1", 1000, 178, "", true},
@@ -117,7 +123,9 @@ func TestReadElogindSession(t *testing.T) {
 // A close takes the host out of the session that its open adopted, and of no
 // other; what has processes stays.
 func TestCloseElogind(t *testing.T) {
+	const scope = "/user.slice/user-1000.slice/session-1.scope"
 	adopted := &Opened{Number: -1, Elogind: []hierarchy.Membership{{Hierarchy: hierarchy.Unified, Path: "/1"}}}
+	inScope := &Opened{Number: -1, Elogind: []hierarchy.Membership{{Hierarchy: hierarchy.Unified, Path: scope}}}
 	for name, test := range map[string]struct {
 		member string
 		opened *Opened
@@ -128,6 +136,8 @@ func TestCloseElogind(t *testing.T) {
 		"in the cgroup itself":             {"/1", adopted, true, unix.EBUSY},
 		"in a session whose ID begins so":  {"/10/init.scope", adopted, false, unix.EBUSY},
 		"in the root":                      {"/", adopted, false, unix.EBUSY},
+		"in the leaf of a scope":           {scope + "/init.scope", inScope, true, unix.EBUSY},
+		"in another scope":                 {"/user.slice/user-1000.slice/session-10.scope", inScope, false, unix.EBUSY},
 		"a session that is gone":           {"/", &Opened{Number: -1, Elogind: []hierarchy.Membership{{Hierarchy: hierarchy.Unified, Path: "/2"}}}, false, nil},
 		"a hierarchy that is gone":         {"/1", &Opened{Number: -1, Elogind: []hierarchy.Membership{{Hierarchy: "name=elogind", Path: "/1"}}}, false, nil},
 		"without a record":                 {"/1/init.scope", nil, false, nil},
@@ -138,6 +148,7 @@ func TestCloseElogind(t *testing.T) {
 				"proc/self/mountinfo": "1 1 0:1 / /u rw - cgroup2 c rw\n", "proc/1/cgroup": "0::/\n", "proc/147/cgroup": "0::" + test.member + "\n",
 				"u/cgroup.controllers": "", "u/cgroup.procs": "",
 				"u/1/cgroup.events": "populated 1\n", "u/1/init.scope/cgroup.procs": "",
+				"u" + scope + "/cgroup.events": "populated 1\n", "u" + scope + "/init.scope/cgroup.procs": "",
 			})
 			m := cgroupfs.Recorded(dir)
 			closed, err := Close(CloseRequest{Machine: m, PID: 147, User: "alice", Opened: test.opened, Lock: newLock(t)})
@@ -167,5 +178,72 @@ func TestInSession(t *testing.T) {
 		if got := inSession(h, below); got != want {
 			t.Errorf("%s: %v", below, got)
 		}
+	}
+}
+
+// The controllers are given from the base down to the scope's parent, and no
+// further: the scope's own are enabled when its processes are in the leaf.
+func TestEnableAbove(t *testing.T) {
+	for name, test := range map[string]struct {
+		base, scope string
+		enabled     []string
+	}{
+		"below the base":      {"/", "/1", []string{"/"}},
+		"below a nested base": {"/b", "/b/1", []string{"/b"}},
+		"in slices":           {"/", "/s/u/1", []string{"/", "/s", "/s/u"}},
+		"in a nested base's":  {"/b", "/b/s/u/1", []string{"/b", "/b/s", "/b/s/u"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := map[string]string{}
+			for _, dir := range []string{"", "/1", "/s", "/s/u", "/s/u/1", "/b", "/b/1", "/b/s", "/b/s/u", "/b/s/u/1"} {
+				all["u"+dir+"/cgroup.subtree_control"] = ""
+			}
+			m := cgroupfs.Recorded(files(t, all))
+			h := hierarchy.Hierarchy{Name: hierarchy.Unified, Base: test.base, Mount: cgroupfs.Mount{Point: "/u"}}
+			o := &opening{OpenRequest: OpenRequest{Machine: m}}
+			if err := o.enableAbove(&part{Choice: hierarchy.Choice{Hierarchy: h, Enable: []string{"pids"}}, scope: test.scope}); err != nil {
+				t.Fatal(err)
+			}
+			var enabled []string
+			for file := range all {
+				if data, err := m.ReadFile("/" + file); err == nil && string(data) == "+pids" {
+					enabled = append(enabled, path.Join("/", strings.TrimPrefix(path.Dir(file), "u")))
+				}
+			}
+			slices.Sort(enabled)
+			if !slices.Equal(enabled, test.enabled) {
+				t.Errorf("enabled in %q, want %q", enabled, test.enabled)
+			}
+		})
+	}
+}
+
+// A slice's cgroup.procs is the user's only while it has a session in it.
+func TestTakeBackMoves(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give files away")
+	}
+	for name, test := range map[string]struct {
+		files map[string]string
+		owner int
+	}{
+		"no session":      {map[string]string{"u/cgroup.procs": ""}, 0},
+		"another session": {map[string]string{"u/cgroup.procs": "", "u/session-2.scope/cgroup.procs": ""}, 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := files(t, test.files)
+			slice, err := cgroupfs.Recorded(dir).OpenMount(cgroupfs.Mount{Point: "/u"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer slice.Close()
+			if err := errors.Join(allowMoves(slice, 1000, 1000), takeBackMoves(slice)); err != nil {
+				t.Fatal(err)
+			}
+			var st unix.Stat_t
+			if err := unix.Stat(filepath.Join(dir, "u/cgroup.procs"), &st); err != nil || int(st.Uid) != test.owner {
+				t.Errorf("owner %d, %v; want %d", st.Uid, err, test.owner)
+			}
+		})
 	}
 }

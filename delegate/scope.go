@@ -93,7 +93,7 @@ func (o *opening) adopt(p *part) error {
 		return &NotDelegatedError{Scope: p.scope}
 	}
 	if !o.booted {
-		if err := o.enableInBase(p); err != nil {
+		if err := o.enableAbove(p); err != nil {
 			return err
 		}
 	}
@@ -101,21 +101,10 @@ func (o *opening) adopt(p *part) error {
 		_ = emptyLeaf(scope)
 		return err
 	}
-	if !o.booted {
-		return nil // elogind's sessions have only the base in common
+	if path.Dir(p.scope) == p.Base {
+		return nil // which is above everybody's sessions
 	}
 	return o.allowMovesInSlice(p)
-}
-
-// enableInBase gives controllers to the base's children, which systemd does for
-// its scopes.
-func (o *opening) enableInBase(p *part) error {
-	base, err := p.OpenBase(o.Machine)
-	if err != nil {
-		return err
-	}
-	defer base.Close()
-	return o.enable(base, p.Enable)
 }
 
 // isDelegated looks for the mark that systemd sets on the cgroup of a unit with

@@ -43,7 +43,7 @@ func TestCustody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.h.Root = "/"
-			o := &opening{OpenRequest: OpenRequest{UID: 1000}, booted: test.booted, hybrid: test.hybrid}
+			o := &opening{OpenRequest: OpenRequest{Machine: recorded("openrc-v2"), UID: 1000}, booted: test.booted, hybrid: test.hybrid}
 			got := o.custodyOf(test.h, test.member)
 			if got.scope != test.scope || (got.alone != nil) != test.alone {
 				t.Errorf("scope %q, alone %v; want %q, %v", got.scope, got.alone, test.scope, test.alone)

@@ -129,7 +129,7 @@ install_elogind() {
 	sed -i 's/pam_systemd\.so/pam_elogind.so/' /etc/pam.d/common-session
 	mkdir -p /run/dbus
 	dbus-daemon --system --fork
-	"$(find /usr/lib/elogind /usr/libexec/elogind -name elogind -type f 2>/dev/null | head -n 1)" -D
+	"$(find /usr/lib/elogind /usr/libexec -name elogind -type f 2>/dev/null)" -D
 	eventually "elogind runs" loginctl list-sessions
 }
 
@@ -208,8 +208,18 @@ elogind_knows() {
 		org.freedesktop.login1.Manager GetSessionByPID u "$pid" 2>&1)" "o \"/org/freedesktop/login1/session/*$id\""
 }
 
-# logout_of_elogind LOGIN: logout, and elogind has forgotten the session.
-logout_of_elogind() { logout_of_logind "$1"; }
+# logout_of_elogind LOGIN: logout, and elogind has closed the session. Version 255
+# does not always forget it then: elogind/elogind#297.
+logout_of_elogind() {
+	local id
+	id=$(session_id "$1")
+	logout "$1"
+	eventually "elogind has closed the session ($1)" elogind_has_closed "$id"
+}
+
+elogind_has_closed() {
+	case $(loginctl show-session "$1" -p State --value 2>/dev/null) in "" | closing) ;; *) return 1 ;; esac
+}
 
 # --- cgroups ----------------------------------------------------------------
 
