@@ -5,7 +5,7 @@
 # limit: 480
 
 install_elogind
-install_module "-c freezer,memory,name=elogind"
+install_module "-c freezer,memory,name=elogind timeout=30" # as in elogind-v2
 make_box alice c1 'lxc.cgroup.memory.limit_in_bytes = 64M'
 elogind=$(mount_point name=elogind)
 

@@ -5,7 +5,7 @@
 # limit: 480
 
 install_elogind
-install_module ""
+install_module "timeout=30" # other machines may keep this one waiting
 make_limited_box alice c1
 cg=/sys/fs/cgroup
 # cgroup_of UID ID: version 246 has every session's in the root, 255 in a slice
