@@ -29,7 +29,7 @@ type CloseRequest struct {
 
 // Closed tells what became of a session.
 type Closed struct {
-	Number int // -1: the process was in none
+	Number int // -1: the process was in none of ours
 	// Left says why something of the session is still there, nil if nothing
 	// is. EBUSY: other processes are in it; EACCES, EPERM: the closing process
 	// lacks the privileges.
@@ -39,6 +39,7 @@ type Closed struct {
 // Close moves the process back and removes the session, if no other process is
 // in it; then user/NAME, if that was the last. Removing does not need every
 // hierarchy: it goes on after an error. What is left goes with a later sweep.
+// So it does with elogind's session, if that was adopted.
 //
 // Errors are those of Open; Left is none of them.
 func Close(r CloseRequest) (*Closed, error) {
@@ -55,16 +56,19 @@ func Close(r CloseRequest) (*Closed, error) {
 		return nil, err
 	}
 	number, inside := locateSession(found, members, dirName, r.Opened)
-	if number < 0 {
+	if number < 0 && len(r.adopted()) == 0 {
 		return &Closed{Number: number}, nil
 	}
 	retreat(r.Machine, found)
-	left := r.leave(inside)
+	left := append(r.leave(inside), r.leaveElogind(found, members)...)
 	awaitChildren(r.Machine, found, dirName, number, r.PID)
 	if lock, err := r.Lock.acquire(); err == nil {
 		defer lock.release()
 	}
-	left = append(left, removeIfDead(r.Machine, found, dirName, number, sessionBudgets(r.Until)))
+	left = append(left, r.removeElogind(found)...)
+	if number >= 0 {
+		left = append(left, removeIfDead(r.Machine, found, dirName, number, sessionBudgets(r.Until)))
+	}
 	return &Closed{Number: number, Left: errors.Join(left...)}, nil
 }
 
@@ -99,7 +103,7 @@ func locateSession(found []hierarchy.Hierarchy, members []hierarchy.Membership, 
 		if !ok {
 			continue
 		}
-		if number < 0 {
+		if opened == nil && number < 0 {
 			number = n
 		}
 		if n == number {
@@ -235,20 +239,27 @@ const childPatience = 500 * time.Millisecond
 // in a hundred logouts by ssh left their session behind. Nothing else is waited
 // for: the user's processes are not children of the host.
 func awaitChildren(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
-	for deadline := time.Now().Add(childPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if !slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool {
+	awaitNo(func() bool {
+		return slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool {
 			return hasChildOf(m, &h, dirName, number, host)
-		}) {
-			return
-		}
+		})
+	})
+}
+
+// awaitNo waits until the condition no longer holds, childPatience at most.
+func awaitNo(condition func() bool) {
+	for deadline := time.Now().Add(childPatience); time.Now().Before(deadline) && condition(); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
 func hasChildOf(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number, host int) bool {
 	dir, err := openSession(m, h, dirName, number)
-	if err != nil {
-		return false
-	}
+	return err == nil && hasChildIn(m, h, dir, host)
+}
+
+// hasChildIn is hasChildOf for a session that is open, and closes it.
+func hasChildIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host int) bool {
 	defer dir.Close()
 	if h.IsUnified() {
 		leaf, err := dir.Open(leafName)

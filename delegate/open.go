@@ -27,20 +27,25 @@ type OpenRequest struct {
 	SweepUntil time.Time
 	// BeforeEnter, if set, is called with what there will be to undo, when the
 	// session is made and before the process is moved in. When a race is lost
-	// then, it is called again for the next attempt.
+	// then, it is called again for the next attempt, and so it is when
+	// elogind's session has been adopted.
 	BeforeEnter func(*Opened)
 }
 
 // Opened is a session that was made.
 type Opened struct {
-	// Number is N of user/NAME/N, the same in all hierarchies.
+	// Number is N of user/NAME/N, the same in all hierarchies; -1: there is
+	// none.
 	Number int
 	// Former tells where the process was before, a line for each hierarchy
 	// that it was moved in. Empty: there is no user/NAME/N.
 	Former []hierarchy.Membership
-	// Adopted names the hierarchies in which the scope that logind made was
-	// given to the user.
+	// Adopted names the hierarchies in which the scope that logind or elogind
+	// made was given to the user.
 	Adopted []string
+	// Elogind are the adopted cgroups that are elogind's, below the mount
+	// points. The close removes them.
+	Elogind []hierarchy.Membership
 	// Notes are what was passed over for a good reason: *LeftAloneError,
 	// *NamedError.
 	Notes []error
@@ -98,7 +103,7 @@ func Open(r OpenRequest) (*Opened, error) {
 		return nil, err
 	}
 	o := &opening{
-		OpenRequest: r, dirName: dirName, found: found,
+		OpenRequest: r, dirName: dirName, found: found, number: -1,
 		booted: r.Machine.Exists("/run/systemd/system"), // sd_booted(3)
 		hybrid: slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool { return h.Name == systemdName }),
 	}
@@ -118,10 +123,13 @@ func Open(r OpenRequest) (*Opened, error) {
 	if err := o.run(chosen); err != nil {
 		return nil, err
 	}
+	// Without the lock another login's session, just made and still empty,
+	// would look dead.
 	if lockErr == nil && len(o.parts) > 0 {
-		// Without the lock another login's session, just made and still empty,
-		// would look dead.
 		sweepUser(r.Machine, found, dirName, o.inUse(), r.SweepUntil)
+	}
+	if lockErr == nil {
+		o.sweepElogind()
 	}
 	return o.result(), nil
 }
@@ -136,6 +144,7 @@ type opening struct {
 	number   int
 	parts    []*part // the session of our own
 	adopted  []string
+	elogind  []hierarchy.Membership
 	notes    []error
 	warnings []error
 }
@@ -232,7 +241,13 @@ func (o *opening) adoptAll(scopes []*part) error {
 			return &HierarchyError{Hierarchy: p.Name, Err: err}
 		default:
 			o.adopted = append(o.adopted, p.Name)
+			if !o.booted {
+				o.elogind = append(o.elogind, hierarchy.Membership{Hierarchy: p.Name, Path: p.scope})
+			}
 		}
+	}
+	if len(o.elogind) > 0 && o.BeforeEnter != nil {
+		o.BeforeEnter(o.result())
 	}
 	return nil
 }
@@ -383,7 +398,7 @@ func (o *opening) rollBack(parts []*part) {
 }
 
 func (o *opening) result() *Opened {
-	r := &Opened{Number: o.number, Adopted: o.adopted, Notes: o.notes, Warnings: o.warnings}
+	r := &Opened{Number: o.number, Adopted: o.adopted, Elogind: o.elogind, Notes: o.notes, Warnings: o.warnings}
 	for _, p := range o.parts {
 		r.Former = append(r.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.former})
 	}

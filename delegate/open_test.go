@@ -107,6 +107,7 @@ func TestDelegateFiles(t *testing.T) {
 		"debian12-v1-hybrid":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
 		"debian12-v2-systemd": {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
 		"docker-no-cgroupns":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
+		"elogind-v2":          {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
 	} {
 		if got := delegateFiles(recorded(host)); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", host, got, want)

@@ -34,12 +34,14 @@ func retreat(m cgroupfs.Machine, found []hierarchy.Hierarchy) {
 }
 
 // inSession tells whether a cgroup below the mount point is in a session of
-// ours, of any user, or in a session scope of logind's.
+// ours, of any user, in a session scope of logind's, or in an elogind session's.
 func inSession(h *hierarchy.Hierarchy, below string) bool {
-	parts := strings.Split(fromBase(h, below), "/")
+	relative := fromBase(h, below)
+	parts := strings.Split(relative, "/")
 	if len(parts) > 3 && parts[1] == usersDir {
 		_, ok := sessionOf(h, parts[2], below)
 		return ok
 	}
-	return len(parts) > 3 && sessionScope.MatchString(strings.Join(parts[:4], "/"))
+	return elogindCgroup.MatchString(relative) ||
+		len(parts) > 3 && sessionScope.MatchString(strings.Join(parts[:4], "/"))
 }

@@ -18,7 +18,8 @@ import (
 // in the scope that logind made for it: logind and `systemd --user` know the
 // session by it. Such a scope is adopted: given to the user, and on v2 with a
 // leaf for the login's processes. systemd removes it, so a close has nothing to
-// do (systemd.io/CGROUP_DELEGATION, systemd.scope(5)).
+// do (systemd.io/CGROUP_DELEGATION, systemd.scope(5)). What elogind makes for a
+// session is adopted likewise, but for its end (elogind.go).
 
 // custody is who has the cgroups of one hierarchy, for one process.
 type custody struct {
@@ -59,14 +60,10 @@ func (o *opening) custodyOf(h *hierarchy.Hierarchy, member string) custody {
 		}
 		return custody{}
 	}
-	relative := fromBase(h, below)
 	if !o.booted {
-		if o.isElogindSession(relative) {
-			return custody{alone: &LeftAloneError{Hierarchy: h.Name, Cgroup: below}}
-		}
-		return custody{}
+		return o.elogindCustody(h, below)
 	}
-	match := sessionScope.FindStringSubmatch(relative)
+	match := sessionScope.FindStringSubmatch(fromBase(h, below))
 	isHis := match != nil && match[1] == fmt.Sprint(o.UID)
 	onlyTracks := h.IsUnified() && o.hybrid // no controllers, and systemd's own bookkeeping
 	switch {
@@ -82,15 +79,6 @@ func (o *opening) custodyOf(h *hierarchy.Hierarchy, member string) custody {
 // its units.
 const systemdName = "name=systemd"
 
-// isElogindSession tells whether a cgroup is that of a session which elogind
-// keeps track of: it names the cgroup after the session, below the base, and has
-// a file of that name for sd-login. A process taken out of it is lost to elogind,
-// which closes a session whose cgroup is empty.
-func (o *opening) isElogindSession(relative string) bool {
-	id, _, _ := strings.Cut(strings.TrimPrefix(relative, "/"), "/")
-	return id != "" && o.Machine.Exists("/run/systemd/sessions/"+id)
-}
-
 // adopt gives a scope to the user. It moves no process out of it.
 func (o *opening) adopt(p *part) error {
 	scope, err := p.OpenBelow(o.Machine, p.scope)
@@ -101,12 +89,20 @@ func (o *opening) adopt(p *part) error {
 	if !p.IsUnified() {
 		return scope.Chown(o.UID, o.GID)
 	}
-	if !isDelegated(scope) {
+	if o.booted && !isDelegated(scope) {
 		return &NotDelegatedError{Scope: p.scope}
+	}
+	if !o.booted {
+		if err := o.enableAbove(p); err != nil {
+			return err
+		}
 	}
 	if err := o.fillLeaf(scope, p.Enable); err != nil {
 		_ = emptyLeaf(scope)
 		return err
+	}
+	if path.Dir(p.scope) == p.Base {
+		return nil // which is above everybody's sessions
 	}
 	return o.allowMovesInSlice(p)
 }

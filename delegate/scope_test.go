@@ -2,13 +2,10 @@ package delegate
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
@@ -48,7 +45,7 @@ func TestCustody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.h.Root = "/"
-			o := &opening{OpenRequest: OpenRequest{UID: 1000}, booted: test.booted, hybrid: test.hybrid}
+			o := &opening{OpenRequest: OpenRequest{Machine: recorded("openrc-v2"), UID: 1000}, booted: test.booted, hybrid: test.hybrid}
 			got := o.custodyOf(test.h, test.member)
 			if got.scope != test.scope || (got.alone != nil) != test.alone {
 				t.Errorf("scope %q, alone %v; want %q, %v", got.scope, got.alone, test.scope, test.alone)
@@ -119,22 +116,5 @@ func TestNamedHierarchiesOnUnified(t *testing.T) {
 				t.Errorf("missing %q, notes %v", got, o.notes)
 			}
 		})
-	}
-}
-
-// Where elogind runs instead of systemd, its sessions' cgroups are left alone.
-func TestElogindSessions(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "run/systemd/sessions/c1"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	o := &opening{OpenRequest: OpenRequest{Machine: cgroupfs.Recorded(dir), UID: 1000}}
-	for member, alone := range map[string]bool{
-		"/c1": true, "/c1/below": true, "/c2": false, "/": false, "/user/alice/0": false, "/x/c1": false, "/../c1": false,
-	} {
-		h := &hierarchy.Hierarchy{Name: "name=elogind", Base: "/", Root: "/"}
-		if got := o.custodyOf(h, member); (got.alone != nil) != alone || got.scope != "" {
-			t.Errorf("%s: %+v", member, got)
-		}
 	}
 }

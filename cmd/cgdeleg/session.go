@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
@@ -237,7 +238,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		}
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
-	text, isFault := words.Closed(closed)
+	text, isFault := words.Closed(strconv.Itoa(closed.Number), closed.Left)
 	if isFault {
 		return &failure{text}
 	}

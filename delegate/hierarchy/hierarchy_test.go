@@ -56,6 +56,16 @@ func TestDiscover(t *testing.T) {
 		{"openrc-v2", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
 		{"openrc-hybrid", append(mountedByName("misc rdma pids hugetlb net_prio perf_event net_cls freezer devices memory blkio cpuacct cpu cpuset"),
 			v1("name=openrc", sys+"/openrc", "/"), place{Unified, sys + "/unified", "/", ""}), nil},
+		{"elogind-v2", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
+		// elogind mounts its own hierarchy behind all others.
+		{"elogind-hybrid", []place{
+			v1("name=elogind", sys+"/elogind", "/"), v1("misc", sys+"/misc", "/"), v1("rdma", sys+"/rdma", "/"),
+			v1("pids", sys+"/pids", "/"), v1("hugetlb", sys+"/hugetlb", "/"), v1("net_prio", sys+"/net_prio", "/"),
+			v1("perf_event", sys+"/perf_event", "/"), v1("net_cls", sys+"/net_cls", "/"), v1("freezer", sys+"/freezer", "/"),
+			v1("devices", sys+"/devices", "/"), v1("memory", sys+"/memory", "/"), v1("blkio", sys+"/blkio", "/"),
+			v1("cpuacct", sys+"/cpuacct", "/"), v1("cpu", sys+"/cpu", "/"), v1("cpuset", sys+"/cpuset", "/"),
+			v1("name=openrc", sys+"/openrc", "/"), {Unified, sys + "/unified", "/", ""},
+		}, nil},
 		// The mounts show /docker/ID, which is also init's cgroup; freezer shows
 		// another; pids and v2 have lines in /proc but no mount, and are silent.
 		{"docker-no-cgroupns", []place{

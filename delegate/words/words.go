@@ -85,12 +85,13 @@ func warningText(w error) string {
 }
 
 // Closed says what became of a session that the process was in, without the
-// user's name. IsFault tells that it should not have come so: processes that
-// are still in it, or a host that gave its privileges up, are no fault.
-func Closed(closed *delegate.Closed) (text string, isFault bool) {
-	if closed.Left == nil {
-		return fmt.Sprintf("session %d closed and removed", closed.Number), false
+// user's name. The session is named by its number or its scope; left is what
+// delegate.Closed has. IsFault tells that it should not have come so: processes
+// that are still in it, or a host that gave its privileges up, are no fault.
+func Closed(session string, left error) (text string, isFault bool) {
+	if left == nil {
+		return fmt.Sprintf("session %s closed and removed", session), false
 	}
-	expected := errors.Is(closed.Left, unix.EBUSY) || errors.Is(closed.Left, os.ErrPermission)
-	return fmt.Sprintf("session %d closed, left for a later sweep: %v", closed.Number, closed.Left), !expected
+	expected := errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
+	return fmt.Sprintf("session %s closed, left for a later sweep: %v", session, left), !expected
 }

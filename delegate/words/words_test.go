@@ -40,12 +40,12 @@ func TestClosed(t *testing.T) {
 		unix.EBUSY: false, unix.EACCES: false, unix.EPERM: false, unix.EIO: true, unix.EROFS: true,
 	} {
 		left := &delegate.HierarchyError{Hierarchy: "freezer", Err: fmt.Errorf("x: %w", err)}
-		text, isFault := Closed(&delegate.Closed{Number: 3, Left: left})
+		text, isFault := Closed("3", left)
 		if want := fmt.Sprintf("session 3 closed, left for a later sweep: hierarchy freezer: x: %v", err); text != want || isFault != fault {
 			t.Errorf("got %q, %v", text, isFault)
 		}
 	}
-	if text, isFault := Closed(&delegate.Closed{Number: 0}); text != "session 0 closed and removed" || isFault {
+	if text, isFault := Closed("0", nil); text != "session 0 closed and removed" || isFault {
 		t.Errorf("got %q, %v", text, isFault)
 	}
 }

@@ -9,12 +9,16 @@ import (
 )
 
 // formatState writes what the close must know, as lines: the session's number,
-// then "HIERARCHY:PATH" for each former cgroup, as /proc/PID/cgroup has them.
-// The kernel allows no newline in either.
+// then "HIERARCHY:PATH" for each former cgroup, as /proc/PID/cgroup has them, and
+// "+HIERARCHY:PATH" for each of elogind's that was adopted. The kernel allows no
+// newline in these, nor a plus in a hierarchy's name.
 func formatState(opened *delegate.Opened) []string {
 	lines := []string{strconv.Itoa(opened.Number)}
 	for _, m := range opened.Former {
 		lines = append(lines, m.Hierarchy+":"+m.Path)
+	}
+	for _, m := range opened.Elogind {
+		lines = append(lines, "+"+m.Hierarchy+":"+m.Path)
 	}
 	return lines
 }
@@ -27,16 +31,19 @@ func parseState(state string) *delegate.Opened {
 	var opened *delegate.Opened
 	for line := range strings.Lines(state) {
 		line = strings.TrimSuffix(line, "\n")
-		name, path, isFormer := strings.Cut(line, ":")
+		name, path, isCgroup := strings.Cut(line, ":")
+		name, isElogind := strings.CutPrefix(name, "+")
 		switch {
-		case !isFormer:
+		case !isCgroup:
 			number, err := strconv.Atoi(line)
-			if err != nil || number < 0 {
+			if err != nil || number < -1 {
 				return nil
 			}
 			opened = &delegate.Opened{Number: number}
-		case opened == nil || name == "":
+		case opened == nil || name == "" || !isElogind && opened.Number < 0:
 			return nil
+		case isElogind:
+			opened.Elogind = append(opened.Elogind, hierarchy.Membership{Hierarchy: name, Path: path})
 		default:
 			opened.Former = append(opened.Former, hierarchy.Membership{Hierarchy: name, Path: path})
 		}

@@ -23,6 +23,10 @@ func TestStateRoundTrip(t *testing.T) {
 		{"removed cgroup", delegate.Opened{Number: 1, Former: []hierarchy.Membership{{Hierarchy: "freezer", Path: "/a (deleted)"}}}, []string{"1", "freezer:/a (deleted)"}},
 		{"hierarchy that was not in /proc/PID/cgroup", delegate.Opened{Number: 1, Former: []hierarchy.Membership{{Hierarchy: "freezer"}}}, []string{"1", "freezer:"}},
 		{"no hierarchy", delegate.Opened{Number: 3}, []string{"3"}},
+		{"elogind's alone", delegate.Opened{Number: -1, Elogind: []hierarchy.Membership{{Hierarchy: "unified", Path: "/c1"}}}, []string{"-1", "+unified:/c1"}},
+		{"elogind's beside ours", delegate.Opened{
+			Number: 2, Former: []hierarchy.Membership{{Hierarchy: "freezer", Path: "/"}}, Elogind: []hierarchy.Membership{{Hierarchy: "name=elogind", Path: "/1"}},
+		}, []string{"2", "freezer:/", "+name=elogind:/1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			lines := formatState(&test.opened)
@@ -44,7 +48,10 @@ func TestParseStateRefuses(t *testing.T) {
 		{"empty", ""},
 		{"newline alone", "\n"},
 		{"no number", "x\nfreezer:/"},
-		{"negative number", "-1\nfreezer:/"},
+		{"no session, and a cgroup from before it", "-1\nfreezer:/"},
+		{"negative number", "-2\n+unified:/1"},
+		{"elogind's before any number", "+unified:/1"},
+		{"plus without a hierarchy", "1\n+:/"},
 		{"number too large", "99999999999999999999\n"},
 		{"number not alone", "1 \nfreezer:/"},
 		{"line without a colon", "1\nfreezer"},
@@ -62,7 +69,7 @@ func TestParseStateRefuses(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	for _, s := range []string{"", "0", "0\nfreezer:/\n", "12\ncpu,cpuacct:/a:b\nunified:/x (deleted)", "1\n:/", "-1", "007\nx:"} {
+	for _, s := range []string{"", "0", "0\nfreezer:/\n", "12\ncpu,cpuacct:/a:b\nunified:/x (deleted)", "1\n:/", "-1", "007\nx:", "-1\n+unified:/c1\n", "0\nx:/\n+:"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, state string) {
@@ -70,8 +77,8 @@ func FuzzParseState(f *testing.F) {
 		if opened == nil {
 			return
 		}
-		if opened.Number < 0 {
-			t.Errorf("%q: number %d", state, opened.Number)
+		if opened.Number < -1 || opened.Number < 0 && opened.Former != nil {
+			t.Errorf("%q: %+v", state, opened)
 		}
 		if again := parseState(strings.Join(formatState(opened), "\n")); !reflect.DeepEqual(again, opened) {
 			t.Errorf("%q: %+v, then %+v", state, opened, again)

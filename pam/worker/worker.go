@@ -210,21 +210,27 @@ func (r *replier) close(req request, lock delegate.Lock) {
 		return // so there was nothing opened
 	}
 	lock.Patience = min(lock.Patience, o.timeout/4)
+	opened := parseState(req.state)
 	closed, err := delegate.Close(delegate.CloseRequest{
-		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: parseState(req.state),
+		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: opened,
 		Lock: lock, Until: time.Now().Add(o.timeout / 2),
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
-	case closed.Number < 0:
-		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
-	default:
-		level := "debug"
-		text, isFault := words.Closed(closed)
-		if isFault {
-			level = "warning"
-		}
-		r.log(level, "user %q: %s", req.user, text)
+		return
 	}
+	session := strconv.Itoa(closed.Number)
+	if closed.Number < 0 {
+		if opened == nil || len(opened.Elogind) == 0 {
+			r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
+			return
+		}
+		session = opened.Elogind[0].Path
+	}
+	level := "debug"
+	text, isFault := words.Closed(session, closed.Left)
+	if isFault {
+		level = "warning"
+	}
+	r.log(level, "user %q: %s", req.user, text)
 }

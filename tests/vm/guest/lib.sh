@@ -123,6 +123,18 @@ security_dir() { dirname "$(find /lib/*/security /usr/lib/*/security -name pam_u
 
 session_line() { printf 'session\toptional\t%s %s\n' "$1" "$2" >>/etc/pam.d/common-session; }
 
+# install_elogind: elogind, running, and its PAM module in place of
+# pam_systemd, which would ask elogind for a second session: it takes
+# /run/systemd/seats for a sign of logind. To be called before install_module.
+install_elogind() {
+	tar -C /opt/elogind -cf - . | tar -C / --keep-directory-symlink -xf -
+	sed -i 's/pam_systemd\.so/pam_elogind.so/' /etc/pam.d/common-session
+	mkdir -p /run/dbus
+	dbus-daemon --system --fork
+	"$(find /usr/lib/elogind /usr/libexec -name elogind -type f 2>/dev/null)" -D
+	eventually "elogind runs" loginctl list-sessions
+}
+
 # module_log: what the module has said in the system's log.
 module_log() {
 	if booted_systemd; then journalctl --sync && journalctl --no-pager -o cat; else cat /var/log/syslog; fi | grep pam_cgdeleg
@@ -225,6 +237,32 @@ logout_of_logind() {
 	id=$(session_id "$1")
 	logout "$1"
 	eventually "logind has closed the session ($1)" fails_quietly loginctl show-session "$id"
+}
+
+# elogind_knows WHEN LOGIN [USER]: elogind has the session, active, by its
+# processes too.
+elogind_knows() {
+	local id pid
+	id=$(session_id "$2")
+	equal "elogind calls the session active ($1)" "$(loginctl show-session "$id" -p State --value 2>&1)" active
+	like "elogind knows the session of a process of its own ($1)" \
+		"$(in_login "$2" "loginctl session-status | head -n 1" 2>&1)" "$id - ${3:-alice}*"
+	pid=$(login_host "$2")
+	like "elogind knows the session of the host ($1)" "$(busctl call org.freedesktop.login1 /org/freedesktop/login1 \
+		org.freedesktop.login1.Manager GetSessionByPID u "$pid" 2>&1)" "o \"/org/freedesktop/login1/session/*$id\""
+}
+
+# logout_of_elogind LOGIN: logout, and elogind has closed the session. Version 255
+# does not always forget it then: elogind/elogind#297.
+logout_of_elogind() {
+	local id
+	id=$(session_id "$1")
+	logout "$1"
+	eventually "elogind has closed the session ($1)" elogind_has_closed "$id"
+}
+
+elogind_has_closed() {
+	case $(loginctl show-session "$1" -p State --value 2>/dev/null) in "" | closing) ;; *) return 1 ;; esac
 }
 
 # --- cgroups ----------------------------------------------------------------

@@ -1,10 +1,10 @@
 #!/bin/sh
 # rootfs.sh SUITE PACKAGES TAR: a Debian root file system as a tar file, with
-# the packages that the file PACKAGES lists, a kernel, and pam_cgfs.
+# the packages that the file PACKAGES lists, a kernel, pam_cgfs and elogind.
 #
-# The kernel and pam_cgfs are unpacked instead of installed: the kernel's
-# package would make an initramfs of its own, for half a minute, and pam_cgfs's
-# would write itself into /etc/pam.d.
+# Those three are unpacked instead of installed: the kernel's package would make
+# an initramfs of its own, for half a minute, pam_cgfs's would write itself into
+# /etc/pam.d, and elogind's conflicts with systemd.
 set -eu
 suite=$1 packages=$2 tar=$3
 
@@ -21,10 +21,13 @@ mmdebstrap --quiet --mode=root --variant=apt \
 	--customize-hook='chroot "$1" sh -euc "
 		cd /tmp
 		kernel=\$(apt-cache depends linux-image-cloud-amd64 | sed -n \"s/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p\" | head -n 1)
-		apt-get download -qq \$kernel libpam-cgfs
+		apt-get download -qq \$kernel libpam-cgfs elogind libpam-elogind
 		dpkg-deb -x \$kernel*.deb /tmp/kernel
-		mkdir -p /opt/pam_cgfs
+		mkdir -p /opt/pam_cgfs /opt/elogind
 		dpkg-deb -x libpam-cgfs*.deb /opt/pam_cgfs
+		for deb in *elogind*.deb; do
+			dpkg-deb -x \$deb /opt/elogind
+		done
 		cp -a kernel/boot/. /boot/
 		cp -a \$(find kernel -type d -path \"*lib/modules\")/. /usr/lib/modules/
 		depmod \$(ls /usr/lib/modules)

@@ -3,7 +3,6 @@ package delegate
 import (
 	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,16 +57,12 @@ func candidates(m cgroupfs.Machine, h *hierarchy.Hierarchy) (all []Session) {
 		return all
 	}
 	for _, id := range childrenOf(m, h, "/") {
-		if elogindID.MatchString(id) {
+		if _, itself := elogindSession("/" + id); itself { // elogind leaves it behind when it has forgotten the session
 			all = append(all, Session{UID: -1, Scope: "/" + id})
 		}
 	}
 	return all
 }
-
-// elogindID is how elogind calls the cgroup of a session, which it leaves behind
-// when it has forgotten the session.
-var elogindID = regexp.MustCompile(`^c?[0-9]+$`)
 
 // adoptedBy tells whether a scope was given to a user, the one with that ID if
 // it is known. On v2 its leaf shows it, on v1 only the owner: for root nothing
