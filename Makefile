@@ -22,7 +22,7 @@ MODULE_EXTLDFLAGS = -Wl,-T,$(CURDIR)/pam/start.ld -Wl,--version-script=$(CURDIR)
 # Counts the tests, and prints each that was skipped with its reason.
 GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails --
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
-SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate internal cmd -type f)
+SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
 .PHONY: all demo test test-vm unit lint fuzz bench setup install clean
 
@@ -46,7 +46,7 @@ demo:
 
 # Tier 1: no root, any machine.
 unit:
-	$(GOTEST) -race ./delegate/... ./internal/... ./cmd/... ./pam/worker/...
+	$(GOTEST) -race ./delegate/... ./cmd/... ./pam/worker/...
 
 # Tiers 1 and 2.
 test:

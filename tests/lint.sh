@@ -7,7 +7,7 @@ STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GO=${GO:-go}
 
-unformatted=$(gofmt -l cmd delegate internal pam tests)
+unformatted=$(gofmt -l cmd delegate pam tests)
 [ -z "$unformatted" ] || { echo "gofmt -w: $unformatted"; exit 1; }
 for module in . tests; do
 	(
