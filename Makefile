@@ -2,6 +2,7 @@
 # make demo     as root: a session for an ordinary user, shown from open to close
 # make test     as root: all tests on this machine's own cgroups
 # make test-vm  as root: systemd and none, cgroup v2 and v1, in virtual machines
+# make man      the manual pages in build/man; needs scdoc
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
 # make install  into DESTDIR, under PREFIX and PAMDIR
 #
@@ -24,7 +25,7 @@ GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fa
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo test test-vm unit lint fuzz bench setup install clean
+.PHONY: all demo man test test-vm unit lint fuzz bench setup install clean
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -34,6 +35,14 @@ build/pam_cgdeleg.so: $(SOURCES)
 
 build/cgdeleg: $(SOURCES)
 	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)" -o $@ ./cmd/cgdeleg
+
+MANPAGES = $(patsubst docs/man/%.scd,build/man/%,$(wildcard docs/man/*.scd))
+
+man: $(MANPAGES)
+
+build/man/%: docs/man/%.scd
+	mkdir -p build/man
+	scdoc <$< >$@
 
 setup:
 	tests/setup.sh
