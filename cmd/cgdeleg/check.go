@@ -108,7 +108,8 @@ something could not be told.`,
 			case list:
 				return listChecks(out, checks)
 			case explain:
-				return explainChecks(out, checks)
+				_, err := io.WriteString(out, explanation(out, checks))
+				return err
 			}
 			f, err := a.facts(s)
 			if err != nil {
@@ -119,9 +120,9 @@ something could not be told.`,
 			case asJSON:
 				err = printFindingsJSON(out, f, findings)
 			case quiet:
-				err = printTroubles(out, findings)
+				_, err = io.WriteString(out, troublesText(out, findings))
 			default:
-				err = printFindings(out, findings)
+				_, err = io.WriteString(out, findingsText(out, findings))
 			}
 			return errors.Join(err, verdict(findings, strict))
 		},
@@ -187,17 +188,18 @@ func listChecks(w io.Writer, checks []*check.Check) error {
 	return t.flush()
 }
 
-func explainChecks(s screen, checks []*check.Check) error {
+func explanation(s screen, checks []*check.Check) string {
+	var out strings.Builder
 	for i, c := range checks {
 		if i > 0 {
-			fmt.Fprintln(s)
+			out.WriteByte('\n')
 		}
-		fmt.Fprintf(s, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, wrapped(c.Explain, 79))
+		fmt.Fprintf(&out, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, wrapped(c.Explain, 79))
 		if len(c.DependsOn) > 0 {
-			fmt.Fprintf(s, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
+			fmt.Fprintf(&out, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
 		}
 	}
-	return nil
+	return out.String()
 }
 
 // wrapped breaks a text into lines.
@@ -230,51 +232,65 @@ var statusWords = map[check.Status]struct {
 	check.Unknown: {"unknown", yellow}, check.Failed: {"FAILED", red},
 }
 
-func printFindings(s screen, findings []check.Finding) error {
+// findingsText is a line for each check, and all that is known of a trouble.
+func findingsText(s screen, findings []check.Finding) string {
 	wide := 0
 	for _, f := range findings {
 		wide = max(wide, len(f.Name))
 	}
+	var out strings.Builder
 	for _, f := range findings {
 		word := statusWords[f.Status]
-		fmt.Fprintf(s, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
+		fmt.Fprintf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
 		if !isTrouble(f.Status) {
 			continue
 		}
 		for _, e := range f.Evidence {
-			fmt.Fprintf(s, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
+			fmt.Fprintf(&out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
 		}
-		if f.Mend != nil {
-			fmt.Fprintf(s, "%9smend: %s\n", "", f.Mend.Text)
-			for _, c := range f.Mend.Commands {
-				fmt.Fprintf(s, "%11s%s\n", "", s.styled(c.String(), bold))
-			}
+		if f.Mend == nil {
+			continue
+		}
+		fmt.Fprintf(&out, "%9smend: %s\n", "", f.Mend.Text)
+		for _, c := range f.Mend.Commands {
+			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(c.String(), bold))
 		}
 	}
-	fmt.Fprintf(s, "\n%s\n", summary(findings))
-	return nil
+	fmt.Fprintf(&out, "\n%s\n", summary(findings))
+	return out.String()
 }
 
-// printTroubles prints a line for everything that is not well, with the first
-// command that mends it.
-func printTroubles(s screen, findings []check.Finding) error {
+// troublesText is a line for everything that is not well, with the commands that
+// mend it: those that can be run as they stand, or else the first.
+func troublesText(s screen, findings []check.Finding) string {
+	var out strings.Builder
 	for _, f := range findings {
 		if !isTrouble(f.Status) {
 			continue
 		}
-		fmt.Fprintf(s, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
-		if f.Mend != nil && len(f.Mend.Commands) > 0 {
-			var commands []string
-			for _, c := range f.Mend.Commands {
-				if !c.ByHand || len(commands) == 0 {
-					commands = append(commands, c.String())
-				}
-			}
-			fmt.Fprintf(s, "; mend: %s", strings.Join(commands, " && "))
+		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
+		if commands := commandsToRun(f.Mend); commands != "" {
+			fmt.Fprintf(&out, "; mend: %s", commands)
 		}
-		fmt.Fprintln(s)
+		out.WriteByte('\n')
 	}
-	return nil
+	return out.String()
+}
+
+func commandsToRun(m *check.Mend) string {
+	if m == nil || len(m.Commands) == 0 {
+		return ""
+	}
+	var commands []string
+	for _, c := range m.Commands {
+		if !c.ByHand {
+			commands = append(commands, c.String())
+		}
+	}
+	if len(commands) == 0 {
+		return m.Commands[0].String()
+	}
+	return strings.Join(commands, " && ")
 }
 
 func isTrouble(status check.Status) bool { return status != check.OK && status != check.Skipped }

@@ -99,7 +99,7 @@ func runCommand(cmd *cobra.Command, c check.Command) error {
 	err := command.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
-		return fmt.Errorf("it ended with %v", ended)
+		return fmt.Errorf("it ended with %w", ended)
 	}
 	return err
 }

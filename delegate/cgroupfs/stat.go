@@ -48,10 +48,10 @@ func FormatStat(path string, s Stat) string {
 }
 
 func (m Machine) recordedStat(path string) (Stat, error) {
-	fail := func(err error) (Stat, error) { return Stat{}, &fs.PathError{Op: "stat", Path: path, Err: err} }
+	fail := func(err error) error { return &fs.PathError{Op: "stat", Path: path, Err: err} }
 	data, err := m.ReadFile("/" + StatFile)
 	if err != nil {
-		return fail(unix.ENOENT)
+		return Stat{}, fail(unix.ENOENT)
 	}
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -62,12 +62,12 @@ func (m Machine) recordedStat(path string) (Stat, error) {
 		var flags string
 		n, err := fmt.Sscanf(line, "%o %d %d %s", &s.Mode, &s.UID, &s.GID, &flags)
 		if n != 4 || err != nil {
-			return fail(unix.EINVAL)
+			return Stat{}, fail(unix.EINVAL)
 		}
 		s.Capable = flags == "cap"
 		if line == FormatStat(path, s) {
 			return s, nil
 		}
 	}
-	return fail(unix.ENOENT)
+	return Stat{}, fail(unix.ENOENT)
 }

@@ -92,7 +92,9 @@ func (f *Facts) cgroupUse() (names []string) {
 		return nil
 	}
 	for name := range strings.SplitSeq(item.Value, ",") {
-		if name = strings.TrimSpace(name); name != "" && !(f.isUnified() && strings.HasPrefix(name, "name=")) {
+		name = strings.TrimSpace(name)
+		isNowhere := f.isUnified() && strings.HasPrefix(name, "name=")
+		if name != "" && !isNowhere {
 			names = append(names, name)
 		}
 	}
