@@ -103,7 +103,7 @@ func checkSession(f *Facts) Result {
 			with(f.openMend(), "")
 	}
 	if unit := f.managedUnit(); unit != "" {
-		return failed("the shell is in systemd's "+unit+", and only the scope of a login can be delegated", evidence...).
+		return failed("the shell is in systemd's "+unit+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
 			mended("log in by ssh or the console, or ask systemd for a scope for one command",
 				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
@@ -130,16 +130,21 @@ func (f *Facts) asksUserManager() bool {
 // userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).
 func userBus(uid int) string { return fmt.Sprintf("/run/user/%d/bus", uid) }
 
-// managedUnit returns the unit of a systemd that has the process, if that is no
-// login's scope.
+// managedUnit returns the unit of systemd's that has the process, if that is not
+// the scope of a login of the user's.
 func (f *Facts) managedUnit() string {
 	if !f.hasSystemd() {
 		return ""
 	}
 	for _, p := range f.missingPlaces() {
 		isSystemds := p.IsUnified() || p.Name == "name=systemd"
-		if !isSystemds || sessionScope.MatchString(p.own) {
+		match := sessionScope.FindStringSubmatch(p.own)
+		isHis := match != nil && match[1] == strconv.Itoa(f.Subject.UID)
+		if !isSystemds || isHis {
 			continue
+		}
+		if match != nil {
+			return match[2] // another user's, by su or sudo
 		}
 		if name := path.Base(p.own); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
 			return name
