@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 )
 
@@ -133,7 +134,7 @@ type subIDs struct {
 func (f *Facts) subIDs() (both []subIDs, err error) {
 	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
 		s.all, err = subid.Read(f.Machine, s.file)
-		var malformed *subid.ParseError
+		var malformed *conffile.ParseError
 		if err != nil && !errors.As(err, &malformed) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}

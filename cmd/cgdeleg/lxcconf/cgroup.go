@@ -2,8 +2,9 @@ package lxcconf
 
 import (
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 )
 
 // IDMap is one mapping of user or group IDs (user_namespaces(7)).
@@ -15,7 +16,7 @@ type IDMap struct {
 
 // IDMaps returns the mappings of lxc.idmap, and of lxc.id_map as it was called
 // before LXC 2.1. An empty value clears those before it. Errors are
-// *ParseError, for the first value that LXC does not understand.
+// *conffile.ParseError, for the first value that LXC does not understand.
 func (c *Config) IDMaps() ([]IDMap, error) {
 	var maps []IDMap
 	for _, item := range c.Items {
@@ -28,7 +29,7 @@ func (c *Config) IDMaps() ([]IDMap, error) {
 		}
 		m, reason := parseIDMap(item.Value)
 		if reason != "" {
-			return nil, &ParseError{File: item.File, Line: item.Line, Text: item.Key + " = " + item.Value, Reason: reason}
+			return nil, &conffile.ParseError{File: item.File, Line: item.Line, Text: item.Key + " = " + item.Value, Reason: reason}
 		}
 		m.Item = item
 		maps = append(maps, m)
@@ -49,25 +50,11 @@ func parseIDMap(value string) (m IDMap, reason string) {
 	m.Kind = fields[0][0]
 	for i, number := range []*uint64{&m.Inside, &m.Outside, &m.Count} {
 		var ok bool
-		if *number, ok = parseNumber(fields[i+1]); !ok {
+		if *number, ok = conffile.ParseUint(fields[i+1]); !ok {
 			return IDMap{}, "bad number"
 		}
 	}
 	return m, ""
-}
-
-// parseNumber takes what C's strtoul does with base 0, but for a minus sign
-// (lxc_safe_ulong).
-func parseNumber(s string) (uint64, bool) {
-	s = strings.TrimPrefix(strings.TrimLeft(s, "\v\f"), "+")
-	base := 10
-	if hex, found := strings.CutPrefix(strings.ToLower(s), "0x"); found {
-		s, base = hex, 16
-	} else if strings.HasPrefix(s, "0") {
-		base = 8
-	}
-	n, err := strconv.ParseUint(s, base, 64)
-	return n, err == nil
 }
 
 // Limit is a value that LXC writes into a file of the container's cgroup, on

@@ -8,13 +8,13 @@ package lxcconf
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -32,26 +32,6 @@ type Config struct {
 	Items []Item
 }
 
-// ParseError says which line LXC refuses; it then refuses the whole
-// configuration.
-type ParseError struct {
-	File   string
-	Line   int // counted from 1
-	Text   string
-	Reason string
-	Err    error // why an included file could not be read, if that is it
-}
-
-func (e *ParseError) Error() string {
-	reason := e.Reason
-	if e.Err != nil {
-		reason = fmt.Sprintf("%s (%v)", reason, e.Err)
-	}
-	return fmt.Sprintf("%s:%d: %s in %.200q", e.File, e.Line, reason, e.Text)
-}
-
-func (e *ParseError) Unwrap() error { return e.Err }
-
 // Bounds on files that include each other. LXC has none: it reads on until it
 // crashes.
 const (
@@ -62,7 +42,7 @@ const (
 
 // Read reads a file and what it includes with lxc.include: a file, or
 // the *.conf of a directory. LXC takes those in the directory's own order; here
-// they are sorted. Errors are *fs.PathError for the file itself and *ParseError
+// they are sorted. Errors are *fs.PathError for the file itself and *conffile.ParseError
 // for a line of it or of an included file, also if that cannot be read.
 func Read(m cgroupfs.Machine, file string) (*Config, error) {
 	data, err := m.ReadFile(file)
@@ -94,7 +74,7 @@ type reader struct {
 	files   int // included so far
 }
 
-// parse adds the items of a file. Errors are *ParseError.
+// parse adds the items of a file. Errors are *conffile.ParseError.
 func (r *reader) parse(file string, data []byte, depth int) error {
 	n := 0
 	for text := range strings.Lines(string(data)) {
@@ -112,12 +92,12 @@ func (r *reader) parse(file string, data []byte, depth int) error {
 		case isItem:
 			r.items = append(r.items, item)
 		}
-		var included *ParseError
+		var included *conffile.ParseError
 		if errors.As(err, &included) {
 			return err
 		}
 		if reason != "" {
-			return &ParseError{File: file, Line: n, Text: strings.TrimSuffix(text, "\n"), Reason: reason, Err: err}
+			return &conffile.ParseError{File: file, Line: n, Text: strings.TrimSuffix(text, "\n"), Reason: reason, Err: err}
 		}
 	}
 	return nil
@@ -150,7 +130,7 @@ func unquote(s string) string {
 }
 
 // include reads what an lxc.include names. It returns what is wrong with that
-// line, with the cause if there is one, or alone the *ParseError of an included
+// line, with the cause if there is one, or alone the *conffile.ParseError of an included
 // file. An empty value includes nothing, nor does a directory that is missing, if
 // a slash at the end says that it is one: userns.conf has such a line.
 func (r *reader) include(name string, depth int) (reason string, err error) {
@@ -202,7 +182,7 @@ func configs(dir string, names []string) (files []string) {
 // LXCPATH/NAME/config. The path is what lxc.lxcpath (once lxcpath) says in
 // HOME/.config/lxc/lxc.conf (lxc.system.conf(5)), or HOME/.local/share/lxc.
 // Errors are *fs.PathError, for a name that is none with fs.ErrInvalid, and
-// *ParseError.
+// *conffile.ParseError.
 func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -218,7 +198,7 @@ func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
 			continue
 		}
 		if !path.IsAbs(value) {
-			return "", &ParseError{File: file, Line: line, Text: value, Reason: option + " that is no absolute path"}
+			return "", &conffile.ParseError{File: file, Line: line, Text: value, Reason: option + " that is no absolute path"}
 		}
 		return path.Join(value, name, "config"), nil
 	}

@@ -8,11 +8,11 @@ package pamconf
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -36,26 +36,6 @@ type Line struct {
 // that lies.
 func (l Line) Is(module string) bool { return path.Base(l.Module) == module }
 
-// ParseError says which line PAM cannot make sense of. PAM makes such a line
-// fail whenever the stack is run.
-type ParseError struct {
-	File   string
-	Line   int // counted from 1
-	Text   string
-	Reason string
-	Err    error // why an included file could not be read, if that is it
-}
-
-func (e *ParseError) Error() string {
-	reason := e.Reason
-	if e.Err != nil {
-		reason = fmt.Sprintf("%s (%v)", reason, e.Err)
-	}
-	return fmt.Sprintf("%s:%d: %s in %.200q", e.File, e.Line, reason, e.Text)
-}
-
-func (e *ParseError) Unwrap() error { return e.Err }
-
 const (
 	// maxDepth is PAM's own bound on files that include each other
 	// (PAM_SUBSTACK_MAX_LEVEL). PAM 1.5 counted only substacks, and included
@@ -77,7 +57,7 @@ var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
 // read in place.
 //
 // Errors are *fs.PathError (with fs.ErrInvalid for a service that cannot be a
-// file name) and *ParseError, also for an included file that cannot be read.
+// file name) and *conffile.ParseError, also for an included file that cannot be read.
 func Session(m cgroupfs.Machine, service string) ([]Line, error) {
 	service = lower(service) // as pam_start does
 	if service == "" || service == "." || service == ".." || strings.ContainsAny(service, "/\x00") {
@@ -97,7 +77,7 @@ func Session(m cgroupfs.Machine, service string) ([]Line, error) {
 // missing tells whether err is about a service that has no file, not about one
 // that was included.
 func missing(err error) bool {
-	var parse *ParseError
+	var parse *conffile.ParseError
 	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &parse)
 }
 
@@ -160,11 +140,11 @@ func (s *stack) open(name string) (file string, data []byte, err error) {
 
 // parse adds the session lines of a file. If service is not empty, every line
 // starts with the service that it is for, and others are passed over. Errors
-// are *ParseError.
+// are *conffile.ParseError.
 func (s *stack) parse(file string, data []byte, service string, depth int) error {
 	lines, unfinished := assemble(string(data))
 	for i, l := range lines {
-		failed := &ParseError{File: file, Line: l.number, Text: l.text}
+		failed := &conffile.ParseError{File: file, Line: l.number, Text: l.text}
 		if s.seen++; s.seen > maxLines {
 			failed.Reason = "too many lines in one stack"
 			return failed
@@ -181,7 +161,7 @@ func (s *stack) parse(file string, data []byte, service string, depth int) error
 			words = words[1:]
 		}
 		reason, err := s.add(Line{File: file, Number: l.number}, words, depth)
-		var included *ParseError
+		var included *conffile.ParseError
 		if errors.As(err, &included) {
 			return err
 		}
@@ -194,7 +174,7 @@ func (s *stack) parse(file string, data []byte, service string, depth int) error
 }
 
 // add takes one line. It returns what is wrong with it, with the cause if there
-// is one, or alone the *ParseError of a file that it includes.
+// is one, or alone the *conffile.ParseError of a file that it includes.
 func (s *stack) add(l Line, words []token, depth int) (reason string, err error) {
 	if len(words) == 0 {
 		return "no module type", nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -111,7 +112,7 @@ func TestSessionRefusesLines(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			lines, err := Session(machine(t, files{"etc/pam.d/x": "session required pam_ok.so\n" + test.line}), "x")
-			requireParseError(t, err, ParseError{File: "/etc/pam.d/x", Line: 2, Text: test.line, Reason: test.reason})
+			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/x", Line: 2, Text: test.line, Reason: test.reason})
 			if lines != nil {
 				t.Errorf("beside the error: %v", lines)
 			}
@@ -119,11 +120,11 @@ func TestSessionRefusesLines(t *testing.T) {
 	}
 }
 
-func requireParseError(t *testing.T, err error, want ParseError) {
+func requireParseError(t *testing.T, err error, want conffile.ParseError) {
 	t.Helper()
-	var parse *ParseError
+	var parse *conffile.ParseError
 	if !errors.As(err, &parse) {
-		t.Fatalf("got %v, want a *ParseError", err)
+		t.Fatalf("got %v, want a *conffile.ParseError", err)
 	}
 	got := *parse
 	got.Err = nil
@@ -236,7 +237,7 @@ func TestMissingInclude(t *testing.T) {
 			_, err := Session(machine(t, files{
 				"etc/pam.d/su": "@include a\n", "etc/pam.d/a": "# a\n" + test.line + "\n", "etc/pam.d/other": "session required pam_no.so\n",
 			}), "su")
-			requireParseError(t, err, ParseError{File: "/etc/pam.d/a", Line: 2, Text: test.line, Reason: "file cannot be included"})
+			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/a", Line: 2, Text: test.line, Reason: "file cannot be included"})
 			var path *fs.PathError
 			if !errors.As(err, &path) || path.Path != test.path {
 				t.Errorf("cause %v", err)
@@ -262,19 +263,19 @@ func TestBounds(t *testing.T) {
 	})
 	t.Run("deeper", func(t *testing.T) {
 		_, err := Session(machine(t, chain(maxDepth)), "f0")
-		requireParseError(t, err, ParseError{File: "/etc/pam.d/f15", Line: 1, Reason: "files that include each other too deep"})
+		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/f15", Line: 1, Reason: "files that include each other too deep"})
 	})
 	t.Run("a file that includes itself", func(t *testing.T) {
 		_, err := Session(machine(t, files{"etc/pam.d/su": "@include su\n"}), "su")
-		requireParseError(t, err, ParseError{File: "/etc/pam.d/su", Line: 1, Reason: "files that include each other too deep"})
+		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/su", Line: 1, Reason: "files that include each other too deep"})
 	})
 	t.Run("many files", func(t *testing.T) {
 		_, err := Session(machine(t, files{"etc/pam.d/su": strings.Repeat("@include a\n", maxFiles+1), "etc/pam.d/a": ""}), "su")
-		requireParseError(t, err, ParseError{File: "/etc/pam.d/su", Line: maxFiles + 1, Reason: "too many files in one stack"})
+		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/su", Line: maxFiles + 1, Reason: "too many files in one stack"})
 	})
 	t.Run("many lines", func(t *testing.T) {
 		_, err := Session(machine(t, files{"etc/pam.d/su": strings.Repeat("session optional pam_a.so\n", maxLines+1)}), "su")
-		requireParseError(t, err, ParseError{File: "/etc/pam.d/su", Line: maxLines + 1, Reason: "too many lines in one stack"})
+		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/su", Line: maxLines + 1, Reason: "too many lines in one stack"})
 	})
 	t.Run("a line of 3 MiB", func(t *testing.T) {
 		lines, err := Session(machine(t, files{"etc/pam.d/su": "session optional pam_a.so" + strings.Repeat(" a\\\n", 3<<18) + "\n"}), "su")
@@ -305,11 +306,11 @@ func TestIs(t *testing.T) {
 }
 
 func TestParseErrorText(t *testing.T) {
-	err := &ParseError{File: "/etc/pam.d/su", Line: 3, Text: "x\n" + strings.Repeat("x", 1000), Reason: "why"}
+	err := &conffile.ParseError{File: "/etc/pam.d/su", Line: 3, Text: "x\n" + strings.Repeat("x", 1000), Reason: "why"}
 	if got := err.Error(); !strings.HasPrefix(got, `/etc/pam.d/su:3: why in "x\nxx`) || len(got) > 300 {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
-	err = &ParseError{File: "f", Line: 1, Text: "@include a", Reason: "file cannot be included", Err: &fs.PathError{Op: "open", Path: "/a", Err: fs.ErrNotExist}}
+	err = &conffile.ParseError{File: "f", Line: 1, Text: "@include a", Reason: "file cannot be included", Err: &fs.PathError{Op: "open", Path: "/a", Err: fs.ErrNotExist}}
 	if got, want := err.Error(), `f:1: file cannot be included (open /a: file does not exist) in "@include a"`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -327,7 +328,7 @@ func FuzzSession(f *testing.F) {
 		for _, service := range []string{"", "su"} {
 			s := stack{machine: cgroupfs.Recorded("/nonexistent")}
 			err := s.parse("f", []byte(data), service, 0)
-			var parse *ParseError
+			var parse *conffile.ParseError
 			if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {
 				t.Fatalf("%T %v", err, err)
 			}

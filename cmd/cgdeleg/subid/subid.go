@@ -7,12 +7,12 @@ package subid
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -34,23 +34,11 @@ func (r Range) isOf(name string, uid int) bool {
 	return r.Owner == name || r.Owner == strconv.Itoa(uid)
 }
 
-// ParseError says which line newuidmap does not understand, and passes over.
-type ParseError struct {
-	File   string
-	Line   int // counted from 1
-	Text   string
-	Reason string
-}
-
-func (e *ParseError) Error() string {
-	return fmt.Sprintf("%s:%d: %s in %.200q", e.File, e.Line, e.Reason, e.Text)
-}
-
-// Read reads the file at path. Errors are *fs.PathError and *ParseError.
+// Read reads the file at path. Errors are *fs.PathError and *conffile.ParseError.
 //
 // Shadow's tools pass over a line that they do not understand without a word
 // (lib/subordinateio.c). So does Read, but beside the ranges of all other lines
-// it returns a *ParseError for the first such line, as somebody meant something
+// it returns a *conffile.ParseError for the first such line, as somebody meant something
 // by it. Empty lines, comments, and lines for NIS ("+", "-") are no error. Like
 // shadow it takes octal and hexadecimal numbers, and anything after a third
 // colon for a comment.
@@ -67,7 +55,7 @@ func Read(m cgroupfs.Machine, path string) ([]Range, error) {
 	return all, nil
 }
 
-func parse(data string) (all []Range, first *ParseError) {
+func parse(data string) (all []Range, first *conffile.ParseError) {
 	n := 0
 	for line := range strings.Lines(data) {
 		n++
@@ -80,7 +68,7 @@ func parse(data string) (all []Range, first *ParseError) {
 			r.Line = n
 			all = append(all, r)
 		} else if first == nil {
-			first = &ParseError{Line: n, Text: line, Reason: reason}
+			first = &conffile.ParseError{Line: n, Text: line, Reason: reason}
 		}
 	}
 	return all, first
@@ -99,8 +87,8 @@ func parseRange(line string) (r Range, reason string) {
 	}
 	var ok1, ok2 bool
 	r.Owner = fields[0]
-	r.First, ok1 = parseNumber(fields[1])
-	r.Count, ok2 = parseNumber(fields[2])
+	r.First, ok1 = conffile.ParseUint(fields[1])
+	r.Count, ok2 = conffile.ParseUint(fields[2])
 	if !ok1 || !ok2 {
 		return Range{}, "bad number"
 	}
@@ -108,20 +96,6 @@ func parseRange(line string) (r Range, reason string) {
 		return Range{}, "range beyond all numbers"
 	}
 	return r, ""
-}
-
-// parseNumber takes what C's strtoul does with base 0, but for a minus sign:
-// shadow turns "-1" into a huge number.
-func parseNumber(s string) (uint64, bool) {
-	s = strings.TrimPrefix(strings.TrimLeft(s, " \t\v\f\r"), "+")
-	base := 10
-	if hex, found := strings.CutPrefix(strings.ToLower(s), "0x"); found {
-		s, base = hex, 16
-	} else if strings.HasPrefix(s, "0") {
-		base = 8
-	}
-	n, err := strconv.ParseUint(s, base, 64)
-	return n, err == nil
 }
 
 // Of returns the ranges of a user: those that name it, and those that give its
