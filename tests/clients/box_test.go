@@ -51,6 +51,7 @@ type box struct {
 	name    string
 	lxcpath string // where its user's LXC looks for its configuration
 	rootfs  string // as the host has it
+	log     string // of LXC, in the user's home directory, as the host has it
 	root    int    // the user ID of its root, as the host has it
 }
 
@@ -58,7 +59,10 @@ type box struct {
 // and the lines beside.
 func newBox(t *testing.T, u testbed.User, name string, config ...string) *box {
 	t.Helper()
-	b := &box{name: name, lxcpath: filepath.Join(u.Home, ".local/share/lxc"), rootfs: filepath.Join(u.Home, name), root: u.UID << 16}
+	b := &box{
+		name: name, lxcpath: filepath.Join(u.Home, ".local/share/lxc"),
+		rootfs: filepath.Join(u.Home, name), log: filepath.Join(u.Home, name+".log"), root: u.UID << 16,
+	}
 	config = append(unprivileged(b.rootfs, b.root, 65536), config...)
 	writeOwned(t, u, filepath.Join(".local/share/lxc", name, "config"), config...)
 	b.furnish(t)
@@ -210,9 +214,9 @@ func thaw(name string) {
 // errors of its log. A container that it refuses has ended on return.
 func (b *box) tryStart(t *testing.T, c terminal) (string, error) {
 	t.Helper()
-	log := b.rootfs + ".log"
-	out, err := c.Run(fmt.Sprintf("lxc-start -n %s -l INFO -o %s", b.name, log))
-	logged, _ := os.ReadFile(log)
+	_ = os.Remove(b.log)
+	out, err := c.Run(fmt.Sprintf("lxc-start -n %s -l INFO -o ~/%s", b.name, filepath.Base(b.log)))
+	logged, _ := os.ReadFile(b.log)
 	for line := range strings.Lines(string(logged)) {
 		if strings.Contains(line, " ERROR ") {
 			out += "\n" + strings.TrimSpace(line)

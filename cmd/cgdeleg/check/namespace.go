@@ -79,8 +79,9 @@ func checkAppArmor(f *Facts) Result {
 		mended("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
 }
 
-// toolDirs are where newuidmap and newgidmap are looked for.
-var toolDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
+// toolDirs are where newuidmap and newgidmap are looked for, in the order of the
+// usual path: LXC takes the first that it finds there.
+var toolDirs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
 
 func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
@@ -167,8 +168,8 @@ func checkSubID(f *Facts) Result {
 		return unknown("subordinate IDs cannot be read", err)
 	}
 	want := uint64(f.Nested) * oneContainer
-	if f.Config != nil && f.Nested == 1 {
-		want = 1 // how many it takes is the configuration's, and another check's
+	if f.Nested == 1 && f.hasIDMap() {
+		want = 0 // how many it takes is the configuration's, and another check's
 	}
 	var evidence []Evidence
 	for i := range both {
@@ -188,6 +189,15 @@ func checkSubID(f *Facts) Result {
 		return failed(says+", and none are free", evidence...)
 	}
 	return failed(says, evidence...).mended("give it a free range", f.addSubIDs(both, free, want))
+}
+
+// hasIDMap tells whether a container's configuration says which IDs it takes.
+func (f *Facts) hasIDMap() bool {
+	if f.Config == nil {
+		return false
+	}
+	maps, err := f.Config.IDMaps()
+	return err != nil || len(maps) > 0
 }
 
 // addSubIDs is the command that gives the subject a range of both kinds.

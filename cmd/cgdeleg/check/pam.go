@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
@@ -61,15 +62,49 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 	return all
 }
 
-// openMend opens a session for the shell as it stands.
-func (f *Facts) openMend() *Mend {
+// openMend opens a session for the shell as it stands, with all that its
+// containers will be found to need: one command is to be enough.
+func (f *Facts) openMend(more ...string) *Mend {
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
-	if f.entry.module != nil {
-		if list, given := controllerList(f.entry.module.Args); given {
-			command.Args = append(command.Args, "-c", list)
-		}
+	if list := f.listToOpen(more); list != "" {
+		command.Args = append(command.Args, "-c", list)
 	}
 	return &Mend{Text: "make a session for this shell", Commands: []Command{command}}
+}
+
+// listToOpen is what stands behind -c where a session is to be opened: what was
+// asked for, and what containers need beside. "" means all.
+func (f *Facts) listToOpen(more []string) string {
+	names := slices.Clone(f.entry.asked.Names)
+	if f.entry.asked.All {
+		if names = f.placesToOpen(); len(names) == 0 {
+			return ""
+		}
+	}
+	forLimits, _ := f.lackingForLimits()
+	for _, c := range slices.Concat(more, f.cgroupUse(), forLimits) {
+		if len(names) > 0 && !slices.Contains(names, c) && f.canOpen([]string{c}) {
+			names = append(names, c)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// placesToOpen names everything, for a process that has some of it already: it
+// would stay as it is if it were asked for "all".
+func (f *Facts) placesToOpen() (names []string) {
+	hasSome := false
+	for i := range f.places {
+		p := &f.places[i]
+		hasSome = hasSome || p.delegated()
+		if p.delegated() || len(p.Controllers) > 0 {
+			names = append(names, strings.Split(p.Name, ",")...)
+		}
+	}
+	if !hasSome {
+		return nil
+	}
+	return names
 }
 
 // with adds a mend, and to its text what else would help.
