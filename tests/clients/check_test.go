@@ -103,7 +103,7 @@ func TestCheckMendsTheStart(t *testing.T) {
 			config: []string{use}, refusal: noUse,
 			check: "CGD-011 module", mend: "sudo cgdeleg open --user cgclichkmod --pid %d", session: "0"},
 		"PAM line missing": {user: "cgclichkline", uid: 22011,
-			prepare: func(t *testing.T, _ testbed.User) { install(t) },
+			prepare: func(t *testing.T, _ testbed.User) { install(t, "/") },
 			config:  []string{use}, refusal: noUse,
 			check: "CGD-012 pam-line", mend: "sudo cgdeleg open --user cgclichkline --pid %d", session: "0"},
 		"subordinate IDs too few": {user: "cgclichkids", uid: 22012, controllers: threeHierarchies,
@@ -183,9 +183,9 @@ func wantCleaned(t *testing.T, u testbed.User, program string) {
 	wantNothingNow(t, u)
 }
 
-// install puts the module into PAM's security directory of the tests, for the
-// length of the test.
-func install(t *testing.T) {
+// install puts the module into PAM's security directory below a root directory,
+// for the length of the test.
+func install(t *testing.T, root string) {
 	t.Helper()
 	dirs, _ := filepath.Glob("/usr/lib/*/security/pam_unix.so")
 	if len(dirs) != 1 {
@@ -200,7 +200,7 @@ func install(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
 	}
-	bind(t, own, security)
+	bind(t, own, filepath.Join(root, security))
 }
 
 // bind mounts a directory over another, which nobody but the tests sees, for the

@@ -182,7 +182,11 @@ func checkConfigLimits(f *Facts) Result {
 	case len(lacking) > 0 && f.canOpen(lacking):
 		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need", evidence...).with(f.openWith(lacking), "")
 	case len(lacking) > 0:
-		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
+		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
+		if names := f.unmounted(lacking); len(names) > 0 {
+			return r.mended("mount it, and look again", mountCommands(names)...)
+		}
+		return r
 	case ignored > 0:
 		return warning(fmt.Sprintf("%d limits are for the other version of cgroups, and LXC passes them over", ignored), evidence...).
 			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{"editor", evidence[0].Path}, ByHand: true})
@@ -232,6 +236,32 @@ func (f *Facts) hasController(have []string, controller string) bool {
 
 // canOpen tells whether cgdeleg open could make a session with the controllers.
 func (f *Facts) canOpen(controllers []string) bool {
-	_, missing := hierarchy.Choose(f.found, hierarchy.List{Names: controllers})
-	return len(missing) == 0
+	return !slices.ContainsFunc(controllers, func(c string) bool {
+		found, denied := f.provider(c)
+		return !found || denied
+	})
+}
+
+// provider tells whether a mounted hierarchy has the controller, and whether root
+// may make no cgroup there.
+func (f *Facts) provider(controller string) (found, denied bool) {
+	chosen, _ := hierarchy.Choose(f.found, hierarchy.List{Names: []string{controller}})
+	if len(chosen) == 0 {
+		return false, false
+	}
+	return true, f.deniedToRoot(&chosen[0].Hierarchy) != nil
+}
+
+// unmounted returns the v1 hierarchies of the kernel that have the controllers
+// and are not mounted here.
+func (f *Facts) unmounted(controllers []string) (names []string) {
+	members, _ := f.memberships()
+	for _, m := range members {
+		isIt := func(c string) bool { return slices.Contains(strings.Split(m.Hierarchy, ","), c) }
+		isFound := slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return h.Name == m.Hierarchy })
+		if slices.ContainsFunc(controllers, isIt) && !isFound {
+			names = append(names, m.Hierarchy)
+		}
+	}
+	return names
 }

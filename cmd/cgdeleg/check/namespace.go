@@ -85,6 +85,7 @@ var toolDirs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
 
 func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
+	foreign := false // files of somebody outside of this container
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		file := ""
 		for _, dir := range toolDirs {
@@ -98,8 +99,13 @@ func checkIDMapTools(f *Facts) Result {
 				mended("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
 		}
 		if st, err := f.Machine.Stat(file); err == nil && !isSetUserIDRoot(st) && !st.Capable {
-			evidence = append(evidence, Evidence{file, fmt.Sprintf("owner %d:%d, mode %04o, no capabilities", st.UID, st.GID, st.Mode&0o7777)})
+			evidence = append(evidence, Evidence{file, ownerAndMode(st) + ", no capabilities"})
+			foreign = foreign || f.overflows(st.UID)
 		}
+	}
+	if foreign {
+		return failed("their owner is none of this container's users, so that set-user-ID does nothing", evidence...).
+			mended("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	}
 	if len(evidence) > 0 {
 		var commands []Command
@@ -113,6 +119,13 @@ func checkIDMapTools(f *Facts) Result {
 			mended("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
+}
+
+func paths(evidence []Evidence) (all []string) {
+	for _, e := range evidence {
+		all = append(all, e.Path)
+	}
+	return all
 }
 
 const (
@@ -247,7 +260,7 @@ func checkPaths(f *Facts) Result {
 			if err != nil || f.containerMaySearch(dir, st.Mode, st.UID) {
 				continue
 			}
-			evidence = append(evidence, Evidence{dir, fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)})
+			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})
 		}
 	}
 	if len(evidence) == 0 {

@@ -14,7 +14,7 @@ var pamChecks = []*Check{
 	{
 		Code: "CGD-010", Name: "login", Title: "This shell came by a login",
 		Explain:   "Cgroups are made when a program opens a PAM session: sshd, login, su, sudo, cron. lxc-attach, docker exec and nsenter put a shell into a container without any of them.",
-		DependsOn: []string{"mode", "mounts", "namespace"}, needs: aProcess, run: checkLogin,
+		DependsOn: []string{"mode", "mounts", "namespace", "container"}, needs: aProcess, run: checkLogin,
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
@@ -73,13 +73,16 @@ func (f *Facts) openMend(more ...string) *Mend {
 }
 
 // listToOpen is what stands behind -c where a session is to be opened: what was
-// asked for, and what containers need beside. "" means all.
+// asked for and can be had, and what containers need beside. "" means all.
 func (f *Facts) listToOpen(more []string) string {
-	names := slices.Clone(f.entry.asked.Names)
-	if f.entry.asked.All {
-		if names = f.placesToOpen(); len(names) == 0 {
-			return ""
+	var names []string
+	for _, name := range f.entry.asked.Names {
+		if _, denied := f.provider(name); !denied {
+			names = append(names, name)
 		}
+	}
+	if f.entry.asked.All {
+		names = f.placesToOpen()
 	}
 	forLimits, _ := f.lackingForLimits()
 	for _, c := range slices.Concat(more, f.cgroupUse(), forLimits) {
@@ -90,18 +93,19 @@ func (f *Facts) listToOpen(more []string) string {
 	return strings.Join(names, ",")
 }
 
-// placesToOpen names everything, for a process that has some of it already: it
-// would stay as it is if it were asked for "all".
+// placesToOpen names everything that can be had, where "all" would not do: not
+// all can be had, or the process has some of it already, and would stay as it is.
 func (f *Facts) placesToOpen() (names []string) {
-	hasSome := false
+	isPart := false
 	for i := range f.places {
 		p := &f.places[i]
-		hasSome = hasSome || p.delegated()
-		if p.delegated() || len(p.Controllers) > 0 {
+		isDenied := f.deniedToRoot(p.Hierarchy) != nil
+		isPart = isPart || isDenied || p.delegated()
+		if !isDenied && len(p.Controllers) > 0 {
 			names = append(names, strings.Split(p.Name, ",")...)
 		}
 	}
-	if !hasSome {
+	if !isPart {
 		return nil
 	}
 	return names
