@@ -66,6 +66,7 @@ func wantRefused(t *testing.T, b *box, c terminal, reason string) {
 
 const (
 	noMemory = `Failed to setup limits for the "memory" controller`
+	noLimits = "Failed to setup cgroup limits for container" // no memory, or no cgroups at all
 	noUse    = "One or more requested controllers unavailable or not delegated"
 )
 

@@ -1,10 +1,12 @@
 package clients
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +90,7 @@ func (p *parent) furnish(t *testing.T, init string) {
 		"pam.d/su":         pam,
 		"pam.d/su-l":       pam,
 		"pam.d/sudo":       pam,
+		"pam.d/sudo-i":     pam,
 		"sudoers":          "root ALL=(ALL) ALL\n",
 		"nsswitch.conf":    "passwd: files\ngroup: files\nshadow: files\n",
 		"lxc/default.conf": "",
@@ -144,26 +147,141 @@ func (p *parent) mend(t *testing.T, c *sshd.Client, mend string) {
 	c.Must(t, fmt.Sprintf("lxc-attach -n user-parent -- sh -c '%s'", strings.ReplaceAll(asRoot(mend), "'", `'\''`)))
 }
 
+const (
+	attach   = "lxc-attach -n user-parent -- "
+	attachSu = attach + "su - ubuntu"
+	openMend = "sudo cgdeleg open --user ubuntu --pid %d"
+)
+
+// step is a line that check says, and the beginning of the mend in it; %d is the
+// shell's PID.
+type step struct{ check, mend string }
+
 // The shell of lxc-attach and su in an unprivileged container came past the
-// module, so that containers in the container have no cgroups.
+// module: containers in the container would have no cgroups. What check says one
+// line at a time makes the start work from that shell, whatever way it came and
+// however the container has its cgroups.
 func TestCheckMendsTheNestedStart(t *testing.T) {
+	three := mountCgroups(threeHierarchies...)
+	opened := []step{{"CGD-011 module", openMend}}
+	for name, test := range map[string]struct {
+		init    string   // how the container's init mounts cgroups
+		config  []string // of the container
+		shell   string
+		before  string // run by the container's root
+		steps   []step
+		session string
+	}{
+		"su -": {init: three, shell: attachSu, steps: opened},
+		"su":   {init: three, shell: attach + "su ubuntu", steps: opened},
+		"sudo": {init: three, shell: "sh -c 'exec " + attach + "sudo -u ubuntu -i 2>/dev/null'", steps: opened}, // it knows no host name
+		"lxc-attach alone": {init: three, shell: attach + "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/home/ubuntu sh",
+			steps: []step{{"CGD-010 login", openMend}}},
+		"the init mounts what is not the container's too": {init: mountCgroups(v1Hierarchies()...), shell: attachSu,
+			steps: []step{{"CGD-011 module", openMend + " -c "}}},
+		"the shell is in a session without memory": {init: three, shell: attachSu,
+			before: "cgdeleg open --user ubuntu --pid %d -c freezer,name=systemd",
+			steps:  []step{{"CGD-011 module", openMend + " -c "}}, session: "1"},
+		"LXC mounts them": {config: []string{"lxc.mount.auto =", "lxc.mount.auto = cgroup:mixed:force proc:mixed sys:rw"}, shell: attachSu,
+			steps: opened},
+		"LXC mounts them read-only": {config: []string{"lxc.mount.auto =", "lxc.mount.auto = cgroup:ro:force proc:mixed sys:rw"}, shell: attachSu,
+			steps: append([]step{{"CGD-003 mounts", "sudo mount -o remount,bind,rw /sys/fs/cgroup/"}}, opened...)},
+		"nobody mounts them": {shell: attachSu,
+			steps: []step{{"CGD-002 mode", "sudo sh -c 'mount -t tmpfs cgroup /sys/fs/cgroup && "}, {"CGD-011 module", openMend}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+			testbed.Need(t, "sudo", "setpriv")
+			p := newParent(t, u, test.init, test.config...)
+			login := host.Login(t, u.Name)
+			wantPlaced(t, p.start(t, login), "/user/cgclinest/0/lxc.payload.user-parent", threeHierarchies...)
+			child := p.newChild(t, limit)
+			s := startShell(t, login, test.shell)
+			if test.before != "" {
+				p.mend(t, login, fmt.Sprintf(test.before, s.pid))
+			}
+
+			for _, step := range test.steps {
+				wantRefused(t, child, s, noLimits)
+				mend := diagnosis(t, s, "cgdeleg", "--container user-child", step.check)
+				if want := strings.ReplaceAll(step.mend, "%d", fmt.Sprint(s.pid)); !strings.HasPrefix(mend, want) {
+					t.Errorf("the mend is %q, want %q", mend, want)
+				}
+				p.mend(t, login, mend)
+			}
+			s.Must(t, "cgdeleg check --container user-child") // warnings are for later logins
+
+			wantAlive(t, child, s, child.start(t, s), "/user/cgclinest/0/lxc.payload.user-parent/user/ubuntu/"+cmp.Or(test.session, "0"))
+			child.stop(t, s)
+			s.end(t)
+			p.stop(t, login)
+			login.Logout()
+			wantNothingNow(t, u)
+		})
+	}
+}
+
+// v1Hierarchies are all of this machine's.
+func v1Hierarchies() (names []string) {
+	for _, h := range testbed.Hierarchies() {
+		if h.Name != "unified" {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+// What the login outside did not have, nobody in the container can mend, and
+// check says so.
+func TestCheckOfContainerWithoutMemory(t *testing.T) {
+	for name, test := range map[string]struct {
+		controllers []string // of the login outside
+		says        string
+	}{
+		"no memory":  {[]string{"freezer", "name=systemd"}, "started without a cgroup of its own in memory"},
+		"no cgroups": {nil, "started without cgroups of its own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, host := sshHost(t, "cgclinest", 22020, test.controllers...)
+			p := newParent(t, u, mountCgroups(threeHierarchies...))
+			login := host.Login(t, u.Name)
+			p.start(t, login)
+			child := p.newChild(t, limit)
+			s := startShell(t, login, attachSu)
+			wantRefused(t, child, s, noLimits)
+			out, err := s.Run("cgdeleg check -q --container user-child")
+			if exitStatus(t, err) != 1 || strings.Contains(out, "\n") || !strings.HasPrefix(out, "CGD-007 container: ") || !strings.Contains(out, test.says) {
+				t.Errorf("want one line of CGD-007 container with %q, got:\n%s", test.says, out)
+			}
+			s.end(t)
+			p.stop(t, login)
+			login.Logout()
+			wantNothingNow(t, u)
+		})
+	}
+}
+
+// With the module in the container's own PAM files, su makes the session, and
+// there is nothing to mend.
+func TestNestedStartWithTheModule(t *testing.T) {
 	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
 	p := newParent(t, u, mountCgroups(threeHierarchies...))
+	install(t, p.rootfs)
+	const last = "session required pam_permit.so\n"
+	replaceIn(t, p.rootfs+"/etc/pam.d/su-l", last, last+"session optional pam_cgdeleg.so\n")
 	login := host.Login(t, u.Name)
-	wantPlaced(t, p.start(t, login), "/user/cgclinest/0/lxc.payload.user-parent", threeHierarchies...)
+	p.start(t, login)
 	child := p.newChild(t, limit)
-	s := startShell(t, login, "lxc-attach -n user-parent -- su - ubuntu")
-
-	out, err := child.tryStart(t, s)
-	t.Logf("start: %v\n%s", err, out)
-	t.Log(s.Run("cat /proc/self/cgroup /proc/self/mountinfo; id; ls -la /sys/fs/cgroup /sys/fs/cgroup/*"))
-	mend := diagnosis(t, s, "cgdeleg", "--container user-child", "CGD-011 module")
-	p.mend(t, login, mend)
-	t.Log(s.Run("cgdeleg check"))
-
+	s := startShell(t, login, attachSu)
+	if out := s.Must(t, "cgdeleg check -q --strict --container user-child"); out != "" {
+		t.Errorf("check says:\n%s", out)
+	}
 	wantAlive(t, child, s, child.start(t, s), "/user/cgclinest/0/lxc.payload.user-parent/user/ubuntu/0")
 	child.stop(t, s)
 	s.end(t)
+	eventually(t, "su's session has gone", func() bool {
+		return !slices.ContainsFunc(testbed.Tree(u.Name), func(line string) bool { return strings.Contains(line, "/user/ubuntu") })
+	})
 	p.stop(t, login)
 	login.Logout()
 	wantNothingNow(t, u)
