@@ -157,6 +157,7 @@ func (r *recorder) cgroups(s check.Subject) {
 				}
 			}
 		}
+		r.cgroup(path.Join(h.Mount.Point, h.Base))
 		users := path.Join(h.Mount.Point, h.Base, "user")
 		r.cgroup(users)
 		if name, err := delegate.DirName(s.Name); err == nil { // other people's are nobody's business

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
@@ -24,6 +26,7 @@ type sessionFlags struct {
 	user        string
 	pid         int
 	controllers string
+	owner       int // the user ID of the process
 }
 
 func (f *sessionFlags) add(cmd *cobra.Command) {
@@ -108,14 +111,14 @@ func (f *sessionFlags) check(s *settings) (user.User, error) {
 			return who, &usageError{fmt.Errorf("%s runs cgdeleg: say which process is meant, for this shell --pid $$", name)}
 		}
 	}
-	owner, err := ownerOf(cgroupfs.Machine{}, f.pid)
+	f.owner, err = ownerOf(cgroupfs.Machine{}, f.pid)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return who, &failure{fmt.Sprintf("there is no process %d", f.pid)}
 	case err != nil:
 		return who, err
-	case owner != 0 && owner != who.Uid:
-		return who, &failure{fmt.Sprintf("process %d belongs to user ID %d, neither to %s (%d) nor to root", f.pid, owner, printable(f.user), who.Uid)}
+	case f.owner != 0 && f.owner != who.Uid:
+		return who, &failure{fmt.Sprintf("process %d belongs to user ID %d, neither to %s (%d) nor to root", f.pid, f.owner, printable(f.user), who.Uid)}
 	}
 	return who, nil
 }
@@ -140,10 +143,7 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Li
 			return printDirs(cmd, present)
 		}
 	}
-	opened, err := delegate.Open(delegate.OpenRequest{
-		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid,
-		Controllers: list, Lock: delegate.DefaultLock,
-	})
+	opened, err := f.make(who, list)
 	if err != nil {
 		return err
 	}
@@ -161,6 +161,91 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Li
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
 	return printDirs(cmd, made)
+}
+
+// make makes the session and moves the process in.
+func (f *sessionFlags) make(who user.User, list hierarchy.List) (*delegate.Opened, error) {
+	r := delegate.OpenRequest{
+		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid,
+		Controllers: list, Lock: delegate.DefaultLock,
+	}
+	opened, err := delegate.Open(r)
+	if !errors.Is(err, unix.EACCES) || f.owner == 0 {
+		return opened, err
+	}
+	// A container's root may not move the process. It makes the session for this
+	// one, which ends soon, and brings the other in as its user would.
+	r.PID = os.Getpid()
+	if opened, err = delegate.Open(r); err != nil {
+		return nil, err
+	}
+	if err := asUser(f.owner, func() error { return joinSelf(f.pid, opened) }); err != nil {
+		_, closeErr := delegate.Close(delegate.CloseRequest{PID: r.PID, User: r.User, Opened: opened, Lock: r.Lock})
+		return nil, errors.Join(err, closeErr)
+	}
+	return opened, nil
+}
+
+// joinSelf moves the process to where this one was moved by the opening.
+func joinSelf(pid int, opened *delegate.Opened) error {
+	members, err := hierarchy.Memberships(cgroupfs.Machine{}, os.Getpid())
+	if err != nil {
+		return err
+	}
+	found, _, err := hierarchy.Discover(cgroupfs.Machine{})
+	if err != nil {
+		return err
+	}
+	for _, former := range opened.Former {
+		i := slices.IndexFunc(found, func(h hierarchy.Hierarchy) bool { return h.Name == former.Hierarchy })
+		if i < 0 {
+			return fmt.Errorf("hierarchy %s: it was unmounted", former.Hierarchy)
+		}
+		dir, err := found[i].OpenMember(cgroupfs.Machine{}, hierarchy.PathIn(members, former.Hierarchy))
+		if err != nil {
+			return err
+		}
+		err = dir.Enter(pid)
+		dir.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asUser runs a function with that effective user ID, and with root's
+// capabilities. On cgroup v1 the kernel lets a process be moved by the machine's
+// root, and otherwise only by who has its user ID (cgroup1_procs_write in
+// kernel/cgroup/cgroup-v1.c); the files are still to be opened as root can.
+func asUser(uid int, do func() error) error {
+	runtime.LockOSThread() // capabilities are a thread's
+	defer runtime.UnlockOSThread()
+	if err := unix.Setresuid(-1, uid, -1); err != nil {
+		return fmt.Errorf("taking the user ID %d: %w", uid, err)
+	}
+	err := raiseCapabilities()
+	if err == nil {
+		err = do()
+	}
+	return errors.Join(err, unix.Setresuid(-1, 0, -1)) // which gives the capabilities back
+}
+
+// raiseCapabilities makes the permitted capabilities effective, which setting
+// the user ID had taken away (capabilities(7)).
+func raiseCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // version 3 has two
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	for i := range data {
+		data[i].Effective = data[i].Permitted
+	}
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
 }
 
 // opened returns the session that was opened: among those in which the process

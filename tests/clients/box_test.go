@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
-	"github.com/cgdeleg/pam_cgdeleg/tests/testbed/sshd"
 )
 
 func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
@@ -49,28 +48,44 @@ done
 // box is a container of an unprivileged user, with a root file system that
 // holds busybox and nothing else.
 type box struct {
-	name   string
-	user   testbed.User
-	rootfs string
+	name    string
+	lxcpath string // where its user's LXC looks for its configuration
+	rootfs  string // as the host has it
+	log     string // of LXC, in the user's home directory, as the host has it
+	root    int    // the user ID of its root, as the host has it
 }
 
 // newBox makes a container, with the usual configuration of unprivileged users
 // and the lines beside.
 func newBox(t *testing.T, u testbed.User, name string, config ...string) *box {
 	t.Helper()
-	b := &box{name: name, user: u, rootfs: filepath.Join(u.Home, name)}
-	first := u.UID << 16 // of /etc/subuid
-	config = append([]string{
+	b := &box{
+		name: name, lxcpath: filepath.Join(u.Home, ".local/share/lxc"),
+		rootfs: filepath.Join(u.Home, name), log: filepath.Join(u.Home, name+".log"), root: u.UID << 16,
+	}
+	config = append(unprivileged(b.rootfs, b.root, 65536), config...)
+	writeOwned(t, u, filepath.Join(".local/share/lxc", name, "config"), config...)
+	b.furnish(t)
+	return b
+}
+
+// unprivileged is the usual configuration of an unprivileged user's container,
+// whose IDs are those from first on.
+func unprivileged(rootfs string, first, count int) []string {
+	return []string{
 		"lxc.include = /usr/share/lxc/config/common.conf",
 		"lxc.include = /usr/share/lxc/config/userns.conf",
-		fmt.Sprintf("lxc.idmap = u 0 %d 65536", first),
-		fmt.Sprintf("lxc.idmap = g 0 %d 65536", first),
+		fmt.Sprintf("lxc.idmap = u 0 %d %d", first, count),
+		fmt.Sprintf("lxc.idmap = g 0 %d %d", first, count),
 		"lxc.net.0.type = empty",
 		"lxc.apparmor.profile = unconfined",
-		"lxc.rootfs.path = dir:" + b.rootfs,
-	}, config...)
-	writeOwned(t, u, filepath.Join(".local/share/lxc", name, "config"), config...)
+		"lxc.rootfs.path = dir:" + rootfs,
+	}
+}
 
+// furnish makes the root file system.
+func (b *box) furnish(t *testing.T) {
+	t.Helper()
 	for _, dir := range []string{"bin", "sbin", "dev", "proc", "sys", "tmp", "etc"} {
 		if err := os.MkdirAll(filepath.Join(b.rootfs, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -86,8 +101,7 @@ func newBox(t *testing.T, u testbed.User, name string, config ...string) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chownAll(t, b.rootfs, first)
-	return b
+	chownAll(t, b.rootfs, b.root)
 }
 
 // writeOwned writes a file of the user's, with the folders above.
@@ -119,13 +133,16 @@ func chownAll(t *testing.T, root string, id int) {
 
 // process is one of the user's, or of a container of the user's.
 type process struct {
-	pid  int
-	name string
+	pid   int
+	name  string
+	uid   int
+	state string
+	// inside are its PIDs in the PID namespaces in which it is, from the host's on.
+	inside []string
 }
 
-// processes returns what runs under the user's ID or its subordinate IDs. They
-// are this test's alone.
-func processes(u testbed.User) (all []process) {
+// allProcesses returns what runs on this machine.
+func allProcesses() (all []process) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		status, err := os.ReadFile(filepath.Join("/proc", e.Name(), "status"))
@@ -133,26 +150,32 @@ func processes(u testbed.User) (all []process) {
 			continue
 		}
 		var p process
-		var state string
-		var uid int
 		for line := range strings.Lines(string(status)) {
 			key, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
 			switch key {
 			case "Name":
 				p.name = value
 			case "State":
-				state = value
+				p.state = value
 			case "Pid":
 				_, _ = fmt.Sscan(value, &p.pid)
 			case "Uid":
-				_, _ = fmt.Sscan(value, &uid)
+				_, _ = fmt.Sscan(value, &p.uid)
+			case "NSpid":
+				p.inside = strings.Fields(value)
 			}
 		}
-		if (uid == u.UID || uid>>16 == u.UID) && !strings.HasPrefix(state, "Z") {
+		if !strings.HasPrefix(p.state, "Z") {
 			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// processes returns what runs under the user's ID or its subordinate IDs. They
+// are this test's alone.
+func processes(u testbed.User) []process {
+	return slices.DeleteFunc(allProcesses(), func(p process) bool { return p.uid != u.UID && p.uid>>16 != u.UID })
 }
 
 // killAll ends what a test left running. A test that passes leaves nothing.
@@ -166,7 +189,7 @@ func killAll(t *testing.T, u testbed.User) {
 		}
 		for _, p := range left {
 			_ = syscall.Kill(p.pid, syscall.SIGKILL)
-			if !slices.Contains(killed, p) {
+			if !slices.ContainsFunc(killed, func(k process) bool { return k.pid == p.pid }) {
 				killed = append(killed, p)
 			}
 		}
@@ -189,58 +212,73 @@ func thaw(name string) {
 
 // tryStart runs lxc-start in the login and returns what it said, with the
 // errors of its log. A container that it refuses has ended on return.
-func (b *box) tryStart(t *testing.T, c *sshd.Client) (string, error) {
+func (b *box) tryStart(t *testing.T, c terminal) (string, error) {
 	t.Helper()
-	log := b.rootfs + ".log"
-	out, err := c.Run(fmt.Sprintf("lxc-start -n %s -l INFO -o %s", b.name, log))
-	logged, _ := os.ReadFile(log)
+	_ = os.Remove(b.log)
+	out, err := c.Run(fmt.Sprintf("lxc-start -n %s -l INFO -o ~/%s", b.name, filepath.Base(b.log)))
+	logged, _ := os.ReadFile(b.log)
 	for line := range strings.Lines(string(logged)) {
 		if strings.Contains(line, " ERROR ") {
 			out += "\n" + strings.TrimSpace(line)
 		}
 	}
 	if err != nil {
-		awaitEnd(t, b.user)
+		b.awaitEnd(t)
 	}
 	return out, err
 }
 
 // start starts the container and returns the PID of its init. It waits until
 // the init knows the signal to end: before, lxc-stop would wait for a minute.
-func (b *box) start(t *testing.T, c *sshd.Client) int {
+func (b *box) start(t *testing.T, c terminal) int {
 	t.Helper()
 	if out, err := b.tryStart(t, c); err != nil {
 		t.Fatalf("lxc-start: %v\n%s", err, out)
+	}
+	if !b.hasMonitor() {
+		t.Fatalf("no process is called %q", b.monitor()) // awaitEnd would not wait
 	}
 	b.wantBeating(t)
 	return b.init(t, c)
 }
 
 // init returns the PID of the running container's init, as the host has it.
-func (b *box) init(t *testing.T, c *sshd.Client) int {
+// lxc-info says what it is called where LXC runs, which may be a container too.
+func (b *box) init(t *testing.T, c terminal) int {
 	t.Helper()
-	var pid int
-	out := c.Must(t, "lxc-info -n "+b.name+" -pH")
-	if _, err := fmt.Sscan(out, &pid); err != nil {
-		t.Fatalf("lxc-info says %q: %v", out, err)
+	pid := c.Must(t, "lxc-info -n "+b.name+" -pH")
+	for _, p := range allProcesses() {
+		if n := len(p.inside); p.uid == b.root && n > 1 && p.inside[n-1] == "1" && p.inside[n-2] == pid {
+			return p.pid
+		}
 	}
-	return pid
+	t.Fatalf("no init of container %s is process %q", b.name, pid)
+	return 0
 }
 
 // stop stops the container and waits until its monitor has ended too, which
 // lxc-stop does not wait for.
-func (b *box) stop(t *testing.T, c *sshd.Client) {
+func (b *box) stop(t *testing.T, c terminal) {
 	t.Helper()
 	c.Must(t, "lxc-stop -n "+b.name)
-	awaitEnd(t, b.user)
+	b.awaitEnd(t)
 }
 
-// awaitEnd waits until the user has no processes but those of sshd.
-func awaitEnd(t *testing.T, u testbed.User) {
-	t.Helper()
-	eventually(t, "containers and their monitors have ended", func() bool {
-		return !slices.ContainsFunc(processes(u), func(p process) bool { return p.name != "sshd" })
+// monitor is what LXC calls the process that stays with the container.
+func (b *box) monitor() string { return "[lxc monitor] " + b.lxcpath + " " + b.name }
+
+func (b *box) hasMonitor() bool {
+	return slices.ContainsFunc(allProcesses(), func(p process) bool {
+		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+		return strings.TrimRight(string(command), "\x00 ") == b.monitor()
 	})
+}
+
+// awaitEnd waits until the container's monitor has ended, the last of its
+// processes.
+func (b *box) awaitEnd(t *testing.T) {
+	t.Helper()
+	eventually(t, b.monitor()+" has ended", func() bool { return !b.hasMonitor() })
 }
 
 // attach returns the command line that runs a busybox command in the container.

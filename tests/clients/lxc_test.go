@@ -42,15 +42,18 @@ func sshHost(t *testing.T, name string, uid int, controllers ...string) (testbed
 	return u, sshd.Start(t, sshd.Options{})
 }
 
-// exitStatus returns the status of a command that sshd ran.
+// exitStatus returns the status of a command by the error of its run.
 func exitStatus(t *testing.T, err error) int {
 	t.Helper()
 	var exit *ssh.ExitError
+	var inShell *shellError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
 		return exit.ExitStatus()
+	case errors.As(err, &inShell):
+		return inShell.status
 	}
 	t.Fatal(err)
 	return -1
@@ -96,7 +99,7 @@ func wantNothingNow(t *testing.T, u testbed.User) {
 }
 
 // The limit of the container's configuration is set, and it holds.
-func testLimit(t *testing.T, b *box, login *sshd.Client, pid int) {
+func testLimit(t *testing.T, b *box, login terminal, pid int) {
 	if got := readCgroup(t, pid, "memory", "memory.limit_in_bytes"); got != "67108864" {
 		t.Errorf("memory.limit_in_bytes is %s", got)
 	}
@@ -121,7 +124,7 @@ func wantKills(t *testing.T, pid int, line string) {
 	}
 }
 
-func testFreeze(t *testing.T, b *box, login *sshd.Client, pid int) {
+func testFreeze(t *testing.T, b *box, login terminal, pid int) {
 	login.Must(t, "lxc-freeze -n "+b.name)
 	if state := readCgroup(t, pid, "freezer", "freezer.state"); state != "FROZEN" {
 		t.Errorf("freezer.state is %s after lxc-freeze", state)
@@ -140,7 +143,7 @@ func testFreeze(t *testing.T, b *box, login *sshd.Client, pid int) {
 
 // A process that lxc-attach starts is where the container's own are: from
 // inside, its cgroups are the roots of the container's cgroup namespace.
-func testAttach(t *testing.T, b *box, login *sshd.Client, pid int) {
+func testAttach(t *testing.T, b *box, login terminal, pid int) {
 	if out := login.Must(t, b.attach("id -u")); out != "0" {
 		t.Errorf("attached as %s, want 0", out)
 	}

@@ -96,6 +96,28 @@ func stat(path string, st cgroupfs.Stat) change {
 	}
 }
 
+// container makes the machine an unprivileged container, whose root may make
+// cgroups in these hierarchies alone.
+func container(own ...string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		write("/proc/self/uid_map", "0 100000 131072\n")(t, dir)
+		hierarchies, err := filepath.Glob(filepath.Join(dir, "sys/fs/cgroup/*"))
+		if err != nil || len(hierarchies) == 0 {
+			t.Fatalf("no hierarchies: %v", err)
+		}
+		for _, h := range hierarchies {
+			point := "/sys/fs/cgroup/" + filepath.Base(h)
+			if slices.Contains(own, filepath.Base(h)) { // LXC's chown and chmod
+				stat(point, cgroupfs.Stat{Mode: 0o40775, UID: 65534})(t, dir)
+				continue
+			}
+			removeStat(t, dir, point+"/user")
+			stat(point, cgroupfs.Stat{Mode: 0o40755, UID: 65534, GID: 65534})(t, dir)
+		}
+	}
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -275,6 +297,42 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:config-idmap"}, says: "has no lxc.idmap"},
 		"a limit whose controller is not in -c": {machine: v1, config: config, changes: []change{write("/proc/self/cgroup", "9:name=openrc:/user/alice/0\n8:pids:/\n7:memory:/\n6:freezer:/user/alice/0\n0::/\n"), replace(common, "freezer,memory", "freezer")},
 			want: []string{"failed:config-limits"}, says: "has no memory", mend: "sudo cgdeleg open --user alice --pid"},
+		"the container's group IDs are not there at all": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536\n", "")},
+			want: []string{"failed:config-idmap"}, mend: "sudo usermod --add-subgids 100000-165535 alice"},
+		"no idmap, and no subordinate IDs": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment"), replace("/etc/subuid", "alice", "carol")},
+			want: []string{"failed:subid"}, says: "than the 65536"},
+		"lxc.cgroup.use and a limit want the same": {machine: v1, config: config,
+			changes: []change{replace("/proc/self/cgroup", "memory:/user/alice/0", "memory:/"), replace(common, "freezer,memory", "freezer"), write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,memory,pids\n")},
+			want:    []string{"failed:lxc-view"}, says: "wants memory,pids", mend: "-c freezer,name=openrc,memory,pids"},
+		"a limit whose controller is not mounted": {machine: v1, config: config,
+			changes: []change{replace("/proc/self/mountinfo", "/sys/fs/cgroup/memory rw", "/sys/fs/elsewhere rw"), replace("/proc/self/mountinfo", "cgroup memory rw,memory", "tmpfs memory rw"), replace(common, "freezer,memory", "freezer")},
+			want:    []string{"failed:config-limits"}, says: "no mounted hierarchy has it", mend: "sudo mkdir -p /sys/fs/cgroup/memory"},
+		"a part of all that was asked for": {machine: v1, changes: []change{replace(common, " -c freezer,memory,name=openrc", ""), replace("/proc/self/cgroup", "memory:/user/alice/0", "memory:/")},
+			want: []string{"failed:session"}, mend: "-c misc,rdma,pids,hugetlb,net_prio,perf_event,net_cls,freezer,devices,memory,blkio,cpuacct,cpu,cpuset,name=openrc"},
+		"no line of the module, and a limit": {machine: v1, config: config, changes: []change{replace(common, "pam_cgdeleg.so -c freezer,memory", "pam_cgfs.so -c freezer"), replace("/proc/self/cgroup", "/user/alice/0", "/")},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: "-c freezer,name=openrc,memory"},
+
+		"a container on v1 without mounts": {machine: v1, changes: []change{container(), write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
+			want: []string{"failed:mode"}, mend: "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup && for h in misc rdma pids"},
+		"a container without cgroups of its own": {machine: v1, changes: []change{container(), replace("/proc/self/cgroup", "/user/alice/0", "/")},
+			want: []string{"failed:container"}, says: "its root may make none", mend: "cgdeleg check"},
+		"a container without the memory that is needed in it": {machine: v1, config: config,
+			changes: []change{container("freezer", "openrc"), replace("/proc/self/cgroup", "/user/alice/0", "/")},
+			want:    []string{"failed:container"}, says: "without a cgroup of its own in memory"},
+		"a container with hierarchies that are not its own": {machine: v1, config: config,
+			changes: []change{container("freezer", "memory", "openrc"), replace("/proc/self/cgroup", "/user/alice/0", "/"), replace(common, "pam_cgdeleg.so", "pam_permit.so")},
+			want:    []string{"failed:pam-line"}, mend: "-c freezer,memory,name=openrc"},
+		"the same, with a line that asks for all": {machine: v1,
+			changes: []change{container("freezer", "memory", "openrc"), replace("/proc/self/cgroup", "/user/alice/0", "/"), replace(common, " -c freezer,memory,name=openrc", "")},
+			want:    []string{"failed:session"}, mend: "-c freezer,memory,name=openrc"},
+		"the same, in a session": {machine: v1,
+			changes: []change{container("freezer", "memory", "openrc"), replace(common, " -c freezer,memory,name=openrc", "")}},
+		"newuidmap of somebody outside": {machine: v1,
+			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534})},
+			want:    []string{"failed:idmap-tools"}, mend: "sudo install -o root -m 4755 -t /usr/local/bin /usr/bin/newuidmap"},
+		"another newuidmap comes first in the path": {machine: v1,
+			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534}),
+				write("/usr/local/bin/newuidmap", ""), stat("/usr/local/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755})}},
 		"a limit for the other version": {machine: v2, config: config, changes: []change{replace(config, "lxc.cgroup2.memory.max = 64M", "lxc.cgroup.memory.limit_in_bytes = 64M")},
 			want: []string{"warning:config-limits"}, says: "1 limits are for the other version"},
 	} {

@@ -169,7 +169,7 @@ func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
 			return nil, err
 		}
 		if !f.mayWrite(st) {
-			denied = append(denied, Evidence{Path: file, Value: fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)})
+			denied = append(denied, Evidence{Path: file, Value: ownerAndMode(st)})
 		}
 	}
 	return denied, nil
@@ -328,13 +328,41 @@ func minUID(args []string) int {
 	return least
 }
 
-// asked returns the hierarchies in which the module would make a session.
+// asked returns the hierarchies in which the module would make a session: of
+// those that -c asks for, the ones that this machine, or container, has to give.
 func (f *Facts) asked() (chosen []hierarchy.Choice, missing []string) {
 	chosen, missing = hierarchy.Choose(f.found, f.entry.asked)
+	chosen = slices.DeleteFunc(chosen, func(c hierarchy.Choice) bool { return f.deniedToRoot(&c.Hierarchy) != nil })
 	if f.isUnified() { // as the module does: pam_cgfs's line asks for name=systemd everywhere
 		missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(name, "name=") })
 	}
 	return chosen, missing
+}
+
+// deniedToRoot returns the cgroup in which sessions would be made if root may not
+// make any there, and whose it is; nil if it may. In an unprivileged container
+// root is somebody's subordinate ID, and many a hierarchy is not its own.
+func (f *Facts) deniedToRoot(h *hierarchy.Hierarchy) *Evidence {
+	if !f.inUserNamespace() {
+		return nil
+	}
+	base := place{Hierarchy: h, base: h.Base}
+	for _, dir := range []string{base.path("user"), base.path()} {
+		st, err := f.Machine.Stat(dir)
+		if err != nil {
+			continue
+		}
+		if f.allows(Subject{}, st, 0o2) {
+			return nil
+		}
+		return &Evidence{Path: dir, Value: ownerAndMode(st)}
+	}
+	return nil // it cannot be told
+}
+
+// ownerAndMode says whose a file is, as evidence.
+func ownerAndMode(st cgroupfs.Stat) string {
+	return fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)
 }
 
 // placeIn returns the place in the hierarchy of that name.

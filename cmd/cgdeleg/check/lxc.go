@@ -32,7 +32,7 @@ var lxcChecks = []*Check{
 	{
 		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
 		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
-		DependsOn: []string{"session"}, needs: aConfig, run: checkConfigLimits,
+		DependsOn: []string{"session", "lxc-view"}, needs: aConfig, run: checkConfigLimits,
 	},
 }
 
@@ -70,10 +70,9 @@ func checkLXCView(f *Facts) Result {
 			evidence = append(evidence, Evidence{p.path(), p.Name})
 		}
 	}
-	for _, want := range f.cgroupUse() {
-		if !slices.Contains(usable, want) {
-			return failed("lxc.conf's lxc.cgroup.use wants "+want+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith([]string{want}), "")
-		}
+	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
+	if len(lacking) > 0 {
+		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith(lacking), "")
 	}
 	if len(evidence) == 0 {
 		return failed("LXC would start containers without any cgroup").with(f.openMend(), "")
@@ -103,21 +102,12 @@ func (f *Facts) cgroupUse() (names []string) {
 
 // openWith opens a session that has these controllers too.
 func (f *Facts) openWith(controllers []string) *Mend {
-	names := slices.Clone(f.entry.asked.Names)
-	for _, c := range controllers {
-		if !slices.Contains(names, c) {
-			names = append(names, c)
-		}
-	}
-	list := strings.Join(names, ",")
-	if f.entry.asked.All {
-		list = "all"
-	}
-	text := "make a session with " + strings.Join(controllers, ",") + " for this shell"
+	m := f.openMend(controllers...)
+	m.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
 	if f.entry.module != nil && !f.entry.asked.All {
-		text += fmt.Sprintf("; for every login write -c %s in %s", list, f.entry.module.File)
+		m.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.entry.module.File)
 	}
-	return &Mend{Text: text, Commands: []Command{asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID), "-c", list)}}
+	return m
 }
 
 func checkConfigIDMap(f *Facts) Result {
@@ -182,36 +172,61 @@ func checkConfigLimits(f *Facts) Result {
 		return skip("LXC asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
-	have := f.sessionControllers()
-	onV2 := f.unified() != nil
-	var evidence []Evidence
-	var lacking []string
+	lacking, evidence := f.lackingForLimits()
 	ignored := 0
 	for _, l := range limits {
-		controller, _, _ := strings.Cut(l.File, ".")
-		item := Evidence{fmt.Sprintf("%s:%d", l.Item.File, l.Item.Line), l.Item.Key + " = " + l.Value}
-		switch {
-		case l.Unified && !onV2, !l.Unified && f.isUnified():
+		if f.ignores(l) {
 			ignored++
-			evidence = append(evidence, item)
-		case controller == "cgroup" || controller == "devices" || f.hasController(have, controller):
-		default:
-			evidence = append(evidence, item)
-			if !slices.Contains(lacking, controller) {
-				lacking = append(lacking, controller)
-			}
+			evidence = append(evidence, limitEvidence(l))
 		}
 	}
 	switch {
 	case len(lacking) > 0 && f.canOpen(lacking):
 		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need", evidence...).with(f.openWith(lacking), "")
 	case len(lacking) > 0:
-		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
+		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
+		if names := f.unmounted(lacking); len(names) > 0 {
+			return r.mended("mount it, and look again", mountCommands(names)...)
+		}
+		return r
 	case ignored > 0:
 		return warning(fmt.Sprintf("%d limits are for the other version of cgroups, and LXC passes them over", ignored), evidence...).
 			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{"editor", evidence[0].Path}, ByHand: true})
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
+}
+
+// ignores tells whether LXC passes a limit over, because it is for the other
+// version of cgroups.
+func (f *Facts) ignores(l lxcconf.Limit) bool {
+	if l.Unified {
+		return f.unified() == nil
+	}
+	return f.isUnified()
+}
+
+func limitEvidence(l lxcconf.Limit) Evidence {
+	return Evidence{fmt.Sprintf("%s:%d", l.Item.File, l.Item.Line), l.Item.Key + " = " + l.Value}
+}
+
+// lackingForLimits returns which controllers the session lacks for the limits of
+// the container, and of which limits that is so.
+func (f *Facts) lackingForLimits() (controllers []string, evidence []Evidence) {
+	if f.Config == nil {
+		return nil, nil
+	}
+	have := f.sessionControllers()
+	for _, l := range f.Config.Limits() {
+		controller, _, _ := strings.Cut(l.File, ".")
+		if f.ignores(l) || controller == "cgroup" || controller == "devices" || f.hasController(have, controller) {
+			continue
+		}
+		evidence = append(evidence, limitEvidence(l))
+		if !slices.Contains(controllers, controller) {
+			controllers = append(controllers, controller)
+		}
+	}
+	return controllers, evidence
 }
 
 func (f *Facts) hasController(have []string, controller string) bool {
@@ -223,6 +238,32 @@ func (f *Facts) hasController(have []string, controller string) bool {
 
 // canOpen tells whether cgdeleg open could make a session with the controllers.
 func (f *Facts) canOpen(controllers []string) bool {
-	_, missing := hierarchy.Choose(f.found, hierarchy.List{Names: controllers})
-	return len(missing) == 0
+	return !slices.ContainsFunc(controllers, func(c string) bool {
+		found, denied := f.provider(c)
+		return !found || denied
+	})
+}
+
+// provider tells whether a mounted hierarchy has the controller, and whether root
+// may make no cgroup there.
+func (f *Facts) provider(controller string) (found, denied bool) {
+	chosen, _ := hierarchy.Choose(f.found, hierarchy.List{Names: []string{controller}})
+	if len(chosen) == 0 {
+		return false, false
+	}
+	return true, f.deniedToRoot(&chosen[0].Hierarchy) != nil
+}
+
+// unmounted returns the v1 hierarchies of the kernel that have the controllers
+// and are not mounted here.
+func (f *Facts) unmounted(controllers []string) (names []string) {
+	members, _ := f.memberships()
+	for _, m := range members {
+		isIt := func(c string) bool { return slices.Contains(strings.Split(m.Hierarchy, ","), c) }
+		isFound := slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return h.Name == m.Hierarchy })
+		if slices.ContainsFunc(controllers, isIt) && !isFound {
+			names = append(names, m.Hierarchy)
+		}
+	}
+	return names
 }

@@ -19,7 +19,7 @@ var machineChecks = []*Check{
 	},
 	{
 		Code: "CGD-002", Name: "mode", Title: "Cgroups are mounted",
-		Explain: "Without a mounted cgroup file system there is nothing to be delegated. In a container it is the container's manager that mounts them (LXC: lxc.mount.auto = cgroup).",
+		Explain: "Without a mounted cgroup file system there is nothing to be delegated. In a container it is the container's manager that mounts them (LXC: lxc.mount.auto = cgroup:mixed:force; without \"force\" it leaves the mounts to the container's init).",
 		run:     checkMode,
 	},
 	{
@@ -33,14 +33,19 @@ var machineChecks = []*Check{
 		DependsOn: []string{"mode"}, run: checkNamespace,
 	},
 	{
+		Code: "CGD-007", Name: "container", Title: "This container has cgroups to give",
+		Explain:   "Root of an unprivileged container is a subordinate ID of the user who started it. It may make cgroups only in those hierarchies in which that user had a session: what is lacking there cannot be mended in here.",
+		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkContainer,
+	},
+	{
 		Code: "CGD-005", Name: "hierarchies", Title: "The controllers that -c asks for are mounted",
 		Explain:   "The PAM line's -c names v1 controllers, named v1 hierarchies (name=systemd) or v2. The module makes a session where it finds them and says in the log what it did not find.",
-		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkHierarchies,
+		DependsOn: []string{"mode", "container"}, needs: hasCgroup, run: checkHierarchies,
 	},
 	{
 		Code: "CGD-006", Name: "base", Title: "Controllers can be enabled below the cgroup that holds user/",
 		Explain:   "On cgroup v2 a cgroup with processes in it cannot give controllers to its children, unless it is the machine's root (Documentation/admin-guide/cgroup-v2.rst, \"No Internal Process Constraint\"). In a container the first processes often sit in the container's root cgroup.",
-		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkBase,
+		DependsOn: []string{"mode", "container"}, needs: hasCgroup, run: checkBase,
 	},
 }
 
@@ -61,8 +66,7 @@ func checkMode(f *Facts) Result {
 		return unknown("the cgroup mounts cannot be told", f.discovery)
 	case len(f.found) == 0 && len(f.unusable) == 0:
 		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
-			mended("mount cgroup v2; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup)",
-				asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"))
+			mended("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
 	}
 	var v1 []string
 	unified := ""
@@ -110,7 +114,7 @@ func checkMounts(f *Facts) Result {
 		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(err.Error(), `mount root "/..`)
-		commands = append(commands, mountCommand(u.Hierarchy))
+		commands = append(commands, mountCommands([]string{u.Hierarchy})...)
 	}
 	reason := "are covered by something else, or show another part of the tree than that in which this shell is"
 	if stale {
@@ -154,12 +158,34 @@ func checkReadOnly(f *Facts) Result {
 	return r.mended("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
 }
 
-// mountCommand mounts a hierarchy where it usually is.
-func mountCommand(name string) Command {
-	if name == hierarchy.Unified {
-		return asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
+// mountCommands mount hierarchies where they usually are.
+func mountCommands(names []string) (commands []Command) {
+	for _, name := range names {
+		if name == hierarchy.Unified {
+			commands = append(commands, asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"))
+			continue
+		}
+		dir := "/sys/fs/cgroup/" + strings.TrimPrefix(name, "name=")
+		commands = append(commands, asRoot("mkdir", "-p", dir), asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir))
 	}
-	return asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", "/sys/fs/cgroup/"+strings.TrimPrefix(name, "name="))
+	return commands
+}
+
+// mountAll mounts what the kernel says that processes are in: v2, or the
+// hierarchies of v1, for whose folders a tmpfs is needed.
+func (f *Facts) mountAll() Command {
+	var v1 []string
+	members, _ := f.memberships()
+	for _, m := range members {
+		if m.Hierarchy != hierarchy.Unified {
+			v1 = append(v1, m.Hierarchy)
+		}
+	}
+	if len(v1) == 0 {
+		return mountCommands([]string{hierarchy.Unified})[0]
+	}
+	return asRoot("sh", "-c", "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup && for h in "+strings.Join(v1, " ")+
+		"; do mkdir ${h#name=} && mount -t cgroup -o $h cgroup ${h#name=} || rmdir ${h#name=}; done")
 }
 
 func checkNamespace(f *Facts) Result {
@@ -212,11 +238,7 @@ func checkHierarchies(f *Facts) Result {
 			return r.mended("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand("editor", "/etc/default/grub"))
 		}
 	}
-	var commands []Command
-	for _, name := range missing {
-		commands = append(commands, mountCommand(name))
-	}
-	return r.mended("mount them, or take them off -c in "+f.moduleFile(), commands...)
+	return r.mended("mount them, or take them off -c in "+f.moduleFile(), mountCommands(missing)...)
 }
 
 // disabledControllers returns the controllers that the kernel has and that its
@@ -284,4 +306,35 @@ func first(words []string, n int) []string {
 		return append(slices.Clone(words[:n]), "...")
 	}
 	return words
+}
+
+func checkContainer(f *Facts) Result {
+	if !f.inUserNamespace() {
+		return skip("this is no unprivileged container")
+	}
+	var evidence []Evidence
+	var given, denied []string
+	for i := range f.found {
+		h := &f.found[i]
+		if e := f.deniedToRoot(h); e != nil {
+			evidence = append(evidence, *e)
+			denied = append(denied, h.Controllers...)
+		} else {
+			given = append(given, h.Controllers...)
+		}
+	}
+	forLimits, _ := f.lackingForLimits()
+	lacking := slices.DeleteFunc(slices.Concat(f.cgroupUse(), forLimits), func(c string) bool { return !slices.Contains(denied, c) })
+	slices.Sort(lacking)
+	lacking = slices.Compact(lacking)
+	outside := Command{Args: []string{"cgdeleg", "check"}, ByHand: true}
+	switch {
+	case len(given) == 0 && len(denied) > 0:
+		return failed("this container was started without cgroups of its own: its root may make none", evidence...).
+			mended("outside, start it from a login that has cgroups", outside)
+	case len(lacking) > 0:
+		return failed("this container was started without a cgroup of its own in "+strings.Join(lacking, ",")+", which the containers in it need", evidence...).
+			mended("outside, start it from a login that has "+strings.Join(lacking, ",")+" too", outside)
+	}
+	return ok("in "+strings.Join(given, " "), evidence...)
 }

@@ -80,11 +80,13 @@ func checkAppArmor(f *Facts) Result {
 		mended("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
 }
 
-// toolDirs are where newuidmap and newgidmap are looked for.
-var toolDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
+// toolDirs are where newuidmap and newgidmap are looked for, in the order of the
+// usual path: LXC takes the first that it finds there.
+var toolDirs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
 
 func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
+	foreign := false // files of somebody outside of this container
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		file := ""
 		for _, dir := range toolDirs {
@@ -98,8 +100,13 @@ func checkIDMapTools(f *Facts) Result {
 				mended("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
 		}
 		if st, err := f.Machine.Stat(file); err == nil && !isSetUserIDRoot(st) && !st.Capable {
-			evidence = append(evidence, Evidence{file, fmt.Sprintf("owner %d:%d, mode %04o, no capabilities", st.UID, st.GID, st.Mode&0o7777)})
+			evidence = append(evidence, Evidence{file, ownerAndMode(st) + ", no capabilities"})
+			foreign = foreign || f.overflows(st.UID)
 		}
+	}
+	if foreign {
+		return failed("their owner is none of this container's users, so that set-user-ID does nothing", evidence...).
+			mended("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	}
 	if len(evidence) > 0 {
 		var commands []Command
@@ -113,6 +120,13 @@ func checkIDMapTools(f *Facts) Result {
 			mended("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
+}
+
+func paths(evidence []Evidence) (all []string) {
+	for _, e := range evidence {
+		all = append(all, e.Path)
+	}
+	return all
 }
 
 const (
@@ -168,8 +182,8 @@ func checkSubID(f *Facts) Result {
 		return unknown("subordinate IDs cannot be read", err)
 	}
 	want := uint64(f.Nested) * oneContainer
-	if f.Config != nil && f.Nested == 1 {
-		want = 1 // how many it takes is the configuration's, and another check's
+	if f.Nested == 1 && f.hasIDMap() {
+		want = 0 // how many it takes is the configuration's, and another check's
 	}
 	var evidence []Evidence
 	for i := range both {
@@ -189,6 +203,15 @@ func checkSubID(f *Facts) Result {
 		return failed(says+", and none are free", evidence...)
 	}
 	return failed(says, evidence...).mended("give it a free range", f.addSubIDs(both, free, want))
+}
+
+// hasIDMap tells whether a container's configuration says which IDs it takes.
+func (f *Facts) hasIDMap() bool {
+	if f.Config == nil {
+		return false
+	}
+	maps, err := f.Config.IDMaps()
+	return err != nil || len(maps) > 0
 }
 
 // addSubIDs is the command that gives the subject a range of both kinds.
@@ -238,7 +261,7 @@ func checkPaths(f *Facts) Result {
 			if err != nil || f.containerMaySearch(dir, st.Mode, st.UID) {
 				continue
 			}
-			evidence = append(evidence, Evidence{dir, fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)})
+			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})
 		}
 	}
 	if len(evidence) == 0 {

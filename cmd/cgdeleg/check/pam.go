@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
@@ -13,7 +14,7 @@ var pamChecks = []*Check{
 	{
 		Code: "CGD-010", Name: "login", Title: "This shell came by a login",
 		Explain:   "Cgroups are made when a program opens a PAM session: sshd, login, su, sudo, cron. lxc-attach, docker exec and nsenter put a shell into a container without any of them.",
-		DependsOn: []string{"mode", "mounts", "namespace"}, needs: aProcess, run: checkLogin,
+		DependsOn: []string{"mode", "mounts", "namespace", "container"}, needs: aProcess, run: checkLogin,
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
@@ -61,15 +62,53 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 	return all
 }
 
-// openMend opens a session for the shell as it stands.
-func (f *Facts) openMend() *Mend {
+// openMend opens a session for the shell as it stands, with all that its
+// containers will be found to need: one command is to be enough.
+func (f *Facts) openMend(more ...string) *Mend {
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
-	if f.entry.module != nil {
-		if list, given := controllerList(f.entry.module.Args); given {
-			command.Args = append(command.Args, "-c", list)
-		}
+	if list := f.listToOpen(more); list != "" {
+		command.Args = append(command.Args, "-c", list)
 	}
 	return &Mend{Text: "make a session for this shell", Commands: []Command{command}}
+}
+
+// listToOpen is what stands behind -c where a session is to be opened: what was
+// asked for and can be had, and what containers need beside. "" means all.
+func (f *Facts) listToOpen(more []string) string {
+	var names []string
+	for _, name := range f.entry.asked.Names {
+		if _, denied := f.provider(name); !denied {
+			names = append(names, name)
+		}
+	}
+	if f.entry.asked.All {
+		names = f.placesToOpen()
+	}
+	forLimits, _ := f.lackingForLimits()
+	for _, c := range slices.Concat(more, f.cgroupUse(), forLimits) {
+		if len(names) > 0 && !slices.Contains(names, c) && f.canOpen([]string{c}) {
+			names = append(names, c)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// placesToOpen names everything that can be had, where "all" would not do: not
+// all can be had, or the process has some of it already, and would stay as it is.
+func (f *Facts) placesToOpen() (names []string) {
+	isPart := false
+	for i := range f.places {
+		p := &f.places[i]
+		isDenied := f.deniedToRoot(p.Hierarchy) != nil
+		isPart = isPart || isDenied || p.delegated()
+		if !isDenied && len(p.Controllers) > 0 {
+			names = append(names, strings.Split(p.Name, ",")...)
+		}
+	}
+	if !isPart {
+		return nil
+	}
+	return names
 }
 
 // with adds a mend, and to its text what else would help.

@@ -134,8 +134,9 @@ func (f *Facts) mayWrite(st cgroupfs.Stat) bool { return f.may(st, 0o2) }
 // maySearch tells whether the subject may go through a directory.
 func (f *Facts) maySearch(st cgroupfs.Stat) bool { return f.may(st, 0o1) }
 
-func (f *Facts) may(st cgroupfs.Stat, want uint32) bool {
-	s := f.Subject
+func (f *Facts) may(st cgroupfs.Stat, want uint32) bool { return f.allows(f.Subject, st, want) }
+
+func (f *Facts) allows(s Subject, st cgroupfs.Stat, want uint32) bool {
 	switch {
 	case s.UID == 0 && !f.overflows(st.UID) && !f.overflows(st.GID):
 		return true // CAP_DAC_OVERRIDE holds over what is mapped (user_namespaces(7))
