@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,16 +37,21 @@ func (a *aim) addFlags(cmd *cobra.Command) {
 }
 
 // facts reads what the checks need.
-func (a *aim) facts(s *settings) (*check.Facts, error) {
+func (a *aim) facts(cmd *cobra.Command, s *settings) (*check.Facts, error) {
 	m := s.machine()
 	f := &check.Facts{Machine: m, Nested: a.nested, Probe: a.probe, Tools: toolsOf(m)}
+	if given := cmd.Flags().Lookup("user"); given.Changed && a.user == "" {
+		return nil, &usageError{errors.New("--user needs a name")}
+	}
 	if a.nested < 1 {
 		return nil, &usageError{fmt.Errorf("--nested %d: want at least 1", a.nested)}
 	}
 	var err error
 	switch {
 	case a.user != "":
-		f.Subject, err = check.User(m, a.user)
+		if f.Subject, err = check.User(m, a.user); err == nil && !m.IsRecorded() && os.Geteuid() != 0 && os.Getuid() != f.Subject.UID {
+			return nil, needsRoot("looking at another user's login")
+		}
 	case a.pid != 0:
 		f.Subject, err = check.Process(m, a.pid)
 	default:
@@ -54,6 +61,11 @@ func (a *aim) facts(s *settings) (*check.Facts, error) {
 		return nil, err
 	}
 	file := a.config
+	if file != "" && !m.IsRecorded() {
+		if file, err = filepath.Abs(file); err != nil {
+			return nil, err
+		}
+	}
 	if a.container != "" {
 		if file, err = lxcconf.ContainerPath(m, f.Subject.Home, a.container); err != nil {
 			return nil, &usageError{err}
@@ -96,7 +108,7 @@ something could not be told.`,
   cgdeleg check --explain leaf       what a check is about`,
 		ValidArgsFunction: completeChecks,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			checks, err := chooseChecks(names, ignore)
+			checks, ignored, err := chooseChecks(names, ignore)
 			if err != nil {
 				return err
 			}
@@ -111,11 +123,11 @@ something could not be told.`,
 				_, err := io.WriteString(out, explanation(out, checks))
 				return err
 			}
-			f, err := a.facts(s)
+			f, err := a.facts(cmd, s)
 			if err != nil {
 				return err
 			}
-			findings := check.Run(f, checks)
+			findings := check.Run(f, checks, ignored)
 			switch {
 			case asJSON:
 				err = printFindingsJSON(out, f, findings)
@@ -124,7 +136,10 @@ something could not be told.`,
 			default:
 				_, err = io.WriteString(out, findingsText(out, findings))
 			}
-			return errors.Join(err, verdict(findings, strict))
+			if err != nil {
+				return err
+			}
+			return verdict(findings, strict)
 		},
 	}
 	a.addFlags(cmd)
@@ -150,25 +165,30 @@ func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 }
 
 // chooseChecks returns the named checks, all if none is named, without those to
-// be ignored.
-func chooseChecks(names, ignore []string) ([]*check.Check, error) {
-	checks := check.All()
-	if len(names) > 0 {
-		checks = nil
+// be ignored, and those.
+func chooseChecks(names, ignore []string) (checks, ignored []*check.Check, err error) {
+	if checks, err = checksNamed(names); err != nil {
+		return nil, nil, err
 	}
+	if ignored, err = checksNamed(ignore); err != nil {
+		return nil, nil, err
+	}
+	if len(names) == 0 {
+		checks = check.All()
+	}
+	checks = slices.DeleteFunc(checks, func(c *check.Check) bool {
+		return slices.ContainsFunc(ignored, func(i *check.Check) bool { return i.Name == c.Name })
+	})
+	return checks, ignored, nil
+}
+
+func checksNamed(names []string) (checks []*check.Check, err error) {
 	for _, name := range names {
 		c, err := checkNamed(name)
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, c)
-	}
-	for _, name := range ignore {
-		c, err := checkNamed(name)
-		if err != nil {
-			return nil, err
-		}
-		checks = slices.DeleteFunc(checks, func(other *check.Check) bool { return other.Name == c.Name })
 	}
 	return checks, nil
 }
@@ -241,19 +261,19 @@ func findingsText(s screen, findings []check.Finding) string {
 	var out strings.Builder
 	for _, f := range findings {
 		word := statusWords[f.Status]
-		fmt.Fprintf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
+		fmt.Fprintf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, visible(f.Says))
 		if !isTrouble(f.Status) {
 			continue
 		}
 		for _, e := range f.Evidence {
-			fmt.Fprintf(&out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
+			fmt.Fprintf(&out, "%9s%s\n", "", s.styled(visible(e.Path+": "+e.Value), dim))
 		}
 		if f.Mend == nil {
 			continue
 		}
-		fmt.Fprintf(&out, "%9smend: %s\n", "", f.Mend.Text)
+		fmt.Fprintf(&out, "%9smend: %s\n", "", visible(f.Mend.Text))
 		for _, c := range f.Mend.Commands {
-			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(c.String(), bold))
+			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(c.String()), bold))
 		}
 	}
 	fmt.Fprintf(&out, "\n%s\n", summary(findings))
@@ -268,9 +288,9 @@ func troublesText(s screen, findings []check.Finding) string {
 		if !isTrouble(f.Status) {
 			continue
 		}
-		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
+		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), visible(f.Says))
 		if commands := commandsToRun(f.Mend); commands != "" {
-			fmt.Fprintf(&out, "; mend: %s", commands)
+			fmt.Fprintf(&out, "; mend: %s", visible(commands))
 		}
 		out.WriteByte('\n')
 	}

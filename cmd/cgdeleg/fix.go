@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -32,29 +33,38 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if yes && s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(s)
+			f, err := a.facts(cmd, s)
 			if err != nil {
 				return err
 			}
-			finding := check.Run(f, []*check.Check{c})[0]
+			findings := check.Run(f, []*check.Check{c}, nil)
+			finding := findings[len(findings)-1] // behind what blocks it
+			if f.IsRoot() && finding.Status == check.Skipped {
+				return &usageError{errors.New("nothing was looked at: root needs no delegation; say whose login is meant with --user NAME, or --pid $$ for this shell")}
+			}
 			if finding.BlockedBy != "" {
 				return &failure{fmt.Sprintf("mend another check first: cgdeleg fix %s", finding.BlockedBy)}
 			}
 			if !isTrouble(finding.Status) {
-				fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, finding.Says)
-				return nil
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, visible(finding.Says))
+				return err
 			}
 			if finding.Mend == nil {
 				return &failure{fmt.Sprintf("%s: %s; no command mends that", c.Name, finding.Says)}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, finding.Says, finding.Mend.Text)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, visible(finding.Says), visible(finding.Mend.Text))
+			if err != nil {
+				return err
+			}
 			if !yes {
 				for _, command := range finding.Mend.Commands {
-					fmt.Fprintln(cmd.OutOrStdout(), command)
+					if _, err := fmt.Fprintln(cmd.OutOrStdout(), visible(command.String())); err != nil {
+						return err
+					}
 				}
 				return nil
 			}
-			return runMend(cmd, finding.Mend)
+			return runMend(cmd, f.Subject, finding.Mend)
 		},
 	}
 	a.addFlags(cmd)
@@ -63,18 +73,18 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 }
 
 // runMend runs a mend's commands, but for those that are a person's to run.
-func runMend(cmd *cobra.Command, mend *check.Mend) error {
+func runMend(cmd *cobra.Command, subject check.Subject, mend *check.Mend) error {
 	ran := 0
 	for _, c := range mend.Commands {
 		if c.ByHand {
-			fmt.Fprintf(cmd.OutOrStdout(), "# by hand: %v\n", c)
+			fmt.Fprintf(cmd.OutOrStdout(), "# by hand: %s\n", visible(c.String()))
 			continue
 		}
 		if c.Root && os.Geteuid() != 0 {
 			return &privilegeError{fmt.Sprintf("%v needs root: run cgdeleg fix with sudo, with --pid $$ to mean this shell", c)}
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), c)
-		if err := runCommand(cmd, c); err != nil {
+		fmt.Fprintln(cmd.OutOrStdout(), visible(c.String()))
+		if err := runCommand(cmd, subject, c); err != nil {
 			return &failure{fmt.Sprintf("%v: %v; the mend is not complete", c, err)}
 		}
 		ran++
@@ -85,7 +95,9 @@ func runMend(cmd *cobra.Command, mend *check.Mend) error {
 	return nil
 }
 
-func runCommand(cmd *cobra.Command, c check.Command) error {
+// runCommand runs one command: as root what root has to run, and anything else
+// as the user, whose files it may be about.
+func runCommand(cmd *cobra.Command, subject check.Subject, c check.Command) error {
 	program := c.Args[0]
 	if program == "cgdeleg" { // which may not be in the path
 		self, err := os.Executable()
@@ -96,6 +108,13 @@ func runCommand(cmd *cobra.Command, c check.Command) error {
 	}
 	command := exec.Command(program, c.Args[1:]...)
 	command.Stdout, command.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if !c.Root && os.Geteuid() == 0 && subject.UID != 0 {
+		who := &syscall.Credential{Uid: uint32(subject.UID), Gid: uint32(subject.GID)}
+		for _, gid := range subject.Groups {
+			who.Groups = append(who.Groups, uint32(gid))
+		}
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: who}
+	}
 	err := command.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {

@@ -36,7 +36,7 @@ line. With --redact user names are replaced.`,
 			if s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(s)
+			f, err := a.facts(cmd, s)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,6 +83,17 @@ func (s screen) styled(text string, how style) string {
 		return text
 	}
 	return "\x1b[" + string(how) + "m" + text + "\x1b[0m"
+}
+
+// visible escapes what could move the cursor, set a colour or begin a new line:
+// names of cgroups and of files, and the lines of configurations, are users'.
+func visible(text string) string {
+	isPlain := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	if strings.IndexFunc(text, isPlain) < 0 {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
 // pick returns the first text where UTF-8 can be shown, else the second.

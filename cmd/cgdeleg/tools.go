@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,15 +32,21 @@ const toolPatience = time.Second
 // liveTools asks the programs and the buses of this machine.
 type liveTools struct{}
 
-func (liveTools) LXCVersion() string {
+func (liveTools) LXCVersion() string { return lxcVersion() }
+
+// lxcVersion asks once: several checks want to know.
+var lxcVersion = sync.OnceValue(func() string {
 	ctx, cancel := context.WithTimeout(context.Background(), toolPatience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "lxc-start", "--version").Output()
+	command := exec.CommandContext(ctx, "lxc-start", "--version")
+	command.WaitDelay = toolPatience / 10 // for what it may have started
+	out, err := command.Output()
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(out))
-}
+	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return version
+})
 
 func (liveTools) SystemdVersion() string {
 	ctx, cancel := context.WithTimeout(context.Background(), toolPatience)
@@ -56,6 +63,13 @@ func (liveTools) IsDelegated(unit string) (delegated, known bool) {
 	defer cancel()
 	d, err := systemd.UnitDelegation(ctx, unit)
 	return d.Delegated, err == nil
+}
+
+func (liveTools) SudoUser() string {
+	if name := os.Getenv("SUDO_USER"); name != "root" {
+		return name
+	}
+	return ""
 }
 
 // Probe moves a process that does nothing but wait into a new cgroup, and takes
@@ -122,5 +136,7 @@ func (r recordedTools) IsDelegated(unit string) (delegated, known bool) {
 	answer := r.version(unit)
 	return answer == "delegated", answer != ""
 }
+
+func (recordedTools) SudoUser() string { return "" }
 
 func (recordedTools) Probe() error { return errRecorded }

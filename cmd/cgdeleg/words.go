@@ -52,6 +52,8 @@ func explain(err error) (words string, code int) {
 		return err.Error(), exitPrivilege
 	case errors.As(err, &config) && errors.Is(err, fs.ErrNotExist):
 		return err.Error() + "; is the container's name right? lxc-ls has them all", exitUsage
+	case errors.As(err, &config) && errors.Is(err, fs.ErrPermission):
+		return err.Error() + "; another user's container: run it with sudo", exitPrivilege
 	case errors.As(err, &config):
 		return err.Error() + "; the container's configuration was not understood, nothing was checked", exitUsage
 	case errors.As(err, &none):

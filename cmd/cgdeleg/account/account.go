@@ -5,11 +5,13 @@ package account
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/sys/user"
 
@@ -54,12 +56,26 @@ func ByUID(m cgroupfs.Machine, uid int) (user.User, bool) {
 func find(m cgroupfs.Machine, key string, isIt func(user.User) bool) (user.User, bool) {
 	accounts := All(m)
 	if !slices.ContainsFunc(accounts, isIt) && !m.IsRecorded() && key != "" && !strings.HasPrefix(key, "-") {
-		if line, err := exec.Command("getent", "passwd", key).Output(); err == nil {
-			accounts, _ = user.ParsePasswd(bytes.NewReader(line))
-		}
+		accounts = fromDirectory(key)
 	}
 	if at := slices.IndexFunc(accounts, isIt); at >= 0 {
 		return accounts[at], true
 	}
 	return user.User{}, false
+}
+
+// patience bounds the question to a directory service, which may be far away.
+const patience = 5 * time.Second
+
+func fromDirectory(key string) []user.User {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, "getent", "passwd", key)
+	command.WaitDelay = patience / 10 // for what it may have started
+	line, err := command.Output()
+	if err != nil {
+		return nil
+	}
+	accounts, _ := user.ParsePasswd(bytes.NewReader(line))
+	return accounts
 }

@@ -9,7 +9,10 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Status is what became of a check.
@@ -28,6 +31,12 @@ const (
 type Evidence struct {
 	Path  string `json:"path"`
 	Value string `json:"value"`
+}
+
+// file is the path without the number of a line.
+func (e Evidence) file() string {
+	file, _, _ := strings.Cut(e.Path, ":")
+	return file
 }
 
 // Command is one command of a mend.
@@ -70,11 +79,13 @@ type Check struct {
 type needs int
 
 const (
-	anybody   needs = iota
-	aUser           // not root
-	aProcess        // a user's process: not root, not --user
-	aConfig         // a container's configuration
-	hasCgroup       // a machine with any cgroups that were found
+	anybody        needs = iota
+	aUser                // not root
+	anOrdinaryUser       // nor the root of a user namespace, who maps IDs by itself
+	aLogin               // a user's process: not root, not --user
+	aProcess             // one whose cgroups can be told
+	aConfig              // a container's configuration
+	hasCgroup            // a machine with any cgroups that were found
 )
 
 // Finding is a check and its result.
@@ -105,24 +116,47 @@ func ByName(name string) *Check {
 	return all[i]
 }
 
-// Run runs the checks, with those that they depend on, and returns the findings
-// of the former.
-func Run(f *Facts, checks []*Check) []Finding {
-	done := map[string]Finding{}
+// Run runs the checks, with those that they depend on but for the ignored ones,
+// and returns the findings of the former. Where one is blocked by another, that
+// finding stands before it.
+func Run(f *Facts, checks, ignored []*Check) []Finding {
+	r := run{f: f, ignored: ignored, done: map[string]Finding{}}
 	var findings []Finding
+	has := map[string]bool{}
+	add := func(finding Finding) {
+		if !has[finding.Name] {
+			has[finding.Name] = true
+			findings = append(findings, finding)
+		}
+	}
 	for _, c := range checks {
-		findings = append(findings, runOne(f, c, done))
+		finding := r.one(c)
+		if finding.BlockedBy != "" {
+			add(r.done[finding.BlockedBy])
+		}
+		add(finding)
 	}
 	return findings
 }
 
-func runOne(f *Facts, c *Check, done map[string]Finding) Finding {
-	if finding, ok := done[c.Name]; ok {
+// run is one run of checks.
+type run struct {
+	f       *Facts
+	ignored []*Check
+	done    map[string]Finding
+}
+
+func (r *run) one(c *Check) Finding {
+	if finding, ok := r.done[c.Name]; ok {
 		return finding
 	}
 	finding := Finding{Check: c}
 	for _, name := range c.DependsOn {
-		before := runOne(f, ByName(name), done)
+		other := ByName(name)
+		if slices.ContainsFunc(r.ignored, func(i *Check) bool { return i.Name == other.Name }) {
+			continue
+		}
+		before := r.one(other)
 		switch {
 		case before.Status == Failed:
 			finding.BlockedBy = before.Name
@@ -135,10 +169,10 @@ func runOne(f *Facts, c *Check, done map[string]Finding) Finding {
 		}
 	}
 	if finding.BlockedBy == "" {
-		if reason := f.lacks(c.needs); reason != "" {
+		if reason := r.f.lacks(c.needs); reason != "" {
 			finding.Result = skip(reason)
 		} else {
-			finding.Result = c.run(f)
+			finding.Result = c.run(r.f)
 		}
 	}
 	if finding.Status == OK && finding.Says == "" {
@@ -147,7 +181,7 @@ func runOne(f *Facts, c *Check, done map[string]Finding) Finding {
 	if finding.Evidence == nil {
 		finding.Evidence = []Evidence{} // [] in JSON, not null
 	}
-	done[c.Name] = finding
+	r.done[c.Name] = finding
 	return finding
 }
 
@@ -201,8 +235,13 @@ func quote(word string) string {
 	plain := word != "" && strings.IndexFunc(word, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,@%+", r)
 	}) < 0
-	if plain {
+	switch {
+	case plain:
 		return word
+	case strings.ContainsFunc(word, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }):
+		// bash, ksh and zsh know these escapes, and so will POSIX's next sh
+		quoted := strconv.Quote(word)
+		return "$'" + strings.NewReplacer(`\"`, `"`, `'`, `\'`).Replace(quoted[1:len(quoted)-1]) + "'"
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -22,6 +22,9 @@ const (
 	config = "/home/alice/.local/share/lxc/c1/config"
 )
 
+// delegateConf is the drop-in.
+var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\nDelegate=cpu memory pids\n")
+
 // tools answer as a test wants.
 type tools struct {
 	lxc, systemd     string
@@ -31,6 +34,7 @@ type tools struct {
 func (t tools) LXCVersion() string              { return t.lxc }
 func (t tools) SystemdVersion() string          { return t.systemd }
 func (t tools) IsDelegated(string) (bool, bool) { return t.delegated, t.known }
+func (t tools) SudoUser() string                { return "" }
 func (t tools) Probe() error                    { return os.ErrPermission }
 
 // change is something else about a machine.
@@ -59,6 +63,13 @@ func remove(path string) change {
 			t.Fatal(err)
 		}
 		removeStat(t, dir, path)
+	}
+}
+
+func appendTo(path, text string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		write(path, read(t, filepath.Join(dir, path))+text)(t, dir)
 	}
 }
 
@@ -147,7 +158,7 @@ func run(t *testing.T, f *check.Facts) []check.Finding {
 		f.Tools = tools{lxc: "5.0.2"}
 	}
 	check.Gather(f)
-	return check.Run(f, check.All())
+	return check.Run(f, check.All(), nil)
 }
 
 // troubles returns the names of the findings that are no good, as STATUS:NAME.
@@ -189,7 +200,7 @@ func TestTroubles(t *testing.T) {
 		"no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
 			want: []string{"failed:mode"}, says: "no cgroup file system is mounted", mend: "mount -t cgroup2"},
 		"stale mount": {machine: v2, changes: []change{replace("/proc/self/mountinfo", " / /sys/fs/cgroup ", " /../.. /sys/fs/cgroup ")},
-			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", mend: "mount -t cgroup2"},
+			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", mend: "sudo mkdir -p /sys/fs/cgroup"},
 		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
 			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},
@@ -224,18 +235,18 @@ func TestTroubles(t *testing.T) {
 
 		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", mend: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
 		"no drop-in, --user": {machine: stock, user: "alice", want: []string{"failed:delegation"}},
-		"drop-in not loaded": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")}, tools: tools{known: true},
+		"drop-in not loaded": {machine: stock, changes: []change{delegateConf}, tools: tools{known: true},
 			want: []string{"failed:delegation"}, says: "though the drop-in is there", mend: "sudo systemctl daemon-reload"},
-		"drop-in newer than the login": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")}, tools: tools{known: true, delegated: true},
+		"drop-in newer than the login": {machine: stock, changes: []change{delegateConf}, tools: tools{known: true, delegated: true},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified"},
 		"in the user manager's service": {machine: stock,
-			changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", ""), write("/proc/self/cgroup", "0::/user.slice/user-1000.slice/user@1000.service\n")},
+			changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1000.slice/user@1000.service\n")},
 			want:    []string{"failed:session"}, says: "systemd's user@1000.service", mend: "systemd-run --user --scope"},
 		"by su in another's login": {machine: stock,
-			changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", ""), write("/proc/self/cgroup", "0::/user.slice/user-1001.slice/session-7.scope/init.scope\n")},
+			changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1001.slice/session-7.scope/init.scope\n")},
 			want:    []string{"failed:session"}, says: "systemd's session-7.scope, and only the scope of a login of alice's own"},
 		"LXC 6 asks the user manager": {machine: stock, tools: tools{lxc: "6.0.4", known: true, delegated: true},
-			changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", ""), write("/run/user/1000/bus", "")},
+			changes: []change{delegateConf, write("/run/user/1000/bus", "")},
 			want:    []string{"warning:session"}, says: "LXC will ask systemd's user manager"},
 		"systemd too new for v1": {machine: hybrid, tools: tools{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
 
@@ -285,6 +296,37 @@ func TestTroubles(t *testing.T) {
 		"closed home": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40700, UID: 1000, GID: 1000})},
 			want: []string{"failed:paths"}, mend: "chmod o+x /home/alice"},
 
+		"membership that cannot be read": {machine: v2, changes: []change{write("/proc/self/cgroup", "garbage\n")},
+			want: []string{"unknown:namespace", "unknown:session"}, says: "this process's cgroups cannot be told"},
+		"ancestors that cannot be read": {machine: v2, changes: []change{remove("/proc/161"), write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"unknown:login", "failed:session"}, says: "hidepid"},
+		"a host that is not root's": {machine: v2, changes: []change{replace("/proc/146/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), replace("/proc/122/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:login"}, says: "no program that calls it is among its ancestors"},
+		"the login has ended": {machine: v1, changes: []change{replace("/proc/190/status", "PPid:\t176", "PPid:\t1")}},
+		"the login has ended, and so the shell": {machine: v1, changes: []change{replace("/proc/self/status", "PPid:\t190", "PPid:\t1"), write("/proc/self/cgroup", "9:name=openrc:/\n7:memory:/\n6:freezer:/\n0::/\n")},
+			want: []string{"failed:login"}, mend: "sudo cgdeleg open --user alice --pid PID"},
+		"root of a user namespace": {machine: v2, changes: []change{replace("/proc/self/status", "Uid:\t1000\t1000", "Uid:\t1000\t0"), write("/proc/self/uid_map", "0 1000 1\n"), stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 65534, GID: 65534})},
+			want: []string{"failed:session"}},
+		"a range with an account's own ID": {machine: v2, changes: []change{replace("/etc/passwd", "alice:", "carol:x:100001:100001::/home/carol:/bin/sh\nalice:")},
+			want: []string{"warning:subid-overlap"}, says: "another user has some of the same IDs"},
+		"the container wants root's ID": {machine: v2, config: config, changes: []change{replace(config, "100000 65536", "0 65536")},
+			want: []string{"failed:config-idmap"}, says: "IDs that are not alice's", mend: "editor"},
+		"no subuid file": {machine: v2, changes: []change{remove("/etc/subuid")},
+			want: []string{"failed:subid"}, mend: "sudo touch /etc/subuid"},
+		"a user of a directory service": {machine: v2, changes: []change{replace("/etc/passwd", ":1000:", ":4000:"), replace("/etc/subuid", "alice", "al")},
+			want: []string{"failed:subid"}, mend: "sudo sh -c 'echo 1000:"},
+		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
+			want: []string{"warning:config-limits"}},
+		"lxc.cgroup.relative": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.cgroup.relative = 1\n")},
+			want: []string{"failed:lxc-view"}, says: "in the leaf"},
+		"an empty drop-in": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")},
+			want: []string{"failed:delegation"}, says: "is missing"},
+		"a drop-in that is switched off": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/90-off.conf", "[Scope]\nDelegate=no\n")},
+			want: []string{"failed:delegation"}, says: "is missing"},
+		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, tools: tools{known: true, delegated: true},
+			want: []string{"failed:session"}},
+		"a parent's directory of another's": {machine: v2, changes: []change{stat("/home", cgroupfs.Stat{Mode: 0o40700})},
+			want: []string{"failed:paths"}, mend: "sudo chmod o+x /home"},
 		"LXC too new for v1": {machine: v1, tools: tools{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
 		"LXC 7.0 on v1":      {machine: v1, tools: tools{lxc: "7.0.0"}},
 		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
@@ -334,7 +376,7 @@ func TestTroubles(t *testing.T) {
 			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534}),
 				write("/usr/local/bin/newuidmap", ""), stat("/usr/local/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755})}},
 		"a limit for the other version": {machine: v2, config: config, changes: []change{replace(config, "lxc.cgroup2.memory.max = 64M", "lxc.cgroup.memory.limit_in_bytes = 64M")},
-			want: []string{"warning:config-limits"}, says: "1 limits are for the other version"},
+			want: []string{"warning:config-limits"}, says: "limits are for the other version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, Tools: test.tools}
@@ -419,6 +461,48 @@ func moveFirst(path, module string) change {
 	}
 }
 
+// A named check that is blocked is no good, and the blocker is shown; an ignored
+// check blocks nothing.
+func TestNamedAndIgnored(t *testing.T) {
+	outside := machine(t, v2, replace("/etc/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n"))
+	facts := func() *check.Facts {
+		f := &check.Facts{Machine: outside, Tools: tools{}}
+		var err error
+		if f.Subject, err = check.Caller(outside); err != nil {
+			t.Fatal(err)
+		}
+		check.Gather(f)
+		return f
+	}
+	names := func(findings []check.Finding) (all []string) {
+		for _, f := range findings {
+			all = append(all, string(f.Status)+":"+f.Name)
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name           string
+		named, ignored string
+		want           []string
+	}{
+		{"blocked", "session", "", []string{"failed:pam-line", "skipped:session"}},
+		{"blocked at second hand", "leaf", "", []string{"failed:pam-line", "skipped:leaf"}},
+		{"the blocker is ignored", "session", "pam-line", []string{"failed:session"}},
+		{"another is ignored", "session", "mode", []string{"failed:pam-line", "skipped:session"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var ignored []*check.Check
+			if test.ignored != "" {
+				ignored = append(ignored, check.ByName(test.ignored))
+			}
+			got := names(check.Run(facts(), []*check.Check{check.ByName(test.named)}, ignored))
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestChecksAreWellFormed(t *testing.T) {
 	codes, names := map[string]bool{}, map[string]bool{}
 	for _, c := range check.All() {
@@ -443,6 +527,7 @@ func TestCommandsAreQuoted(t *testing.T) {
 		"sudo sh -c 'echo $pid'":  {Args: []string{"sh", "-c", "echo $pid"}, Root: true},
 		`echo 'it'\''s' '' "a"`:   {},
 		`chmod o+x '/home/a b'`:   {Args: []string{"chmod", "o+x", "/home/a b"}},
+		`x $'a\nb\'c\x1b[0m"'`:    {Args: []string{"x", "a\nb'c\x1b[0m\""}},
 		`x 'it'\''s' '' 'jürgen'`: {Args: []string{"x", "it's", "", "jürgen"}},
 	} {
 		if len(command.Args) == 0 {

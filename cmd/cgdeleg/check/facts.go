@@ -32,6 +32,7 @@ type Facts struct {
 	unusable  []error
 	discovery error
 	places    []place
+	lost      error // why it cannot be told where the subject's process is
 	entry     entry
 }
 
@@ -45,6 +46,8 @@ type Tools interface {
 	// IsDelegated tells whether systemd delegates the unit. Known is false if
 	// systemd cannot be asked.
 	IsDelegated(unit string) (delegated, known bool)
+	// SudoUser returns who runs this as root by sudo; "" if nobody does.
+	SudoUser() string
 	// Probe makes a cgroup below the caller's own, moves a process in, takes it
 	// out and removes the cgroup.
 	Probe() error
@@ -58,9 +61,28 @@ func Gather(f *Facts) {
 	}
 	f.found, f.unusable, f.discovery = hierarchy.Discover(f.Machine)
 	if f.Subject.PID != 0 {
-		f.places = readPlaces(f)
+		f.places, f.lost = readPlaces(f)
 	}
 	f.entry = findEntry(f)
+	if f.entry.host == "" && f.hasAny() {
+		f.entry.asked = f.delegatedNames()
+	}
+}
+
+// delegatedNames is what a login that has ended, or cgdeleg open, must have asked
+// for.
+func (f *Facts) delegatedNames() (list hierarchy.List) {
+	for i := range f.places {
+		p := &f.places[i]
+		switch {
+		case !p.delegated() || len(p.Controllers) == 0:
+		case p.IsUnified():
+			list.Names = append(list.Names, hierarchy.Unified)
+		default:
+			list.Names = append(list.Names, p.Controllers...)
+		}
+	}
+	return list
 }
 
 // lacks says why a check that needs this cannot be run; "" if it can.
@@ -73,15 +95,27 @@ func (f *Facts) lacks(what needs) string {
 			return "no hierarchy is usable"
 		}
 		return ""
-	case f.Subject.UID == 0:
+	case f.isRoot():
 		return "root needs no delegation"
-	case what == aProcess && f.Subject.PID == 0:
+	case what == anOrdinaryUser && f.Subject.UID == 0:
+		return "root of a user namespace maps IDs by itself"
+	case (what == aProcess || what == aLogin) && f.Subject.PID == 0:
 		return "there is no login to look at with --user"
+	case what == aProcess && f.lost != nil:
+		return "it cannot be told in which cgroups this shell is"
 	case what == aConfig && f.Config == nil:
 		return "no --container or --lxc-config was given"
 	}
 	return ""
 }
+
+// IsRoot tells whether the subject is the machine's root, of whom there is little
+// to be said.
+func (f *Facts) IsRoot() bool { return f.isRoot() }
+
+// isRoot tells whether the subject is the machine's root. That of a user
+// namespace is a user like any other, outside.
+func (f *Facts) isRoot() bool { return f.Subject.UID == 0 && !f.inUserNamespace() }
 
 // isUnified tells whether the machine has cgroup v2 alone.
 func (f *Facts) isUnified() bool {
@@ -121,10 +155,10 @@ func (p *place) path(names ...string) string {
 // delegated tells whether the subject may make cgroups here.
 func (p *place) delegated() bool { return p.err == nil && len(p.denied) == 0 }
 
-func readPlaces(f *Facts) []place {
+func readPlaces(f *Facts) ([]place, error) {
 	members, err := f.memberships()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var all []place
 	for i := range f.found {
@@ -136,7 +170,7 @@ func readPlaces(f *Facts) []place {
 		}
 		all = append(all, p)
 	}
-	return all
+	return all, nil
 }
 
 // cgroupFile says where the subject's process is; with --user, where this one
@@ -210,8 +244,10 @@ type entry struct {
 	// outside tells that the process was put into this PID namespace from
 	// outside, by lxc-attach or docker exec.
 	outside bool
-	lines   []pamconf.Line // the service's session lines
-	err     error          // they could not be read
+	// hidden tells that /proc does not show the ancestors (hidepid).
+	hidden bool
+	lines  []pamconf.Line // the service's session lines
+	err    error          // they could not be read
 	// module is the module's line; nil if there is none.
 	module *pamconf.Line
 	// asked is what its -c asks for.
@@ -252,7 +288,8 @@ func findEntry(f *Facts) entry {
 		}
 		status := statusOf(f.Machine, pid)
 		if len(status) == 0 {
-			return e // hidepid, or gone
+			e.hidden = true
+			return e
 		}
 		if status.number("PPid", 0) <= 0 {
 			e.outside = pid != 1
@@ -376,11 +413,11 @@ func (f *Facts) placeIn(name string) *place {
 }
 
 // IsHost tells whether a process is a program that calls PAM for a login, and
-// what it is called.
+// what it is called. Such a program is root's: others may have any name.
 func IsHost(m cgroupfs.Machine, pid int) (name string, isHost bool) {
 	status := statusOf(m, pid)
 	_, isHost = hosts[status["Name"]]
-	return status["Name"], isHost
+	return status["Name"], isHost && status.number("Uid", 1) == 0
 }
 
 // Parent returns the process's parent; 0 if it has none in this PID namespace.

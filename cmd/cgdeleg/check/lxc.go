@@ -75,9 +75,16 @@ func checkLXCView(f *Facts) Result {
 		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith(lacking), "")
 	}
 	if len(evidence) == 0 {
-		return failed("LXC would start containers without any cgroup").with(f.openMend(), "")
+		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openMend(), "")
 	}
-	return ok("in "+strconv.Itoa(len(evidence))+" hierarchies", evidence...)
+	if f.Config != nil && f.isUnified() {
+		// LXC then stays in the leaf, where the shell is (cgfsng.c, cgroup_relative)
+		if item, found := f.Config.Last("lxc.cgroup.relative"); found && item.Value == "1" {
+			return failed("lxc.cgroup.relative has LXC make its cgroups in the leaf, where no controller can be enabled", Evidence{fmt.Sprintf("%s:%d", item.File, item.Line), item.Key + " = " + item.Value}).
+				mended("take that line out", Command{Args: []string{"editor", item.File}, ByHand: true})
+		}
+	}
+	return ok("in "+strings.Join(usable, " "), evidence...)
 }
 
 // cgroupUse returns what the user's lxc.conf demands.
@@ -113,18 +120,19 @@ func (f *Facts) openWith(controllers []string) *Mend {
 func checkConfigIDMap(f *Facts) Result {
 	maps, err := f.Config.IDMaps()
 	if err != nil {
-		return failed("lxc.idmap cannot be understood: " + err.Error())
+		return failed("lxc.idmap cannot be understood: " + err.Error()).mended("correct that line")
 	}
 	if len(maps) == 0 {
 		return failed("the configuration has no lxc.idmap: only root can start it").
-			mended("add the user's ranges", Command{Args: []string{"editor", "the container's config"}, ByHand: true})
+			mended("add lines lxc.idmap with the user's ranges to it")
 	}
 	both, err := f.subIDs()
 	if err != nil {
 		return unknown("subordinate IDs cannot be read", err)
 	}
 	var evidence []Evidence
-	var mend *Mend
+	mend := &Mend{Text: "give the user these IDs"}
+	canGive := true
 	for _, m := range maps {
 		own := both[0]
 		if m.Kind == 'g' {
@@ -136,32 +144,21 @@ func checkConfigIDMap(f *Facts) Result {
 		}
 		evidence = append(evidence,
 			Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}, own.evidence())
-		if mend == nil && !takenByOthers(both, f, m.Outside, m.Count) {
-			mend = &Mend{Text: "give the user these IDs", Commands: []Command{f.addSubIDs(both, m.Outside, m.Count)}}
+		canGive = canGive && f.mayGive(both, m.Outside, m.Count)
+		isSame := func(c Command) bool { return slices.Equal(c.Args, f.addSubIDs(both, m.Outside, m.Count).Args) }
+		if !slices.ContainsFunc(mend.Commands, isSame) {
+			mend.Commands = append(mend.Commands, f.addSubIDs(both, m.Outside, m.Count))
 		}
 	}
 	if len(evidence) == 0 {
 		return ok("")
 	}
 	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
-	if mend == nil {
-		return r.mended("others have them: write ranges of the user's into lxc.idmap", Command{Args: []string{"editor", maps[0].Item.File}, ByHand: true})
+	if !canGive {
+		return r.mended("they may be other people's: write the user's own ranges into lxc.idmap", Command{Args: []string{"editor", maps[0].Item.File}, ByHand: true})
 	}
 	r.Mend = mend
 	return r
-}
-
-// takenByOthers tells whether another user has some of the IDs.
-func takenByOthers(both []subIDs, f *Facts, firstID, count uint64) bool {
-	for _, s := range both {
-		for _, r := range s.all {
-			isOwn := r.Owner == f.Subject.Name || r.Owner == strconv.Itoa(f.Subject.UID)
-			if !isOwn && r.First < firstID+count && firstID < r.First+r.Count {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func checkConfigLimits(f *Facts) Result {
@@ -186,12 +183,12 @@ func checkConfigLimits(f *Facts) Result {
 	case len(lacking) > 0:
 		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
 		if names := f.unmounted(lacking); len(names) > 0 {
-			return r.mended("mount it, and look again", mountCommands(names)...)
+			return r.mended("mount it, and look again", f.mountCommands(names)...)
 		}
-		return r
+		return r.mended("take these limits out of the configuration", Command{Args: []string{"editor", evidence[0].file()}, ByHand: true})
 	case ignored > 0:
-		return warning(fmt.Sprintf("%d limits are for the other version of cgroups, and LXC passes them over", ignored), evidence...).
-			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{"editor", evidence[0].Path}, ByHand: true})
+		return warning("limits are for the other version of cgroups, and LXC passes them over", evidence...).
+			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{"editor", evidence[0].file()}, ByHand: true})
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
 }
@@ -199,10 +196,7 @@ func checkConfigLimits(f *Facts) Result {
 // ignores tells whether LXC passes a limit over, because it is for the other
 // version of cgroups.
 func (f *Facts) ignores(l lxcconf.Limit) bool {
-	if l.Unified {
-		return f.unified() == nil
-	}
-	return f.isUnified()
+	return l.Unified != f.isUnified() // also where v2 has controllers beside v1: cgfsng.c, pure_unified_layout
 }
 
 func limitEvidence(l lxcconf.Limit) Evidence {
@@ -215,10 +209,9 @@ func (f *Facts) lackingForLimits() (controllers []string, evidence []Evidence) {
 	if f.Config == nil {
 		return nil, nil
 	}
-	have := f.sessionControllers()
 	for _, l := range f.Config.Limits() {
 		controller, _, _ := strings.Cut(l.File, ".")
-		if f.ignores(l) || controller == "cgroup" || controller == "devices" || f.hasController(have, controller) {
+		if f.ignores(l) || controller == "cgroup" || controller == "devices" || f.hasController(controller) {
 			continue
 		}
 		evidence = append(evidence, limitEvidence(l))
@@ -229,11 +222,19 @@ func (f *Facts) lackingForLimits() (controllers []string, evidence []Evidence) {
 	return controllers, evidence
 }
 
-func (f *Facts) hasController(have []string, controller string) bool {
-	if f.unified() != nil && slices.Contains([]string{"freezer", "devices"}, controller) {
+// hasController tells whether LXC can set a limit of the controller's: on v2
+// alone or else on v1.
+func (f *Facts) hasController(controller string) bool {
+	if f.isUnified() && slices.Contains([]string{"freezer", "devices"}, controller) {
 		return true // v2 has both without a controller
 	}
-	return slices.Contains(have, controller)
+	for i := range f.places {
+		p := &f.places[i]
+		if p.IsUnified() == f.isUnified() && slices.Contains(f.controllersIn(p), controller) {
+			return true
+		}
+	}
+	return false
 }
 
 // canOpen tells whether cgdeleg open could make a session with the controllers.

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 var machineChecks = []*Check{
 	{
 		Code: "CGD-001", Name: "user", Title: "The containers are an ordinary user's",
-		Explain: "Root may write every cgroup and needs no delegation, so nothing that is found for root says anything about a user. Run cgdeleg check in the user's login, or as root with --user NAME.",
+		Explain: "The machine's root may write every cgroup and needs no delegation, so nothing that is found for root says anything about a user. Run cgdeleg check in the user's login, or as root with --user NAME.",
 		run:     checkUser,
 	},
 	{
@@ -50,9 +52,10 @@ var machineChecks = []*Check{
 }
 
 func checkUser(f *Facts) Result {
-	if f.Subject.UID == 0 {
+	if f.isRoot() {
+		name := cmp.Or(f.Tools.SudoUser(), "NAME")
 		return warning("root needs no delegation: this says nothing about a user").
-			mended("check a user's login instead", Command{Args: []string{"cgdeleg", "check", "--user", "NAME"}, ByHand: true})
+			mended("check a user's login instead, or without sudo in it", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
 	}
 	if f.Subject.PID == 0 {
 		return ok(fmt.Sprintf("what a login of %s would get", f.Subject.Name))
@@ -114,13 +117,13 @@ func checkMounts(f *Facts) Result {
 		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(err.Error(), `mount root "/..`)
-		commands = append(commands, mountCommands([]string{u.Hierarchy})...)
+		commands = append(commands, f.mountCommands([]string{u.Hierarchy})...)
 	}
-	reason := "are covered by something else, or show another part of the tree than that in which this shell is"
+	reason := "covered by something else, or of another part of the tree than that in which this shell is"
 	if stale {
-		reason = "were mounted before this cgroup namespace was made (their root is /..), so that no process can find its cgroup there"
+		reason = "mounted before this cgroup namespace was made (root /..), so that no process can find its cgroup there"
 	}
-	r := warning(fmt.Sprintf("%s %s", strings.Join(names, " "), reason), evidence...)
+	r := warning(fmt.Sprintf("no use of %s: %s", strings.Join(names, " "), reason), evidence...)
 	if len(f.found) == 0 {
 		r.Status = Failed
 	}
@@ -158,15 +161,27 @@ func checkReadOnly(f *Facts) Result {
 	return r.mended("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
 }
 
-// mountCommands mount hierarchies where they usually are.
-func mountCommands(names []string) (commands []Command) {
+// mountCommands mount hierarchies where they usually are, beside those that are
+// mounted.
+func (f *Facts) mountCommands(names []string) (commands []Command) {
 	for _, name := range names {
-		if name == hierarchy.Unified {
-			commands = append(commands, asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"))
-			continue
-		}
 		dir := "/sys/fs/cgroup/" + strings.TrimPrefix(name, "name=")
-		commands = append(commands, asRoot("mkdir", "-p", dir), asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir))
+		mount := asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir)
+		if name == hierarchy.Unified {
+			if !slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
+				dir = "/sys/fs/cgroup"
+			}
+			mount = asRoot("mount", "-t", "cgroup2", "cgroup2", dir)
+		}
+		commands = append(commands, asRoot("mkdir", "-p", dir), mount)
+	}
+	return commands
+}
+
+// byHands leaves commands to a person.
+func byHands(commands []Command) []Command {
+	for i := range commands {
+		commands[i].ByHand = true
 	}
 	return commands
 }
@@ -182,7 +197,7 @@ func (f *Facts) mountAll() Command {
 		}
 	}
 	if len(v1) == 0 {
-		return mountCommands([]string{hierarchy.Unified})[0]
+		return asRoot("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
 	}
 	return asRoot("sh", "-c", "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup && for h in "+strings.Join(v1, " ")+
 		"; do mkdir ${h#name=} && mount -t cgroup -o $h cgroup ${h#name=} || rmdir ${h#name=}; done")
@@ -238,7 +253,10 @@ func checkHierarchies(f *Facts) Result {
 			return r.mended("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand("editor", "/etc/default/grub"))
 		}
 	}
-	return r.mended("mount them, or take them off -c in "+f.moduleFile(), mountCommands(missing)...)
+	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
+		return r.mended("take them off -c in "+f.moduleFile(), byHand("editor", f.moduleFile()))
+	}
+	return r.mended("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
 }
 
 // disabledControllers returns the controllers that the kernel has and that its
@@ -267,10 +285,12 @@ func (f *Facts) moduleFile() string {
 	if f.entry.module != nil {
 		return f.entry.module.File
 	}
-	if f.Machine.Exists("/etc/pam.d/common-session") {
-		return "/etc/pam.d/common-session" // Debian's, for every service
+	for _, line := range f.entry.lines {
+		if strings.HasPrefix(path.Base(line.File), "common-session") {
+			return line.File // Debian's, which many services include
+		}
 	}
-	return "/etc/pam.d/" + f.entry.service
+	return "/etc/pam.d/" + cmp.Or(f.entry.service, "sshd")
 }
 
 func checkBase(f *Facts) Result {

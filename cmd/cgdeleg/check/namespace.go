@@ -6,10 +6,13 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 )
@@ -25,22 +28,22 @@ var namespaceChecks = []*Check{
 	{
 		Code: "CGD-041", Name: "apparmor", Title: "AppArmor lets unprivileged programs use their user namespaces",
 		Explain:   "Ubuntu since 23.10 takes the capabilities of a user namespace away from programs without an AppArmor profile that allows userns (kernel.apparmor_restrict_unprivileged_userns).",
-		DependsOn: []string{"userns"}, needs: aUser, run: checkAppArmor,
+		DependsOn: []string{"userns"}, needs: anOrdinaryUser, run: checkAppArmor,
 	},
 	{
 		Code: "CGD-042", Name: "idmap-tools", Title: "newuidmap and newgidmap are there and privileged",
 		Explain: "They write a container's ID maps from the ranges in /etc/subuid and /etc/subgid, which the user itself may not. They need to be set-user-ID root or to have capabilities, and a process under no_new_privs gets neither.",
-		needs:   aUser, run: checkIDMapTools,
+		needs:   anOrdinaryUser, run: checkIDMapTools,
 	},
 	{
 		Code: "CGD-043", Name: "subid", Title: "The user has subordinate IDs, enough for its containers",
 		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested).",
-		needs:   aUser, run: checkSubID,
+		needs:   anOrdinaryUser, run: checkSubID,
 	},
 	{
 		Code: "CGD-044", Name: "subid-overlap", Title: "No other user has the same subordinate IDs",
 		Explain:   "Users with overlapping ranges can read, change and kill what is in each other's containers.",
-		DependsOn: []string{"subid"}, needs: aUser, run: checkSubIDOverlap,
+		DependsOn: []string{"subid"}, needs: anOrdinaryUser, run: checkSubIDOverlap,
 	},
 	{
 		Code: "CGD-045", Name: "paths", Title: "A container's root may go through the home directory",
@@ -199,10 +202,19 @@ func checkSubID(f *Facts) Result {
 		says = fmt.Sprintf("%s has fewer subordinate IDs than the %d that %d levels of containers need", f.Subject.Name, want, f.Nested)
 	}
 	free, found := subid.Free(want, both[0].all, both[1].all)
-	if !found {
-		return failed(says+", and none are free", evidence...)
+	if !found || !f.mayGive(both, free, want) {
+		return failed(says, evidence...).mended("give it a range that nobody has", byHand("editor", both[0].file, both[1].file))
 	}
-	return failed(says, evidence...).mended("give it a free range", f.addSubIDs(both, free, want))
+	commands := []Command{f.addSubIDs(both, free, want)}
+	for _, s := range both {
+		if !f.Machine.Exists(s.file) { // usermod does nothing without
+			commands = slices.Insert(commands, 0, asRoot("touch", s.file))
+		}
+	}
+	if !f.isLocal() { // usermod knows only /etc/passwd
+		commands[len(commands)-1] = asRoot("sh", "-c", fmt.Sprintf("echo %d:%d:%d | tee -a %s >>%s", f.Subject.UID, free, want, both[0].file, both[1].file))
+	}
+	return failed(says, evidence...).mended("give it a free range", commands...)
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
@@ -212,6 +224,46 @@ func (f *Facts) hasIDMap() bool {
 	}
 	maps, err := f.Config.IDMaps()
 	return err != nil || len(maps) > 0
+}
+
+// isLocal tells whether the user is in /etc/passwd.
+func (f *Facts) isLocal() bool {
+	return slices.ContainsFunc(account.All(f.Machine), func(u user.User) bool { return u.Name == f.Subject.Name })
+}
+
+// leastSubID is the first ID that useradd gives to anybody as a subordinate one
+// (login.defs(5), SUB_UID_MIN): those below are people's and services' own.
+const leastSubID = 100000
+
+// mayGive tells whether nobody else has any of the IDs, as far as this machine
+// knows: with them the user could become whoever has them.
+func (f *Facts) mayGive(both []subIDs, firstID, count uint64) bool {
+	const end = 1<<32 - 1 // no ID (chown(2))
+	if firstID < leastSubID || count == 0 || count > end || firstID+count > end {
+		return false
+	}
+	overlaps := func(first, n uint64) bool { return first < firstID+count && firstID < first+n }
+	for _, s := range both {
+		for _, r := range s.all {
+			isOwn := r.Owner == f.Subject.Name || r.Owner == strconv.Itoa(f.Subject.UID)
+			if !isOwn && overlaps(r.First, r.Count) {
+				return false
+			}
+		}
+	}
+	return len(f.accountsIn(firstID, count)) == 0
+}
+
+// accountsIn returns the accounts whose own user or group ID is one of these.
+func (f *Facts) accountsIn(firstID, count uint64) (names []string) {
+	for _, u := range account.All(f.Machine) {
+		for _, id := range []int{u.Uid, u.Gid} {
+			if id >= 0 && uint64(id) >= firstID && uint64(id)-firstID < count && !slices.Contains(names, u.Name) {
+				names = append(names, u.Name)
+			}
+		}
+	}
+	return names
 }
 
 // addSubIDs is the command that gives the subject a range of both kinds.
@@ -238,8 +290,15 @@ func checkSubIDOverlap(f *Facts) Result {
 				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
 		}
 	}
+	for _, s := range both {
+		for _, r := range s.own {
+			if names := f.accountsIn(r.First, r.Count); len(names) > 0 {
+				evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d has the IDs of %s", r.Owner, r.First, r.Count, strings.Join(first(names, 5), " "))})
+			}
+		}
+	}
 	if len(evidence) > 0 {
-		return warning("another user has some of the same subordinate IDs, and so a hand in these containers", evidence...).
+		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
 			mended("give one of them another range, and its containers' files to that", byHand("editor", evidence[0].Path))
 	}
 	return ok("")
@@ -269,7 +328,13 @@ func checkPaths(f *Facts) Result {
 	}
 	var commands []Command
 	for _, e := range slices.Backward(evidence) {
-		commands = append(commands, Command{Args: []string{"chmod", "o+x", e.Path}, Root: !strings.HasPrefix(e.Path, f.Subject.Home+"/") && e.Path != f.Subject.Home})
+		// The user's own directories the user opens. Others are closed for a reason
+		// that only a person knows.
+		command := byHand("chmod", "o+x", e.Path)
+		if st, err := f.Machine.Stat(e.Path); err == nil && st.UID == f.Subject.UID {
+			command = Command{Args: []string{"chmod", "o+x", e.Path}}
+		}
+		commands = append(commands, command)
 	}
 	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).mended("open the way (o+x shows no names)", commands...)
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ var pamChecks = []*Check{
 	{
 		Code: "CGD-010", Name: "login", Title: "This shell came by a login",
 		Explain:   "Cgroups are made when a program opens a PAM session: sshd, login, su, sudo, cron. lxc-attach, docker exec and nsenter put a shell into a container without any of them.",
-		DependsOn: []string{"mode", "mounts", "namespace", "container"}, needs: aProcess, run: checkLogin,
+		DependsOn: []string{"mode", "mounts", "namespace", "container"}, needs: aLogin, run: checkLogin,
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
@@ -43,8 +44,10 @@ func checkLogin(f *Facts) Result {
 	switch {
 	case e.host != "":
 		return ok(fmt.Sprintf("by %s (process %d)", e.host, e.pid))
-	case f.isDelegated():
-		return ok("no program that calls PAM is among its ancestors, but it has cgroups of its own")
+	case f.hasAny():
+		return ok("its login has ended, or was none, and it has cgroups of its own")
+	case e.hidden:
+		return unknown("its ancestors cannot be told", errors.New("/proc does not show them (hidepid)"))
 	case e.outside:
 		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
@@ -52,6 +55,11 @@ func checkLogin(f *Facts) Result {
 	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
 		with(f.openMend(), "or log in by ssh or the console")
+}
+
+// hasAny tells whether the process has a cgroup of its own in any hierarchy.
+func (f *Facts) hasAny() bool {
+	return slices.ContainsFunc(f.places, func(p place) bool { return p.delegated() && len(p.Controllers) > 0 })
 }
 
 // cgroupEvidence says where the subject's process is.
@@ -66,6 +74,9 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 // containers will be found to need: one command is to be enough.
 func (f *Facts) openMend(more ...string) *Mend {
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
+	if f.Subject.PID <= 1 { // the shell is gone, and init is nobody's
+		command = byHand("cgdeleg", "open", "--user", f.Subject.Name, "--pid", "PID")
+	}
 	if list := f.listToOpen(more); list != "" {
 		command.Args = append(command.Args, "-c", list)
 	}
@@ -174,7 +185,7 @@ func checkPAMLine(f *Facts) Result {
 	}
 	line := `session optional pam_cgdeleg.so`
 	add := byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, f.moduleFile()))
-	forAll := "for every login add the line «" + line + "» to " + f.moduleFile()
+	forAll := fmt.Sprintf("for every login add the line %q to %s", line, f.moduleFile())
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.host, e.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))

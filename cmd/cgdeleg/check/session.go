@@ -16,7 +16,7 @@ var sessionChecks = []*Check{
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
 		Explain:   "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits.",
-		DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aProcess, run: checkSession,
+		DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
@@ -82,6 +82,9 @@ func (p *place) ownsDirectory() bool {
 }
 
 func checkSession(f *Facts) Result {
+	if f.lost != nil {
+		return unknown("the shell's cgroups cannot be told", f.lost)
+	}
 	var evidence []Evidence
 	var names []string
 	for _, p := range f.missingPlaces() {
@@ -206,7 +209,7 @@ func checkLeaf(f *Facts) Result {
 		return skip("there is no cgroup v2 with controllers")
 	}
 	p := f.placeIn(h.Name)
-	if !p.delegated() {
+	if p == nil || !p.delegated() {
 		return skip("no session was asked for on cgroup v2")
 	}
 	here := f.readWords(p.path("cgroup.procs"))
@@ -258,17 +261,20 @@ func (f *Facts) asksUnified() bool {
 // may give on.
 func (f *Facts) sessionControllers() (have []string) {
 	for i := range f.places {
-		p := &f.places[i]
-		switch {
-		case !p.delegated():
-		case p.IsUnified():
-			have = append(have, f.readWords(p.path("cgroup.controllers"))...)
-		default:
-			have = append(have, p.Controllers...)
-		}
+		have = append(have, f.controllersIn(&f.places[i])...)
 	}
 	slices.Sort(have)
 	return slices.Compact(have)
+}
+
+func (f *Facts) controllersIn(p *place) []string {
+	switch {
+	case !p.delegated():
+		return nil
+	case p.IsUnified():
+		return f.readWords(p.path("cgroup.controllers"))
+	}
+	return p.Controllers
 }
 
 func (f *Facts) controllerEvidence() (all []Evidence) {
@@ -315,24 +321,15 @@ func checkRealtime(f *Facts) Result {
 }
 
 // scheduling returns a process's name and scheduling policy (proc_pid_stat(5),
-// fields 2 and 41). The name may hold anything, so fields count from its end.
+// field 41).
 func (f *Facts) scheduling(pid int) (name string, policy int) {
-	data, err := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", 0
-	}
-	text := string(data)
-	begin, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
-	if begin < 0 || end < begin {
-		return "", 0
-	}
-	fields := strings.Fields(text[end+1:])
-	const policyField = 41 - 3 // the first field behind the name is the third
+	fields := statFields(f.Machine, pid)
+	const policyField = 41 - 3
 	if len(fields) <= policyField {
 		return "", 0
 	}
 	policy, _ = strconv.Atoi(fields[policyField])
-	return text[begin+1 : end], policy
+	return statusOf(f.Machine, pid)["Name"], policy
 }
 
 // The least that a container with a shell and a few services needs.
@@ -360,7 +357,15 @@ func checkLimits(f *Facts) Result {
 		return ok("")
 	}
 	return warning("limits above the session leave little room for a container", evidence...).
-		mended("raise them where they are set", byHand("sh", "-c", "echo max >"+quote(evidence[0].Path)))
+		mended("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
+}
+
+// unlimited is what lifts a limit: v1's memory controller has a word of its own.
+func unlimited(file string) string {
+	if strings.HasSuffix(file, ".limit_in_bytes") {
+		return "-1"
+	}
+	return "max"
 }
 
 // tightLimits returns the limits of one cgroup that leave less than a container
@@ -394,6 +399,9 @@ func checkProbe(f *Facts) Result {
 	}
 	if f.Machine.IsRecorded() {
 		return skip("a recorded machine can only be looked at")
+	}
+	if f.Subject.Proc != "/proc/self" {
+		return skip("only the shell from which this was started can be probed")
 	}
 	if err := f.Tools.Probe(); err != nil {
 		return failed("it cannot: "+err.Error()).with(f.openMend(), "or log in anew")

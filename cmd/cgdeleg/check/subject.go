@@ -40,11 +40,52 @@ type Subject struct {
 // shell from which it was started. Errors are those of /proc/self/status.
 func Caller(m cgroupfs.Machine) (Subject, error) {
 	s, status, err := fromProc(m, "/proc/self")
-	s.PID = status.number("PPid", 0)
-	if s.PID <= 0 { // what lxc-attach started has no parent in its PID namespace
-		s.PID = status.number("Pid", 0)
-	}
+	s.PID = shellOf(m, status)
 	return s, err
+}
+
+// wrappers start a program and wait for it: the shell is above them.
+var wrappers = []string{"timeout", "nice", "ionice", "env", "time", "xargs", "watch", "strace", "setsid", "stdbuf"}
+
+// shellOf returns the shell from which a process was started: its parent, but
+// for programs that only wait for another, and for a part of a shell that ends
+// soon, as $(...) makes: that is in its shell's process group.
+func shellOf(m cgroupfs.Machine, status procStatus) int {
+	pid := status.number("PPid", 0)
+	if pid <= 0 { // what lxc-attach started has no parent in its PID namespace
+		return status.number("Pid", 0)
+	}
+	for range maxAncestors {
+		parent := Parent(m, pid)
+		isWrapper := slices.Contains(wrappers, statusOf(m, pid)["Name"])
+		isHis := statusOf(m, parent).number("Uid", 1) == status.number("Uid", 1) // else it is the host
+		if parent <= 1 || !isHis || !isWrapper && processGroup(m, pid) != parent {
+			return pid
+		}
+		pid = parent
+	}
+	return pid
+}
+
+// processGroup returns the process group of a process (proc_pid_stat(5), field
+// 5); 0 if it is not known.
+func processGroup(m cgroupfs.Machine, pid int) int {
+	fields := statFields(m, pid)
+	if len(fields) < 3 {
+		return 0
+	}
+	group, _ := strconv.Atoi(fields[5-3])
+	return group
+}
+
+// statFields returns the fields of /proc/PID/stat from the third one on. The
+// second, the name, may hold anything, so they count from its end.
+func statFields(m cgroupfs.Machine, pid int) []string {
+	data, err := m.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 }
 
 // Process returns the subject of a running process. Errors are those of

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,33 +35,56 @@ func checkDelegation(f *Facts) Result {
 	if !f.hasSystemd() || f.unified() == nil {
 		return skip("systemd does not manage cgroup v2 here")
 	}
-	file := ""
-	for _, dir := range unitDirs {
-		if f.Machine.Exists(path.Join(dir, dropIn)) {
-			file = path.Join(dir, dropIn)
-		}
-	}
 	if f.isDelegated() {
 		return ok("the login has cgroups of its own")
 	}
-	again := "and log in anew"
-	if file == "" {
+	scope := f.ownScope()
+	delegated, known := false, false
+	if scope != "" {
+		delegated, known = f.Tools.IsDelegated(scope)
+	}
+	file, value := f.delegateLine()
+	const again = "and log in anew"
+	switch {
+	case known && delegated:
+		return ok("systemd delegates "+scope, Evidence{scope, "Delegate=yes"})
+	case file == "":
 		conf := path.Join("/etc/systemd/system", dropIn)
 		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
 			mended("install it, "+again,
 				asRoot("mkdir", "-p", path.Dir(conf)),
 				asRoot("sh", "-c", `printf '[Scope]\nDelegate=cpu memory pids\n' >`+conf),
 				asRoot("systemctl", "daemon-reload"))
-	}
-	scope := f.ownScope()
-	if scope == "" {
-		return ok("the drop-in is there", Evidence{file, "Delegate="})
-	}
-	if delegated, known := f.Tools.IsDelegated(scope); known && !delegated {
-		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, "not loaded"})...).
+	case known:
+		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
 			mended("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
 	}
-	return ok("the drop-in is there", Evidence{file, "Delegate="})
+	return ok("the drop-in is there", Evidence{file, value})
+}
+
+// delegateLine returns the file that has systemd delegate the scopes of logins,
+// and its line: of all drop-ins for session scopes the last that says something.
+func (f *Facts) delegateLine() (file, line string) {
+	for _, dir := range slices.Backward(unitDirs) { // /etc counts most
+		names, _ := f.Machine.ReadDir(path.Join(dir, path.Dir(dropIn)))
+		for _, name := range names {
+			if !strings.HasSuffix(name, ".conf") {
+				continue
+			}
+			data, _ := f.Machine.ReadFile(path.Join(dir, path.Dir(dropIn), name))
+			for l := range strings.Lines(string(data)) {
+				value, isDelegate := strings.CutPrefix(strings.TrimSpace(l), "Delegate=")
+				isOff := slices.Contains([]string{"", "no", "false", "off", "0"}, strings.ToLower(value))
+				switch {
+				case isDelegate && isOff:
+					file, line = "", ""
+				case isDelegate:
+					file, line = path.Join(dir, path.Dir(dropIn), name), strings.TrimSpace(l)
+				}
+			}
+		}
+	}
+	return file, line
 }
 
 // ownScope returns the name of the login's scope; "" if the process is in none.

@@ -184,7 +184,7 @@ func configs(dir string, names []string) (files []string) {
 // Errors are *fs.PathError, for a name that is none with fs.ErrInvalid, and
 // *conffile.ParseError.
 func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !path.IsAbs(home) {
 		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	file := path.Join(home, ".config/lxc/lxc.conf")

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// runOn runs the command over a copy of a recorded machine with some files
+// written anew.
+func runOn(t *testing.T, name string, files map[string]string, args string) (out, errOut string, code int) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("check/testdata", name))); err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var o, e bytes.Buffer
+	code = run(append([]string{"--root", dir}, strings.Fields(args)...), &o, &e)
+	return o.String(), e.String(), code
+}
+
+// What users write, such as a container's configuration, cannot forge a line of
+// the screen nor of what fix prints, nor speak to the terminal.
+func TestHostileConfiguration(t *testing.T) {
+	const config = "/home/alice/.local/share/lxc/c1/config"
+	files := map[string]string{config: "lxc.idmap = u 0 0 65536\nlxc.cgroup2.\x1b[2J\x1b]0;pwned\a.x = 1\n"}
+	for _, args := range []string{"check --container c1", "check -q --container c1", "fix config-limits --container c1", "fix config-idmap --container c1"} {
+		out, errOut, _ := runOn(t, "no-systemd-v2", files, args)
+		if strings.ContainsAny(out+errOut, "\x1b\a") {
+			t.Errorf("%s: control characters on the screen: %q", args, out+errOut)
+		}
+		if strings.Contains(out, "usermod") {
+			t.Errorf("%s: root is told to give away its own IDs:\n%s", args, out)
+		}
+	}
+	if out, _, _ := runOn(t, "no-systemd-v2", files, "check config-limits --container c1"); !strings.Contains(out, `\x1b[2J`) {
+		t.Errorf("the evidence is lost:\n%s", out)
+	}
+}
+
+// A check that was asked for and could not be made is not a success.
+func TestBlockedExitCode(t *testing.T) {
+	out, _, code := runOn(t, "systemd-v2-no-dropin", nil, "check -q session leaf")
+	if code != exitFailed || strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "CGD-020 delegation") {
+		t.Errorf("code %d, said:\n%s", code, out)
+	}
+	if _, _, code = runOn(t, "systemd-v2-no-dropin", nil, "check user mode"); code != 0 {
+		t.Errorf("checks that are well: code %d", code)
+	}
+}
+
+// What cannot be written is no success, whatever was found.
+func TestFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("needs /dev/full: ", err)
+	}
+	defer full.Close()
+	for _, args := range []string{"check", "check -q", "check --json", "check --list", "fix delegation", "status", "version"} {
+		var errOut bytes.Buffer
+		code := run(append([]string{"--root", "check/testdata/systemd-v2-no-dropin"}, strings.Fields(args)...), full, &errOut)
+		if code == 0 || !strings.Contains(errOut.String(), "no space left") {
+			t.Errorf("%s: code %d, said %q", args, code, errOut.String())
+		}
+	}
+}
+
+func TestEmptyUser(t *testing.T) {
+	for _, command := range []string{"check", "fix mode"} {
+		var out, errOut bytes.Buffer
+		if code := run(append(strings.Fields(command), "--user", ""), &out, &errOut); code != exitUsage {
+			t.Errorf("%s: code %d: %s%s", command, code, &out, &errOut)
+		}
+	}
+}
