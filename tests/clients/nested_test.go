@@ -18,12 +18,12 @@ import (
 
 // nestedInit is initScript of a container in which containers are started: it
 // mounts, inside of its cgroup namespace, the hierarchies that it is told.
-const nestedInit = `#!/bin/sh
+const nestedInit = `#!/bin/busybox sh
 %s
 trap 'exit 0' PWR TERM
 while :; do
 	echo >>/tmp/beat
-	sleep 0.02
+	/bin/busybox sleep 0.02
 done
 `
 
@@ -55,7 +55,8 @@ func newParent(t *testing.T, u testbed.User, init string, config ...string) *par
 	t.Cleanup(func() { killAll(t, testbed.User{Name: u.Name, UID: u.UID + 1}) })
 	b := &box{
 		name: "user-parent", lxcpath: filepath.Join(u.Home, ".local/share/lxc"),
-		rootfs: "/run/user-parent", log: filepath.Join(u.Home, "user-parent.log"), root: u.UID << 16,
+		rootfs: "/run/user-parent", log: filepath.Join(u.Home, "user-parent.log"),
+		owner: u.UID, root: u.UID << 16,
 	}
 	config = append(append(unprivileged(b.rootfs, b.root, 131072),
 		"lxc.include = /usr/share/lxc/config/nesting.conf", "lxc.apparmor.profile = unconfined", "lxc.init.cmd = /etc/init"), config...)
@@ -132,7 +133,8 @@ func (p *parent) newChild(t *testing.T, config ...string) *box {
 	home := filepath.Join(p.rootfs, p.ubuntu.Home)
 	b := &box{
 		name: "user-child", lxcpath: filepath.Join(p.ubuntu.Home, ".local/share/lxc"),
-		rootfs: filepath.Join(home, "user-child"), log: filepath.Join(home, "user-child.log"), root: p.root + 65536,
+		rootfs: filepath.Join(home, "user-child"), log: filepath.Join(home, "user-child.log"),
+		owner: p.root + 1000, root: p.root + 65536,
 	}
 	asOnHost := testbed.User{Name: "ubuntu", UID: p.root + 1000, Home: home}
 	config = append(unprivileged(filepath.Join(p.ubuntu.Home, "user-child"), 65536, 65536), config...)
