@@ -288,3 +288,42 @@ func TestNestedStartWithTheModule(t *testing.T) {
 	login.Logout()
 	wantNothingNow(t, u)
 }
+
+// The container's root may not move the user's processes on cgroup v1, as the
+// host's may. cgdeleg open and close do it nevertheless.
+func TestOpenAndCloseInAContainer(t *testing.T) {
+	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+	p := newParent(t, u, mountCgroups(threeHierarchies...))
+	login := host.Login(t, u.Name)
+	p.start(t, login)
+	s := startShell(t, login, attachSu)
+	wantIn := func(cgroup string) {
+		t.Helper()
+		at := testbed.ParsePlacement(s.Must(t, "cat /proc/self/cgroup"))
+		for _, name := range threeHierarchies {
+			if at[name] != cgroup {
+				t.Errorf("%s: in %s, want %s", name, at[name], cgroup)
+			}
+		}
+	}
+	run := func(command string) (string, error) {
+		return login.Run(attach + fmt.Sprintf("cgdeleg %s --user ubuntu --pid %d", command, s.pid))
+	}
+	for range 2 {
+		if out, err := run("open"); err != nil {
+			t.Fatalf("open: %v\n%s", err, out)
+		}
+		wantIn("/user/ubuntu/0")
+		if out, err := run("close"); err != nil {
+			t.Fatalf("close: %v\n%s", err, out)
+		}
+		wantIn("/")
+	}
+	if left := slices.DeleteFunc(testbed.Tree(u.Name), func(line string) bool { return !strings.Contains(line, "/user/ubuntu") }); len(left) > 0 {
+		t.Errorf("close left:\n%s", strings.Join(left, "\n"))
+	}
+	s.end(t)
+	p.stop(t, login)
+	login.Logout()
+	wantNothingNow(t, u)
+}
