@@ -309,7 +309,14 @@ func printDirs(cmd *cobra.Command, s delegate.Session) error {
 }
 
 func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
-	closed, err := delegate.Close(delegate.CloseRequest{PID: f.pid, User: who.Name, Lock: delegate.DefaultLock})
+	r := delegate.CloseRequest{PID: f.pid, User: who.Name, Lock: delegate.DefaultLock}
+	closed, err := delegate.Close(r)
+	if err == nil && errors.Is(closed.Left, unix.EACCES) && f.owner != 0 { // see make
+		err = asUser(f.owner, func() (err error) {
+			closed, err = delegate.Close(r)
+			return err
+		})
+	}
 	if err != nil {
 		return err
 	}

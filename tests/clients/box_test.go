@@ -52,7 +52,8 @@ type box struct {
 	lxcpath string // where its user's LXC looks for its configuration
 	rootfs  string // as the host has it
 	log     string // of LXC, in the user's home directory, as the host has it
-	root    int    // the user ID of its root, as the host has it
+	owner   int    // the user ID of who starts it, as the host has it
+	root    int    // that of its root
 }
 
 // newBox makes a container, with the usual configuration of unprivileged users
@@ -61,7 +62,8 @@ func newBox(t *testing.T, u testbed.User, name string, config ...string) *box {
 	t.Helper()
 	b := &box{
 		name: name, lxcpath: filepath.Join(u.Home, ".local/share/lxc"),
-		rootfs: filepath.Join(u.Home, name), log: filepath.Join(u.Home, name+".log"), root: u.UID << 16,
+		rootfs: filepath.Join(u.Home, name), log: filepath.Join(u.Home, name+".log"),
+		owner: u.UID, root: u.UID << 16,
 	}
 	config = append(unprivileged(b.rootfs, b.root, 65536), config...)
 	writeOwned(t, u, filepath.Join(".local/share/lxc", name, "config"), config...)
@@ -267,18 +269,25 @@ func (b *box) stop(t *testing.T, c terminal) {
 // monitor is what LXC calls the process that stays with the container.
 func (b *box) monitor() string { return "[lxc monitor] " + b.lxcpath + " " + b.name }
 
+func commandLine(pid int) string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.TrimRight(string(data), "\x00 ")
+}
+
 func (b *box) hasMonitor() bool {
-	return slices.ContainsFunc(allProcesses(), func(p process) bool {
-		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
-		return strings.TrimRight(string(command), "\x00 ") == b.monitor()
-	})
+	return slices.ContainsFunc(allProcesses(), func(p process) bool { return commandLine(p.pid) == b.monitor() })
 }
 
 // awaitEnd waits until the container's monitor has ended, the last of its
-// processes.
+// processes. One that is just ending has no command line any more.
 func (b *box) awaitEnd(t *testing.T) {
 	t.Helper()
-	eventually(t, b.monitor()+" has ended", func() bool { return !b.hasMonitor() })
+	eventually(t, b.monitor()+" has ended", func() bool {
+		return !slices.ContainsFunc(allProcesses(), func(p process) bool {
+			line := commandLine(p.pid)
+			return line == b.monitor() || line == "" && p.uid == b.owner
+		})
+	})
 }
 
 // attach returns the command line that runs a busybox command in the container.

@@ -18,12 +18,12 @@ import (
 
 // nestedInit is initScript of a container in which containers are started: it
 // mounts, inside of its cgroup namespace, the hierarchies that it is told.
-const nestedInit = `#!/bin/sh
+const nestedInit = `#!/bin/busybox sh
 %s
 trap 'exit 0' PWR TERM
 while :; do
 	echo >>/tmp/beat
-	sleep 0.02
+	/bin/busybox sleep 0.02
 done
 `
 
@@ -55,7 +55,8 @@ func newParent(t *testing.T, u testbed.User, init string, config ...string) *par
 	t.Cleanup(func() { killAll(t, testbed.User{Name: u.Name, UID: u.UID + 1}) })
 	b := &box{
 		name: "user-parent", lxcpath: filepath.Join(u.Home, ".local/share/lxc"),
-		rootfs: "/run/user-parent", log: filepath.Join(u.Home, "user-parent.log"), root: u.UID << 16,
+		rootfs: "/run/user-parent", log: filepath.Join(u.Home, "user-parent.log"),
+		owner: u.UID, root: u.UID << 16,
 	}
 	config = append(append(unprivileged(b.rootfs, b.root, 131072),
 		"lxc.include = /usr/share/lxc/config/nesting.conf", "lxc.apparmor.profile = unconfined", "lxc.init.cmd = /etc/init"), config...)
@@ -132,7 +133,8 @@ func (p *parent) newChild(t *testing.T, config ...string) *box {
 	home := filepath.Join(p.rootfs, p.ubuntu.Home)
 	b := &box{
 		name: "user-child", lxcpath: filepath.Join(p.ubuntu.Home, ".local/share/lxc"),
-		rootfs: filepath.Join(home, "user-child"), log: filepath.Join(home, "user-child.log"), root: p.root + 65536,
+		rootfs: filepath.Join(home, "user-child"), log: filepath.Join(home, "user-child.log"),
+		owner: p.root + 1000, root: p.root + 65536,
 	}
 	asOnHost := testbed.User{Name: "ubuntu", UID: p.root + 1000, Home: home}
 	config = append(unprivileged(filepath.Join(p.ubuntu.Home, "user-child"), 65536, 65536), config...)
@@ -282,6 +284,45 @@ func TestNestedStartWithTheModule(t *testing.T) {
 	eventually(t, "su's session has gone", func() bool {
 		return !slices.ContainsFunc(testbed.Tree(u.Name), func(line string) bool { return strings.Contains(line, "/user/ubuntu") })
 	})
+	p.stop(t, login)
+	login.Logout()
+	wantNothingNow(t, u)
+}
+
+// The container's root may not move the user's processes on cgroup v1, as the
+// host's may. cgdeleg open and close do it nevertheless.
+func TestOpenAndCloseInAContainer(t *testing.T) {
+	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+	p := newParent(t, u, mountCgroups(threeHierarchies...))
+	login := host.Login(t, u.Name)
+	p.start(t, login)
+	s := startShell(t, login, attachSu)
+	wantIn := func(cgroup string) {
+		t.Helper()
+		at := testbed.ParsePlacement(s.Must(t, "cat /proc/self/cgroup"))
+		for _, name := range threeHierarchies {
+			if at[name] != cgroup {
+				t.Errorf("%s: in %s, want %s", name, at[name], cgroup)
+			}
+		}
+	}
+	run := func(command string) (string, error) {
+		return login.Run(attach + fmt.Sprintf("cgdeleg %s --user ubuntu --pid %d", command, s.pid))
+	}
+	for range 2 {
+		if out, err := run("open"); err != nil {
+			t.Fatalf("open: %v\n%s", err, out)
+		}
+		wantIn("/user/ubuntu/0")
+		if out, err := run("close"); err != nil {
+			t.Fatalf("close: %v\n%s", err, out)
+		}
+		wantIn("/")
+	}
+	if left := slices.DeleteFunc(testbed.Tree(u.Name), func(line string) bool { return !strings.Contains(line, "/user/ubuntu") }); len(left) > 0 {
+		t.Errorf("close left:\n%s", strings.Join(left, "\n"))
+	}
+	s.end(t)
 	p.stop(t, login)
 	login.Logout()
 	wantNothingNow(t, u)

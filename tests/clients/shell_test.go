@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed/sshd"
 )
 
@@ -25,6 +27,8 @@ type shell struct {
 	pid int // in its own PID namespace
 	in  io.WriteCloser
 	out *bufio.Reader
+	// session tells when the process has ended.
+	session *ssh.Session
 }
 
 // shellError is the exit status of a shell's command.
@@ -52,7 +56,7 @@ func startShell(t *testing.T, c *sshd.Client, command string) *shell {
 	if err := session.Start("exec " + command + " 2>&1"); err != nil {
 		t.Fatal(err)
 	}
-	s := &shell{in: in, out: bufio.NewReader(out)}
+	s := &shell{in: in, out: bufio.NewReader(out), session: session}
 	if _, err := fmt.Sscan(s.Must(t, "echo $$"), &s.pid); err != nil {
 		t.Fatal(err)
 	}
@@ -108,4 +112,5 @@ func (s *shell) end(t *testing.T) {
 	if out, err := io.ReadAll(s.out); err != nil {
 		t.Errorf("the shell's end: %v\n%s", err, out)
 	}
+	_ = s.session.Wait() // its status is its last command's
 }
