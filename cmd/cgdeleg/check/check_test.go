@@ -271,6 +271,12 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:limits"}},
 		"room under pids.max": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/alice/pids.max", "2000\n"), write("/sys/fs/cgroup/user/alice/pids.current", "3\n")}},
 		"memory.max above":    {machine: v2, changes: []change{write("/sys/fs/cgroup/user/memory.max", "1048576\n")}, want: []string{"warning:limits"}},
+		"memory.max above, used by a cache": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/memory.max", "134217728\n"),
+			write("/sys/fs/cgroup/user/memory.current", "120000000\n"), write("/sys/fs/cgroup/user/memory.stat", "anon 1000\ninactive_file 100000000\n")}},
+		"memory.max above, used": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/memory.max", "134217728\n"),
+			write("/sys/fs/cgroup/user/memory.current", "120000000\n"), write("/sys/fs/cgroup/user/memory.stat", "anon 100000000\ninactive_file 1000\n")}, want: []string{"warning:limits"}},
+		"no more cgroups": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/cgroup.max.descendants", "10\n"), write("/sys/fs/cgroup/user/cgroup.stat", "nr_descendants 9\nnr_dying_descendants 0\n")},
+			want: []string{"warning:limits"}},
 		"v1 memory limit above": {machine: v1, changes: []change{write("/sys/fs/cgroup/memory/user/alice/memory.limit_in_bytes", "1048576\n")},
 			want: []string{"warning:limits"}},
 
