@@ -147,7 +147,7 @@ func guestFiles(t *testing.T) map[string]string {
 // subtest.
 func runScenario(t *testing.T, s Scenario, kind Kind, image Image, files map[string]string) {
 	dir := filepath.Join(testbed.Root(t), "build", "vm", s.Name, kind.String())
-	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
+	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Processors: s.Processors, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
 	for name, path := range files {
 		m.Files[name] = path
 	}
