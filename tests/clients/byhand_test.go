@@ -206,6 +206,13 @@ func TestNamespaceViews(t *testing.T) {
 				unshare + "sh -c \"echo \\$\\$ >" + session + "/test02/cgroup.procs; sed -n s/.*:freezer://p /proc/self/cgroup\"'; s=$?; " +
 				"rmdir " + session + "/test01 " + session + "/test02; exit $s", "/../test02",
 		},
+		"cgdeleg run below a stale one": {
+			"out=$(" + run + unshare + run + "true 2>&1) || echo \"$out\" | grep -o 'this shell has no cgroup of its own'", "this shell has no cgroup of its own",
+		},
+		"cgdeleg check says why": {
+			run + unshare + strings.Replace(run, "run -- ", "check -q mounts", 1) + " | grep -o 'mounted before this cgroup namespace was made'",
+			"mounted before this cgroup namespace was made",
+		},
 		"without the namespace": {
 			run + "unshare --user --map-root-user sed -n s/.*:freezer://p /proc/self/cgroup | sed s/run-.*/run-PID/", "/user/cgrtview/0/run-PID",
 		},
