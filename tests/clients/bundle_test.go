@@ -140,8 +140,8 @@ func (g *guest) configure(t *testing.T, login *sshd.Client, s settings) {
 }
 
 // inPath goes before a command line: Debian has runc and chroot in a folder that
-// users do not search.
-const inPath = "PATH=$PATH:/usr/sbin:/sbin; "
+// users do not search, and without a runtime folder podman makes one in /tmp.
+const inPath = "export PATH=$PATH:/usr/sbin XDG_RUNTIME_DIR=~/run; mkdir -p ~/run; "
 
 // oci is a container of runc or crun.
 type oci struct{ program, id string }

@@ -87,6 +87,13 @@ func testByHand(t *testing.T) []table.Row {
 		" -- unshare --user --map-root-user --pid --fork chroot "+g.rootfs+" /bin/busybox "+spin)
 	free := background(t, login, run+"-- "+spin)
 	cgroup := func(pid int) string { return fmt.Sprintf("/user/cgrthand/0/run-%d", pid) }
+	defer func() { // also when the test is skipped
+		end(t, "cpu", cgroup(limited), limited)
+		end(t, "cpu", cgroup(free), free)
+		awaitIdle(t, g.user)
+		login.Logout()
+		wantNothingNow(t, g.user)
+	}()
 	used := func(pid int) time.Duration {
 		ns, err := strconv.ParseInt(readAt(t, account, cgroup(pid), "cpuacct.usage"), 10, 64)
 		if err != nil {
@@ -101,8 +108,8 @@ func testByHand(t *testing.T) []table.Row {
 		}
 	}
 	wantShare(t, func() time.Duration { return used(limited) }, func() time.Duration { return used(free) })
-	if stat := readAt(t, cpu, cgroup(limited), "cpu.stat"); strings.Contains(stat, "nr_throttled 0\n") {
-		t.Errorf("the loop with the limit was never throttled:\n%s", stat)
+	if stat := readAt(t, cpu, cgroup(free), "cpu.stat"); !strings.Contains(stat, "nr_throttled 0\n") {
+		t.Errorf("the loop without limit was throttled:\n%s", stat)
 	}
 	wantPlaced(t, limited, cgroup(limited), "cpu", "cpuset", "memory")
 
@@ -116,30 +123,30 @@ func testByHand(t *testing.T) []table.Row {
 	}
 	login.Must(t, "echo THAWED >"+state)
 	eventually(t, "the loop goes on", func() bool { return used(limited) > before })
-	end(t, "cpu", cgroup(limited), limited)
-	end(t, "cpu", cgroup(free), free)
-	awaitIdle(t, g.user)
-	login.Logout()
-	wantNothingNow(t, g.user)
 	return []table.Row{{
 		Client: "cgdeleg run -p … -- unshare … chroot", Cgroup: "S/run-PID", Limits: "cpu.cfs_quota_us, cpuset.cpus", Freezes: "hand",
 	}}
 }
 
-// wantShare measures two loops side by side until the free one has used a second
-// more of CPU time: the limited one may have a fifth of the time that passed,
-// and has to have less than half of what the other got, sooner or later, however
-// busy the machine is.
+// wantShare measures two loops side by side, a second at a time, until one in
+// which the free loop had more than twice as much as the limited one. In none may
+// the limited one have more than its fifth. Where other work leaves a fifth to
+// nobody the test says so and is skipped; the machines of tests/vm have no other.
 func wantShare(t *testing.T, limited, free func() time.Duration) {
 	t.Helper()
-	start, limited0, free0 := time.Now(), limited(), free()
-	eventually(t, "the loop without limit gets more than twice as much as the other", func() bool {
-		f := free() - free0
-		return f > time.Second && f > 2*(limited()-limited0)
-	})
-	got, elapsed := limited()-limited0, time.Since(start)
-	if share := float64(got) / float64(elapsed); share > 0.3 || got == 0 {
-		t.Errorf("the loop with a fifth of a CPU had %.2f of one: %v in %v", share, got, elapsed)
+	for deadline := time.Now().Add(patience); ; {
+		start, limited0, free0 := time.Now(), limited(), free()
+		time.Sleep(time.Second)
+		l, f, elapsed := limited()-limited0, free()-free0, time.Since(start)
+		if share := float64(l) / float64(elapsed); share > 0.3 {
+			t.Fatalf("the loop with a fifth of a CPU had %.2f of one: %v in %v", share, l, elapsed)
+		}
+		if l > 0 && f > 2*l {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Skipf("this machine is too busy: of %v a loop without limit gets %v, one with a fifth %v", elapsed, f, l)
+		}
 	}
 }
 

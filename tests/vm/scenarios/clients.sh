@@ -133,13 +133,13 @@ oci_clients() {
 		row "$runtime, cgroupsPath S/c1" "$pid" "$runtime pause"
 		oci_end first $runtime
 
-		oci first $runtime "$run"
-		like "$runtime in cgdeleg run is below its cgroup" "$(where "$pid")" "S/run-PID/*"
-		equal "with the limits of cgdeleg run" "$(holding "$pid")" "memory, pids"
-		by_hand first "$pid"
-		row "cgdeleg run -p … -- $runtime" "$pid" hand
-		oci_end first $runtime
 	done
+	oci first crun "$run"
+	like "crun in cgdeleg run is below its cgroup" "$(where "$pid")" "S/run-PID/*"
+	equal "with the limits of cgdeleg run" "$(holding "$pid")" "memory, pids"
+	by_hand first "$pid"
+	row "cgdeleg run -p … -- crun" "$pid" hand
+	oci_end first crun
 }
 
 # --- podman -----------------------------------------------------------------
@@ -177,23 +177,38 @@ podman_clients() {
 	podman_run first "" --cgroup-manager=cgroupfs
 	if [ $bookworm ]; then
 		equal "podman 4 without --cgroup-parent stays in the leaf$1" "$(where "$pid")" S/init.scope
-		equal "without its limits" "$(holding "$pid")" none
+		equal "without its limits$1" "$(holding "$pid")" none
 	else
 		equal "podman 5 has a cgroup in the session$1" "$(where "$pid")" S/ID
-		equal "with its limits" "$(holding "$pid")" "memory, pids"
+		equal "with its limits$1" "$(holding "$pid")" "memory, pids"
 	fi
-	podman_row "podman --cgroup-manager=cgroupfs$1" first
+	podman_row "podman$1 --cgroup-manager=cgroupfs" first
 	podman_end first
 
 	parent="--cgroup-parent=$session"
 	podman_run first "" --cgroup-manager=cgroupfs
-	like "podman is below its --cgroup-parent" "$(where "$pid")" "S/libpod-ID*"
-	equal "with its limits there" "$(holding "$pid")" "memory, pids"
+	like "podman is below its --cgroup-parent$1" "$(where "$pid")" "S/libpod-ID*"
+	equal "with its limits there$1" "$(holding "$pid")" "memory, pids"
+	if [ -z "$1" ]; then podman_from_another_login; fi
+	podman_row "podman$1 --cgroup-manager=cgroupfs run --cgroup-parent=S" second
+	podman_end first
+}
+
+podman_from_another_login() {
 	eats second "podman $manager exec p1 /bin/busybox"
 	equal "podman exec from another login is in the container's cgroup" "$(podman_do second "exec p1 /bin/busybox cat /proc/self/cgroup")" 0::/
 	like "podman stats from another login has the limit and one process" \
 		"$(podman_do second "stats --no-stream --format '{{.MemUsage}} {{.PIDS}}' p1" 2>/dev/null)" "*/ 67.11MB 1"
-	podman_row "podman --cgroup-manager=cgroupfs run --cgroup-parent=S$1" second
+}
+
+# podman_in_run: what cgdeleg run sets holds for podman's containers.
+podman_in_run() {
+	local parent=
+	podman_run first "$run" --cgroup-manager=cgroupfs
+	like "podman in cgdeleg run is below its cgroup" "$(where "$pid")" "S/run-PID/*"
+	equal "with the limits of cgdeleg run" "$(holding "$pid")" "memory, pids"
+	by_hand second "$pid"
+	row "cgdeleg run -p … -- podman --cgroup-manager=cgroupfs" "$pid" hand
 	podman_end first
 }
 
@@ -243,7 +258,7 @@ chroot_by_hand() {
 loops() {
 	local pid
 	for pid; do
-		if ! [ -s "$cg$session/run-$pid/init.scope/cgroup.procs" ] || [ "$(used "$pid")" = 0 ]; then return 1; fi
+		if [ -z "$(cat "$cg$session/run-$pid/init.scope/cgroup.procs")" ] || [ "$(used "$pid")" = 0 ]; then return 1; fi
 	done
 }
 
@@ -336,12 +351,14 @@ if booted_systemd; then
 	login first alice
 	login second alice
 	session=$(session_of first)
-	podman_clients ", no user manager"
+	podman_clients " without a user manager"
+	podman_in_run
 	chroot_by_hand ", cpuset in Delegate="
 	logout second
 	logout_of_logind first
 else
 	podman_clients ""
+	podman_in_run
 	chroot_by_hand ""
 	logout second
 	logout first
