@@ -51,7 +51,7 @@ func ParseNotes(notes []string) (rows []Row, err error) {
 var file sync.Mutex
 
 // Check fails the test unless the machine's part of the table has these rows, in
-// this order.
+// this order. What a test saw that failed is not written.
 func Check(t *testing.T, machine string, rows []Row) {
 	t.Helper()
 	file.Lock()
@@ -68,7 +68,7 @@ func Check(t *testing.T, machine string, rows []Row) {
 	want := format(rows)
 	switch {
 	case got == want:
-	case os.Getenv(updateEnv) == "1":
+	case os.Getenv(updateEnv) == "1" && !t.Failed():
 		if err := os.WriteFile(path, []byte(before+want+after), 0o644); err != nil {
 			t.Fatal(err)
 		}

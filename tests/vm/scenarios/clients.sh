@@ -310,7 +310,7 @@ no_module() {
 		else
 			like "$runtime refuses without the module" "$said" "*cgroup*"
 			note "$said"
-			refused "no module: $runtime" "$(sed -E 's/.*(cannot set|unable to apply|open|mkdir|create)/\1/; s/"$//; s,/[^ ]*/,…/,g' <<<"$said" | tail -n 1)"
+			refused "no module: $runtime" "$(grep -o 'rootless needs no limits[^:]*' <<<"$said")"
 		fi
 	done
 	podman_run bob "" --cgroup-manager=cgroupfs
