@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cgdeleg/pam_cgdeleg/tests/clients/table"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
@@ -144,11 +145,33 @@ func guestFiles(t *testing.T) map[string]string {
 	return files
 }
 
+// clientsScenario is the one whose rows are docs/clients/table.md.
+const clientsScenario = "clients"
+
+// The table has the machines on which clients are tested, and no others.
+func TestTableOfClients(t *testing.T) {
+	scenarios, err := Scenarios("scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{table.Here}
+	for _, s := range scenarios {
+		if s.Name == clientsScenario {
+			for _, kind := range s.Kinds {
+				want = append(want, kind.String())
+			}
+		}
+	}
+	if got := table.Machines(t); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("docs/clients/table.md has %v, tested are %v", got, want)
+	}
+}
+
 // runScenario runs one scenario on one machine. Each of its assertions is a
 // subtest.
 func runScenario(t *testing.T, s Scenario, kind Kind, image Image, files map[string]string) {
 	dir := filepath.Join(testbed.Root(t), "build", "vm", s.Name, kind.String())
-	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
+	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Processors: s.Processors, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
 	for name, path := range files {
 		m.Files[name] = path
 	}
@@ -174,6 +197,13 @@ func runScenario(t *testing.T, s Scenario, kind Kind, image Image, files map[str
 	}
 	if err != nil {
 		t.Errorf("%v; its output ends with:\n%s", err, tail(result.Output, 20))
+	}
+	if s.Name == clientsScenario && err == nil {
+		rows, err := table.ParseNotes(report.Notes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.Check(t, kind.String(), rows)
 	}
 	if wantStatus := boolStatus(!t.Failed()); err == nil && result.Status != wantStatus {
 		t.Errorf("the script ended with status %d, want %d", result.Status, wantStatus)
