@@ -56,7 +56,13 @@ func startShell(t *testing.T, c *sshd.Client, command string) *shell {
 	if err := session.Start("exec " + command + " 2>&1"); err != nil {
 		t.Fatal(err)
 	}
-	s := &shell{in: in, out: bufio.NewReader(out), session: session}
+	return newShell(t, session, in, bufio.NewReader(out))
+}
+
+// newShell returns the shell that reads commands from in, and says nothing else.
+func newShell(t *testing.T, session *ssh.Session, in io.WriteCloser, out *bufio.Reader) *shell {
+	t.Helper()
+	s := &shell{in: in, out: out, session: session}
 	if _, err := fmt.Sscan(s.Must(t, "echo $$"), &s.pid); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 // Password is the password of every user that AddUser makes.
 const Password = "secret"
 
-// passwordHash is crypt(3)'s of Password.
-const passwordHash = "$6$cgdeleg$5HTeKCkzfDSmV/ccNLYaIq.9ucf4gnYHDmn4gw8EIDGe7CpmgsGcVgYRDYKuAgBVJqyJ1724lm/uDO8MNvmTn."
+// PasswordHash is crypt(3)'s of Password.
+const PasswordHash = "$6$cgdeleg$5HTeKCkzfDSmV/ccNLYaIq.9ucf4gnYHDmn4gw8EIDGe7CpmgsGcVgYRDYKuAgBVJqyJ1724lm/uDO8MNvmTn."
 
 // User is an account in the private /etc/passwd.
 type User struct {
@@ -43,7 +43,7 @@ func AddUser(t testing.TB, name string, uid int) User {
 	u := User{Name: name, UID: uid, GID: uid, Home: fmt.Sprintf("/home/u%d", uid)}
 	appendLine(t, "/etc/passwd", fmt.Sprintf("%s:x:%d:%d::%s:/bin/bash", name, u.UID, u.GID, u.Home))
 	appendLine(t, "/etc/group", fmt.Sprintf("g%d:x:%d:", uid, u.GID))
-	appendLine(t, "/etc/shadow", fmt.Sprintf("%s:%s:19000:0:99999:7:::", name, passwordHash))
+	appendLine(t, "/etc/shadow", fmt.Sprintf("%s:%s:19000:0:99999:7:::", name, PasswordHash))
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		appendLine(t, file, fmt.Sprintf("%s:%d:65536", name, uid<<16))
 	}
