@@ -110,10 +110,7 @@ func checkSession(f *Facts) Result {
 			mended("log in by ssh or the console, or ask systemd for a scope for one command",
 				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
-	also := "the module said in the system's log why it did not: look for pam_cgdeleg"
-	if list := f.listToOpen(nil); f.entry.module != nil && f.entry.asked.All && list != "" {
-		also = fmt.Sprintf("for every login write -c %s in %s: root may not make cgroups in every hierarchy here", list, f.entry.module.File)
-	}
+	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openMend(), also)
 }
