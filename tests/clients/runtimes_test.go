@@ -3,6 +3,7 @@ package clients
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -164,7 +165,12 @@ func testCrun(t *testing.T) []table.Row {
 	g, host := newGuest(t, "cgrtcrun", 27003, "")
 	login := host.Login(t, g.user.Name)
 	g.configure(t, login, askLimits)
-	row := wantRefusal(t, login, oci{"crun", "c1"}, "crun", "cgroups in hybrid mode not supported")
+	const words = "cgroups in hybrid mode not supported"
+	row := wantRefusal(t, login, oci{"crun", "c1"}, "crun", words)
+	out, err := exec.Command("timeout", "10", "crun", "--root", t.TempDir(), "run", "--bundle", filepath.Join(g.user.Home, "b"), "cgrtroot").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), words) {
+		t.Errorf("root's crun: want a refusal with %q: %v\n%s", words, err, out)
+	}
 	login.Logout()
 	wantNothingNow(t, g.user)
 	return []table.Row{row}
