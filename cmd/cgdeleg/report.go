@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -205,12 +205,8 @@ func (r *recorder) cgroups() {
 	if err != nil {
 		return
 	}
-	members, _ := hierarchy.Memberships(r.machine, os.Getpid())
-	if r.subject.PID != 0 {
-		if of, err := hierarchy.Memberships(r.machine, r.subject.PID); err == nil {
-			members = of
-		}
-	}
+	data, _ := r.machine.ReadFile(cmp.Or(r.subject.Proc, "/proc/self") + "/cgroup") // as the checks do
+	members, _ := hierarchy.ParseMemberships(data)
 	for i := range found {
 		h := &found[i]
 		r.mounts = append(r.mounts, h.Mount.Point)

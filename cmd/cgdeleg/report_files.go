@@ -48,16 +48,15 @@ func (r *recorder) read(name string) (string, error) {
 func (r *recorder) readOwn(name string) (string, error) {
 	name = path.Clean("/" + name)
 	home := path.Clean("/" + r.subject.Home)
-	below, isBelow := strings.CutPrefix(name, home+"/")
-	start := name
-	if isBelow {
-		start = home
+	start, below := name, ""
+	if strings.HasPrefix(name, home+"/") {
+		start, below = home, name[len(home):]
 	}
 	real, err := filepath.EvalSymlinks(r.root + start)
 	if err != nil {
 		return "", err
 	}
-	real = path.Join(strings.TrimPrefix(real, r.root), below)
+	real = path.Join("/", strings.TrimPrefix(real, r.root), below)
 	for _, dir := range []string{"/proc/", "/sys/", "/dev/"} {
 		if strings.HasPrefix(real, dir) {
 			return "", errKernel

@@ -221,7 +221,13 @@ func fixedIn(e entry) (text string) {
 			return ""
 		})
 	}
-	return ""
+	return linesWith(e.data, func(line string) string { // a configuration's keys
+		key, _, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if strings.HasPrefix(key, "lxc") {
+			return key
+		}
+		return ""
+	})
 }
 
 func linesWith(data string, pick func(line string) string) string {
