@@ -1,19 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -29,7 +31,15 @@ func newReport(s *settings) *cobra.Command {
 directory DIR, with their owners, so that cgdeleg check --root DIR says there
 what it says here. They tell of cgroups, PAM files, mounts, subordinate IDs and
 the processes between this shell and its login; of /etc/passwd only your own
-line. With --redact user names are replaced.`,
+line, of your home directory LXC's lxc.conf, default.conf and the container's
+configuration. What others may not read is left out, except your own files. With
+--redact user names are replaced.`,
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			if a.config != "" { // in the report it is found by its full path
+				a.config, err = filepath.Abs(a.config)
+			}
+			return err
+		},
 		Example: `  cgdeleg report --redact /tmp/r && tar -C /tmp -czf report.tar.gz r`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,18 +50,24 @@ line. With --redact user names are replaced.`,
 			if err != nil {
 				return err
 			}
-			if err := os.Mkdir(args[0], 0o755); err != nil {
+			dir, err := newReportDir(args[0])
+			if err != nil {
 				return &failure{err.Error()}
 			}
-			r := &recorder{dir: args[0], machine: f.Machine}
+			defer dir.Close()
+			r := &recorder{machine: f.Machine, subject: f.Subject}
+			r.record(f, a.configFile(f))
+			var kept []string
+			rd := &redaction{}
 			if redact {
-				r.redact = redactor(f.Subject)
+				rd, kept = r.redaction()
 			}
-			r.record(f, a.config)
-			if r.err != nil {
-				return &failure{fmt.Sprintf("%v; the report is not complete", r.err)}
+			count, err := r.writeTo(dir, rd)
+			if err != nil {
+				return &failure{fmt.Sprintf("%v; the report is not complete", err)}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n", r.count, args[0], args[0])
+			cmd.PrintErr(r.leftOut())
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n%s", count, args[0], args[0], keptNames(kept))
 			return err
 		},
 	}
@@ -60,48 +76,82 @@ line. With --redact user names are replaced.`,
 	return cmd
 }
 
-// recorder copies files of a machine into a directory.
-type recorder struct {
-	dir     string
-	machine cgroupfs.Machine
-	redact  func(string) string // nil: names stay
-	stats   strings.Builder
-	seen    map[string]bool
-	count   int
-	err     error // the first, of writing; what cannot be read is left out
+// configFile returns the path of the container's configuration; "" if none was
+// asked about.
+func (a *aim) configFile(f *check.Facts) string {
+	if a.container == "" {
+		return a.config
+	}
+	file, err := lxcconf.ContainerPath(f.Machine, f.Subject.Home, a.container)
+	if err != nil {
+		return "" // facts would have said so
+	}
+	return file
 }
 
+// recorder gathers files of a machine. Whoever asks may be root, and the subject
+// may have laid out what is found: see reportFile.
+type recorder struct {
+	machine cgroupfs.Machine
+	subject check.Subject
+	root    string // before every path; but in tests ""
+
+	entries []entry
+	stats   []statEntry
+	mounts  []string        // the hierarchies' mount points
+	words   []string        // that a redaction leaves alone: names of hierarchies and controllers
+	chosen  map[string]bool // paths that the subject chose
+	seen    map[string]bool
+	size    int      // of all that was gathered
+	left    []string // what was left out, and why
+	more    int      // how much more was left out
+	isFull  bool
+}
+
+// entry is a file of the report.
+type entry struct{ name, data string }
+
+type statEntry struct {
+	name string
+	cgroupfs.Stat
+}
+
+// Bounds on a report. What makes it large is made by users: cgroups, files.
+const (
+	maxReportFile = 256 << 10
+	maxReport     = 16 << 20
+	entryCost     = 512 // of a file or a line, however small
+	maxLeftOut    = 20  // that are named
+)
+
 func (r *recorder) record(f *check.Facts, config string) {
-	r.seen = map[string]bool{}
+	r.seen, r.chosen = map[string]bool{}, map[string]bool{}
 	for _, file := range plainFiles {
 		r.file(file)
 	}
-	r.processes(f.Subject)
-	r.cgroups(f.Subject)
+	r.processes()
+	r.cgroups()
 	r.tree("/etc/pam.d", 1)
+	r.tree("/usr/lib/pam.d", 1)
 	r.tree("/etc/lxc", 2)
 	r.tree("/usr/share/lxc/config", 2)
-	r.tree(f.Subject.Home+"/.config/lxc", 2)
-	r.passwd(f.Subject)
-	if config != "" {
-		r.file(config)
+	r.accounts()
+	for _, name := range []string{"lxc.conf", "default.conf"} {
+		r.own(path.Join(r.subject.Home, ".config/lxc", name))
 	}
 	if f.Config != nil {
-		for _, item := range f.Config.Items {
-			r.file(item.File)
+		r.config(config, 0)
+		for _, key := range []string{"lxc.rootfs.path", "lxc.rootfs"} {
+			if item, found := f.Config.Last(key); found {
+				r.wayTo(strings.TrimPrefix(item.Value, "dir:"))
+			}
 		}
 	}
-	for dir := f.Subject.Home; strings.HasPrefix(dir, "/"); dir = path.Dir(dir) {
-		r.stat(dir)
-		if dir == "/" {
-			break
-		}
-	}
+	r.wayTo(r.subject.Home)
 	for _, file := range f.Exist() {
 		r.exists(file)
 	}
-	r.write(versionsFile, recordVersions(f))
-	r.write("/"+cgroupfs.StatFile, r.stats.String())
+	r.add(versionsFile, recordVersions(f))
 }
 
 // plainFiles are read wherever they are.
@@ -111,40 +161,56 @@ var plainFiles = []string{
 	"/proc/sys/kernel/unprivileged_userns_clone", "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
 	"/proc/sys/user/max_user_namespaces", "/proc/sys/user/max_cgroup_namespaces",
 	"/sys/kernel/cgroup/delegate", "/sys/devices/system/cpu/isolated",
-	"/etc/subuid", "/etc/subgid", "/etc/os-release",
+	"/etc/subuid", "/etc/subgid", "/etc/os-release", "/etc/pam.conf",
 	"/etc/apparmor.d/lxc-start", "/etc/apparmor.d/usr.bin.lxc-start", "/etc/apparmor.d/lxc-unshare", "/etc/apparmor.d/lxc-usernsexec",
 	"/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "/etc/systemd/system/session-.scope.d/50-cgdeleg.conf",
 }
 
 // processes records those between the shell and the first process: among them
 // is the login's host.
-func (r *recorder) processes(s check.Subject) {
-	for pid, n := s.PID, 0; pid > 0 && n < 100; n++ {
+func (r *recorder) processes() {
+	for pid, n := r.subject.PID, 0; pid > 0 && n < 100; n++ {
 		dir := fmt.Sprintf("/proc/%d", pid)
 		r.file(dir + "/status")
 		r.file(dir + "/cgroup")
-		if _, isHost := check.IsHost(r.machine, pid); isHost { // of others the words may be secret
-			r.file(dir + "/cmdline")
+		if name, isHost := check.IsHost(r.machine, pid); isHost { // of others even the number of words is nobody's business
+			r.cmdline(dir+"/cmdline", name)
 		}
 		pid = check.Parent(r.machine, pid)
 	}
 }
 
+// cmdline records of a host's words only its own name, and those by which a login
+// shell is asked for: others may be secret (su -c "mysql --password=...").
+func (r *recorder) cmdline(name, program string) {
+	data, err := r.machine.ReadFile(name)
+	if err != nil || r.seen[name] {
+		return
+	}
+	r.seen[name] = true
+	words := program + "\x00"
+	for word := range strings.SplitSeq(string(data), "\x00") {
+		if slices.Contains([]string{"-", "-l", "--login", "-i"}, word) {
+			words += word + "\x00"
+		}
+	}
+	r.stat(name)
+	r.add(name, words)
+}
+
 // cgroups records, of every hierarchy, the cgroups between its root and the
 // shell's, and the user's sessions.
-func (r *recorder) cgroups(s check.Subject) {
+func (r *recorder) cgroups() {
 	found, _, err := hierarchy.Discover(r.machine)
 	if err != nil {
 		return
 	}
-	members, _ := hierarchy.Memberships(r.machine, os.Getpid())
-	if s.PID != 0 {
-		if of, err := hierarchy.Memberships(r.machine, s.PID); err == nil {
-			members = of
-		}
-	}
+	data, _ := r.machine.ReadFile(cmp.Or(r.subject.Proc, "/proc/self") + "/cgroup") // as the checks do
+	members, _ := hierarchy.ParseMemberships(data)
 	for i := range found {
 		h := &found[i]
+		r.mounts = append(r.mounts, h.Mount.Point)
+		r.words = append(append(r.words, h.Name, h.Mount.Point), h.Controllers...)
 		for _, member := range []string{hierarchy.PathIn(members, h.Name), "/init.scope"} {
 			below, err := h.Below(member)
 			if err != nil {
@@ -160,7 +226,7 @@ func (r *recorder) cgroups(s check.Subject) {
 		r.cgroup(path.Join(h.Mount.Point, h.Base))
 		users := path.Join(h.Mount.Point, h.Base, "user")
 		r.cgroup(users)
-		if name, err := delegate.DirName(s.Name); err == nil { // other people's are nobody's business
+		if name, err := delegate.DirName(r.subject.Name); err == nil { // other people's are nobody's business
 			r.cgroupTree(path.Join(users, name), 2)
 		}
 	}
@@ -168,15 +234,23 @@ func (r *recorder) cgroups(s check.Subject) {
 
 func (r *recorder) cgroupTree(dir string, depth int) {
 	r.cgroup(dir)
-	entries, err := os.ReadDir(dir)
+	names, err := r.machine.ReadDir(dir)
 	if err != nil || depth == 0 {
 		return
 	}
-	for _, e := range entries {
-		if e.IsDir() {
-			r.cgroupTree(path.Join(dir, e.Name()), depth-1)
+	for _, name := range names {
+		if r.isDir(path.Join(dir, name)) && !r.isFull {
+			r.cgroupTree(path.Join(dir, name), depth-1)
 		}
 	}
+}
+
+func (r *recorder) isDir(name string) bool {
+	st, err := r.machine.Stat(name)
+	if r.machine.IsRecorded() { // whose stat file may not have it
+		return r.machine.Exists(name + "/.")
+	}
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
 // cgroup records one cgroup: the content of the files that tell of delegation
@@ -186,7 +260,7 @@ func (r *recorder) cgroup(dir string) {
 	for _, name := range append(strings.Fields(cgroupFiles), r.delegatees()...) {
 		file := path.Join(dir, name)
 		switch {
-		case !r.machine.Exists(file) || r.seen[file]:
+		case r.seen[file] || !r.machine.Exists(file):
 		case slices.Contains(strings.Fields(cgroupFiles), name):
 			r.file(file)
 		default:
@@ -196,8 +270,8 @@ func (r *recorder) cgroup(dir string) {
 	}
 }
 
-const cgroupFiles = `cgroup.procs cgroup.controllers cgroup.subtree_control cgroup.type cgroup.events cgroup.max.descendants
-	pids.max pids.current memory.max memory.current memory.limit_in_bytes memory.usage_in_bytes cpuset.cpus cpuset.mems`
+const cgroupFiles = `cgroup.procs cgroup.controllers cgroup.subtree_control cgroup.type cgroup.events cgroup.max.descendants cgroup.stat
+	pids.max pids.current memory.max memory.current memory.stat memory.limit_in_bytes memory.usage_in_bytes cpuset.cpus cpuset.mems`
 
 // delegatees are the files that a delegatee must own.
 func (r *recorder) delegatees() []string {
@@ -205,25 +279,79 @@ func (r *recorder) delegatees() []string {
 	return strings.Fields(string(data))
 }
 
-// tree records the regular files of a directory.
+// tree records the files of a directory.
 func (r *recorder) tree(dir string, depth int) {
-	entries, err := os.ReadDir(dir)
+	names, err := r.machine.ReadDir(dir)
 	if err != nil {
 		return
 	}
-	for _, e := range entries {
-		switch {
-		case e.IsDir() && depth > 1:
-			r.tree(path.Join(dir, e.Name()), depth-1)
-		case !e.IsDir():
-			r.file(path.Join(dir, e.Name()))
+	for _, name := range names {
+		switch file := path.Join(dir, name); {
+		case !r.isDir(file):
+			r.file(file)
+		case depth > 1:
+			r.tree(file, depth-1)
 		}
 	}
 }
 
-// passwd records the subject's line alone.
-func (r *recorder) passwd(s check.Subject) {
-	r.write("/etc/passwd", fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", s.Name, s.UID, s.GID, s.Home))
+// accounts records the subject's line alone, and the numbers of the groups that
+// it is in.
+func (r *recorder) accounts() {
+	s := r.subject
+	r.add("/etc/passwd", fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", s.Name, s.UID, s.GID, s.Home))
+	data, _ := r.machine.ReadFile("/etc/group")
+	groups, _ := user.ParseGroupFilter(bytes.NewReader(data), func(g user.Group) bool { return slices.Contains(g.List, s.Name) })
+	var lines strings.Builder
+	for _, g := range groups {
+		fmt.Fprintf(&lines, "group%d:x:%d:%s\n", g.Gid, g.Gid, s.Name)
+	}
+	r.add("/etc/group", lines.String())
+}
+
+// config records a configuration and the files that it includes (lxcconf.Read
+// has refused those that include each other too deep).
+func (r *recorder) config(name string, depth int) {
+	if r.seen[name] || depth > 16 {
+		return
+	}
+	data, ok := r.own(name)
+	if !ok {
+		return
+	}
+	for line := range strings.Lines(data) {
+		key, value, _ := strings.Cut(line, "=")
+		value = strings.Trim(strings.TrimSpace(value), `"'`)
+		if strings.TrimSpace(key) == "lxc.include" && path.IsAbs(value) && !r.isFull {
+			r.include(path.Clean(value), depth)
+		}
+	}
+}
+
+func (r *recorder) include(name string, depth int) {
+	names, err := r.machine.ReadDir(name)
+	if err != nil {
+		r.config(name, depth+1)
+		return
+	}
+	r.chosen[name+"/.recorded"] = true
+	r.add(name+"/.recorded", "")
+	for _, file := range names {
+		if strings.HasSuffix(file, ".conf") {
+			r.config(path.Join(name, file), depth+1)
+		}
+	}
+}
+
+// wayTo records whose the directories are through which a path leads.
+func (r *recorder) wayTo(dir string) {
+	for ; strings.HasPrefix(dir, "/"); dir = path.Dir(dir) {
+		r.chosen[dir] = true
+		r.stat(dir)
+		if dir == "/" {
+			return
+		}
+	}
 }
 
 // file records a file's content and owner.
@@ -232,13 +360,43 @@ func (r *recorder) file(name string) {
 		return
 	}
 	r.seen[name] = true
-	data, err := r.machine.ReadFile(name)
+	r.stat(name)
+	if data, err := r.read(name); err == nil {
+		r.add(name, relevant(name, data))
+	} else {
+		r.leave(name, err)
+	}
+}
+
+// own records a file that the subject named, or that is in a place of its own;
+// nothing of it if it may not be shown.
+func (r *recorder) own(name string) (data string, ok bool) {
+	if r.seen[name] {
+		return "", false
+	}
+	r.seen[name], r.chosen[name] = true, true
+	data, err := r.readOwn(name)
 	if err != nil {
-		r.stat(name)
-		return
+		r.leave(name, err)
+		return "", false
 	}
 	r.stat(name)
-	r.write(name, string(data))
+	r.add(name, data)
+	return data, true
+}
+
+// relevant returns what matters of a file: of a long one of numbers a few lines.
+func relevant(name, data string) string {
+	if path.Base(name) != "memory.stat" {
+		return data
+	}
+	var kept string
+	for line := range strings.Lines(data) {
+		if key, _, _ := strings.Cut(line, " "); strings.HasSuffix(key, "inactive_file") {
+			kept += line
+		}
+	}
+	return kept
 }
 
 // exists records that there is something at a path, and whose it is.
@@ -248,46 +406,59 @@ func (r *recorder) exists(name string) {
 	}
 	r.seen[name] = true
 	r.stat(name)
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		r.write(name+"/.recorded", "") // what copies a report may leave out empty directories
-		return
+	if r.isDir(name) {
+		name += "/.recorded" // what copies a report may leave out empty directories
 	}
-	r.write(name, "")
+	r.add(name, "")
 }
 
+// stat records whose a file is.
 func (r *recorder) stat(name string) {
 	st, err := r.machine.Stat(name)
-	if err == nil && !strings.Contains(name, "\n") {
-		r.stats.WriteString(cgroupfs.FormatStat(name, st) + "\n")
+	if err == nil && !strings.Contains(name, "\n") && r.fits(name, len(name)) {
+		r.stats = append(r.stats, statEntry{name, st})
 	}
 }
 
-// target is where a file of the machine is recorded.
-func (r *recorder) target(name string) string {
-	if r.redact != nil {
-		name = r.redact(name)
-	}
-	return filepath.Join(r.dir, name)
-}
-
-func (r *recorder) write(name, data string) {
-	if r.redact != nil {
-		data = r.redact(data)
-	}
-	target := r.target(name)
-	err := os.MkdirAll(filepath.Dir(target), 0o755)
-	if err == nil {
-		err = os.WriteFile(target, []byte(data), 0o644)
-	}
-	if r.fail(err); err == nil {
-		r.count++
+func (r *recorder) add(name, data string) {
+	if r.fits(name, len(data)) {
+		r.entries = append(r.entries, entry{name, data})
 	}
 }
 
-func (r *recorder) fail(err error) {
-	if r.err == nil && err != nil && !errors.Is(err, fs.ErrExist) {
-		r.err = err
+// fits takes room for something, if there is.
+func (r *recorder) fits(name string, size int) bool {
+	if r.isFull = r.isFull || r.size+size+entryCost > maxReport; r.isFull {
+		r.leave(name, errFull)
+		return false
 	}
+	r.size += size + entryCost
+	return true
+}
+
+// leave notes what was left out. What cannot be read by who asks is no matter:
+// the checks could not read it either.
+func (r *recorder) leave(name string, err error) {
+	var reason leftOut
+	switch {
+	case !errors.As(err, &reason):
+	case len(r.left) == maxLeftOut:
+		r.more++
+	default:
+		r.left = append(r.left, fmt.Sprintf("%s: %s", printable(name), reason))
+	}
+}
+
+// leftOut says, for people, what was left out.
+func (r *recorder) leftOut() string {
+	var out strings.Builder
+	for _, line := range r.left {
+		fmt.Fprintf(&out, "cgdeleg: left out %s\n", line)
+	}
+	if r.more > 0 {
+		fmt.Fprintf(&out, "cgdeleg: left out %s more\n", plural(r.more, "file"))
+	}
+	return out.String()
 }
 
 // recordVersions writes what the tools answer, for recordedTools.
@@ -308,39 +479,4 @@ func recordVersions(f *check.Facts) string {
 		}
 	}
 	return out.String()
-}
-
-// redactor returns a function that replaces the names of users: the subject's,
-// and those in the files of subordinate IDs. A name stands for itself, between
-// what separates words in paths and files.
-func redactor(s check.Subject) func(string) string {
-	names := []string{s.Name}
-	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
-		data, _ := os.ReadFile(file)
-		for line := range strings.Lines(string(data)) {
-			if name, _, found := strings.Cut(line, ":"); found && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	names = slices.DeleteFunc(names, func(name string) bool {
-		return name == "root" || strings.Trim(name, "0123456789") == ""
-	})
-	var quoted []string
-	for _, name := range names {
-		quoted = append(quoted, regexp.QuoteMeta(name))
-	}
-	word := regexp.MustCompile(`(^|[^\w.-])(` + strings.Join(quoted, "|") + `)($|[^\w.-])`)
-	return func(text string) string {
-		if len(names) == 0 {
-			return text
-		}
-		for range 2 { // two names that share a separator are not found at once
-			text = word.ReplaceAllStringFunc(text, func(match string) string {
-				parts := word.FindStringSubmatch(match)
-				return fmt.Sprintf("%suser%d%s", parts[1], slices.Index(names, parts[2])+1, parts[3])
-			})
-		}
-		return text
-	}
 }

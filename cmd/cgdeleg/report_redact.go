@@ -1,0 +1,239 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+// redaction replaces the names of users. A name stands for itself, between what
+// separates words in paths and files.
+type redaction struct {
+	names map[string]string // and what they are replaced by
+	odd   []string          // those of the names that are more than one word
+}
+
+// redaction returns one for what was recorded: of the subject's name, of those in
+// the files of subordinate IDs and of those of people in /etc/passwd. Kept are
+// the names that are also words by which the checks find something.
+func (r *recorder) redaction() (rd *redaction, kept []string) {
+	rd = &redaction{names: map[string]string{}}
+	fixed := r.fixedWords()
+	for i, name := range userNames(r.machine, r.subject.Name) {
+		switch {
+		case fixed[name]:
+			kept = append(kept, name)
+			continue
+		case strings.ContainsFunc(name, isSeparator):
+			rd.odd = append(rd.odd, name)
+		}
+		rd.names[name] = fmt.Sprintf("user%d", i+1)
+	}
+	return rd, kept
+}
+
+// firstPerson is the first user ID that is a person's (login.defs(5), UID_MIN).
+const firstPerson = 1000
+
+func userNames(m cgroupfs.Machine, subject string) []string {
+	names := []string{subject}
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		data, _ := m.ReadFile(file)
+		for line := range strings.Lines(string(data)) {
+			if name, _, found := strings.Cut(line, ":"); found {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, a := range account.All(m) {
+		if a.Uid >= firstPerson {
+			names = append(names, a.Name)
+		}
+	}
+	var all []string
+	for _, name := range names {
+		isNumber := strings.Trim(name, "0123456789") == ""
+		if name != "root" && !isNumber && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// keptNames says, for people, which names were not replaced.
+func keptNames(kept []string) string {
+	if len(kept) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("not replaced, because the checks look for the same words: %s\n", strings.Join(kept, " "))
+}
+
+// isSeparator tells what stands between the words of paths and files.
+func isSeparator(c rune) bool {
+	isWord := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 || strings.ContainsRune("_.-$", c)
+	return !isWord
+}
+
+// text replaces names in a text.
+func (rd *redaction) text(text string) string {
+	if len(rd.names) == 0 {
+		return text
+	}
+	for _, name := range rd.odd {
+		text = strings.ReplaceAll(text, name, rd.names[name])
+	}
+	var out strings.Builder
+	for text != "" {
+		at := strings.IndexFunc(text, isSeparator)
+		if at < 0 {
+			at = len(text)
+		}
+		out.WriteString(rd.word(text[:at]))
+		text = text[at:]
+		at = strings.IndexFunc(text, func(c rune) bool { return !isSeparator(c) })
+		if at < 0 {
+			at = len(text)
+		}
+		out.WriteString(text[:at])
+		text = text[at:]
+	}
+	return out.String()
+}
+
+// word replaces a name, also one at the end of a sentence.
+func (rd *redaction) word(word string) string {
+	if with, isName := rd.names[word]; isName {
+		return with
+	}
+	bare := strings.TrimRight(word, ".-")
+	if with, isName := rd.names[bare]; isName {
+		return with + word[len(bare):]
+	}
+	return word
+}
+
+// redacted returns an entry's content without names. The kernel's files of
+// numbers have none, nor have versions.
+func (r *recorder) redacted(rd *redaction, e entry) string {
+	isKernels := strings.HasPrefix(e.name, "/sys/") || strings.HasPrefix(e.name, "/proc/sys/") || e.name == "/proc/cgroups" || r.isCgroup(e.name)
+	switch {
+	case isKernels || e.name == versionsFile || path.Base(e.name) == "cmdline":
+		return e.data
+	case strings.HasPrefix(e.name, "/proc/") && path.Base(e.name) == "status":
+		return rd.status(e.data)
+	}
+	return rd.text(e.data)
+}
+
+// status replaces names in /proc/PID/status, but its keys.
+func (rd *redaction) status(data string) string {
+	var out strings.Builder
+	for line := range strings.Lines(data) {
+		key, value, found := strings.Cut(line, ":")
+		out.WriteString(key)
+		if found {
+			out.WriteString(":" + rd.text(value))
+		}
+	}
+	return out.String()
+}
+
+func (r *recorder) isCgroup(name string) bool {
+	return slices.ContainsFunc(r.mounts, func(point string) bool { return strings.HasPrefix(name, path.Join(point, "/")+"/") })
+}
+
+// fixedWords are the words by which the checks find something: parts of paths,
+// names of hierarchies, of PAM's services and of what stands in its files.
+func (r *recorder) fixedWords() map[string]bool {
+	fixed := map[string]bool{}
+	add := func(text string) {
+		for word := range strings.FieldsFuncSeq(text, isSeparator) {
+			fixed[word] = true
+		}
+	}
+	add(fixedText)
+	add(strings.Join(r.words, " "))
+	for _, e := range r.entries {
+		if !r.isOwn(e.name) {
+			add(e.name)
+		}
+		add(fixedIn(e))
+	}
+	for _, st := range r.stats {
+		if !r.isOwn(st.name) {
+			add(st.name)
+		}
+	}
+	return fixed
+}
+
+// isOwn tells whether a path is one of the subject's own, or one of a cgroup's,
+// where what names somebody is replaced throughout the report.
+func (r *recorder) isOwn(name string) bool {
+	home := path.Clean("/" + r.subject.Home)
+	if r.isCgroup(name) || r.chosen[name] {
+		return true
+	}
+	return name == home || strings.HasPrefix(name, home+"/") || strings.HasPrefix(home, strings.TrimSuffix(name, "/")+"/")
+}
+
+// fixedText has the words that are in no path of every report.
+const fixedText = `
+	/user /user.slice /init.scope /.config/lxc/lxc.conf /.config/lxc/default.conf /.local/share/lxc/config
+	/run/user/bus /run/systemd/system /etc/pam.d /etc/pam.conf /etc/passwd /etc/group /etc/lxc /usr/share/lxc/config
+	sshd login su su-l sudo sudo-i runuser runuser-l cron crond atd doas dropbear lightdm sddm gdm-password xdm machinectl greetd other
+	sshd-session sshd-auth sddm-helper gdm-session-wor xrdp-sesman
+	auth account password session include substack required requisite sufficient optional
+	success default ignore ok done bad die reset
+	all kernel none name systemd openrc elogind unified v2 dir u g b c
+	cgroup cgroup2 tmpfs rw ro
+	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc stat versions`
+
+// fixedIn returns what of a file's content is fixed.
+func fixedIn(e entry) (text string) {
+	switch {
+	case e.name == versionsFile, e.name == "/proc/cgroups", e.name == "/sys/kernel/cgroup/delegate":
+		return e.data
+	case e.name == "/etc/os-release":
+		return linesWith(e.data, func(line string) string {
+			if strings.HasPrefix(line, "ID") {
+				return line
+			}
+			return ""
+		})
+	case path.Base(e.name) == "mountinfo":
+		return linesWith(e.data, func(line string) string {
+			_, super, _ := strings.Cut(line, " - ")
+			if strings.HasPrefix(super, "cgroup") {
+				return super
+			}
+			return ""
+		})
+	case strings.HasPrefix(e.name, "/proc/") && path.Base(e.name) == "cgroup":
+		return linesWith(e.data, func(line string) string {
+			if fields := strings.SplitN(line, ":", 3); len(fields) == 3 {
+				return fields[1]
+			}
+			return ""
+		})
+	}
+	return linesWith(e.data, func(line string) string { // a configuration's keys
+		key, _, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if strings.HasPrefix(key, "lxc") {
+			return key
+		}
+		return ""
+	})
+}
+
+func linesWith(data string, pick func(line string) string) string {
+	var out strings.Builder
+	for line := range strings.Lines(data) {
+		out.WriteString(pick(line) + "\n")
+	}
+	return out.String()
+}

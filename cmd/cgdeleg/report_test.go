@@ -1,0 +1,408 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// put writes a file below dir.
+func put(t *testing.T, dir, name, content string, mode fs.FileMode) {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	must(t, os.WriteFile(file, []byte(content), 0o600))
+	must(t, os.Chmod(file, mode))
+}
+
+// renamed copies a recorded machine whose user is called something else.
+func renamed(t *testing.T, machine, name string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	from := os.DirFS("check/testdata/" + machine)
+	rd := redaction{names: map[string]string{"alice": name}}
+	must(t, fs.WalkDir(from, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(from, file)
+		put(t, dir, rd.text(file), rd.text(string(data)), 0o644)
+		return err
+	}))
+	return dir
+}
+
+// recordOf records a recorded machine, as if it were the running one.
+func recordOf(t *testing.T, dir, container string) *recorder {
+	t.Helper()
+	a := aim{container: container, nested: 1}
+	f, err := a.facts(&settings{root: dir})
+	must(t, err)
+	r := &recorder{machine: f.Machine, subject: f.Subject, root: dir}
+	r.record(f, a.configFile(f))
+	return r
+}
+
+func written(t *testing.T, r *recorder, rd *redaction) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "r")
+	to, err := newReportDir(dir)
+	must(t, err)
+	defer to.Close()
+	_, err = r.writeTo(to, rd)
+	must(t, err)
+	return dir
+}
+
+func checkOf(t *testing.T, dir, container string) string {
+	t.Helper()
+	args := []string{"--root", dir, "check", "--json"}
+	if container != "" {
+		args = append(args, "--container", container)
+	}
+	var out, errOut strings.Builder
+	if code := run(args, &out, &errOut); code > 1 {
+		t.Fatalf("check ends with %d: %s", code, errOut.String())
+	}
+	return out.String()
+}
+
+// The check of a report says what the check of the machine said, and the check
+// of a redacted one says it with other names, whatever the user is called.
+func TestReportChecksAlike(t *testing.T) {
+	usual := []string{"alice", "lxc"}
+	hostile := append([]string{
+		"bob", "user1", "user", "proc", "session", "home", "sshd", "su", "memory", "cgroup", "Name", "Uid", "optional", "common-session", "debian", "ID",
+		"c", "u", "cap", "stat", "versions", "pam_cgdeleg.so", "init.scope", "config", "slice", "name", "systemd", "domain", "max", "c1", "lxc.idmap",
+	}, usual...)
+	for _, test := range []struct {
+		machine, container string
+		names              []string
+	}{
+		{"systemd-v2", "c1", append([]string{"user", "session", "domain", "max", "slice", "init.scope", "memory", "debian", "c1", "lxc.idmap"}, usual...)},
+		{"ubuntu1604", "", hostile},
+		{"systemd-v2-no-dropin", "c1", usual}, {"systemd-hybrid", "c1", usual}, {"no-systemd-v2", "c1", usual}, {"no-systemd-hybrid", "c1", usual},
+		{"alpine-openrc-v2", "", usual}, {"docker-no-cgroupns", "", usual}, {"in-lxc-v1", "", usual}, {"in-lxc-v2", "", usual},
+	} {
+		for _, name := range test.names {
+			t.Run(test.machine+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				dir := renamed(t, test.machine, name)
+				r := recordOf(t, dir, test.container)
+				want := checkOf(t, dir, test.container)
+				if name == "alice" {
+					requireAlike(t, checkOf(t, written(t, r, &redaction{}), test.container), want)
+				}
+				rd, kept := r.redaction()
+				got := checkOf(t, written(t, r, rd), rd.text(test.container))
+				if !requireAlike(t, rd.text(got), rd.text(want)) { // a check's own words may be names too
+					t.Errorf("redacted; kept %q", kept)
+				}
+			})
+		}
+	}
+}
+
+// requireAlike compares two texts by line, as far as the first that differs.
+func requireAlike(t *testing.T, got, want string) bool {
+	t.Helper()
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(gotLines), len(wantLines)) {
+		if gotLines[i] != wantLines[i] {
+			t.Errorf("line %d: got\n%s\nwant\n%s", i+1, strings.Join(gotLines[max(0, i-5):i+1], "\n"), wantLines[i])
+			return false
+		}
+	}
+	return got == want
+}
+
+func TestRedactionIsThorough(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	put(t, dir, "etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\ncarol:x:1001:1001::/home/carol:/bin/sh\nlxc:x:1002:1002::/:/bin/sh\ndaemon:x:2:2::/:/bin/sh\n", 0o644)
+	put(t, dir, "etc/pam.d/carols", "# carol and daemon wrote this for alice.\nsession optional pam_x.so user=carol\n", 0o644)
+	r := recordOf(t, dir, "c1")
+	rd, kept := r.redaction()
+	if !slices.Equal(kept, []string{"lxc"}) {
+		t.Errorf("kept %q", kept)
+	}
+	if got, want := keptNames(kept), "not replaced, because the checks look for the same words: lxc\n"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	to := written(t, r, rd)
+	must(t, filepath.WalkDir(to, func(file string, d fs.DirEntry, err error) error {
+		must(t, err)
+		text := file[len(to):]
+		if !d.IsDir() {
+			data, err := os.ReadFile(file)
+			must(t, err)
+			text += "\n" + string(data)
+		}
+		for word := range strings.FieldsFuncSeq(text, isSeparator) {
+			if word := strings.Trim(word, "."); word == "alice" || word == "carol" || word == "bob" {
+				t.Errorf("%s names %s", file[len(to):], word)
+			}
+		}
+		return nil
+	}))
+	data, err := os.ReadFile(filepath.Join(to, "etc/pam.d/carols"))
+	must(t, err)
+	if !strings.Contains(string(data), "and daemon wrote") {
+		t.Errorf("a system's user was replaced: %s", data)
+	}
+}
+
+func TestRedactionOfText(t *testing.T) {
+	rd := redaction{names: map[string]string{"al": "user1", "bo-b": "user2", "j.d": "user3", `W\x`: "user4", "é": "user5"}, odd: []string{`W\x`}}
+	for _, test := range []struct{ name, in, want string }{
+		{"alone", "al", "user1"},
+		{"between separators", "/al/al:al,al al@h=al\n", "/user1/user1:user1,user1 user1@h=user1\n"},
+		{"part of a word", "alx xal al_ al.conf al-x", "alx xal al_ al.conf al-x"},
+		{"at the end of a sentence", "of al. And al-", "of user1. And user1-"},
+		{"name with a dash or a dot", "/bo-b/j.d/j", "/user2/user3/j"},
+		{"name with a separator", `(W\x)`, "(user4)"},
+		{"not ASCII", "/é/éa", "/user5/éa"},
+		{"not UTF-8", "\xff/al\xff/al", "\xff/al\xff/user1"},
+		{"nothing", "", ""},
+	} {
+		if got := rd.text(test.in); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// Of a host's words only those are kept that say what kind of login it is.
+func TestReportKeepsNoCommands(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	const pid = "146" // the login's sshd
+	put(t, dir, "proc/"+pid+"/cmdline", "sshd: alice\x00bob\x00-l\x00-c\x00mysql --password=hunter2\x00-\x00", 0o644)
+	to := written(t, recordOf(t, dir, ""), &redaction{})
+	data, err := os.ReadFile(filepath.Join(to, "proc", pid, "cmdline"))
+	must(t, err)
+	if !strings.HasPrefix(string(data), "sshd") || !strings.HasSuffix(string(data), "\x00-l\x00-\x00") || strings.ContainsAny(string(data), ": =") {
+		t.Errorf("kept %q", data)
+	}
+}
+
+// own makes a machine whose subject has laid out its files to get at others'.
+func ownFiles(t *testing.T) (r *recorder, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	r = &recorder{
+		machine: cgroupfs.Recorded(dir), root: dir, seen: map[string]bool{}, chosen: map[string]bool{},
+		subject: check.Subject{Name: "alice", UID: os.Getuid() + 1, GID: os.Getgid() + 1, Home: "/home/alice"},
+	}
+	for name, mode := range map[string]fs.FileMode{
+		"etc/shadow": 0o600, "etc/open": 0o644, "root/private/open": 0o644, "home/alice/open": 0o644, "home/alice/secret": 0o640,
+		"usr/lib/os-release": 0o644, "proc/1/cmdline": 0o444, "srv/open": 0o644,
+	} {
+		put(t, dir, name, "content of "+name, mode)
+	}
+	must(t, os.Chmod(filepath.Join(dir, "root/private"), 0o700))
+	for link, to := range map[string]string{
+		"home/alice/shadow": "/etc/shadow", "home/alice/link": "../../etc/open", "home/alice/dir": "../../root/private", "home/alice/same": "open",
+		"etc/os-release": "../usr/lib/os-release", "etc/toshadow": "shadow", "etc/toprivate": "../root/private/open", "srv/toprivate": "../root/private",
+		"srv/toproc": "../proc/1/cmdline",
+	} {
+		must(t, os.Symlink(to, filepath.Join(dir, link)))
+	}
+	must(t, unix.Mkfifo(filepath.Join(dir, "home/alice/pipe"), 0o666))
+	must(t, os.Chmod(filepath.Join(dir, "home/alice/pipe"), 0o666))
+	put(t, dir, "home/alice/exact", strings.Repeat("x", maxReportFile), 0o644)
+	put(t, dir, "home/alice/large", strings.Repeat("x", maxReportFile+1), 0o644)
+	return r, dir
+}
+
+func TestReportShows(t *testing.T) {
+	r, _ := ownFiles(t)
+	for _, test := range []struct {
+		name, path string
+		chosen     bool
+		err        error
+	}{
+		{"a file", "/home/alice/open", true, nil},
+		{"as large as may be", "/home/alice/exact", true, nil},
+		{"too large", "/home/alice/large", true, errLarge},
+		{"a file that only its owner and group may read", "/home/alice/secret", true, errSecret},
+		{"a link to a secret", "/home/alice/shadow", true, errLink},
+		{"a link to what anybody may read", "/home/alice/link", true, errLink},
+		{"a link beside", "/home/alice/same", true, errLink},
+		{"a directory that is a link", "/home/alice/dir/open", true, errLink},
+		{"a pipe", "/home/alice/pipe", true, errSpecial},
+		{"a directory", "/home/alice", true, errSpecial},
+		{"nothing", "/home/alice/none", true, fs.ErrNotExist},
+		{"a file that is no directory", "/home/alice/open/x", true, unix.ENOTDIR},
+		{"an include of a secret", "/etc/shadow", true, errSecret},
+		{"an include in a directory of others", "/root/private/open", true, errHidden},
+		{"an include that a link leads there", "/srv/toprivate/open", true, errHidden},
+		{"an include of what anybody may read", "/srv/open", true, nil},
+		{"an include of the kernel's", "/proc/1/cmdline", true, errKernel},
+		{"an include that a link leads to the kernel's", "/srv/toproc", true, errKernel},
+		{"dots", "/srv/../proc/1/cmdline", true, errKernel},
+		{"the system's link", "/etc/os-release", false, nil},
+		{"the system's link to a secret", "/etc/toshadow", false, errSecret},
+		{"the system's link to a directory of others", "/etc/toprivate", false, errHidden},
+		{"the kernel's own", "/proc/1/cmdline", false, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			read := r.read
+			if test.chosen {
+				read = r.readOwn
+			}
+			data, err := read(test.path)
+			if test.err == nil && (err != nil || data == "") || test.err != nil && (!isErr(err, test.err) || data != "" && test.err != errLarge) {
+				t.Errorf("got %.50q, %v; want %v", data, err, test.err)
+			}
+		})
+	}
+	r.subject.UID = os.Getuid()
+	for _, file := range []string{"/home/alice/secret", "/etc/shadow", "/root/private/open"} {
+		if _, err := r.readOwn(file); err != nil {
+			t.Errorf("%s is the subject's own, and %v", file, err)
+		}
+	}
+}
+
+func isErr(err, want error) bool {
+	return err == want || strings.Contains(err.Error(), want.Error()) || want == fs.ErrNotExist && os.IsNotExist(err)
+}
+
+// Below the home directory there is nothing of interest but LXC's two files and
+// what a container's configuration consists of.
+func TestReportOfHome(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	home := "home/alice/"
+	conf := filepath.Join(dir, home, ".local/share/lxc/c1/config")
+	data, err := os.ReadFile(conf)
+	must(t, err)
+	put(t, dir, home+".config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
+	put(t, dir, home+".config/lxc/default.conf", "lxc.net.0.type = empty\n", 0o644)
+	put(t, dir, home+".config/lxc/notes", "private\n", 0o644)
+	put(t, dir, home+"included.conf", "# nothing\n", 0o644)
+	put(t, dir, home+"more/a.conf", "# nothing\nlxc.include = /home/alice/deeper\n", 0o644)
+	put(t, dir, home+"more/b.txt", "private\n", 0o644)
+	put(t, dir, home+"deeper", "", 0o644)
+	must(t, os.MkdirAll(filepath.Join(dir, home, "empty"), 0o755))
+	put(t, dir, home+".local/share/lxc/c1/config", string(data)+
+		"lxc.include = /home/alice/included.conf\nlxc.include = \"/home/alice/more\"\nlxc.include = /home/alice/empty\n", 0o644)
+	r := recordOf(t, dir, "c1")
+	var got []string
+	for _, e := range r.entries {
+		if name, is := strings.CutPrefix(e.name, "/"+home); is {
+			got = append(got, name)
+		}
+	}
+	slices.Sort(got)
+	want := []string{".config/lxc/default.conf", ".config/lxc/lxc.conf", ".local/share/lxc/c1/config", "deeper", "empty/.recorded", "included.conf", "more/.recorded", "more/a.conf"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	requireAlike(t, checkOf(t, written(t, r, &redaction{}), "c1"), checkOf(t, dir, "c1"))
+}
+
+func TestReportIsBounded(t *testing.T) {
+	r, _ := ownFiles(t)
+	for range 100 {
+		r.add("/x", strings.Repeat("x", maxReportFile))
+	}
+	for range 10 {
+		r.stat("/")
+	}
+	if r.size > maxReport || len(r.entries) > maxReport/maxReportFile || !r.isFull {
+		t.Errorf("%d bytes in %d files", r.size, len(r.entries))
+	}
+	if says := r.leftOut(); strings.Count(says, "\n") != maxLeftOut+1 || !strings.Contains(says, "left out /x: the report is full") || !strings.Contains(says, " more\n") {
+		t.Errorf("it says %s", says)
+	}
+	r, _ = ownFiles(t)
+	for range maxReport / entryCost {
+		r.add("/x", "") // small ones take room as well
+	}
+	r.add("/y", "")
+	if !r.isFull {
+		t.Error("any number of empty files")
+	}
+}
+
+// What is recorded stays in the report's directory, and is its maker's alone.
+func TestReportWritesInside(t *testing.T) {
+	base := t.TempDir()
+	to, err := newReportDir(filepath.Join(base, "r"))
+	must(t, err)
+	defer to.Close()
+	must(t, os.MkdirAll(filepath.Join(base, "outside"), 0o755))
+	must(t, os.Symlink("../outside", filepath.Join(base, "r/out")))
+	must(t, os.Symlink("../outside/file", filepath.Join(base, "r/file")))
+	must(t, os.Symlink("in", filepath.Join(base, "r/inlink")))
+	for _, name := range []string{"../x", "/../../x", "a/../../x", "/out/x", "/file", "/inlink", "/"} {
+		_ = writeNew(to, name, "content")
+	}
+	names, err := os.ReadDir(filepath.Join(base, "outside"))
+	must(t, err)
+	if len(names) > 0 {
+		t.Errorf("written outside: %v", names)
+	}
+	for _, file := range []string{"x", "r/in"} {
+		if _, err := os.Lstat(filepath.Join(base, file)); err == nil {
+			t.Errorf("%s was written", file)
+		}
+	}
+	must(t, writeNew(to, "/d/e/f", "content"))
+	for file, want := range map[string]fs.FileMode{"r": 0o700, "r/d": 0o700, "r/d/e": 0o700, "r/d/e/f": 0o600, "r/x": 0o600} {
+		if info, err := os.Lstat(filepath.Join(base, file)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", file, info, err)
+		}
+	}
+	if err := writeNew(to, "/d/e/f", "other"); !os.IsExist(err) {
+		t.Errorf("written twice: %v", err)
+	}
+}
+
+func TestReportDirIsNew(t *testing.T) {
+	base := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(base, "there"), 0o755))
+	must(t, os.Symlink("there", filepath.Join(base, "link")))
+	must(t, os.Symlink("nothing", filepath.Join(base, "dangling")))
+	for _, name := range []string{"there", "link", "dangling", "none/r", ".", "there/.", "there/.."} {
+		if dir, err := newReportDir(filepath.Join(base, "x")[:len(base)+1] + name); err == nil {
+			dir.Close()
+			t.Errorf("%s is taken", name)
+		}
+	}
+	dir, err := newReportDir(base + "/new/")
+	must(t, err)
+	defer dir.Close()
+	must(t, os.WriteFile(filepath.Join(base, "new/x"), nil, 0o600))
+	if isOurs(dir) == nil {
+		t.Error("a directory that is not empty is none of ours")
+	}
+	must(t, os.Remove(filepath.Join(base, "new/x")))
+	must(t, os.Chmod(filepath.Join(base, "new"), 0o755))
+	if isOurs(dir) == nil {
+		t.Error("a directory that others may read is none of ours")
+	}
+}
+
+func TestReportKeepsLinesOfMemoryStat(t *testing.T) {
+	const data = "anon 1\nfile 2\ninactive_anon 3\ninactive_file 4\ntotal_inactive_file 5\n"
+	if got := relevant("/sys/fs/cgroup/x/memory.stat", data); got != "inactive_file 4\ntotal_inactive_file 5\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := relevant("/sys/fs/cgroup/x/cgroup.stat", data); got != data {
+		t.Errorf("got %q", got)
+	}
+}
