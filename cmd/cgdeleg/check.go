@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
@@ -23,10 +24,12 @@ type aim struct {
 	config    string
 	nested    int
 	probe     bool
+	flags     *pflag.FlagSet // of which these come, nil in tests
 }
 
 func (a *aim) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	a.flags = flags
 	flags.StringVarP(&a.user, "user", "u", "", "look at what a login of `NAME` would get")
 	flags.IntVar(&a.pid, "pid", 0, "look at the process `PID` and its user, instead of this shell")
 	flags.StringVar(&a.container, "container", "", "look also at the configuration of the LXC container `NAME`")
@@ -37,10 +40,10 @@ func (a *aim) addFlags(cmd *cobra.Command) {
 }
 
 // facts reads what the checks need.
-func (a *aim) facts(cmd *cobra.Command, s *settings) (*check.Facts, error) {
+func (a *aim) facts(s *settings) (*check.Facts, error) {
 	m := s.machine()
 	f := &check.Facts{Machine: m, Nested: a.nested, Probe: a.probe, Tools: toolsOf(m)}
-	if given := cmd.Flags().Lookup("user"); given.Changed && a.user == "" {
+	if a.user == "" && a.flags != nil && a.flags.Changed("user") {
 		return nil, &usageError{errors.New("--user needs a name")}
 	}
 	if a.nested < 1 {
@@ -123,7 +126,7 @@ something could not be told.`,
 				_, err := io.WriteString(out, explanation(out, checks))
 				return err
 			}
-			f, err := a.facts(cmd, s)
+			f, err := a.facts(s)
 			if err != nil {
 				return err
 			}

@@ -46,7 +46,7 @@ configuration. What others may not read is left out, except your own files. With
 			if s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(cmd, s)
+			f, err := a.facts(s)
 			if err != nil {
 				return err
 			}
