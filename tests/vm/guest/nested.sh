@@ -112,7 +112,9 @@ in_login() {
 box_init() {
 	local inner
 	inner=$(in_login "$1" "lxc-info -n $2 -pH") && [ -n "$inner" ] || return
-	if [ "$1" = inside ]; then inner=$(awk -v pid="$inner" '/^Pid:/ {here = $2} /^NSpid:/ && NF > 3 && $(NF-1) == pid && $NF == 1 {print here}' /proc/[0-9]*/status 2>/dev/null); fi
+	if [ "$1" = inside ]; then
+		inner=$(grep -slE "^NSpid:.*[[:space:]]${inner}[[:space:]]1\$" /proc/[0-9]*/status | tr -dc '0-9\n')
+	fi
 	[ -n "$inner" ] && echo "$inner"
 }
 

@@ -15,6 +15,7 @@ LEAF=rc.init make_parent /etc/init
 make_child ""
 
 login first alice
+equal "the login is in its session's leaf" "$(cgroup_of_login unified first)" /user/alice/0/init.scope
 start_box first user-parent
 equal "user-parent's init is in the leaf that it made" "$(cgroup_in unified "$(box_init first user-parent)")" $top/rc.init
 enter first
