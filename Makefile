@@ -2,11 +2,12 @@
 # make demo     as root: a session for an ordinary user, shown from open to close
 # make test     as root: all tests on this machine's own cgroups
 # make test-vm  as root: systemd and none, cgroup v2 and v1, in virtual machines
+# make test-clients  as root: of these two only LXC, podman, runc and the like
 # make man      the manual pages in build/man; needs scdoc
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
 # make install  into DESTDIR, under PREFIX and PAMDIR
 #
-# demo, test, test-vm and lint install what they need first (Debian and Ubuntu).
+# demo, test, test-vm, test-clients and lint install what they need first (Debian and Ubuntu).
 
 GO       ?= $(if $(wildcard build/.toolchain/bin/go),$(CURDIR)/build/.toolchain/bin/go,go)
 export GO
@@ -25,7 +26,7 @@ GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fa
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm unit lint fuzz bench setup install clean
+.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -72,6 +73,16 @@ test-vm:
 	tests/vm/setup.sh
 	$(MAKE) all
 	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL)
+
+# Real clients here and in machines. test and test-vm have them, too: with
+# CGDELEG_UPDATE=1 each of the three writes what it saw to docs/clients/table.md.
+test-clients:
+	tests/require-root.sh test-clients
+	tests/setup.sh
+	tests/vm/setup.sh
+	$(MAKE) all
+	cd tests && $(GOTEST) -count=1 -timeout 10m ./clients/...
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL) -run 'TestScenarios/^clients$$'
 
 lint: setup
 	tests/lint.sh

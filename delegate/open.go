@@ -3,6 +3,7 @@ package delegate
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,11 +48,11 @@ type Opened struct {
 	// points. The close removes them.
 	Elogind []hierarchy.Membership
 	// Notes are what was passed over for a good reason: *LeftAloneError,
-	// *NamedError.
+	// *NamedError, and *DeniedError where everything was asked for.
 	Notes []error
 	// Warnings are what was asked for and is not in the session:
 	// *MissingError, *EnableError, *LockError, *NotDelegatedError,
-	// *hierarchy.UnusableError.
+	// *DeniedError, *hierarchy.UnusableError.
 	Warnings []error
 }
 
@@ -73,6 +74,17 @@ type EnableError struct {
 
 func (e *EnableError) Error() string { return fmt.Sprintf("controller %s: %v", e.Controller, e.Err) }
 func (e *EnableError) Unwrap() error { return e.Err }
+
+// DeniedError says that no user/NAME can be made in a hierarchy: it is mounted
+// read-only, or is not this container's (an unprivileged container's root is
+// nobody in hierarchies in which its own user had no session).
+type DeniedError struct {
+	Hierarchy string
+	Err       error
+}
+
+func (e *DeniedError) Error() string { return fmt.Sprintf("hierarchy %s: %v", e.Hierarchy, e.Err) }
+func (e *DeniedError) Unwrap() error { return e.Err }
 
 // HierarchyError says in which hierarchy the session could not be made.
 type HierarchyError struct {
@@ -262,12 +274,32 @@ func (o *opening) makeOwn(own []*part) error {
 			return err
 		}
 		err = o.attempt()
+		if o.leaveOut(err) {
+			attempt--
+			continue
+		}
 		lostRace := errors.Is(err, unix.EEXIST) || cgroupfs.IsGone(err)
 		if !lostRace || attempt == openAttempts {
 			return err
 		}
 		time.Sleep(time.Duration(attempt) * time.Millisecond)
 	}
+}
+
+// leaveOut goes on without the hierarchy in which no cgroup may be made, if there
+// is another. In a container that is no fault of this login's.
+func (o *opening) leaveOut(err error) bool {
+	var denied *DeniedError
+	if !errors.As(err, &denied) || len(o.parts) < 2 {
+		return false
+	}
+	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.Name == denied.Hierarchy })
+	if o.Controllers.All {
+		o.notes = append(o.notes, denied)
+	} else {
+		o.warnings = append(o.warnings, denied)
+	}
+	return true
 }
 
 // lowestFree returns the lowest number that is free in every hierarchy, also
@@ -343,7 +375,11 @@ func (o *opening) make(p *part) (target *cgroupfs.Dir, claimed bool, err error) 
 			}
 		}
 		isSession := name != usersDir && name != o.dirName
-		if err := at.Mkdir(name); err != nil && (isSession || !errors.Is(err, unix.EEXIST)) {
+		err := at.Mkdir(name)
+		if isDenied := errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS); isDenied && !isSession {
+			err = &DeniedError{Hierarchy: p.Name, Err: err}
+		}
+		if err != nil && (isSession || !errors.Is(err, unix.EEXIST)) {
 			return nil, claimed, err
 		}
 		claimed = isSession

@@ -22,7 +22,9 @@ type Machine struct {
 
 // Recorded returns a Machine whose /proc and /sys are the ordinary files below
 // dir. What only a kernel can answer (the file system's type, device numbers)
-// is not asked of it.
+// is not asked of it. Somebody else may have made dir: nothing outside of it is
+// read, symbolic links lead nowhere but to what is in it. If dir itself cannot be
+// opened, errors name the file with it.
 func Recorded(dir string) Machine { return Machine{root: filepath.Clean(dir)} }
 
 // IsRecorded tells whether m reads files that were recorded on some machine.
@@ -32,9 +34,9 @@ func (m Machine) IsRecorded() bool { return m.root != "" }
 // or more is EFBIG. It does not wait for the writer of a named pipe. Errors are
 // *fs.PathError.
 func (m Machine) ReadFile(path string) ([]byte, error) {
-	fd, err := open(unix.AT_FDCWD, m.root+path, unix.O_RDONLY|unix.O_NONBLOCK)
+	fd, err := m.open(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
 	defer unix.Close(fd)
 	data, err := readAll(fd)
@@ -46,16 +48,19 @@ func (m Machine) ReadFile(path string) ([]byte, error) {
 
 // Exists tells whether there is anything at the absolute path.
 func (m Machine) Exists(path string) bool {
+	if m.IsRecorded() {
+		return m.isRecordedAt(path)
+	}
 	var st unix.Stat_t
-	return unix.Lstat(m.root+path, &st) == nil
+	return unix.Lstat(path, &st) == nil
 }
 
 // ReadDir returns the names in the directory at the absolute path, sorted.
 // Errors are *fs.PathError; ENOTDIR if it is something else.
 func (m Machine) ReadDir(path string) ([]string, error) {
-	fd, err := open(unix.AT_FDCWD, m.root+path, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, err := m.open(path, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
 	dir := os.NewFile(uintptr(fd), path)
 	defer dir.Close()
@@ -69,13 +74,13 @@ func (m Machine) ReadDir(path string) ([]string, error) {
 
 // Processes returns the PIDs of all processes that /proc shows, in no order.
 func (m Machine) Processes() ([]int, error) {
-	names, err := os.ReadDir(m.root + "/proc")
+	names, err := m.ReadDir("/proc")
 	if err != nil {
 		return nil, err
 	}
 	var pids []int
 	for _, name := range names {
-		if pid, err := strconv.Atoi(name.Name()); err == nil {
+		if pid, err := strconv.Atoi(name); err == nil {
 			pids = append(pids, pid)
 		}
 	}
@@ -114,15 +119,18 @@ type Mount struct {
 	Point   string // where it is mounted
 	Device  uint64 // st_dev of its files, as unix.Mkdev makes it
 	Unified bool   // cgroup2, not cgroup
+	// ReadOnly tells that nobody may write there: the mount's options or those of
+	// its file system (fields 6 and 11) have "ro".
+	ReadOnly bool
 }
 
 // OpenMount opens the root directory of a mounted hierarchy. It returns a
 // *MountError when another file system covers the mount point, and a
 // *fs.PathError when the mount point cannot be opened.
 func (m Machine) OpenMount(mount Mount) (*Dir, error) {
-	fd, err := open(unix.AT_FDCWD, m.root+mount.Point, unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	fd, err := m.open(mount.Point, unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: mount.Point, Err: err}
+		return nil, err
 	}
 	d := &Dir{fd: fd, path: mount.Point}
 	if err := d.identify(m, mount); err != nil {
@@ -156,6 +164,17 @@ func (d *Dir) identify(m Machine, mount Mount) error {
 		return &MountError{Point: mount.Point, Reason: fmt.Sprintf("file system type %#x, want %#x", sfs.Type, want)}
 	}
 	return nil
+}
+
+// open opens the file at the absolute path. Errors are *fs.PathError.
+func (m Machine) open(path string, flags int) (fd int, err error) {
+	if m.IsRecorded() {
+		return m.openRecorded(path, flags)
+	}
+	if fd, err = open(unix.AT_FDCWD, path, flags); err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
 }
 
 // open opens a file with the descriptor flags that every open here has.

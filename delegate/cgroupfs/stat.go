@@ -1,7 +1,6 @@
 package cgroupfs
 
 import (
-	"fmt"
 	"io/fs"
 	"strings"
 
@@ -15,6 +14,27 @@ type Stat struct {
 	// Capable tells that the file has capabilities (capabilities(7), "File
 	// capabilities"): the other way beside set-user-ID to run with more.
 	Capable bool
+	// Capabilities are those that the file gives to whoever runs it, its permitted
+	// set: bit n is the capability with that number (linux/capability.h). It is
+	// AllCapabilities of a machine that was recorded before they were told apart.
+	Capabilities uint64
+	// NoSetUID tells that the file is on a mount on which set-user-ID bits and
+	// capabilities do nothing (ST_NOSUID; statfs(2), mount(2) MS_NOSUID). It is not
+	// asked of files that have neither.
+	NoSetUID bool
+	// Searchers are the users whom a directory's ACL lets go through it by name
+	// (acl(5), "ACCESS CHECK ALGORITHM"): entries with x that the mask does not take
+	// away. Whom it keeps out is not told.
+	Searchers []int
+}
+
+// AllCapabilities is the set of all capabilities.
+const AllCapabilities = ^uint64(0)
+
+// Gives tells whether who runs the file gets the capability, such as
+// unix.CAP_SETUID.
+func (s Stat) Gives(capability int) bool {
+	return !s.NoSetUID && capability >= 0 && capability < 64 && s.Capabilities>>capability&1 != 0
 }
 
 // Stat returns what stat(2) says of the absolute path; symbolic links are
@@ -28,46 +48,77 @@ func (m Machine) Stat(path string) (Stat, error) {
 	if err := retry(func() error { return unix.Stat(path, &st) }); err != nil {
 		return Stat{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	_, err := unix.Getxattr(path, "security.capability", nil)
-	return Stat{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid), Capable: err == nil}, nil
+	s := Stat{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid)}
+	switch s.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		s.addPrivileges(path)
+	case unix.S_IFDIR:
+		s.Searchers = searchersOf(xattr(path, "system.posix_acl_access"))
+	}
+	return s, nil
 }
+
+// addPrivileges adds what a program runs with.
+func (s *Stat) addPrivileges(path string) {
+	if data := xattr(path, "security.capability"); data != nil {
+		s.Capable = true
+		s.Capabilities = capabilitiesOf(data)
+	}
+	if !s.Capable && s.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+		return
+	}
+	var sfs unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(path, &sfs) }); err == nil {
+		s.NoSetUID = int64(sfs.Flags)&unix.ST_NOSUID != 0 //nolint:unconvert // Flags is int32 on some of Linux's architectures
+	}
+}
+
+// xattr returns a file's extended attribute (xattr(7)); nil if it has none, or
+// one that is larger than what is looked for.
+func xattr(path, name string) []byte {
+	data := make([]byte, maxXattr)
+	n, err := unix.Getxattr(path, name, data)
+	if err != nil {
+		return nil
+	}
+	return data[:n]
+}
+
+// maxXattr bounds an attribute: an ACL with a hundred times more entries than
+// people write.
+const maxXattr = 8 << 10
 
 // StatFile is the file, in a recorded machine's directory, that says for each
 // path what Stat returns: ordinary files cannot have the owners of cgroups.
-// Each of its lines is "MODE UID GID FLAGS PATH", the mode in octal; FLAGS is
-// "cap" or "-".
+// Each of its lines is "MODE UID GID FLAGS PATH", the mode in octal. FLAGS is "-"
+// or a list, with commas, of
+//
+//	cap            it has capabilities, which ones was not recorded
+//	cap=HEX        it has these capabilities
+//	nosuid         its mount ignores set-user-ID
+//	search=UID:UID these users may go through by the ACL
+//
+// and of words that a later version may add.
 const StatFile = "stat"
 
-// FormatStat returns the path's line for StatFile, without a newline.
-func FormatStat(path string, s Stat) string {
-	flags := "-"
-	if s.Capable {
-		flags = "cap"
-	}
-	return fmt.Sprintf("%06o %d %d %s %s", s.Mode, s.UID, s.GID, flags, path)
-}
-
 func (m Machine) recordedStat(path string) (Stat, error) {
-	fail := func(err error) error { return &fs.PathError{Op: "stat", Path: path, Err: err} }
+	fail := func(err error) (Stat, error) { return Stat{}, &fs.PathError{Op: "stat", Path: path, Err: err} }
 	data, err := m.ReadFile("/" + StatFile)
 	if err != nil {
-		return Stat{}, fail(unix.ENOENT)
+		return fail(unix.ENOENT)
 	}
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSuffix(line, "\n")
 		if !strings.HasSuffix(line, " "+path) {
 			continue
 		}
-		var s Stat
-		var flags string
-		n, err := fmt.Sscanf(line, "%o %d %d %s", &s.Mode, &s.UID, &s.GID, &flags)
-		if n != 4 || err != nil {
-			return Stat{}, fail(unix.EINVAL)
-		}
-		s.Capable = flags == "cap"
-		if line == FormatStat(path, s) {
+		s, of, ok := parseStat(line)
+		switch {
+		case !ok:
+			return fail(unix.EINVAL)
+		case of == path:
 			return s, nil
 		}
 	}
-	return Stat{}, fail(unix.ENOENT)
+	return fail(unix.ENOENT)
 }

@@ -69,6 +69,7 @@ func Discover(m cgroupfs.Machine) (found []Hierarchy, unusable []error, err erro
 			if !candidate.shows(member.Hierarchy) {
 				continue
 			}
+			candidate.readOnly = isReadOnly(mounts, candidate.point)
 			h, err := locate(m, member, candidate)
 			if err == nil {
 				found, failed = append(found, h), nil
@@ -98,11 +99,23 @@ func (mt *mount) shows(hierarchy string) bool {
 	return true
 }
 
+// isReadOnly tells whether what is seen at the mount point is read-only: the last
+// mount there lies over the others, as where an engine mounted the same hierarchy
+// once more with "ro".
+func isReadOnly(mounts []mount, point string) (readOnly bool) {
+	for _, mt := range mounts {
+		if mt.point == point {
+			readOnly = mt.readOnly
+		}
+	}
+	return readOnly
+}
+
 // locate makes a Hierarchy of a mount, if the base can be reached through it.
 func locate(m cgroupfs.Machine, init Membership, mt mount) (Hierarchy, error) {
 	h := Hierarchy{
 		Name:  init.Hierarchy,
-		Mount: cgroupfs.Mount{Point: mt.point, Device: mt.device, Unified: mt.unified},
+		Mount: cgroupfs.Mount{Point: mt.point, Device: mt.device, Unified: mt.unified, ReadOnly: mt.readOnly},
 		Root:  mt.root,
 	}
 	base, err := h.Below(trimLeaf(init.Path))

@@ -326,3 +326,31 @@ func TestUnusableError(t *testing.T) {
 		t.Errorf("without a cause: %q", got)
 	}
 }
+
+func TestMountReadOnly(t *testing.T) {
+	const rw, ro = "30 1 0:30 / /f rw - cgroup c rw,freezer\n", "31 1 0:30 / /f ro,nosuid - cgroup c rw,freezer\n"
+	for _, test := range []struct {
+		name, mountinfo, dir string
+		want                 bool
+	}{
+		{"writable", rw, "f", false},
+		{"mount read-only", ro, "f", true},
+		{"file system read-only", "30 1 0:30 / /f rw - cgroup c ro,freezer\n", "f", true},
+		{"a space in the mount point", `30 1 0:30 / /f\040f ro - cgroup c rw,freezer`, "f f", true},
+		{"mounted over, read-only", rw + ro, "f", true},
+		{"mounted over, writable", ro + rw, "f", false},
+		{"another mount point is read-only", rw + "31 1 0:30 / /g ro - cgroup c rw,freezer\n", "f", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found, unusable, err := Discover(machine(t, map[string]string{
+				"proc/self/mountinfo": test.mountinfo, "proc/1/cgroup": "2:freezer:/\n", test.dir + "/cgroup.procs": "",
+			}))
+			if err != nil || unusable != nil || len(found) != 1 {
+				t.Fatalf("found %v, unusable %v, %v", found, unusable, err)
+			}
+			if got := found[0].Mount.ReadOnly; got != test.want || found[0].Mount.Point != "/"+test.dir {
+				t.Errorf("%s: read-only %v, want %v", found[0].Mount.Point, got, test.want)
+			}
+		})
+	}
+}

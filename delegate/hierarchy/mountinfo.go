@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +27,9 @@ type mount struct {
 	root    string // which cgroup is mounted, relative to the cgroup namespace
 	point   string
 	unified bool
-	options []string // per superblock: for v1 they name the controllers
+	// readOnly tells that the mount's options or the superblock's have "ro".
+	readOnly bool
+	options  []string // per superblock: for v1 they name the controllers
 }
 
 // parseMountinfo returns the cgroup mounts in the kernel's order.
@@ -81,6 +84,7 @@ func parseMount(line string) (m mount, isCgroup bool, reason string) {
 		// Not before the split: a comma inside of a release_agent is escaped.
 		m.options = append(m.options, unescape(option))
 	}
+	m.readOnly = slices.Contains(strings.Split(fields[5], ","), "ro") || slices.Contains(m.options, "ro")
 	return m, true, ""
 }
 

@@ -20,6 +20,10 @@ func TestParseMountinfo(t *testing.T) {
 		m.unified = true
 		return m
 	}
+	readOnly := func(m mount) mount {
+		m.readOnly = true
+		return m
+	}
 	for _, test := range []struct {
 		name, data string
 		want       []mount
@@ -56,6 +60,10 @@ func TestParseMountinfo(t *testing.T) {
 		{"space in a release agent, as kernels before 4.4 wrote it", "36 31 0:30 / /c rw - cgroup cgroup rw,cpu,release_agent=/a b\n",
 			[]mount{v1("/", "/c", "rw", "cpu", "release_agent=/a b")}},
 		{"comounted", "36 31 0:30 / /c rw - cgroup cgroup rw,cpuacct,cpu\n", []mount{v1("/", "/c", "rw", "cpuacct", "cpu")}},
+		{"read-only mount, as Docker makes it", "36 31 0:30 / /c ro,nosuid,nodev,noexec,relatime - cgroup2 cgroup rw,nsdelegate\n",
+			[]mount{readOnly(v2("/", "/c", "rw", "nsdelegate"))}},
+		{"read-only file system", "36 31 0:30 / /c rw - cgroup cgroup ro,cpu\n", []mount{readOnly(v1("/", "/c", "ro", "cpu"))}},
+		{"options that only look read-only", "36 31 0:30 /ro /ro rw,xro,ro=1 ro:1 - cgroup ro rw,cpu,ro=x\n", []mount{v1("/ro", "/ro", "rw", "cpu", "ro=x")}},
 		{"the kernel's order stays", "1 2 0:30 / /b rw - cgroup c rw,b\n1 2 0:30 / /a rw - cgroup c rw,a\n",
 			[]mount{v1("/", "/b", "rw", "b"), v1("/", "/a", "rw", "a")}},
 	} {

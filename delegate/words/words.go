@@ -73,7 +73,10 @@ func warningText(w error) string {
 	var missing *delegate.MissingError
 	var lock *delegate.LockError
 	var undelegated *delegate.NotDelegatedError
+	var denied *delegate.DeniedError
 	switch {
+	case errors.As(w, &denied):
+		return fmt.Sprintf("left out %s: root may make no cgroup there: %v", denied.Hierarchy, denied.Err)
 	case errors.As(w, &undelegated):
 		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
 	case errors.As(w, &missing):

@@ -176,9 +176,11 @@ func TestReport(t *testing.T) {
 			&delegate.EnableError{Controller: "cpuset", Err: unix.ENOENT},
 			&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EROFS},
 			&hierarchy.UnusableError{Hierarchy: "pids", Reason: "why"},
+			&delegate.DeniedError{Hierarchy: "blkio", Err: unix.EROFS},
 			errors.New("two\nlines"),
 		}}, "log warning user \"u\": lock /run/cgdeleg/lock: read-only file system; went on without, dead sessions were not swept\n" +
 			"log warning user \"u\": hierarchy pids: why\n" +
+			"log warning user \"u\": left out blkio: root may make no cgroup there: read-only file system\n" +
 			`log warning user "u": two\nlines` + "\n" +
 			"log warning user \"u\": left out memory,pids: there are processes in the cgroup that holds user/\n" +
 			"log warning user \"u\": left out cpu: invalid argument\n" +

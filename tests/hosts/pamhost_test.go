@@ -125,7 +125,7 @@ func launch(t *testing.T, script string) *host {
 
 func launchWords(t *testing.T, words ...string) *host {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	h := &host{t: t, cmd: exec.CommandContext(ctx, pamhostPath(t), words...), cancel: cancel}
 	h.cmd.Stderr = os.Stderr
 	out, err := h.cmd.StdoutPipe()

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type Machine struct {
 	Files map[string]string
 	// Limit is how long the machine may run, from QEMU's start on.
 	Limit time.Duration
+	// Processors is how many it has; 0 for the usual number.
+	Processors int
 	// Dir is a folder for what comes out: console, output, qemu, and the
 	// machine's /out as out/.
 	Dir string
@@ -58,7 +61,7 @@ func (e *DeadError) Unwrap() error { return e.Err }
 // The sizes of a machine. With one processor as many machines as there are
 // processors here keep all of them busy, and none waits for another's.
 const (
-	processors = "1"
+	processors = 1
 	memory     = "1024" // MiB
 	outSize    = 64 << 20
 )
@@ -172,7 +175,7 @@ func (m *Machine) arguments(console, in, out string) []string {
 		accel = "tcg,thread=multi"
 	}
 	return []string{
-		"-accel", accel, "-cpu", "max,la57=off", "-smp", processors, "-m", memory,
+		"-accel", accel, "-cpu", "max,la57=off", "-smp", strconv.Itoa(cmp.Or(m.Processors, processors)), "-m", memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", m.Image.file("vmlinuz"), "-initrd", m.Image.file("initrd"), "-append", m.Kind.commandLine(),
 		"-chardev", "file,id=console,path=" + console, "-serial", "chardev:console",

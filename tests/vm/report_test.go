@@ -65,12 +65,12 @@ func TestFollow(t *testing.T) {
 }
 
 func TestParseScenario(t *testing.T) {
-	got, err := parseScenario("#!/bin/bash\n# About.\n# machines: bookworm-no-systemd-v2 trixie-systemd-v2\n# limit: 7\n")
-	want := Scenario{Kinds: []Kind{{Bookworm, false, "v2"}, {Trixie, true, "v2"}}, Limit: 7 * time.Second}
+	got, err := parseScenario("#!/bin/bash\n# About.\n# machines: bookworm-no-systemd-v2 trixie-systemd-v2\n# limit: 7\n# processors: 2\n")
+	want := Scenario{Kinds: []Kind{{Bookworm, false, "v2"}, {Trixie, true, "v2"}}, Limit: 7 * time.Second, Processors: 2}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, text := range []string{"", "# machines: nosuch\n", "# machines: bookworm-systemd-v2\n# limit: soon\n"} {
+	for _, text := range []string{"", "# machines: nosuch\n", "# machines: bookworm-systemd-v2\n# limit: soon\n", "# machines: bookworm-systemd-v2\n# processors: all\n"} {
 		if _, err := parseScenario(text); err == nil {
 			t.Errorf("%q: no error", text)
 		}

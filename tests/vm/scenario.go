@@ -19,13 +19,17 @@ type Scenario struct {
 	Path  string
 	Kinds []Kind
 	Limit time.Duration
+	// Processors is how many its machines have; 0 for the usual number.
+	Processors int
 }
 
 // Scenarios reads the scripts of a folder. Comment lines in them say on which
-// machines they run, and for how many seconds at most if that is special:
+// machines they run, and for how many seconds at most and with how many
+// processors if that is special:
 //
 //	# machines: bookworm-systemd-v2 trixie-systemd-v2
 //	# limit: 600
+//	# processors: 2
 func Scenarios(dir string) ([]Scenario, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.sh"))
 	if err != nil {
@@ -67,6 +71,12 @@ func parseScenario(text string) (Scenario, error) {
 				return s, fmt.Errorf("limit %q: want seconds", value)
 			}
 			s.Limit = time.Duration(seconds) * time.Second
+		case "# processors":
+			n, err := strconv.Atoi(value)
+			if err != nil || n <= 0 {
+				return s, fmt.Errorf("processors %q: want a number", value)
+			}
+			s.Processors = n
 		}
 	}
 	if len(s.Kinds) == 0 {

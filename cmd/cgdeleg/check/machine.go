@@ -133,20 +133,10 @@ func checkMounts(f *Facts) Result {
 // checkReadOnly looks for hierarchies in which nobody can make anything, as
 // Docker mounts them.
 func checkReadOnly(f *Facts) Result {
-	data, err := f.Machine.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return unknown("the mounts cannot be told", err)
-	}
-	readOnly := map[string]bool{}
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 5 {
-			readOnly[fields[4]] = slices.Contains(strings.Split(fields[5], ","), "ro")
-		}
-	}
 	var evidence []Evidence
 	var commands []Command
 	for _, h := range f.found {
-		if readOnly[h.Mount.Point] {
+		if h.Mount.ReadOnly {
 			evidence = append(evidence, Evidence{"/proc/self/mountinfo", h.Mount.Point + " ro"})
 			commands = append(commands, asRoot("mount", "-o", "remount,bind,rw", h.Mount.Point))
 		}

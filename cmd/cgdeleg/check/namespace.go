@@ -15,6 +15,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
 // namespaceChecks look at what unprivileged containers need beside cgroups: a
@@ -87,42 +88,62 @@ func checkAppArmor(f *Facts) Result {
 // usual path: LXC takes the first that it finds there.
 var toolDirs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
 
+// idMapTools are the programs that write ID maps, and the capability that each
+// has to have.
+var idMapTools = []struct {
+	name       string
+	capability int
+}{{"newuidmap", unix.CAP_SETUID}, {"newgidmap", unix.CAP_SETGID}}
+
 func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
-	foreign := false // files of somebody outside of this container
-	for _, tool := range []string{"newuidmap", "newgidmap"} {
-		file := ""
-		for _, dir := range toolDirs {
-			if _, err := f.Machine.Stat(path.Join(dir, tool)); err == nil {
-				file = path.Join(dir, tool)
-				break
-			}
-		}
+	foreign, ignored := false, false // files of somebody outside of this container; on a mount with nosuid
+	for _, tool := range idMapTools {
+		file, st := f.lookUp(tool.name)
 		if file == "" {
-			return failed(tool+" is not installed").
+			return failed(tool.name+" is not installed").
 				mended("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
 		}
-		if st, err := f.Machine.Stat(file); err == nil && !isSetUserIDRoot(st) && !st.Capable {
-			evidence = append(evidence, Evidence{file, ownerAndMode(st) + ", no capabilities"})
-			foreign = foreign || f.overflows(st.UID)
+		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
+			continue
 		}
+		value := ownerAndMode(st) + ", capabilities " + fmt.Sprintf("%x", st.Capabilities)
+		if st.NoSetUID {
+			value += ", on a mount with nosuid"
+		}
+		evidence = append(evidence, Evidence{file, value})
+		foreign = foreign || f.overflows(st.UID)
+		ignored = ignored || st.NoSetUID
 	}
-	if foreign {
+	switch {
+	case foreign:
 		return failed("their owner is none of this container's users, so that set-user-ID does nothing", evidence...).
 			mended("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
-	}
-	if len(evidence) > 0 {
+	case ignored:
+		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
+			mended("mount it without nosuid", byHand("mount", "-o", "remount,suid", "/usr"))
+	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
 			commands = append(commands, asRoot("chown", "root:root", e.Path), asRoot("chmod", "4755", e.Path))
 		}
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).mended("make them set-user-ID root", commands...)
-	}
-	if f.Subject.noNewPrivs {
+	case f.Subject.noNewPrivs:
 		return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
 			mended("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
+}
+
+// lookUp returns the program that is found first; "" if there is none.
+func (f *Facts) lookUp(program string) (file string, st cgroupfs.Stat) {
+	for _, dir := range toolDirs {
+		file = path.Join(dir, program)
+		if st, err := f.Machine.Stat(file); err == nil {
+			return file, st
+		}
+	}
+	return "", st
 }
 
 func paths(evidence []Evidence) (all []string) {
@@ -317,7 +338,7 @@ func checkPaths(f *Facts) Result {
 		for ; strings.HasPrefix(dir, "/") && !slices.Contains(seen, dir); dir = path.Dir(dir) {
 			seen = append(seen, dir)
 			st, err := f.Machine.Stat(dir)
-			if err != nil || f.containerMaySearch(dir, st.Mode, st.UID) {
+			if err != nil || f.containerMaySearch(st) {
 				continue
 			}
 			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})
@@ -340,20 +361,17 @@ func checkPaths(f *Facts) Result {
 }
 
 // containerMaySearch tells whether an ID of the subject's ranges may go through a
-// directory: as its owner, as another, or by an ACL, of which only that it is
-// there is looked at.
-func (f *Facts) containerMaySearch(dir string, mode uint32, owner int) bool {
-	if mode&0o1 != 0 {
+// directory: as its owner, as another, or by its ACL.
+func (f *Facts) containerMaySearch(st cgroupfs.Stat) bool {
+	if st.Mode&0o1 != 0 {
 		return true
 	}
-	if both, err := f.subIDs(); err == nil && owner > 0 && subid.Covers(both[0].own, uint64(owner), 1) {
-		return mode&0o100 != 0
-	}
-	if f.Machine.IsRecorded() {
+	both, err := f.subIDs()
+	if err != nil {
 		return false
 	}
-	_, err := unix.Getxattr(dir, "system.posix_acl_access", nil)
-	return err == nil
+	isContainers := func(uid int) bool { return uid > 0 && subid.Covers(both[0].own, uint64(uid), 1) }
+	return isContainers(st.UID) && st.Mode&0o100 != 0 || slices.ContainsFunc(st.Searchers, isContainers)
 }
 
 // rootfs returns the container's root directory, if its configuration has one

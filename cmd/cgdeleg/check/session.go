@@ -110,10 +110,7 @@ func checkSession(f *Facts) Result {
 			mended("log in by ssh or the console, or ask systemd for a scope for one command",
 				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
-	also := "the module said in the system's log why it did not: look for pam_cgdeleg"
-	if list := f.listToOpen(nil); f.entry.module != nil && f.entry.asked.All && list != "" {
-		also = fmt.Sprintf("for every login write -c %s in %s: root may not make cgroups in every hierarchy here", list, f.entry.module.File)
-	}
+	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openMend(), also)
 }
@@ -336,6 +333,7 @@ func (f *Facts) scheduling(pid int) (name string, policy int) {
 const (
 	fewProcesses = 50
 	littleMemory = 64 << 20
+	fewCgroups   = 4 // lxc.payload, lxc.monitor and a level of their own
 )
 
 func checkLimits(f *Facts) Result {
@@ -371,26 +369,58 @@ func unlimited(file string) string {
 // tightLimits returns the limits of one cgroup that leave less than a container
 // needs.
 func (f *Facts) tightLimits(h *hierarchy.Hierarchy, dir string) (evidence []Evidence) {
+	at := path.Join(h.Mount.Point, dir)
 	for _, limit := range []struct {
-		max, current string
-		least        uint64
+		file  string
+		used  func() uint64
+		least uint64
 	}{
-		{"pids.max", "pids.current", fewProcesses},
-		{"memory.max", "memory.current", littleMemory},
-		{"memory.limit_in_bytes", "memory.usage_in_bytes", littleMemory},
-		{"cgroup.max.descendants", "", 2},
+		{"pids.max", f.number(at, "pids.current"), fewProcesses},
+		// Pages of files that nobody has used lately are given up first.
+		{"memory.max", f.without(at, "memory.current", "inactive_file"), littleMemory},
+		{"memory.limit_in_bytes", f.without(at, "memory.usage_in_bytes", "total_inactive_file"), littleMemory},
+		{"cgroup.max.descendants", f.inStat(at, "cgroup.stat", "nr_descendants"), fewCgroups},
 	} {
-		file := path.Join(h.Mount.Point, dir, limit.max)
+		file := path.Join(at, limit.file)
 		most, err := strconv.ParseUint(f.readWord(file), 10, 64) // "max" is no number
 		if err != nil {
 			continue
 		}
-		used, _ := strconv.ParseUint(f.readWord(path.Join(h.Mount.Point, dir, limit.current)), 10, 64)
-		if used > most || most-used < limit.least {
+		if used := limit.used(); used > most || most-used < limit.least {
 			evidence = append(evidence, Evidence{file, fmt.Sprintf("%d, of which %d are used", most, used)})
 		}
 	}
 	return evidence
+}
+
+// number reads a file with a number, 0 if it has none.
+func (f *Facts) number(dir, file string) func() uint64 {
+	return func() uint64 {
+		n, _ := strconv.ParseUint(f.readWord(path.Join(dir, file)), 10, 64)
+		return n
+	}
+}
+
+// inStat reads the number behind a key, 0 if there is none.
+func (f *Facts) inStat(dir, file, key string) func() uint64 {
+	return func() uint64 {
+		data, _ := f.Machine.ReadFile(path.Join(dir, file))
+		for line := range strings.Lines(string(data)) {
+			if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == key {
+				n, _ := strconv.ParseUint(value, 10, 64)
+				return n
+			}
+		}
+		return 0
+	}
+}
+
+// without reads what is used of memory, without what memory.stat has by that key.
+func (f *Facts) without(dir, file, key string) func() uint64 {
+	return func() uint64 {
+		used, cache := f.number(dir, file)(), f.inStat(dir, "memory.stat", key)()
+		return used - min(used, cache)
+	}
 }
 
 func checkProbe(f *Facts) Result {

@@ -211,5 +211,5 @@ func (f *Facts) inUserNamespace() bool {
 
 // isSetUserIDRoot tells whether a program runs as root, whoever starts it.
 func isSetUserIDRoot(st cgroupfs.Stat) bool {
-	return st.Mode&unix.S_ISUID != 0 && st.UID == 0
+	return st.Mode&unix.S_ISUID != 0 && st.UID == 0 && !st.NoSetUID
 }

@@ -8,11 +8,15 @@ import (
 )
 
 func TestParseUint(t *testing.T) {
-	for text, want := range map[string]uint64{
-		"0": 0, "65536": 65536, "+7": 7, " \t7": 7, "0x10": 16, "0X1f": 31, "010": 8, "18446744073709551615": math.MaxUint64,
+	for _, test := range []struct {
+		text string
+		want uint64
+	}{
+		{"0", 0}, {"65536", 65536}, {"+7", 7}, {" \t7", 7}, {"0x10", 16}, {"0X1f", 31}, {"010", 8},
+		{"18446744073709551615", math.MaxUint64},
 	} {
-		if n, ok := ParseUint(text); n != want || !ok {
-			t.Errorf("%q: got %d, %v; want %d", text, n, ok, want)
+		if n, ok := ParseUint(test.text); n != test.want || !ok {
+			t.Errorf("%q: got %d, %v; want %d", test.text, n, ok, test.want)
 		}
 	}
 	for _, text := range []string{"", "-1", "+-1", "++1", "7 ", "08", "0x", "1_000", "18446744073709551616", "seven"} {

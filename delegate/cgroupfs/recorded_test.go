@@ -1,0 +1,188 @@
+package cgroupfs
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostile is a recorded machine that somebody else made: its links lead out of
+// its directory, beside which there is a secret.
+func hostile(t *testing.T) (m Machine, dir string) {
+	t.Helper()
+	base := t.TempDir()
+	dir = filepath.Join(base, "r")
+	must(t, os.MkdirAll(filepath.Join(base, "outside/proc/7"), 0o755))
+	must(t, os.WriteFile(filepath.Join(base, "outside/secret"), []byte("1\n"), 0o644))
+	must(t, os.MkdirAll(filepath.Join(dir, "h/real"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(dir, "proc/1"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "proc/1/status"), []byte("Name:\tinit\n"), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "h/cgroup.procs"), []byte("1\n"), 0o644))
+	for link, target := range map[string]string{
+		"absolute":      filepath.Join(base, "outside/secret"),
+		"relative":      "../outside/secret",
+		"up":            "..",
+		"toabsolute":    filepath.Join(base, "outside"),
+		"todir":         "../outside",
+		"h/linked":      "../../outside",
+		"proc/self":     "1",
+		"within":        "proc/../h/cgroup.procs",
+		"toup":          "up/outside/secret",
+		"loop":          "loop",
+		"withinhmount":  "h",
+		"proc/dangling": "nothing",
+	} {
+		must(t, os.Symlink(target, filepath.Join(dir, link)))
+	}
+	must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o644))
+	return Recorded(dir), dir
+}
+
+func TestRecordedKeepsInside(t *testing.T) {
+	m, _ := hostile(t)
+	for _, path := range []string{"/absolute", "/relative", "/todir/secret", "/toabsolute/secret", "/up/outside/secret", "/toup", "/h/linked/secret"} {
+		if data, err := m.ReadFile(path); err == nil {
+			t.Errorf("%s: read %q from outside", path, data)
+		}
+	}
+	for _, path := range []string{"/../outside/secret", "../outside/secret", "/h/../../outside/secret"} {
+		_, err := m.ReadFile(path)
+		requirePathError(t, err, path, unix.ENOENT)
+		if m.Exists(path) {
+			t.Errorf("%s exists", path)
+		}
+	}
+	for _, path := range []string{"/todir/secret", "/up/outside", "/todir/.", "/toabsolute/"} {
+		if m.Exists(path) {
+			t.Errorf("%s exists", path)
+		}
+	}
+	for _, path := range []string{"/todir", "/toabsolute", "/up", "/up/outside", "/h/linked"} {
+		if names, err := m.ReadDir(path); err == nil {
+			t.Errorf("%s: names %q from outside", path, names)
+		}
+		if d, err := m.OpenMount(Mount{Point: path}); err == nil {
+			d.Close()
+			t.Errorf("%s: opened as a mount", path)
+		}
+	}
+	if d, err := m.OpenMount(Mount{Point: "/todir/proc"}); err == nil {
+		d.Close()
+		t.Error("a mount outside was opened")
+	}
+}
+
+func TestRecordedProcessesKeepInside(t *testing.T) {
+	_, dir := hostile(t)
+	must(t, os.RemoveAll(filepath.Join(dir, "proc")))
+	must(t, os.Symlink("../outside/proc", filepath.Join(dir, "proc")))
+	if pids, err := Recorded(dir).Processes(); err == nil {
+		t.Errorf("processes %v from outside", pids)
+	}
+}
+
+func TestRecordedStatKeepsInside(t *testing.T) {
+	_, dir := hostile(t)
+	lines := filepath.Join(filepath.Dir(dir), "outside/lines")
+	must(t, os.WriteFile(lines, []byte("100644 0 0 - /x\n"), 0o644))
+	must(t, os.Symlink("../outside/lines", filepath.Join(dir, StatFile)))
+	if st, err := Recorded(dir).Stat("/x"); err == nil {
+		t.Errorf("got %+v from outside", st)
+	}
+}
+
+// What stays inside is read: people copy /proc with its links.
+func TestRecordedFollowsInside(t *testing.T) {
+	m, _ := hostile(t)
+	for path, want := range map[string]string{"/within": "1\n", "/proc/self/status": "Name:\tinit\n", "/withinhmount/cgroup.procs": "1\n"} {
+		if data, err := m.ReadFile(path); err != nil || string(data) != want {
+			t.Errorf("%s: %q, %v", path, data, err)
+		}
+	}
+	for _, path := range []string{"/", "/h", "/h/", "/h/.", "/proc/self/.", "/proc/dangling", "/absolute", "/fifo"} {
+		if !m.Exists(path) {
+			t.Errorf("%s does not exist", path)
+		}
+	}
+	for _, path := range []string{"/fifo/", "/fifo/.", "/proc/dangling/."} {
+		if m.Exists(path) {
+			t.Errorf("%s exists, though it is no directory", path)
+		}
+	}
+	_, err := m.ReadFile("/loop")
+	requirePathError(t, err, "/loop", unix.ELOOP)
+	_, err = m.OpenMount(Mount{Point: "/withinhmount"})
+	requirePathError(t, err, "/withinhmount", unix.ENOTDIR, unix.ELOOP)
+	d, err := m.OpenMount(Mount{Point: "/"})
+	must(t, err)
+	defer d.Close()
+	names, _, err := d.Children(10)
+	if want := []string{"h", "proc"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("children %q, %v; want %q", names, err, want)
+	}
+}
+
+// A named pipe in a recorded machine keeps nobody waiting, nor does one with a
+// writer that says nothing.
+func TestRecordedPipe(t *testing.T) {
+	m, dir := hostile(t)
+	must(t, os.Remove(filepath.Join(dir, "h/cgroup.procs")))
+	must(t, unix.Mkfifo(filepath.Join(dir, "h/cgroup.procs"), 0o644))
+	held, err := os.OpenFile(filepath.Join(dir, "fifo"), os.O_RDWR, 0)
+	must(t, err)
+	defer held.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = m.ReadFile("/fifo")
+		_, _ = m.ReadDir("/fifo")
+		_, _ = m.OpenMount(Mount{Point: "/fifo"})
+		_, _ = m.Stat("/fifo")
+		m.Exists("/fifo")
+		if d, err := m.OpenMount(Mount{Point: "/h"}); err == nil {
+			_, _ = d.Procs()
+			d.Close()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for a pipe")
+	}
+}
+
+func TestRecordedWithoutDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	m := Recorded(dir)
+	_, err := m.ReadFile("/proc/self/status")
+	requirePathError(t, err, dir+"/proc/self/status", unix.ENOENT)
+	_, err = m.ReadDir("/proc")
+	requirePathError(t, err, dir+"/proc", unix.ENOENT)
+	_, err = m.Processes()
+	requirePathError(t, err, dir+"/proc", unix.ENOENT)
+	_, err = m.OpenMount(Mount{Point: "/h"})
+	requirePathError(t, err, dir+"/h", unix.ENOENT)
+	if m.Exists("/") {
+		t.Error("it exists")
+	}
+}
+
+func TestRecordedLeavesNoDescriptors(t *testing.T) {
+	m, _ := hostile(t)
+	before := descriptors(t)
+	for _, path := range []string{"/within", "/absolute", "/h", "/fifo", "/none"} {
+		_, _ = m.ReadFile(path)
+		_, _ = m.ReadDir(path)
+		m.Exists(path)
+		if d, err := m.OpenMount(Mount{Point: path}); err == nil {
+			d.Close()
+		}
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}
