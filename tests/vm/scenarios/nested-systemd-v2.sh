@@ -34,15 +34,13 @@ stop_box first user-parent
 
 # systemd as the container's init.
 sed -i 's,^lxc.init.cmd.*,lxc.init.cmd = /sbin/init,' "$parent/config"
+state_of_parent() { in_login first "lxc-attach -n user-parent -- systemctl is-system-running" 2>&1; }
+is_up() { case $(state_of_parent) in running | degraded) ;; *) return 1 ;; esac }
 boot_parent() {
 	works "lxc-start of user-parent with systemd" in_login first "lxc-start -n user-parent -l INFO -o /tmp/user-parent.log"
-	is_up() {
-		state=$(in_login first "lxc-attach -n user-parent -- systemctl is-system-running" 2>&1)
-		case $state in running | degraded) ;; *) echo "$state" && return 1 ;; esac
-	}
 	PATIENCE=300 eventually "systemd in user-parent has booted" is_up
 	note "failed units: $(in_login first "lxc-attach -n user-parent -- systemctl --failed --no-legend --plain" 2>&1)"
-	equal "to running" "$state" running
+	equal "to running" "$(state_of_parent)" running
 }
 boot_parent
 note "its jobs: $(in_login first "lxc-attach -n user-parent -- systemctl list-jobs --no-legend" 2>&1)"
