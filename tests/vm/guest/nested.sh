@@ -32,6 +32,7 @@ make_parent() {
 	chmod 4755 $rootfs/local/bin/*
 	chmod 1777 $rootfs/tmp $rootfs/var/tmp
 	mount --bind /usr $rootfs/usr
+	mount --make-private $rootfs/usr # or else what is mounted in it is mounted in /usr, too
 	mount -o remount,bind,ro $rootfs/usr
 	mount --bind $rootfs/local/bin $rootfs/usr/local/bin
 	# alice logs in there by ssh, through the container's loopback interface
