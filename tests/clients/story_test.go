@@ -62,6 +62,7 @@ func TestNestedStory(t *testing.T) {
 		"lxc-attach with su":           {"lxc-attach with su", three, nil},
 		"ssh, cgroup:rw:force":         {"ssh", "", forced},
 		"lxc-console, cgroup:rw:force": {"lxc-console", "", forced},
+		"ssh, the init mounts what is not the container's too": {"ssh", mountCgroups(v1Hierarchies()...), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, host := sshHost(t, "cgneststory", 24060, threeHierarchies...)

@@ -129,6 +129,7 @@ func guestFiles(t *testing.T) map[string]string {
 	files := map[string]string{
 		"main.sh":        "guest/main.sh",
 		"lib.sh":         "guest/lib.sh",
+		"nested.sh":      "guest/nested.sh",
 		"pam_cgdeleg.so": testbed.Built(t, "pam_cgdeleg.so"),
 		"cgdeleg":        testbed.Built(t, "cgdeleg"),
 	}

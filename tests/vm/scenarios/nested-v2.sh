@@ -1,0 +1,122 @@
+#!/bin/bash
+# LXC in an unprivileged LXC container, on cgroup v2 without systemd: ubuntu logs
+# in in alice's user-parent, by its own sshd, by lxc-console and by su, and what
+# the module in there makes is where user-child starts.
+# machines: bookworm-no-systemd-v2 trixie-no-systemd-v2
+# limit: 840
+# shellcheck source=tests/vm/guest/nested.sh
+. /in/nested.sh
+
+install_module ""
+top=/user/alice/0/lxc.payload.user-parent
+session=/user/ubuntu/0
+child=$session/lxc.payload.user-child
+LEAF=rc.init make_parent /etc/init
+make_child ""
+
+login first alice
+equal "the login is in its session's leaf" "$(cgroup_of_login unified first)" /user/alice/0/init.scope
+start_box first user-parent
+equal "user-parent's init is in the leaf that it made" "$(cgroup_in unified "$(box_init first user-parent)")" $top/rc.init
+enter first
+equal "the login in user-parent is in its session's leaf" "$(cgroup_of_login unified inside)" $session/init.scope
+equal "check in it finds nothing wrong" "$(in_login inside "cgdeleg check -q --container user-child")" ""
+start_box inside user-child
+box_holds_v2 "in user-parent" inside user-child $top$child
+three_views $top $child
+child_is_bounded
+parent_freezes_child first
+stop_box inside user-child
+start_box inside user-child
+box_holds_v2 "started again" inside user-child $top$child
+
+leave
+logout first
+login second alice
+enter second
+equal "the next login in user-parent has a session of its own" "$(cgroup_of_login unified inside)" /user/ubuntu/1/init.scope
+box_holds_v2 "over both logouts" inside user-child $top$child
+stop_box inside user-child
+leave
+
+# shellcheck disable=SC2016 # the shells there expand it
+start='lxc-start -n user-child && cat /proc/self/cgroup'
+for way in lxc-console "lxc-attach and su"; do
+	case $way in
+	lxc-console) console_login said "$start" && said=$(cat $parent/rootfs/home/ubuntu/said) ;;
+	*) said=$(in_login second "lxc-attach -n user-parent -- su - ubuntu -c '$start'" 2>&1) ;;
+	esac
+	like "the login is in its session's leaf ($way)" "$said" "0::/user/ubuntu/*/init.scope"
+	enter second
+	eventually "user-child runs ($way)" box_ready inside user-child
+	own=${said#0::}
+	box_holds_v2 "by $way" inside user-child "$top${own%/init.scope}/lxc.payload.user-child"
+	stop_box inside user-child
+	leave
+done
+
+# restart_parent WHAT: with another configuration, init or PAM file.
+restart_parent() {
+	note "user-parent, $1"
+	stop_box second user-parent
+	rm -f $parent/rootfs/tmp/ready
+	start_box second user-parent
+	enter second
+}
+
+printf 'lxc.mount.auto =\nlxc.mount.auto = cgroup:rw:force proc:mixed sys:rw\n' >>$parent/config
+restart_parent "whose cgroups LXC mounts"
+start_box inside user-child
+box_holds_v2 "with cgroup:rw:force" inside user-child "$(cgroup_in unified "$(box_init second user-parent)" | sed 's,/rc.init$,,')$child"
+stop_box inside user-child
+leave
+
+# An init that stays in the container's own cgroup: that can then give its
+# children no controllers.
+LEAF='' parent_init >$parent/rootfs/etc/init
+restart_parent "whose init stays"
+equal "the login has a session" "$(cgroup_of_login unified inside)" $session/init.scope
+equal "without controllers" "$(in_login inside "cat /sys/fs/cgroup$session/cgroup.controllers")" ""
+like "check says why" "$(in_login inside "cgdeleg check -q --container user-child" 2>&1)" \
+	"CGD-006 base: *memory* cannot be enabled: there are processes in the cgroup itself; mend: *init.scope*"
+fails "and a container with limits does not start" in_login inside "lxc-start -n user-child"
+leave
+LEAF=rc.init parent_init >$parent/rootfs/etc/init
+
+# Without the module in the container.
+sed -i '/pam_cgdeleg/d' $parent/rootfs/etc/pam.d/common-session*
+restart_parent "without the module"
+equal "the login has no session without the module" "$(cgroup_of_login unified inside)" /rc.init
+start_box inside user-child
+equal "user-child has no cgroup without the module" "$(cgroup_in unified "$(box_init inside user-child)")" \
+	"$(cgroup_in unified "$(box_init second user-parent)")"
+stop_box inside user-child
+leave
+stop_box second user-parent
+logout second
+works "cleanup" cgdeleg cleanup
+equal "of alice's in any cgroup" "$(not_roots /sys/fs/cgroup)" ""
+
+# Containers that start when the machine boots, by what a service would run.
+cat >/tmp/boot <<'BOOT'
+cgdeleg open --user alice --pid $$ || exit
+exec runuser -u alice -- env HOME=/home/alice lxc-autostart
+BOOT
+sed 's/alice/ubuntu/g' /tmp/boot >$parent/rootfs/etc/boot
+for box in $parent $parent/rootfs/home/ubuntu/.local/share/lxc/user-child; do
+	echo "lxc.start.auto = 1" >>"$box/config"
+	rm -f "$box/rootfs/tmp/ready"
+done
+works "the service's script" sh /tmp/boot
+child_init() { pgrep -f '^/bin/busybox sh /sbin/init$' -U $((first + 65536)); }
+eventually "user-child runs after the boot" child_init
+init=$(child_init)
+equal "user-child's place after the boot" "$(cgroup_in unified "$init")" $top$child
+equal "its memory.max" "$(read_cgroup unified "$init" memory.max)" 67108864
+note "user-parent's boot: $(cat $parent/rootfs/var/log/boot.log)"
+works "lxc-stop" su alice -c "lxc-stop -n user-parent"
+eventually "the monitor has ended" no_monitor user-parent
+works "cleanup after the boot's containers" cgdeleg cleanup
+equal "leaves nothing of alice's" "$(not_roots /sys/fs/cgroup)" ""
+note "the module's log: $(module_log)"
+finish
