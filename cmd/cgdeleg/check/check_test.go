@@ -200,7 +200,7 @@ func TestTroubles(t *testing.T) {
 		"no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
 			want: []string{"failed:mode"}, says: "no cgroup file system is mounted", mend: "mount -t cgroup2"},
 		"stale mount": {machine: v2, changes: []change{replace("/proc/self/mountinfo", " / /sys/fs/cgroup ", " /../.. /sys/fs/cgroup ")},
-			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", mend: "sudo mkdir -p /sys/fs/cgroup"},
+			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", mend: "sudo umount /sys/fs/cgroup"},
 		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
 			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},

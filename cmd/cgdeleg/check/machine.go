@@ -117,7 +117,10 @@ func checkMounts(f *Facts) Result {
 		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(err.Error(), `mount root "/..`)
-		commands = append(commands, f.mountCommands([]string{u.Hierarchy})...)
+		anew := f.mountCommands([]string{u.Hierarchy})
+		mount := anew[len(anew)-1]
+		// the kernel mounts nothing of the same file system over itself (EBUSY)
+		commands = append(commands, asRoot("umount", mount.Args[len(mount.Args)-1]), mount)
 	}
 	reason := "covered by something else, or of another part of the tree than that in which this shell is"
 	if stale {
