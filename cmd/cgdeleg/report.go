@@ -54,7 +54,7 @@ configuration. What others may not read is left out, except your own files. With
 			if err != nil {
 				return &failure{err.Error()}
 			}
-			defer dir.Close()
+			defer func() { _ = dir.Close() }()
 			r := &recorder{machine: f.Machine, subject: f.Subject}
 			r.record(f, a.configFile(f))
 			var kept []string

@@ -151,10 +151,13 @@ func (r *recorder) readPath(at *os.File) (string, error) {
 		return "", errSecret
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxReportFile+1))
-	if err == nil && len(data) > maxReportFile {
-		err = errLarge
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxReportFile:
+		return "", errLarge
 	}
-	return string(data), err
+	return string(data), nil
 }
 
 func statOf(file *os.File) (cgroupfs.Stat, error) {
@@ -180,7 +183,7 @@ func newReportDir(name string) (*os.Root, error) {
 	if err != nil {
 		return fail("mkdir", err)
 	}
-	defer parent.Close()
+	defer func() { _ = parent.Close() }()
 	base := filepath.Base(filepath.Clean(name))
 	if err := parent.Mkdir(base, 0o700); err != nil {
 		return fail("mkdir", err)
@@ -190,7 +193,7 @@ func newReportDir(name string) (*os.Root, error) {
 		return fail("open", err)
 	}
 	if err := isOurs(dir); err != nil {
-		dir.Close()
+		_ = dir.Close()
 		return fail("open", err)
 	}
 	return dir, nil

@@ -19,7 +19,7 @@ func (m Machine) openRecorded(name string, flags int) (fd int, err error) {
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: path.Join(m.root, name), Err: unwrapPath(err)}
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	dir, last := inside(name), ""
 	if flags&unix.O_NOFOLLOW != 0 && dir != "." {
 		dir, last = path.Split(dir)
@@ -73,7 +73,7 @@ func (m Machine) isRecordedAt(name string) bool {
 	if err != nil {
 		return false
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	if strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.") {
 		info, err := root.Stat(inside(name))
 		return err == nil && info.IsDir()

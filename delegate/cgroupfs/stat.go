@@ -69,7 +69,7 @@ func (s *Stat) addPrivileges(path string) {
 	}
 	var sfs unix.Statfs_t
 	if err := retry(func() error { return unix.Statfs(path, &sfs) }); err == nil {
-		s.NoSetUID = int64(sfs.Flags)&unix.ST_NOSUID != 0 //nolint:unconvert // Flags is int32 on some of Linux's architectures
+		s.NoSetUID = sfs.Flags&unix.ST_NOSUID != 0
 	}
 }
 
@@ -102,10 +102,10 @@ const maxXattr = 8 << 10
 const StatFile = "stat"
 
 func (m Machine) recordedStat(path string) (Stat, error) {
-	fail := func(err error) (Stat, error) { return Stat{}, &fs.PathError{Op: "stat", Path: path, Err: err} }
+	fail := func(err error) error { return &fs.PathError{Op: "stat", Path: path, Err: err} }
 	data, err := m.ReadFile("/" + StatFile)
 	if err != nil {
-		return fail(unix.ENOENT)
+		return Stat{}, fail(unix.ENOENT)
 	}
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -115,10 +115,10 @@ func (m Machine) recordedStat(path string) (Stat, error) {
 		s, of, ok := parseStat(line)
 		switch {
 		case !ok:
-			return fail(unix.EINVAL)
+			return Stat{}, fail(unix.EINVAL)
 		case of == path:
 			return s, nil
 		}
 	}
-	return fail(unix.ENOENT)
+	return Stat{}, fail(unix.ENOENT)
 }

@@ -123,7 +123,7 @@ func TestNoSetUIDIsAskedOfPrograms(t *testing.T) {
 	must(t, os.Chmod(file, 0o755|os.ModeSetuid))
 	var sfs unix.Statfs_t
 	must(t, unix.Statfs(dir, &sfs))
-	want := int64(sfs.Flags)&unix.ST_NOSUID != 0
+	want := sfs.Flags&unix.ST_NOSUID != 0
 	if st, err := (Machine{}).Stat(file); err != nil || st.NoSetUID != want {
 		t.Errorf("%+v, %v; want NoSetUID %v", st, err, want)
 	}
