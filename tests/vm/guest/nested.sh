@@ -20,6 +20,7 @@ make_parent() {
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 $rootfs/
 	cp -a /etc $rootfs/
 	rm -f $rootfs/etc/systemd/system/multi-user.target.wants/run-scenario.service
+	ln -sf /dev/null $rootfs/etc/systemd/system/sys-kernel-config.mount # no container may mount that
 	echo user-parent >$rootfs/etc/hostname
 	sed -i 's/^alice:/ubuntu:/; s,/home/alice:,/home/ubuntu:,' $rootfs/etc/passwd $rootfs/etc/group $rootfs/etc/shadow
 	echo ubuntu:65536:65536 | tee $rootfs/etc/subuid >$rootfs/etc/subgid

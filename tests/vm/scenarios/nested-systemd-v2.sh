@@ -53,7 +53,7 @@ scope=${scope%/init.scope}
 like "the container's logind knows it" "$(in_login inside "loginctl session-status | head -n 1" 2>&1)" "* - ubuntu (1000)"
 has_words "the scope gives controllers on" "$(cat "/sys/fs/cgroup$top$scope/cgroup.subtree_control")" cpu memory pids
 equal "and is ubuntu's" "$(stat -c %u "/sys/fs/cgroup$top$scope")" $((first + 1000))
-note "check: $(in_login inside "cgdeleg check -q --container user-child" 2>&1)"
+equal "check in it finds nothing wrong" "$(in_login inside "cgdeleg check -q --container user-child" 2>&1)" ""
 start_box inside user-child
 child=$(cgroup_in unified "$(box_init inside user-child)")
 child=${child#"$top"}
