@@ -58,6 +58,7 @@ parent_init() {
 	cat <<-INIT
 		#!/bin/busybox sh
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+		umask 022 # and not that of who started the container: sshd wants its folder so
 		trap 'exit 0' PWR TERM
 		[ -e /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		if [ -n "$LEAF" ]; then
@@ -93,7 +94,8 @@ make_child() {
 # in_login inside.
 enter() {
 	inside_of=$1
-	eventually "ubuntu logs in by ssh in user-parent" in_login "$1" "ssh -MNf user-parent >/dev/null 2>&1"
+	eventually "ubuntu logs in by ssh in user-parent" in_login "$1" "ssh -MNf user-parent >/dev/null 2>&1" ||
+		note "its sshd: $(cat "$parent/rootfs/var/log/sshd.log"; ls -ldn "$parent"/rootfs/{,etc/ssh/*,run/sshd} 2>&1)"
 	in_login inside true
 }
 
