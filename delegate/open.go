@@ -375,20 +375,22 @@ func (o *opening) make(p *part) (target *cgroupfs.Dir, claimed bool, err error) 
 			}
 		}
 		isSession := name != usersDir && name != o.dirName
-		err := at.Mkdir(name)
-		if isDenied := errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS); isDenied && !isSession {
-			err = &DeniedError{Hierarchy: p.Name, Err: err}
+		refuse := func(err error) error {
+			if isDenied := errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS); isDenied && !isSession {
+				return &DeniedError{Hierarchy: p.Name, Err: err}
+			}
+			return err
 		}
-		if err != nil && (isSession || !errors.Is(err, unix.EEXIST)) {
-			return nil, claimed, err
+		if err := at.Mkdir(name); err != nil && (isSession || !errors.Is(err, unix.EEXIST)) {
+			return nil, claimed, refuse(err)
 		}
 		claimed = isSession
 		next, err := at.Open(name)
 		if err != nil {
-			return nil, claimed, err
+			return nil, claimed, refuse(err)
 		}
 		if slices.Contains(p.Controllers, "cpuset") && !p.IsUnified() {
-			err = inheritCpuset(o.Machine, at, next)
+			err = refuse(inheritCpuset(o.Machine, at, next)) // user/ may be somebody else's
 		}
 		if err == nil && p.IsUnified() && name == o.dirName {
 			err = allowMoves(next, o.UID, o.GID)

@@ -2,6 +2,8 @@ package sessions
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +35,15 @@ func readOnly(t *testing.T, names ...string) {
 	}
 }
 
+// makeUsers makes user/ as somebody else has left it, with no CPUs in it.
+func makeUsers(t *testing.T, name string) {
+	t.Helper()
+	users := filepath.Join(testbed.HierarchyNamed(t, name).Point, "user")
+	if os.Mkdir(users, 0o755) == nil {
+		t.Cleanup(func() { _ = os.Remove(users) }) // unless another test is in it
+	}
+}
+
 // Where root may make no cgroups, as in a container that was started without,
 // the session is made in the other hierarchies: a note if everything was asked
 // for, a warning if that one was.
@@ -45,10 +56,14 @@ func TestDeniedHierarchies(t *testing.T) {
 		notes, warnings int
 	}{
 		{"everything", hierarchy.Everything, []string{"freezer", "pids"}, 2, 0},
+		{"everything, cpuset among what is denied", hierarchy.Everything, []string{"cpuset"}, 1, 0},
 		{"by name", three, []string{"freezer"}, 0, 1},
 		{"by name, the first and the last", three, []string{"freezer", "name=systemd"}, 0, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			for _, name := range test.denied {
+				makeUsers(t, name)
+			}
 			readOnly(t, test.denied...)
 			r := request(u, process(t))
 			r.Controllers = test.list
