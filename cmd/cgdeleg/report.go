@@ -257,7 +257,7 @@ func (r *recorder) isDir(name string) bool {
 // and of limits, and who owns those that are a delegatee's.
 func (r *recorder) cgroup(dir string) {
 	r.stat(dir)
-	for _, name := range append(strings.Fields(cgroupFiles), r.delegatees()...) {
+	for _, name := range append(strings.Fields(cgroupFiles), delegate.DelegateFiles(r.machine)...) {
 		file := path.Join(dir, name)
 		switch {
 		case r.seen[file] || !r.machine.Exists(file):
@@ -272,12 +272,6 @@ func (r *recorder) cgroup(dir string) {
 
 const cgroupFiles = `cgroup.procs cgroup.controllers cgroup.subtree_control cgroup.type cgroup.events cgroup.max.descendants cgroup.stat
 	pids.max pids.current memory.max memory.current memory.stat memory.limit_in_bytes memory.usage_in_bytes cpuset.cpus cpuset.mems`
-
-// delegatees are the files that a delegatee must own.
-func (r *recorder) delegatees() []string {
-	data, _ := r.machine.ReadFile("/sys/kernel/cgroup/delegate")
-	return strings.Fields(string(data))
-}
 
 // tree records the files of a directory.
 func (r *recorder) tree(dir string, depth int) {

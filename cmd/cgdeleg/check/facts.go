@@ -10,6 +10,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
@@ -95,7 +96,7 @@ func (f *Facts) lacks(what needs) string {
 			return "no hierarchy is usable"
 		}
 		return ""
-	case f.isRoot():
+	case f.IsRoot():
 		return "root needs no delegation"
 	case what == anOrdinaryUser && f.Subject.UID == 0:
 		return "root of a user namespace maps IDs by itself"
@@ -110,12 +111,8 @@ func (f *Facts) lacks(what needs) string {
 }
 
 // IsRoot tells whether the subject is the machine's root, of whom there is little
-// to be said.
-func (f *Facts) IsRoot() bool { return f.isRoot() }
-
-// isRoot tells whether the subject is the machine's root. That of a user
-// namespace is a user like any other, outside.
-func (f *Facts) isRoot() bool { return f.Subject.UID == 0 && !f.inUserNamespace() }
+// to be said. That of a user namespace is a user like any other, outside.
+func (f *Facts) IsRoot() bool { return f.Subject.UID == 0 && !f.inUserNamespace() }
 
 // isUnified tells whether the machine has cgroup v2 alone.
 func (f *Facts) isUnified() bool {
@@ -191,7 +188,7 @@ func (f *Facts) memberships() ([]hierarchy.Membership, error) {
 func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
 	names := []string{""}
 	if p.IsUnified() {
-		names = append(names, delegateFiles(f.Machine)...)
+		names = append(names, delegate.DelegateFiles(f.Machine)...)
 	}
 	for _, name := range names {
 		file := p.path(name)
@@ -207,14 +204,6 @@ func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
 		}
 	}
 	return denied, nil
-}
-
-func delegateFiles(m cgroupfs.Machine) []string {
-	data, err := m.ReadFile("/sys/kernel/cgroup/delegate")
-	if err != nil {
-		return []string{"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}
-	}
-	return strings.Fields(string(data))
 }
 
 // readWords reads a file that holds words; nil if it cannot be read.
@@ -427,10 +416,6 @@ func statusOf(m cgroupfs.Machine, pid int) procStatus {
 	data, _ := m.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return parseStatus(string(data))
 }
-
-// Scope returns the scope that logind made for the subject's process on cgroup
-// v2; "" if it is in none.
-func (f *Facts) Scope() string { return f.ownScope() }
 
 // Exist returns the paths of which the checks ask whether anything is there, or
 // whose it is.

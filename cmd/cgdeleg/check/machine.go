@@ -52,7 +52,7 @@ var machineChecks = []*Check{
 }
 
 func checkUser(f *Facts) Result {
-	if f.isRoot() {
+	if f.IsRoot() {
 		name := cmp.Or(f.Tools.SudoUser(), "NAME")
 		return warning("root needs no delegation: this says nothing about a user").
 			mended("check a user's login instead, or without sudo in it", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
@@ -117,10 +117,9 @@ func checkMounts(f *Facts) Result {
 		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(err.Error(), `mount root "/..`)
-		anew := f.mountCommands([]string{u.Hierarchy})
-		mount := anew[len(anew)-1]
+		dir, mount := f.mountCommand(u.Hierarchy)
 		// the kernel mounts nothing of the same file system over itself (EBUSY)
-		commands = append(commands, asRoot("umount", mount.Args[len(mount.Args)-1]), mount)
+		commands = append(commands, asRoot("umount", dir), mount)
 	}
 	reason := "covered by something else, or of another part of the tree than that in which this shell is"
 	if stale {
@@ -154,18 +153,23 @@ func checkReadOnly(f *Facts) Result {
 	return r.mended("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
 }
 
-// mountCommands mount hierarchies where they usually are, beside those that are
+// mountCommand mounts a hierarchy where it usually is, beside those that are
 // mounted.
+func (f *Facts) mountCommand(name string) (dir string, mount Command) {
+	dir = "/sys/fs/cgroup/" + strings.TrimPrefix(name, "name=")
+	if name != hierarchy.Unified {
+		return dir, asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir)
+	}
+	if !slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
+		dir = "/sys/fs/cgroup"
+	}
+	return dir, asRoot("mount", "-t", "cgroup2", "cgroup2", dir)
+}
+
+// mountCommands mount hierarchies, and make the folders for that.
 func (f *Facts) mountCommands(names []string) (commands []Command) {
 	for _, name := range names {
-		dir := "/sys/fs/cgroup/" + strings.TrimPrefix(name, "name=")
-		mount := asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir)
-		if name == hierarchy.Unified {
-			if !slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
-				dir = "/sys/fs/cgroup"
-			}
-			mount = asRoot("mount", "-t", "cgroup2", "cgroup2", dir)
-		}
+		dir, mount := f.mountCommand(name)
 		commands = append(commands, asRoot("mkdir", "-p", dir), mount)
 	}
 	return commands

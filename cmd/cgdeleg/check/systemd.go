@@ -38,7 +38,7 @@ func checkDelegation(f *Facts) Result {
 	if f.isDelegated() {
 		return ok("the login has cgroups of its own")
 	}
-	scope := f.ownScope()
+	scope := f.Scope()
 	delegated, known := false, false
 	if scope != "" {
 		delegated, known = f.Tools.IsDelegated(scope)
@@ -87,8 +87,9 @@ func (f *Facts) delegateLine() (file, line string) {
 	return file, line
 }
 
-// ownScope returns the name of the login's scope; "" if the process is in none.
-func (f *Facts) ownScope() string {
+// Scope returns the name of the scope that logind made for the subject's login, on
+// cgroup v2; "" if the process is in none.
+func (f *Facts) Scope() string {
 	h := f.unified()
 	if h == nil {
 		return ""
