@@ -109,7 +109,7 @@ func TestDelegateFiles(t *testing.T) {
 		"docker-no-cgroupns":  {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"},
 		"elogind-v2":          {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"},
 	} {
-		if got := DelegateFiles(recorded(host)); !slices.Equal(got, want) {
+		if got := DelegateeFiles(recorded(host)); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", host, got, want)
 		}
 	}

@@ -83,18 +83,18 @@ func (o *opening) makeLeaf(session *cgroupfs.Dir, controllers []string) (*cgroup
 
 // delegateBoth gives a session and its leaf to the user.
 func (o *opening) delegateBoth(session, leaf *cgroupfs.Dir) error {
-	files := DelegateFiles(o.Machine)
+	files := DelegateeFiles(o.Machine)
 	if err := delegateTo(session, files, o.UID, o.GID); err != nil {
 		return err
 	}
 	return delegateTo(leaf, files, o.UID, o.GID)
 }
 
-// DelegateFiles returns the files that a v2 cgroup's delegatee must own, as the
+// DelegateeFiles returns the files that a v2 cgroup's delegatee must own, as the
 // kernel lists them (since 4.15; cgroups(7), "Cgroup delegation"). LXC takes a
 // cgroup for its own only if it can write every one of them. Of a kernel that does
 // not list them they are those that cgroup v2 had before.
-func DelegateFiles(m cgroupfs.Machine) []string {
+func DelegateeFiles(m cgroupfs.Machine) []string {
 	data, err := m.ReadFile("/sys/kernel/cgroup/delegate")
 	if err != nil {
 		return []string{"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}

@@ -257,7 +257,7 @@ func (r *recorder) isDir(name string) bool {
 // and of limits, and who owns those that are a delegatee's.
 func (r *recorder) cgroup(dir string) {
 	r.stat(dir)
-	for _, name := range append(strings.Fields(cgroupFiles), delegate.DelegateFiles(r.machine)...) {
+	for _, name := range append(strings.Fields(cgroupFiles), delegate.DelegateeFiles(r.machine)...) {
 		file := path.Join(dir, name)
 		switch {
 		case r.seen[file] || !r.machine.Exists(file):

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/words"
 )
 
@@ -141,8 +142,8 @@ func oneLine(s string) string {
 }
 
 func (r *replier) open(req request, lock delegate.Lock) (result string) {
-	o, complaints, err := parseOptions(req.options)
-	r.debug = o.debug
+	o, complaints, err := options.Parse(req.options)
+	r.debug = o.Debug
 	for _, c := range complaints {
 		r.log("warning", "%s", c)
 	}
@@ -158,14 +159,14 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 		r.log("error", "user %q is not known to the system; this session has no cgroups of its own", req.user)
 		return resultUnknownUser
 	}
-	if req.uid < o.minUID {
-		r.log("debug", "user %q: user ID %d is below min_uid=%d, nothing done", req.user, req.uid, o.minUID)
+	if req.uid < o.MinUID {
+		r.log("debug", "user %q: user ID %d is below min_uid=%d, nothing done", req.user, req.uid, o.MinUID)
 		return resultSuccess
 	}
-	lock.Patience = min(lock.Patience, o.timeout/4)
+	lock.Patience = min(lock.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, UID: req.uid, GID: req.gid,
-		Controllers: o.controllers, Lock: lock, SweepUntil: time.Now().Add(o.timeout / 2),
+		Controllers: o.Controllers, Lock: lock, SweepUntil: time.Now().Add(o.Timeout / 2),
 		BeforeEnter: r.sayState,
 	})
 	if err != nil {
@@ -204,16 +205,16 @@ func (r *replier) sayState(opened *delegate.Opened) {
 }
 
 func (r *replier) close(req request, lock delegate.Lock) {
-	o, _, _ := parseOptions(req.options) // the open complained
-	r.debug = o.debug
+	o, _, _ := options.Parse(req.options) // the open complained
+	r.debug = o.Debug
 	if _, err := delegate.DirName(req.user); err != nil {
 		return // so there was nothing opened
 	}
-	lock.Patience = min(lock.Patience, o.timeout/4)
+	lock.Patience = min(lock.Patience, o.Timeout/4)
 	opened := parseState(req.state)
 	closed, err := delegate.Close(delegate.CloseRequest{
 		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: opened,
-		Lock: lock, Until: time.Now().Add(o.timeout / 2),
+		Lock: lock, Until: time.Now().Add(o.Timeout / 2),
 	})
 	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)

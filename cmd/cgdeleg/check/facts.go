@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
@@ -13,6 +12,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 )
 
 // Facts is what the checks know: who is looked at, what was asked for, and what
@@ -188,7 +188,7 @@ func (f *Facts) memberships() ([]hierarchy.Membership, error) {
 func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
 	names := []string{""}
 	if p.IsUnified() {
-		names = append(names, delegate.DelegateFiles(f.Machine)...)
+		names = append(names, delegate.DelegateeFiles(f.Machine)...)
 	}
 	for _, name := range names {
 		file := p.path(name)
@@ -243,6 +243,8 @@ type entry struct {
 	asked hierarchy.List
 	// askedErr says what is wrong with its -c.
 	askedErr error
+	// minUID is what its min_uid leaves out users below.
+	minUID int
 }
 
 // hosts are the programs that call PAM for a login and the services that they
@@ -317,41 +319,9 @@ func (e *entry) read(f *Facts) {
 			continue
 		}
 		// without the module, what pam_cgfs makes is what is to be expected
-		if list, given := controllerList(e.lines[i].Args); given {
-			e.asked, e.askedErr = hierarchy.ParseList(list)
-		} else {
-			e.asked, e.askedErr = hierarchy.Everything, nil
-		}
+		o, _, err := options.Parse(e.lines[i].Args)
+		e.asked, e.askedErr, e.minUID = o.Controllers, err, o.MinUID
 	}
-}
-
-// controllerList returns the last -c of a PAM line.
-func controllerList(args []string) (list string, given bool) {
-	for i, arg := range args {
-		value, isList := strings.CutPrefix(arg, "-c")
-		if !isList {
-			continue
-		}
-		given = true
-		list = value
-		if value == "" && i+1 < len(args) {
-			list = args[i+1]
-		}
-	}
-	return list, given
-}
-
-// minUID returns the line's min_uid.
-func minUID(args []string) int {
-	least := 0
-	for _, arg := range args {
-		if value, ok := strings.CutPrefix(arg, "min_uid="); ok {
-			if n, err := strconv.Atoi(value); err == nil {
-				least = n
-			}
-		}
-	}
-	return least
 }
 
 // asked returns the hierarchies in which the module would make a session: of

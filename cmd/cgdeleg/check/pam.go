@@ -177,7 +177,7 @@ func checkPAMLine(f *Facts) Result {
 		return unknown("the PAM service "+e.service+" cannot be read", e.err)
 	}
 	if e.module != nil {
-		if least := minUID(e.module.Args); f.Subject.UID < least {
+		if least := e.minUID; f.Subject.UID < least {
 			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
 				mended("lower min_uid", byHand("editor", e.module.File))
 		}

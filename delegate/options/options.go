@@ -1,4 +1,7 @@
-package worker
+// Package options understands the words of the module's PAM line: for the
+// module, which does what they say, and for cgdeleg check, which has to expect
+// the same of it. It knows nothing of PAM's files.
+package options
 
 import (
 	"fmt"
@@ -9,12 +12,12 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
-// options are the words after the module's name on its PAM line.
-type options struct {
-	controllers hierarchy.List
-	debug       bool
-	minUID      int
-	timeout     time.Duration
+// Options are the words after the module's name on its PAM line (pam_cgdeleg(8)).
+type Options struct {
+	Controllers hierarchy.List // -c
+	Debug       bool
+	MinUID      int // do nothing for users below
+	Timeout     time.Duration
 }
 
 const (
@@ -22,11 +25,11 @@ const (
 	maxTimeout     = 60 * time.Second // both also in module.c, which enforces them
 )
 
-// parseOptions understands what it can: complaints are for the log, one for
-// each word that is passed over. Err is a controller list that cannot be
+// Parse understands what it can: complaints are for the log, one for
+// each word that is passed over. Err, a *hierarchy.ListError, is a controller list that cannot be
 // meant; there is no guessing what its writer wanted.
-func parseOptions(words []string) (o options, complaints []string, err error) {
-	o = options{controllers: hierarchy.Everything, timeout: defaultTimeout}
+func Parse(words []string) (o Options, complaints []string, err error) {
+	o = Options{Controllers: hierarchy.Everything, Timeout: defaultTimeout}
 	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
 	lists := 0
 	for i := 0; i < len(words); i++ {
@@ -43,19 +46,19 @@ func parseOptions(words []string) (o options, complaints []string, err error) {
 			if lists++; lists > 1 {
 				complain("-c given more than once: the last one counts")
 			}
-			o.controllers, err = hierarchy.ParseList(list)
+			o.Controllers, err = hierarchy.ParseList(list)
 		case word == "debug":
-			o.debug = true
+			o.Debug = true
 		case isMinUID:
 			if n, err := strconv.ParseUint(minUID, 10, 32); err == nil {
-				o.minUID = int(n)
+				o.MinUID = int(n)
 			} else {
 				complain("option %.100q: want min_uid=N with a user ID; option ignored", word)
 			}
 		case isTimeout:
 			n, err := strconv.ParseUint(timeout, 10, 31)
 			if d := time.Duration(n) * time.Second; err == nil && d > 0 && d <= maxTimeout {
-				o.timeout = d
+				o.Timeout = d
 			} else {
 				complain("option %.100q: want timeout=N with 1 to %d seconds; option ignored", word, maxTimeout/time.Second)
 			}

@@ -1,4 +1,4 @@
-package worker
+package options
 
 import (
 	"errors"
@@ -7,23 +7,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
 func TestParseOptions(t *testing.T) {
 	names := func(names ...string) hierarchy.List { return hierarchy.List{Names: names} }
-	with := func(change func(o *options)) options {
-		o := options{controllers: hierarchy.Everything, timeout: 5 * time.Second}
+	with := func(change func(o *Options)) Options {
+		o := Options{Controllers: hierarchy.Everything, Timeout: 5 * time.Second}
 		change(&o)
 		return o
 	}
-	lists := func(l hierarchy.List) options { return with(func(o *options) { o.controllers = l }) }
+	lists := func(l hierarchy.List) Options { return with(func(o *Options) { o.Controllers = l }) }
 	everything := lists(hierarchy.Everything)
-	uid := func(n int) options { return with(func(o *options) { o.minUID = n }) }
-	wait := func(d time.Duration) options { return with(func(o *options) { o.timeout = d }) }
-	all := with(func(o *options) {
-		o.controllers, o.debug, o.minUID, o.timeout = names("freezer", "memory", "name=systemd"), true, 1000, 10*time.Second
+	uid := func(n int) Options { return with(func(o *Options) { o.MinUID = n }) }
+	wait := func(d time.Duration) Options { return with(func(o *Options) { o.Timeout = d }) }
+	all := with(func(o *Options) {
+		o.Controllers, o.Debug, o.MinUID, o.Timeout = names("freezer", "memory", "name=systemd"), true, 1000, 10*time.Second
 	})
 	const (
 		twice   = "-c given more than once: the last one counts"
@@ -35,7 +37,7 @@ func TestParseOptions(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		words      []string
-		want       options
+		want       Options
 		complaints []string
 	}{
 		{"none", nil, everything, nil},
@@ -44,7 +46,7 @@ func TestParseOptions(t *testing.T) {
 		{"all", []string{"-c", "all"}, everything, nil},
 		{"empty items", []string{"-c", ",,cpu,"}, lists(names("cpu")), nil},
 		{"unknown controllers are looked for later", []string{"-c", "nosuch"}, lists(names("nosuch")), nil},
-		{"debug", []string{"debug"}, with(func(o *options) { o.debug = true }), nil},
+		{"debug", []string{"debug"}, with(func(o *Options) { o.Debug = true }), nil},
 		{"min_uid", []string{"min_uid=1000"}, uid(1000), nil},
 		{"min_uid of root", []string{"min_uid=0"}, uid(0), nil},
 		{"timeout", []string{"timeout=10"}, wait(10 * time.Second), nil},
@@ -54,7 +56,7 @@ func TestParseOptions(t *testing.T) {
 		{"everything the other way round", []string{"timeout=10", "min_uid=1000", "debug", "-c", "freezer,memory,name=systemd"}, all, nil},
 		{"list between the others", []string{"debug", "-cfreezer,memory,name=systemd", "timeout=10", "min_uid=1000"}, all, nil},
 		{"the last number counts", []string{"min_uid=1", "timeout=1", "min_uid=2", "timeout=2"},
-			with(func(o *options) { o.minUID, o.timeout = 2, 2*time.Second }), nil},
+			with(func(o *Options) { o.MinUID, o.Timeout = 2, 2*time.Second }), nil},
 
 		{"the last list counts", []string{"-c", "cpu", "-cmemory"}, lists(names("memory")), []string{twice}},
 		{"a good list mends a bad one", []string{"-c", "all,x", "-c", "memory"}, lists(names("memory")), []string{twice}},
@@ -68,7 +70,7 @@ func TestParseOptions(t *testing.T) {
 		{"word with a newline", []string{"a\nb"}, everything, about(unknown, `a\nb`)},
 		{"10 kB", []string{strings.Repeat("x", 10000)}, everything, about(unknown, strings.Repeat("x", 100))},
 		{"unknown words do not stop the others", []string{"nosuch", "debug", "nosuch2", "-c", "cpu"},
-			with(func(o *options) { o.debug, o.controllers = true, names("cpu") }), append(about(unknown, "nosuch"), about(unknown, "nosuch2")...)},
+			with(func(o *Options) { o.Debug, o.Controllers = true, names("cpu") }), append(about(unknown, "nosuch"), about(unknown, "nosuch2")...)},
 
 		{"min_uid without a number", []string{"min_uid="}, everything, about(badUID, "min_uid=")},
 		{"min_uid with a name", []string{"min_uid=alice"}, everything, about(badUID, "min_uid=alice")},
@@ -85,7 +87,7 @@ func TestParseOptions(t *testing.T) {
 		{"timeout whose nanoseconds overflow", []string{"timeout=2147483647"}, everything, about(badTime, "timeout=2147483647")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, complaints, err := parseOptions(test.words)
+			got, complaints, err := Parse(test.words)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +117,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"a bad list before other words", []string{"-c", "all,x", "debug", "min_uid=1"}, "all,x"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := parseOptions(test.words)
+			_, _, err := Parse(test.words)
 			var list *hierarchy.ListError
 			if !errors.As(err, &list) || list.List != test.list {
 				t.Errorf("got %v", err)
@@ -133,19 +135,20 @@ func FuzzParseOptions(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		words := strings.Split(line, " ")
-		o, complaints, err := parseOptions(words)
-		if o.timeout <= 0 || o.timeout > maxTimeout || o.minUID < 0 {
+		o, complaints, err := Parse(words)
+		if o.Timeout <= 0 || o.Timeout > maxTimeout || o.MinUID < 0 {
 			t.Errorf("%q: %+v", line, o)
 		}
 		if len(complaints) > len(words) {
 			t.Errorf("%q: %d complaints of %d words", line, len(complaints), len(words))
 		}
 		for _, c := range complaints {
-			if len(c) > 1000 || oneLine(c) != c {
+			isOneLine := utf8.ValidString(c) && !strings.ContainsFunc(c, func(r rune) bool { return !unicode.IsPrint(r) })
+			if len(c) > 1000 || !isOneLine {
 				t.Errorf("%q: %d bytes: %q", line, len(c), c)
 			}
 		}
-		if err == nil && !o.controllers.All && len(o.controllers.Names) == 0 {
+		if err == nil && !o.Controllers.All && len(o.Controllers.Names) == 0 {
 			t.Errorf("%q: no controllers, and no error", line)
 		}
 	})
