@@ -251,7 +251,7 @@ var statusWords = map[check.Status]struct {
 	word string
 	how  style
 }{
-	check.OK: {"ok", green}, check.Skipped: {"-", dim}, check.Warning: {"warning", yellow},
+	check.OK: {"ok", green}, check.Note: {"note", cyan}, check.Skipped: {"-", dim}, check.Warning: {"warning", yellow},
 	check.Unknown: {"unknown", yellow}, check.Failed: {"FAILED", red},
 }
 
@@ -265,6 +265,9 @@ func findingsText(s screen, findings []check.Finding) string {
 	for _, f := range findings {
 		word := statusWords[f.Status]
 		fmt.Fprintf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, visible(f.Says))
+		for _, line := range f.Usage {
+			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(line), bold))
+		}
 		if !isTrouble(f.Status) {
 			continue
 		}
@@ -316,7 +319,9 @@ func commandsToRun(m *check.Mend) string {
 	return strings.Join(commands, " && ")
 }
 
-func isTrouble(status check.Status) bool { return status != check.OK && status != check.Skipped }
+func isTrouble(status check.Status) bool {
+	return status != check.OK && status != check.Note && status != check.Skipped
+}
 
 func summary(findings []check.Finding) string {
 	count := map[check.Status]int{}
@@ -324,7 +329,7 @@ func summary(findings []check.Finding) string {
 		count[f.Status]++
 	}
 	words := []string{plural(len(findings), "check") + fmt.Sprintf(": %d ok", count[check.OK])}
-	for _, status := range []check.Status{check.Failed, check.Warning, check.Unknown, check.Skipped} {
+	for _, status := range []check.Status{check.Failed, check.Warning, check.Unknown, check.Note, check.Skipped} {
 		if count[status] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", count[status], status))
 		}

@@ -139,6 +139,9 @@ func (r *recorder) record(f *check.Facts, config string) {
 	for _, name := range []string{"lxc.conf", "default.conf"} {
 		r.own(path.Join(r.subject.Home, ".config/lxc", name))
 	}
+	for _, file := range r.subject.ContainersConf() {
+		r.own(file)
+	}
 	if f.Config != nil {
 		r.config(config, 0)
 		for _, key := range []string{"lxc.rootfs.path", "lxc.rootfs"} {
@@ -375,13 +378,18 @@ func (r *recorder) own(name string) (data string, ok bool) {
 		return "", false
 	}
 	r.stat(name)
-	r.add(name, data)
+	r.add(name, relevant(name, data))
 	return data, true
 }
 
-// relevant returns what matters of a file: of a long one of numbers a few lines.
+// relevant returns what matters of a file: of a long one of numbers a few lines,
+// and of one that may hold secrets what a check wants to know.
 func relevant(name, data string) string {
-	if path.Base(name) != "memory.stat" {
+	switch path.Base(name) {
+	case "containers.conf":
+		return check.ManagerLine(data)
+	case "memory.stat":
+	default:
 		return data
 	}
 	var kept string
@@ -458,11 +466,9 @@ func (r *recorder) leftOut() string {
 // recordVersions writes what the tools answer, for recordedTools.
 func recordVersions(f *check.Facts) string {
 	var out strings.Builder
-	for _, tool := range []struct{ name, version string }{
-		{"lxc", f.Tools.LXCVersion()}, {"systemd", f.Tools.SystemdVersion()},
-	} {
-		if tool.version != "" {
-			fmt.Fprintf(&out, "%s %s\n", tool.name, tool.version)
+	for _, program := range check.Programs {
+		if version := f.Tools.Version(program); version != "" {
+			fmt.Fprintf(&out, "%s %s\n", program, version)
 		}
 	}
 	if scope := f.Scope(); scope != "" {

@@ -183,15 +183,15 @@ func (r *recorder) isOwn(name string) bool {
 
 // fixedText has the words that are in no path of every report.
 const fixedText = `
-	/user /user.slice /init.scope /.config/lxc/lxc.conf /.config/lxc/default.conf /.local/share/lxc/config
-	/run/user/bus /run/systemd/system /etc/pam.d /etc/pam.conf /etc/passwd /etc/group /etc/lxc /usr/share/lxc/config
+	/user /user.slice /init.scope /.config/lxc/lxc.conf /.config/lxc/default.conf /.config/containers/containers.conf /.local/share/lxc/config
+	/run/user/bus /run/systemd/system /etc/pam.d /etc/pam.conf /etc/passwd /etc/group /etc/lxc /usr/share/lxc/config /etc/containers/containers.conf /usr/share/containers/containers.conf
 	sshd login su su-l sudo sudo-i runuser runuser-l cron crond atd doas dropbear lightdm sddm gdm-password xdm machinectl greetd other
 	sshd-session sshd-auth sddm-helper gdm-session-wor xrdp-sesman
 	auth account password session include substack required requisite sufficient optional
 	success default ignore ok done bad die reset
 	all kernel none name systemd openrc elogind unified v2 dir u g b c
 	cgroup cgroup2 tmpfs rw ro
-	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc stat versions`
+	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc runc crun podman bwrap stat versions cgroup_manager cgroupfs`
 
 // fixedIn returns what of a file's content is fixed.
 func fixedIn(e entry) (text string) {

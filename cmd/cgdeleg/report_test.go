@@ -278,8 +278,8 @@ func TestReportShows(t *testing.T) {
 	}
 }
 
-// Below the home directory there is nothing of interest but LXC's two files and
-// what a container's configuration consists of.
+// Below the home directory there is nothing of interest but LXC's two files, a
+// line of podman's, and what a container's configuration consists of.
 func TestReportOfHome(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	home := "home/alice/"
@@ -289,6 +289,7 @@ func TestReportOfHome(t *testing.T) {
 	put(t, dir, home+".config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
 	put(t, dir, home+".config/lxc/default.conf", "lxc.net.0.type = empty\n", 0o644)
 	put(t, dir, home+".config/lxc/notes", "private\n", 0o644)
+	put(t, dir, home+".config/containers/containers.conf", "[containers]\nenv = [\"TOKEN=secret\"]\n[engine]\n  cgroup_manager = \"cgroupfs\"\n", 0o644)
 	put(t, dir, home+"included.conf", "# nothing\n", 0o644)
 	put(t, dir, home+"more/a.conf", "# nothing\nlxc.include = /home/alice/deeper\n", 0o644)
 	put(t, dir, home+"more/b.txt", "private\n", 0o644)
@@ -302,9 +303,12 @@ func TestReportOfHome(t *testing.T) {
 		if name, is := strings.CutPrefix(e.name, "/"+home); is {
 			got = append(got, name)
 		}
+		if strings.Contains(e.data, "secret") {
+			t.Errorf("%s has more than the line that is of interest:\n%s", e.name, e.data)
+		}
 	}
 	slices.Sort(got)
-	want := []string{".config/lxc/default.conf", ".config/lxc/lxc.conf", ".local/share/lxc/c1/config", "deeper", "empty/.recorded", "included.conf", "more/.recorded", "more/a.conf"}
+	want := []string{".config/containers/containers.conf", ".config/lxc/default.conf", ".config/lxc/lxc.conf", ".local/share/lxc/c1/config", "deeper", "empty/.recorded", "included.conf", "more/.recorded", "more/a.conf"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}

@@ -76,6 +76,7 @@ const (
 	red    style = "31"
 	green  style = "32"
 	yellow style = "33"
+	cyan   style = "36"
 )
 
 func (s screen) styled(text string, how style) string {

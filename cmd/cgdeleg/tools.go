@@ -26,29 +26,60 @@ func toolsOf(m cgroupfs.Machine) check.Tools {
 	return liveTools{}
 }
 
-// toolPatience bounds every question to a program or a bus.
-const toolPatience = time.Second
+// How long a bus may take to answer, and a program: podman's start is a long one.
+const (
+	toolPatience    = time.Second
+	programPatience = 5 * time.Second
+)
 
 // liveTools asks the programs and the buses of this machine.
 type liveTools struct{}
 
-func (liveTools) LXCVersion() string { return lxcVersion() }
-
-// lxcVersion asks once: several checks want to know.
-var lxcVersion = sync.OnceValue(func() string {
-	ctx, cancel := context.WithTimeout(context.Background(), toolPatience)
-	defer cancel()
-	command := exec.CommandContext(ctx, "lxc-start", "--version")
-	command.WaitDelay = toolPatience / 10 // for what it may have started
-	out, err := command.Output()
-	if err != nil {
-		return ""
+// Version asks each program once: several checks want to know.
+func (liveTools) Version(program string) string {
+	if version, asked := versions[program]; asked {
+		return version()
 	}
-	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return version
-})
+	return ""
+}
 
-func (liveTools) SystemdVersion() string {
+var versions = func() map[string]func() string {
+	all := map[string]func() string{}
+	for _, program := range check.Programs {
+		switch program {
+		case "systemd":
+			all[program] = sync.OnceValue(systemdVersion)
+		case "lxc":
+			all[program] = versionOf("lxc-start")
+		default:
+			all[program] = versionOf(program)
+		}
+	}
+	return all
+}()
+
+// versionOf returns the last word of the first line that a program prints of its
+// version: "5.0.2", "crun version 1.8.1", "bubblewrap 0.8.0".
+func versionOf(program string) func() string {
+	return sync.OnceValue(func() string {
+		ctx, cancel := context.WithTimeout(context.Background(), programPatience)
+		defer cancel()
+		command := exec.CommandContext(ctx, program, "--version")
+		command.WaitDelay = programPatience / 10 // for what it may have started
+		out, err := command.Output()
+		if err != nil {
+			return ""
+		}
+		line, _, _ := strings.Cut(string(out), "\n")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			return ""
+		}
+		return words[len(words)-1]
+	})
+}
+
+func systemdVersion() string {
 	ctx, cancel := context.WithTimeout(context.Background(), toolPatience)
 	defer cancel()
 	version, err := systemd.Version(ctx)
@@ -116,7 +147,9 @@ const versionsFile = "/versions"
 // recordedTools repeat what the tools of a recorded machine said.
 type recordedTools struct{ machine cgroupfs.Machine }
 
-func (r recordedTools) version(of string) string {
+func (r recordedTools) Version(program string) string { return r.says(program) }
+
+func (r recordedTools) says(of string) string {
 	data, err := r.machine.ReadFile(versionsFile)
 	if err != nil {
 		return ""
@@ -129,11 +162,8 @@ func (r recordedTools) version(of string) string {
 	return ""
 }
 
-func (r recordedTools) LXCVersion() string     { return r.version("lxc") }
-func (r recordedTools) SystemdVersion() string { return r.version("systemd") }
-
 func (r recordedTools) IsDelegated(unit string) (delegated, known bool) {
-	answer := r.version(unit)
+	answer := r.says(unit)
 	return answer == "delegated", answer != ""
 }
 

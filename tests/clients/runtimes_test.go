@@ -61,6 +61,7 @@ func testRunc(t *testing.T) (rows []table.Row) {
 
 	pid := c.run(t, login, "")
 	wantPlaced(t, pid, "/user/cgrtrunc/0/c1", fourHierarchies...)
+	wantNote(t, login, "runc", "a cgroupsPath in config.json would need a line of the module without -c")
 	wantMemoryHolds(t, login, inPath+c.command("exec c1 /bin/busybox "))
 	second := host.Login(t, g.user.Name)
 	wantExecInside(t, second, inPath+c.command("exec c1 /bin/busybox "), pid)
@@ -81,6 +82,19 @@ func testRunc(t *testing.T) (rows []table.Row) {
 	login.Logout()
 	wantNothingNow(t, g.user)
 	return rows
+}
+
+// wantNote fails the test unless cgdeleg check says this of a client, as the
+// login's shell sees it, and calls it no trouble.
+func wantNote(t *testing.T, login *sshd.Client, client, words string) {
+	t.Helper()
+	check := forUsers(t, testbed.Built(t, "cgdeleg")) + " check "
+	if out, _ := login.Run(inPath + check + client); !strings.Contains(out, words) {
+		t.Errorf("check %s does not say %q:\n%s", client, words, out)
+	}
+	if out, err := login.Run(inPath + check + "-q --strict " + client); err != nil || out != "" {
+		t.Errorf("check %s finds something wrong: %v\n%s", client, err, out)
+	}
 }
 
 // wantMemoryHolds runs a busybox command line that may have 64 MiB.
@@ -167,6 +181,7 @@ func testCrun(t *testing.T) []table.Row {
 	g.configure(t, login, askLimits)
 	const words = "cgroups in hybrid mode not supported"
 	row := wantRefusal(t, login, oci{"crun", "c1"}, "crun", words)
+	wantNote(t, login, "crun", "starts nothing where cgroup v2 has controllers beside v1: take runc")
 	out, err := exec.Command("timeout", "10", "crun", "--root", t.TempDir(), "run", "--bundle", filepath.Join(g.user.Home, "b"), "cgrtroot").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), words) {
 		t.Errorf("root's crun: want a refusal with %q: %v\n%s", words, err, out)
@@ -232,6 +247,7 @@ func testPodman(t *testing.T) (rows []table.Row) {
 	}
 	p.remove(t, login, pid)
 
+	wantNote(t, login, "podman", "cgdeleg run -p memory.limit_in_bytes=1G -p pids.max=200 -- podman --runtime=runc --cgroup-manager=cgroupfs run IMAGE")
 	pid, _ = p.run(t, login, g, run)
 	wantMemoryHolds(t, login, inPath+p.command("exec p1 /bin/busybox "))
 	second := host.Login(t, g.user.Name)

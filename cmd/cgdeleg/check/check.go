@@ -21,6 +21,7 @@ type Status string
 // The statuses, from good to bad; Unknown and Skipped are neither.
 const (
 	OK      Status = "ok"
+	Note    Status = "note"    // nothing is wrong, but a program needs something to be said to it
 	Skipped Status = "skipped" // does not apply here, or a check that it needs has failed
 	Warning Status = "warning" // containers start, but something may be missed
 	Unknown Status = "unknown" // could not be told
@@ -61,6 +62,8 @@ type Result struct {
 	Says     string     `json:"says"` // one sentence: the trouble, or what is well
 	Evidence []Evidence `json:"evidence"`
 	Mend     *Mend      `json:"mend,omitempty"`
+	// Usage are lines for a shell, or for a configuration, that a Note is about.
+	Usage []string `json:"usage,omitempty"`
 }
 
 // Check is one thing that is looked at.
@@ -100,7 +103,7 @@ type Finding struct {
 // those that it depends on.
 func All() []*Check {
 	var all []*Check
-	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks} {
+	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, clientChecks} {
 		all = append(all, group...)
 	}
 	return all
@@ -190,6 +193,8 @@ func (r *run) one(c *Check) Finding {
 func ok(says string, evidence ...Evidence) Result {
 	return Result{Status: OK, Says: says, Evidence: evidence}
 }
+
+func note(says string, usage ...string) Result { return Result{Status: Note, Says: says, Usage: usage} }
 
 func skip(says string) Result { return Result{Status: Skipped, Says: says} }
 

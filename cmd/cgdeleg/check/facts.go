@@ -39,11 +39,9 @@ type Facts struct {
 
 // Tools ask programs and buses of the running machine.
 type Tools interface {
-	// LXCVersion returns what lxc-start --version prints; "" if there is none.
-	LXCVersion() string
-	// SystemdVersion returns the version of the systemd that runs this machine,
-	// "" if none does or it does not say.
-	SystemdVersion() string
+	// Version returns the version of one of Programs; "" if there is none, or it
+	// does not say. That of systemd is of the one that runs this machine.
+	Version(program string) string
 	// IsDelegated tells whether systemd delegates the unit. Known is false if
 	// systemd cannot be asked.
 	IsDelegated(unit string) (delegated, known bool)
@@ -53,6 +51,9 @@ type Tools interface {
 	// out and removes the cgroup.
 	Probe() error
 }
+
+// Programs are those of which a check wants to know the version.
+var Programs = []string{"lxc", "systemd", "runc", "crun", "podman", "bwrap"}
 
 // Gather reads what all checks need. Errors go into the findings of the checks
 // that needed what could not be read.

@@ -37,7 +37,7 @@ var lxcChecks = []*Check{
 }
 
 func checkLXCv1(f *Facts) Result {
-	version := f.Tools.LXCVersion()
+	version := f.Tools.Version("lxc")
 	if version == "" {
 		return skip("there is no LXC, or its version is not known")
 	}

@@ -127,7 +127,7 @@ func (f *Facts) placeEvidence() (all []Evidence) {
 // asksUserManager tells whether LXC gets its cgroups from systemd's user
 // manager: LXC does that since 6, over the user's bus.
 func (f *Facts) asksUserManager() bool {
-	major, _ := strconv.Atoi(leadingDigits(f.Tools.LXCVersion()))
+	major, _ := strconv.Atoi(leadingDigits(f.Tools.Version("lxc")))
 	return f.isUnified() && major >= 6 && f.Machine.Exists(userBus(f.Subject.UID))
 }
 

@@ -117,7 +117,7 @@ func checkSystemdV1(f *Facts) Result {
 	if !f.hasSystemd() || f.isUnified() {
 		return skip("systemd does not manage cgroup v1 here")
 	}
-	version := f.Tools.SystemdVersion()
+	version := f.Tools.Version("systemd")
 	number, err := strconv.Atoi(leadingDigits(version))
 	if err != nil {
 		return skip("systemd's version is not known")

@@ -212,6 +212,27 @@ podman_in_run() {
 	podman_end first
 }
 
+# check_says [USER-MANAGER]: what is seen here, and what cgdeleg check tells a
+# user to do about it, are one.
+check_says() {
+	local said
+	said=$(in_login first "cgdeleg check runc crun podman bubblewrap" 2>&1)
+	note "$said"
+	like "check has a limit for bubblewrap" "$said" "*cgdeleg run -p memory.max=1G -p pids.max=200 -- bwrap ...*"
+	like "check has nothing against runc" "$said" "*ok       runc *"
+	if [ $bookworm ]; then
+		like "check has crun's cgroupsPath" "$said" "*\"cgroupsPath\": \"$session/CONTAINER\"*"
+	else
+		like "check has nothing against crun" "$said" "*ok       crun *"
+	fi
+	case $1$bookworm in
+	user-manager*) like "check knows whom podman asks" "$said" "*ok       podman *asks systemd's user manager*" ;;
+	yes) like "check has podman's --cgroup-parent" "$said" "*podman --cgroup-manager=cgroupfs run --cgroup-parent=$session IMAGE*" ;;
+	*) like "check has nothing against podman" "$said" "*ok       podman *" ;;
+	esac
+	equal "check calls none of it a trouble" "$(in_login first "cgdeleg check -q --strict" 2>&1)" ""
+}
+
 # --- by hand ----------------------------------------------------------------
 
 used() { sed -n 's/^usage_usec //p' "$cg$session/run-$1/cpu.stat"; }
@@ -331,6 +352,7 @@ oci_clients
 wrap
 views
 if booted_systemd; then
+	check_says user-manager
 	# the user manager's own way, in which the module must not get
 	parent=
 	podman_run first ""
@@ -351,12 +373,14 @@ if booted_systemd; then
 	login first alice
 	login second alice
 	session=$(session_of first)
+	check_says ""
 	podman_clients " without a user manager"
 	podman_in_run
 	chroot_by_hand ", cpuset in Delegate="
 	logout second
 	logout_of_logind first
 else
+	check_says ""
 	podman_clients ""
 	podman_in_run
 	chroot_by_hand ""
