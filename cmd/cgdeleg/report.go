@@ -31,9 +31,10 @@ func newReport(s *settings) *cobra.Command {
 directory DIR, with their owners, so that cgdeleg check --root DIR says there
 what it says here. They tell of cgroups, PAM files, mounts, subordinate IDs and
 the processes between this shell and its login; of /etc/passwd only your own
-line, of your home directory LXC's lxc.conf, default.conf and the container's
-configuration. What others may not read is left out, except your own files. With
---redact user names are replaced.`,
+line, of podman's containers.conf the line cgroup_manager, of your home directory
+beside that LXC's lxc.conf, default.conf and the container's configuration. What
+others may not read is left out, except your own files. With --redact user names
+are replaced.`,
 		PreRunE: func(*cobra.Command, []string) (err error) {
 			if a.config != "" { // in the report it is found by its full path
 				a.config, err = filepath.Abs(a.config)
