@@ -217,7 +217,6 @@ podman_in_run() {
 check_says() {
 	local said
 	said=$(in_login first "cgdeleg check runc crun podman bubblewrap" 2>&1)
-	note "$said"
 	like "check has a limit for bubblewrap" "$said" "*cgdeleg run -p memory.max=1G -p pids.max=200 -- bwrap ...*"
 	like "check has nothing against runc" "$said" "*ok       runc *"
 	if [ $bookworm ]; then
