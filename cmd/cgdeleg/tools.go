@@ -51,6 +51,9 @@ var versions = func() map[string]func() string {
 			all[program] = sync.OnceValue(systemdVersion)
 		case "lxc":
 			all[program] = versionOf("lxc-start")
+		case "crun":
+			// or else it makes its directory, and says nothing where it may not
+			all[program] = versionOf("crun", "--root=/")
 		default:
 			all[program] = versionOf(program)
 		}
@@ -59,15 +62,17 @@ var versions = func() map[string]func() string {
 }()
 
 // versionOf returns the last word of the first line that a program prints of its
-// version: "5.0.2", "crun version 1.8.1", "bubblewrap 0.8.0". How it ends does not
-// matter: crun 1.21 fails behind that line where XDG_RUNTIME_DIR is not set.
-func versionOf(program string) func() string {
+// version: "5.0.2", "crun version 1.8.1", "bubblewrap 0.8.0".
+func versionOf(program string, options ...string) func() string {
 	return sync.OnceValue(func() string {
 		ctx, cancel := context.WithTimeout(context.Background(), programPatience)
 		defer cancel()
-		command := exec.CommandContext(ctx, program, "--version")
+		command := exec.CommandContext(ctx, program, append(options, "--version")...)
 		command.WaitDelay = programPatience / 10 // for what it may have started
-		out, _ := command.Output()
+		out, err := command.Output()
+		if err != nil {
+			return ""
+		}
 		line, _, _ := strings.Cut(string(out), "\n")
 		version := line[strings.LastIndexByte(line, ' ')+1:]
 		if version == "" || version[0] < '0' || version[0] > '9' {
