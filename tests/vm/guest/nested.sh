@@ -6,6 +6,11 @@
 parent=/home/alice/.local/share/lxc/user-parent
 first=300000 # of alice's subordinate IDs, enough for a container in a container
 
+# Of the module in these scenarios: an emulated machine with other work can take
+# more than the usual five seconds for a session.
+# shellcheck disable=SC2034 # the scenarios use it
+patient=timeout=60
+
 # make_parent INIT LINE...: user-parent has the machine's /usr, and a copy of its
 # /etc as it is now: with the module's line in its PAM files, if they have it.
 make_parent() {

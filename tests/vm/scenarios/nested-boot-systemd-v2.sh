@@ -8,7 +8,7 @@
 
 unit=cgdeleg-containers@1000.service
 service=/user.slice/user-1000.slice/$unit
-install_module ""
+install_module "$patient"
 install_dropin
 cp /in/contrib/systemd/cgdeleg-containers@.service /usr/lib/systemd/system/
 make_auto_boxes c1 c2

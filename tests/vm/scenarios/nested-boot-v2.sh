@@ -6,7 +6,7 @@
 # shellcheck source=tests/vm/guest/nested.sh
 . /in/nested.sh
 
-install_module ""
+install_module "$patient"
 top=/user/alice/0/lxc.payload.user-parent
 child=/user/ubuntu/0/lxc.payload.user-child
 make_auto_boxes c1 c2

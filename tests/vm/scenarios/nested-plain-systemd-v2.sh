@@ -6,7 +6,7 @@
 # shellcheck source=tests/vm/guest/nested.sh
 . /in/nested.sh
 
-install_module ""
+install_module "$patient"
 install_dropin
 LEAF=rc.init make_parent /etc/init
 make_child ""

@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/guest/nested.sh
 . /in/nested.sh
 
-install_module ""
+install_module "$patient"
 install_dropin
 make_parent /sbin/init
 make_child ""

@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/guest/nested.sh
 . /in/nested.sh
 
-install_module ""
+install_module "$patient"
 top=/user/alice/0/lxc.payload.user-parent
 session=/user/ubuntu/0
 child=$session/lxc.payload.user-child
