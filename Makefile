@@ -101,6 +101,7 @@ install: all
 	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
 	install -D -m 0644 contrib/systemd/session-.scope.d/50-cgdeleg.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
+	install -D -m 0644 contrib/systemd/cgdeleg-containers@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/cgdeleg-containers@.service
 
 clean:
 	rm -rf build/pam_cgdeleg.so build/cgdeleg

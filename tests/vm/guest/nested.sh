@@ -6,12 +6,17 @@
 parent=/home/alice/.local/share/lxc/user-parent
 first=300000 # of alice's subordinate IDs, enough for a container in a container
 
+# Of the module in these scenarios: an emulated machine with other work can take
+# more than the usual five seconds for a session.
+# shellcheck disable=SC2034 # the scenarios use it
+patient=timeout=60
+
 # make_parent INIT LINE...: user-parent has the machine's /usr, and a copy of its
 # /etc as it is now: with the module's line in its PAM files, if they have it.
 make_parent() {
 	local init=$1 rootfs=$parent/rootfs
 	shift
-	sed -i "s/^alice:.*/alice:$first:131072/" /etc/subuid /etc/subgid
+	give_ids
 	make_box alice user-parent 'lxc.include = /usr/share/lxc/config/nesting.conf' \
 		'lxc.apparmor.profile = unconfined' "lxc.init.cmd = $init" "$@"
 	sed -i "s/$first 65536/$first 131072/" $parent/config
@@ -51,6 +56,8 @@ make_parent() {
 	chown -R alice: /home/alice/.ssh
 }
 
+give_ids() { sed -i "s/^alice:.*/alice:$first:131072/" /etc/subuid /etc/subgid; }
+
 # parent_init: an init that is not systemd's. It mounts the cgroups if LXC did
 # not, and leaves their root for a leaf, as OpenRC's does: LEAF is empty for one
 # that stays. An sshd, and login(1) on a terminal.
@@ -60,7 +67,7 @@ parent_init() {
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 		umask 022 # and not that of who started the container: sshd wants its folder so
 		trap 'exit 0' PWR TERM
-		[ -e /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		[ -e /sys/fs/cgroup/cgroup.procs ] || [ -e /sys/fs/cgroup/memory ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		if [ -n "$LEAF" ]; then
 			mkdir "/sys/fs/cgroup/$LEAF" && echo 1 >"/sys/fs/cgroup/$LEAF/cgroup.procs"
 		fi
@@ -117,21 +124,22 @@ box_init() {
 	local inner
 	inner=$(in_login "$1" "lxc-info -n $2 -pH") && [ -n "$inner" ] || return
 	if [ "$1" = inside ]; then
-		inner=$(grep -slE "^NSpid:.*[[:space:]]${inner}[[:space:]]1\$" /proc/[0-9]*/status | tr -dc '0-9\n')
+		inner=$(grep -slE "^NSpid:[[:space:]][0-9]+[[:space:]]${inner}[[:space:]]1\$" /proc/[0-9]*/status | tr -dc '0-9\n')
 	fi
 	[ -n "$inner" ] && echo "$inner"
 }
 
-# console_login FILE COMMAND: ubuntu logs in on user-parent's first terminal by
-# lxc-console, runs the command with its output in ~/FILE, and logs out.
+# console_login TTY FILE COMMAND: ubuntu logs in on that terminal of user-parent
+# by lxc-console, runs the command with its output in ~/FILE, and logs out. The
+# terminal 0 is the console.
 console_login() {
 	# shellcheck disable=SC2034 # type_at uses it
-	coproc TERMINAL { exec timeout "$((PATIENCE * 2))" ssh -tt -S "$CONTROL/$inside_of" login "lxc-console -n user-parent -t 1"; }
+	coproc TERMINAL { exec timeout "$((PATIENCE * 2))" ssh -tt -S "$CONTROL/$inside_of" login "lxc-console -n user-parent -t $1"; }
 	local terminal=$TERMINAL_PID
 	type_at 'Ctrl+a itself' ''
 	type_at 'login: ' ubuntu
 	type_at 'assword: ' alice # as on the machine
-	type_at '$ ' "{ $2; } >~/$1 2>&1; exit"
+	type_at '$ ' "{ $3; } >~/$2 2>&1; exit"
 	type_at 'login: ' $'\001q'
 	eventually "lxc-console ends" gone "$terminal"
 }
@@ -172,4 +180,79 @@ parent_freezes_child() {
 	equal "which is not frozen for itself" "$(read_cgroup unified "$init" cgroup.freeze)" 0
 	works "lxc-unfreeze of user-parent" in_login "$1" "lxc-unfreeze -n user-parent"
 	has_words "thaws user-child" "$(read_cgroup unified "$init" cgroup.events)" "frozen 0"
+}
+
+# copies_hold PLACE: a copy and a snapshot of user-child have its limits in
+# cgroups of their own. PLACE BOX sets place to where BOX is in user-parent, whose
+# cgroup is top.
+copies_hold() {
+	local box
+	works "lxc-copy" in_login inside "lxc-copy -n user-child -N user-copy"
+	works "lxc-snapshot" in_login inside "lxc-snapshot -n user-child && lxc-snapshot -n user-child -r snap0 -N restored"
+	for box in user-copy restored; do
+		start_box inside $box
+		"$1" $box
+		# shellcheck disable=SC2154 # the scenario sets them
+		box_holds_v2 "$box" inside $box "$top$place"
+		stop_box inside $box
+	done
+}
+
+# make_auto_boxes NAME...: limited boxes of alice's that start when the machine
+# boots. To be called before make_parent: make_box gives all of alice's files to
+# her.
+make_auto_boxes() {
+	local box
+	give_ids
+	for box; do
+		make_limited_box alice "$box"
+		echo "lxc.start.auto = 1" >>"/home/alice/.local/share/lxc/$box/config"
+	done
+}
+
+# as_user USER COMMAND...: without a login.
+as_user() {
+	local user=$1
+	shift
+	runuser -u "$user" -- env "HOME=/home/$user" "$@"
+}
+
+# child_init: the PID of user-child's init, whom nobody has to ask for it.
+child_init() { pgrep -f '^/bin/busybox sh /sbin/init$' -U $((first + 65536)); }
+
+# --- systemd as user-parent's init ------------------------------------------
+
+user=/user.slice/user-1000.slice # of alice's on the machine, and of ubuntu's in user-parent
+case $(lxc-start --version) in 5*) asks='' ;; *) asks=systemd ;; esac # LXC 6 does, the user manager
+
+# in_parent COMMAND: as its root, from the login that the scenario set alice to.
+# shellcheck disable=SC2154
+in_parent() { in_login "$alice" "lxc-attach -n user-parent -- $1" 2>&1; }
+is_up() { case $(in_parent "systemctl is-system-running") in running | degraded) ;; *) return 1 ;; esac }
+
+# boot_parent: and sets top to its cgroup.
+boot_parent() {
+	works "lxc-start of user-parent" in_login "$alice" "lxc-start -n user-parent -l INFO -o /tmp/user-parent.log"
+	PATIENCE=300 eventually "systemd in user-parent has booted" is_up
+	note "failed units: $(in_parent "systemctl --failed --no-legend --plain")"
+	equal "to running" "$(in_parent "systemctl is-system-running")" running
+	top=$(cgroup_in unified "$(box_init "$alice" user-parent)")
+	top=${top%/init.scope}
+}
+
+# scope_of WAY CGROUP: that of a login sets scope.
+scope_of() {
+	like "the login is in the leaf of a scope of the container's logind ($1)" "$2" "$user/session-*.scope/init.scope"
+	scope=${2%/init.scope}
+}
+
+# place_of BOX: sets place to where that is which was started from scope.
+place_of() {
+	place=$(cgroup_in unified "$(box_init inside "$1")")
+	place=${place#"$top"}
+	if [ -n "$asks" ]; then
+		like "$1 is in a scope of the container's user manager" "$place" "$user/user@1000.service/app.slice/lxc-$1-*.scope/lxc.payload.$1"
+	else
+		equal "$1 is in the login's scope" "$place" "$scope/lxc.payload.$1"
+	fi
 }

@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/guest/nested.sh
 . /in/nested.sh
 
-install_module ""
+install_module "$patient"
 top=/user/alice/0/lxc.payload.user-parent
 session=/user/ubuntu/0
 child=$session/lxc.payload.user-child
@@ -27,6 +27,8 @@ three_views $top $child
 child_is_bounded
 parent_freezes_child first
 stop_box inside user-child
+in_session() { place=$session/lxc.payload.$1; }
+copies_hold in_session
 start_box inside user-child
 box_holds_v2 "started again" inside user-child $top$child
 
@@ -43,7 +45,7 @@ leave
 start='lxc-start -n user-child && cat /proc/self/cgroup'
 for way in lxc-console "lxc-attach and su"; do
 	case $way in
-	lxc-console) console_login said "$start" && said=$(cat $parent/rootfs/home/ubuntu/said) ;;
+	lxc-console) console_login 1 said "$start" && said=$(cat $parent/rootfs/home/ubuntu/said) ;;
 	*) said=$(in_login second "lxc-attach -n user-parent -- su - ubuntu -c '$start'" 2>&1) ;;
 	esac
 	like "the login is in its session's leaf ($way)" "$said" "0::/user/ubuntu/*/init.scope"
@@ -97,26 +99,5 @@ logout second
 works "cleanup" cgdeleg cleanup
 equal "of alice's in any cgroup" "$(not_roots /sys/fs/cgroup)" ""
 
-# Containers that start when the machine boots, by what a service would run.
-cat >/tmp/boot <<'BOOT'
-cgdeleg open --user alice --pid $$ || exit
-exec runuser -u alice -- env HOME=/home/alice lxc-autostart
-BOOT
-sed 's/alice/ubuntu/g' /tmp/boot >$parent/rootfs/etc/boot
-for box in $parent $parent/rootfs/home/ubuntu/.local/share/lxc/user-child; do
-	echo "lxc.start.auto = 1" >>"$box/config"
-	rm -f "$box/rootfs/tmp/ready"
-done
-works "the service's script" sh /tmp/boot
-child_init() { pgrep -f '^/bin/busybox sh /sbin/init$' -U $((first + 65536)); }
-eventually "user-child runs after the boot" child_init
-init=$(child_init)
-equal "user-child's place after the boot" "$(cgroup_in unified "$init")" $top$child
-equal "its memory.max" "$(read_cgroup unified "$init" memory.max)" 67108864
-note "user-parent's boot: $(cat $parent/rootfs/var/log/boot.log)"
-works "lxc-stop" su alice -c "lxc-stop -n user-parent"
-eventually "the monitor has ended" no_monitor user-parent
-works "cleanup after the boot's containers" cgdeleg cleanup
-equal "leaves nothing of alice's" "$(not_roots /sys/fs/cgroup)" ""
 note "the module's log: $(module_log)"
 finish
