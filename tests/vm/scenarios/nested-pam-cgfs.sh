@@ -59,7 +59,7 @@ leave
 # What another place in the container changes.
 if [ "$hierarchies" = unified ]; then
 	with_session "pam_cgfs.so -c freezer,memory,name=systemd"
-	note "as Debian's line has it: $(cgroup_of_login unified inside)"
+	equal "with Debian's own line it makes nothing on v2" "$(cgroup_of_login unified inside)" /rc.init
 	leave
 else
 	in_login first "lxc-attach -n user-parent -- sh -c 'mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified'"
