@@ -56,15 +56,20 @@ for h in $hierarchies; do
 done
 leave
 
-# What another place in the container changes.
+# Debian's own line on v2; and on v1 what pam_cgfs lacks there: it does nothing
+# where /proc/PID/cgroup has a line 0:: and no cgroup2 is mounted.
 if [ "$hierarchies" = unified ]; then
 	with_session "pam_cgfs.so -c freezer,memory,name=systemd"
-	note "as Debian's line has it: $(cgroup_of_login unified inside)"
+	equal "with Debian's own line it makes nothing on v2" "$(cgroup_of_login unified inside)" /rc.init
 	leave
 else
 	in_login first "lxc-attach -n user-parent -- sh -c 'mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified'"
 	with_session "pam_cgfs.so $cgfs"
-	note "with cgroup2 mounted: $(cgroup_of_login memory inside), $(cgroups_of_ubuntus memory), $(start_refused)"
+	equal "with cgroup2 mounted in the container pam_cgfs makes a cgroup" "$(cgroup_of_login memory inside)" /user/ubuntu/0
+	equal "that is ubuntu's" "$(cgroups_of_ubuntus memory)" ./user/ubuntu/0
+	start_box inside user-child
+	equal "and a child in it has its limit" "$(read_cgroup memory "$(box_init inside user-child)" memory.limit_in_bytes)" 67108864
+	stop_box inside user-child
 	leave
 	in_login first "lxc-attach -n user-parent -- umount /sys/fs/cgroup/unified"
 fi
