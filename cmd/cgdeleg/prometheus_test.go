@@ -73,3 +73,22 @@ func TestMetricEscapes(t *testing.T) {
 		}
 	}
 }
+
+// docs/monitoring.md has every metric with its label, and no other.
+func TestMonitoringPage(t *testing.T) {
+	page := readDoc(t, "docs/monitoring.md")
+	rows := strings.Count(page, "\n| `cgdeleg_")
+	metrics := metricsOf(nil, []hierarchy.Hierarchy{{Name: "freezer"}}, 0)
+	if rows != len(metrics) {
+		t.Errorf("%d rows for %d metrics", rows, len(metrics))
+	}
+	for _, m := range metrics {
+		name := m.name
+		if label := m.samples[0].label; label != "" {
+			name += "{" + label + "}"
+		}
+		if !strings.Contains(page, "\n| `"+name+"` |") {
+			t.Errorf("no row for %s", name)
+		}
+	}
+}

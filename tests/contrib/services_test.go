@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
@@ -93,6 +94,7 @@ func supervise(t *testing.T, program, folder string) (said string) {
 		} else {
 			_, _ = run(t, "s6-svc", "-xd", folder)
 		}
+		defer time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }).Stop()
 		_ = cmd.Wait()
 	})
 	return said
