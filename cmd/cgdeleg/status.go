@@ -63,6 +63,7 @@ The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + string
 	cmd.Flags().BoolVar(&f.json, "json", false, "short for --format json: all there is to know, for programs")
 	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
 	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
