@@ -18,12 +18,16 @@ import (
 // statusFlags are how the sessions are to be shown.
 type statusFlags struct {
 	user      string
+	format    string
 	list      bool
 	tree      bool
 	json      bool
 	noHeading bool
 	columns   string
 }
+
+// formats are those that --format knows.
+var formats = []string{"tree", "list", "json", "prometheus"}
 
 func newStatus(s *settings) *cobra.Command {
 	var f statusFlags
@@ -47,29 +51,60 @@ age says.
 
 The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + strings.Join(columnNames()[8:], ", ") + ".",
 		Example: `  cgdeleg status -l -u alice
-  cgdeleg status -n -o user,session,memory`,
+  cgdeleg status -n -o user,session,memory
+  cgdeleg status --format prometheus`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return status(cmd, s, f) },
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
-	cmd.Flags().BoolVarP(&f.list, "list", "l", false, "a list, also on a terminal")
-	cmd.Flags().BoolVar(&f.tree, "tree", false, "a tree, also elsewhere")
-	cmd.Flags().BoolVar(&f.json, "json", false, "all there is to know, for programs (docs/json.md)")
+	cmd.Flags().StringVar(&f.format, "format", "", "show `WHAT`: tree, list, json (docs/json.md) or prometheus (docs/monitoring.md)")
+	cmd.Flags().BoolVarP(&f.list, "list", "l", false, "short for --format list")
+	cmd.Flags().BoolVar(&f.tree, "tree", false, "short for --format tree")
+	cmd.Flags().BoolVar(&f.json, "json", false, "short for --format json: all there is to know, for programs")
 	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
 	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-func status(cmd *cobra.Command, s *settings, f statusFlags) error {
-	list := f.list || f.noHeading || f.columns != ""
-	if f.tree && list || f.json && (f.tree || list) {
-		return &usageError{errors.New("--tree, --json and a list (-l, -n, -o) exclude one another")}
+// choose returns one of formats: what the flags ask for, of which the shorter ones
+// stand for --format. A terminal is shown a tree, and all else a list.
+func (f *statusFlags) choose(isTerminal bool) (string, error) {
+	isAsked := map[string]bool{
+		"tree": f.tree, "list": f.list || f.noHeading || f.columns != "", "json": f.json,
 	}
+	if f.format != "" {
+		if !slices.Contains(formats, f.format) {
+			return "", &usageError{fmt.Errorf("unknown format %q; known are %s", f.format, strings.Join(formats, ", "))}
+		}
+		isAsked[f.format] = true
+	}
+	chosen := ""
+	for _, format := range formats {
+		switch {
+		case !isAsked[format]:
+		case chosen != "":
+			return "", &usageError{errors.New("a tree, a list (-l, -n, -o), json and prometheus exclude one another")}
+		default:
+			chosen = format
+		}
+	}
+	if chosen == "" && isTerminal {
+		chosen = "tree"
+	}
+	return cmp.Or(chosen, "list"), nil
+}
+
+func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 	columns, err := chooseColumns(f.columns)
 	if err != nil {
 		return err
 	}
 	out, err := screenOn(cmd.OutOrStdout(), s.color)
+	if err != nil {
+		return err
+	}
+	format, err := f.choose(out.isTerminal)
 	if err != nil {
 		return err
 	}
@@ -82,10 +117,12 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg: left out:", u)
 	}
 	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
-	switch {
-	case f.json:
+	switch format {
+	case "json":
 		return printJSON(out, statusJSON(m, sessions))
-	case f.tree || out.isTerminal && !list:
+	case "prometheus":
+		return printPrometheus(out, m, sessions)
+	case "tree":
 		return printTree(out, m, sessions)
 	}
 	return printList(out, sessions, columns, !f.noHeading)

@@ -1,0 +1,17 @@
+#!/bin/sh
+# cgdeleg-textfile.sh [DIR]: writes cgdeleg.prom into the folder of node_exporter's
+# textfile collector (docs/monitoring.md).
+#
+# The collector must never read half a file: it is written under a name that the
+# collector passes over, and renamed. If cgdeleg fails the last good file stays,
+# and its age tells. The folder may belong to node_exporter's user, so nothing
+# there is opened that this script did not make (set -C: O_EXCL).
+set -euC
+dir=${1:-/var/lib/prometheus/node-exporter}
+new=$dir/.cgdeleg.$$
+
+umask 022
+rm -f "$new"
+trap 'rm -f "$new"' EXIT
+cgdeleg status --format prometheus >"$new"
+mv -f "$new" "$dir/cgdeleg.prom"

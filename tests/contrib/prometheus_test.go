@@ -1,0 +1,89 @@
+package contrib
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+// What the script writes is one file that everybody may read, with metrics that
+// Prometheus's own parser and its rules for names accept.
+func TestTextfile(t *testing.T) {
+	testbed.Need(t)
+	need(t, "promtool", "prometheus")
+	withBuilt(t)
+	dir := t.TempDir()
+	u := testbed.AddUser(t, "cgcontribprom", 25010)
+	_, end := openSession(t, u)
+	must(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir)
+	end()
+	must(t, "cgdeleg", "cleanup", "--user", u.Name)
+	wantOnly(t, dir, "cgdeleg.prom")
+	info, err := os.Stat(filepath.Join(dir, "cgdeleg.prom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != 0o644 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	metrics := read(t, filepath.Join(dir, "cgdeleg.prom"))
+	if strings.Contains(metrics, `cgdeleg_sessions{state="alive"} 0`) || strings.Contains(metrics, u.Name) {
+		t.Errorf("a session is not counted, or a user named:\n%s", metrics)
+	}
+	if said, err := checkMetrics(metrics); err != nil || said != "" {
+		t.Errorf("promtool: %v\n%s", err, said)
+	}
+	// That promtool looks at names and values:
+	for _, broken := range []string{
+		strings.Replace(metrics, "\ncgdeleg_memory_bytes ", "\ncgdeleg_memory_bytes x", 1),
+		strings.ReplaceAll(metrics, "cgdeleg_memory_bytes", "cgdeleg_memory_kilobytes_total"),
+	} {
+		if said, err := checkMetrics(broken); err == nil {
+			t.Errorf("promtool accepts it: %s", said)
+		}
+	}
+}
+
+func checkMetrics(metrics string) (said string, err error) {
+	cmd := exec.Command("promtool", "check", "metrics")
+	cmd.Stdin = strings.NewReader(metrics)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func wantOnly(t *testing.T, dir string, name string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != name {
+		t.Errorf("in the folder are %v, want only %s", entries, name)
+	}
+}
+
+// Where cgdeleg fails halfway, the last good file stays, and nothing beside it.
+func TestTextfileFails(t *testing.T) {
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, dir+"/cgdeleg.prom", "good 1\n", 0o644)
+	write(t, bin+"/cgdeleg", "#!/bin/sh\necho half\nexit 3\n", 0o755)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if said, err := run(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir); err == nil {
+		t.Errorf("it ended well: %s", said)
+	}
+	wantOnly(t, dir, "cgdeleg.prom")
+	if got := read(t, dir+"/cgdeleg.prom"); got != "good 1\n" {
+		t.Errorf("the file is now %q", got)
+	}
+}
+
+// The alerts fire when they should, and not before.
+func TestAlerts(t *testing.T) {
+	need(t, "promtool", "prometheus")
+	must(t, "promtool", "check", "rules", file(t, "prometheus/cgdeleg.rules.yml"))
+	must(t, "promtool", "test", "rules", file(t, "prometheus/cgdeleg.rules.test.yml"))
+}
