@@ -184,7 +184,7 @@ func (r *recorder) isOwn(name string) bool {
 // fixedText has the words that are in no path of every report.
 const fixedText = `
 	/user /user.slice /init.scope /.config/lxc/lxc.conf /.config/lxc/default.conf /.config/containers/containers.conf /.local/share/lxc/config
-	/run/user/bus /run/systemd/system /etc/pam.d /etc/pam.conf /etc/passwd /etc/group /etc/lxc /usr/share/lxc/config /etc/containers/containers.conf /usr/share/containers/containers.conf
+	/run/user/bus /run/systemd/system /usr/share/pam-configs/cgfs /etc/pam.d /etc/pam.conf /etc/passwd /etc/group /etc/lxc /usr/share/lxc/config /etc/containers/containers.conf /usr/share/containers/containers.conf
 	sshd login su su-l sudo sudo-i runuser runuser-l cron crond atd doas dropbear lightdm sddm gdm-password xdm machinectl greetd other
 	sshd-session sshd-auth sddm-helper gdm-session-wor xrdp-sesman
 	auth account password session include substack required requisite sufficient optional

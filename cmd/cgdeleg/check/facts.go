@@ -403,5 +403,5 @@ func (f *Facts) Exist() (paths []string) {
 	for _, dir := range toolDirs {
 		paths = append(paths, dir+"/newuidmap", dir+"/newgidmap")
 	}
-	return append(paths, "/run/systemd/system", userBus(f.Subject.UID))
+	return append(paths, "/run/systemd/system", userBus(f.Subject.UID), cgfsProfile)
 }

@@ -34,8 +34,8 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
-		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins.",
-		needs:   aUser, run: checkPAMCgfs,
+		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins, by whichever service they came. Every file of /etc/pam.d is looked at.",
+		run:     checkPAMCgfs,
 	},
 }
 
@@ -183,9 +183,7 @@ func checkPAMLine(f *Facts) Result {
 		}
 		return ok(e.service+" has one", f.moduleLine()...)
 	}
-	line := `session optional pam_cgdeleg.so`
-	add := byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, f.moduleFile()))
-	forAll := fmt.Sprintf("for every login add the line %q to %s", line, f.moduleFile())
+	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.host, e.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))
@@ -198,6 +196,20 @@ func checkPAMLine(f *Facts) Result {
 	r = r.with(f.openMend(), forAll)
 	r.Mend.Commands = append(r.Mend.Commands, add)
 	return r
+}
+
+// lineForAll gives the service a line of the module: where pam_cgfs has one, that
+// with the other name.
+func (f *Facts) lineForAll() (text string, add Command) {
+	isOld := func(l pamconf.Line) bool { return l.Is(predecessor) }
+	if i := slices.IndexFunc(f.entry.lines, isOld); i >= 0 {
+		file := f.entry.lines[i].File
+		return "for every login write pam_cgdeleg.so in place of pam_cgfs.so in " + file,
+			byHand("sed", "-i", `s/pam_cgfs\.so/pam_cgdeleg.so/`, file)
+	}
+	const line = "session optional pam_cgdeleg.so"
+	return fmt.Sprintf("for every login add the line %q to %s", line, f.moduleFile()),
+		byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, f.moduleFile()))
 }
 
 func checkPAMOrder(f *Facts) Result {
@@ -222,14 +234,47 @@ func lineEvidence(l pamconf.Line) Evidence {
 }
 
 func checkPAMCgfs(f *Facts) Result {
-	if f.entry.service == "" {
-		return skip("the login's service is not known")
+	names, err := f.Machine.ReadDir("/etc/pam.d")
+	if err != nil {
+		return skip("there is no /etc/pam.d")
 	}
-	for _, line := range f.entry.lines {
-		if line.Is(predecessor) {
-			return warning("pam_cgfs has a line as well; its logouts remove empty cgroups of other logins", lineEvidence(line)).
-				mended("take its line out, or its package away", byHand("editor", line.File))
+	slices.Sort(names)
+	var lines []Evidence
+	for _, name := range names {
+		if isBackup(name) {
+			continue
+		}
+		stack, _ := pamconf.Session(f.Machine, name) // as far as it can be read
+		for _, line := range stack {
+			if e := lineEvidence(line); line.Is(predecessor) && !slices.Contains(lines, e) {
+				lines = append(lines, e)
+			}
 		}
 	}
-	return ok("")
+	if len(lines) == 0 {
+		return ok("")
+	}
+	r := warning("pam_cgfs has a line as well; its logouts remove empty cgroups of other logins", lines...)
+	if f.Machine.Exists(cgfsProfile) {
+		return r.mended("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
+	}
+	var commands []Command
+	for _, e := range lines {
+		c := byHand("editor", e.file())
+		if !slices.ContainsFunc(commands, func(have Command) bool { return slices.Equal(have.Args, c.Args) }) {
+			commands = append(commands, c)
+		}
+	}
+	return r.mended("take its line out, or its package away", commands...)
+}
+
+// cgfsProfile is what Debian's libpam-cgfs gives to pam-auth-update.
+const cgfsProfile = "/usr/share/pam-configs/cgfs"
+
+// isBackup tells whether a file of /etc/pam.d is what an editor, dpkg, rpm or
+// pam-auth-update left of an earlier one.
+func isBackup(name string) bool {
+	return strings.HasSuffix(name, "~") || slices.ContainsFunc(
+		[]string{".dpkg-", ".ucf-", ".pam-", ".rpmsave", ".rpmnew", ".rpmorig", ".bak", ".orig"},
+		func(mark string) bool { return strings.Contains(name, mark) })
 }
