@@ -5,8 +5,8 @@
  * becomes the static Go program CGDELEG_WORKER. For a C library that cannot load
  * a Go library (musl); cmd/go leaves this file out.
  *
- * Not posix_spawn: it knows no user IDs, limits or parent's death, so a host of
- * su's would run the worker where su's caller can stop it and starve it; and it
+ * Not posix_spawn: it cannot set the real user ID, limits or the signal at the
+ * parent's death, so that su's caller could stop or starve the worker; and it
  * keeps the host waiting until the program is loaded, with no deadline.
  */
 #include "child.h"
@@ -14,25 +14,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* The worker, where the package puts it. */
 #ifndef CGDELEG_WORKER
 #define CGDELEG_WORKER "/usr/libexec/cgdeleg/worker"
 #endif
-
-/* A program's first stack is bounded by its limit: the runtime dies with too
- * small a one. */
-static void give_stack(void)
-{
-	struct rlimit now, usual = { 8 << 20, RLIM_INFINITY };
-
-	if (setrlimit(RLIMIT_STACK, &usual) == 0 || getrlimit(RLIMIT_STACK, &now) < 0)
-		return;
-	now.rlim_cur = now.rlim_max < usual.rlim_cur ? now.rlim_max : usual.rlim_cur;
-	setrlimit(RLIMIT_STACK, &now);
-}
 
 pid_t worker_spawn(char *const argv[], int reply_fd)
 {
@@ -42,7 +29,6 @@ pid_t worker_spawn(char *const argv[], int reply_fd)
 	if (pid != 0)
 		return pid;
 	become_worker(host, reply_fd);
-	give_stack();
 	execve(CGDELEG_WORKER, argv, envp);
 	/* a whole reply, so that the log has this line and no other */
 	dprintf(WORKER_REPLY_FD, "log error worker %s could not be run: %s; no session has cgroups of its own until that program is installed again\n"
