@@ -5,8 +5,9 @@
 # and ssh. DIR/cc is the compiler, for what is to be run in it.
 #
 # Alpine's own packages cannot be had here. What differs from them: the versions,
-# and that ssh is without OpenSSL (so it knows only Ed25519 keys), and musl without
-# its crypt(3), which Debian takes out; libxcrypt has that.
+# ssh without OpenSSL (so it knows only Ed25519 keys), and musl without its crypt(3),
+# which Debian takes out; libxcrypt has that. Made for the sources of Debian 12:
+# Linux-PAM from 1.7 on has no configure.
 set -eu
 dir=$1 config=$2
 root=$dir/root sources=$dir/sources
@@ -16,10 +17,8 @@ cd "$dir"
 # Debian's index of sources, without a change to the machine's own.
 fetch_sources() {
 	mkdir -p apt/lists/partial apt/cache/archives/partial apt/sources.d
-	for list in /etc/apt/sources.list.d/*.sources; do
-		if grep -q '^Suites:.*-security' "$list" || grep -qs debian "$list"; then
-			sed 's/^Types:.*/Types: deb-src/' "$list" >"apt/sources.d/${list##*/}"
-		fi
+	for list in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources; do
+		[ ! -e "$list" ] || sed 's/^Types:.*/Types: deb-src/' "$list" >"apt/sources.d/${list##*/}"
 	done
 	sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >apt/sources.list 2>/dev/null || : >apt/sources.list
 	cat >apt/apt.conf <<-END
