@@ -36,7 +36,7 @@ func Need(t testing.TB, programs ...string) {
 			continue
 		}
 		if Musl() {
-			t.Skipf("the Alpine-like root has no %s built with musl", p)
+			t.Skipf("the Alpine-like root has no %s (docs/musl.md says why)", p)
 		}
 		t.Skipf("needs %s: run `make setup`", p)
 	}
