@@ -1,7 +1,7 @@
 /*
  * become_worker: what the forked child does in both backends before Go runs in
- * it. Between a fork in a host that may have threads and the worker's own
- * program or runtime, so only what is safe there.
+ * it. The host may have threads, so there is nothing here that could wait for a
+ * lock that one of them held at the fork.
  */
 #include "child.h"
 
