@@ -1,8 +1,9 @@
 #!/bin/sh
 # run.sh [GO-TEST-FLAG...]: the tests of tier 2 in the Alpine-like root that
 # tests/musl/setup.sh built: its sshd, login and su, its PAM, the module and the
-# tool as the Alpine package has them. The root is entered by pivot_root, in mount
-# and PID namespaces of its own; the cgroups are this machine's.
+# tool as the Alpine package has them. The root is entered by pivot_root, in a mount
+# namespace of its own; the cgroups are this machine's. It has the machine's
+# processes too: the module looks at the first one's cgroup.
 #
 # MUSL_TESTS has the packages of tests/ that are run there.
 set -eu
@@ -70,5 +71,5 @@ done
 exit $failed
 END
 cd /
-unshare --mount --pid --fork --kill-child -- sh "$scratch/inside" "$stage" "$packages" "$@"
+unshare --mount --fork --kill-child -- sh "$scratch/inside" "$stage" "$packages" "$@"
 cd "$here"
