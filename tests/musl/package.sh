@@ -10,7 +10,8 @@ version=$(cat VERSION)
 
 # What abuild sets for an APKBUILD. A variable of these is read there.
 export srcdir="$out/.src" CC="$tree/build/musl/cc" CFLAGS="-Os -fstack-clash-protection -Werror"
-GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE)
+GO=${GO:-go}
+GOCACHE=$($GO env GOCACHE) GOMODCACHE=$($GO env GOMODCACHE)
 export GOCACHE GOMODCACHE
 mkdir -p "$srcdir"
 # shellcheck source=/dev/null
