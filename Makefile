@@ -3,11 +3,13 @@
 # make test     as root: all tests on this machine's own cgroups
 # make test-vm  as root: systemd and none, cgroup v2 and v1, in virtual machines
 # make test-clients  as root: of these two only LXC, podman, runc and the like
+# make musl     build/musl: the module and its worker for musl, as on Alpine
+# make test-musl  as root: in an Alpine-like root, built from sources with musl-gcc
 # make man      the manual pages in build/man; needs scdoc
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
 # make install  into DESTDIR, under PREFIX and PAMDIR
 #
-# demo, test, test-vm, test-clients and lint install what they need first (Debian and Ubuntu).
+# demo, test, test-musl, test-vm, test-clients and lint install what they need first (Debian and Ubuntu).
 
 GO       ?= $(if $(wildcard build/.toolchain/bin/go),$(CURDIR)/build/.toolchain/bin/go,go)
 export GO
@@ -85,6 +87,41 @@ test-clients:
 	cd tests && $(GOTEST) -count=1 -timeout 10m ./clients/...
 	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL) -run 'TestScenarios/^(clients|nested)'
 
+# The module for a C library that cannot load a Go library, beside the static
+# program that it starts (docs/musl.md). On Alpine MUSL_CC is gcc; elsewhere
+# tests/musl/setup.sh makes a compiler that knows a PAM built with musl.
+MUSL_CC     ?= $(or $(wildcard build/musl/cc),musl-gcc)
+LIBEXECDIR  ?= $(PREFIX)/libexec
+MUSL_CFLAGS ?= -O2 -g
+MUSL_MODULE = child.c module.c spawn_exec.c worker.c
+
+.PHONY: musl install-musl test-musl
+musl: build/musl/pam_cgdeleg.so build/musl/worker
+
+build/musl/pam_cgdeleg.so: $(SOURCES)
+	mkdir -p build/musl
+	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' \
+		-Wall -Wextra -fPIC -shared -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete \
+		$(LDFLAGS) -o $@ $(addprefix pam/,$(MUSL_MODULE)) -lpam
+
+build/musl/worker: $(SOURCES)
+	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/program
+
+install-musl: musl build/cgdeleg
+	install -D -m 0644 build/musl/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
+	install -D -m 0755 build/musl/worker $(DESTDIR)$(LIBEXECDIR)/cgdeleg/worker
+	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
+	install -D -m 0755 contrib/openrc/cgdeleg-cleanup.initd $(DESTDIR)/etc/init.d/cgdeleg-cleanup
+	install -D -m 0644 contrib/openrc/cgdeleg-cleanup.confd $(DESTDIR)/etc/conf.d/cgdeleg-cleanup
+
+test-musl:
+	tests/require-root.sh test-musl
+	tests/setup.sh
+	tests/musl/setup.sh
+	$(MAKE) all
+	tests/musl/run.sh
+	tests/musl/openrc.sh
+
 lint: setup
 	tests/lint.sh
 
@@ -104,4 +141,4 @@ install: all
 	install -D -m 0644 contrib/systemd/cgdeleg-containers@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/cgdeleg-containers@.service
 
 clean:
-	rm -rf build/pam_cgdeleg.so build/cgdeleg
+	rm -rf build/pam_cgdeleg.so build/cgdeleg build/musl

@@ -5,19 +5,10 @@
  * The runtime must not start in the host: its threads and signal handlers hung
  * sudo, and its failing at start killed su (docs/architecture.md).
  */
-#include "worker.h"
+#include "child.h"
 
-#include <dirent.h>
 #include <elf.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* cgdeleg_worker, in main.go. */
@@ -29,129 +20,23 @@ extern const init_entry go_start_begin[] __attribute__((visibility("hidden")));
 extern const init_entry go_start_end[] __attribute__((visibility("hidden")));
 
 /*
- * What the runtime sees in place of the host's arguments and environment: the
- * caller of su chooses both, and GOMEMLIMIT=garbage aborts a program. As on a
- * process's first stack, the auxiliary vector follows; an empty one makes the
- * runtime read /proc/self/auxv. One processor and no collector: the worker
- * lives for milliseconds, and may be allowed few threads.
+ * What the runtime sees in place of the host's arguments and environment. As on
+ * a process's first stack, the auxiliary vector follows; an empty one makes the
+ * runtime read /proc/self/auxv.
  */
 static struct {
 	char *argv[2];
-	char *envp[5];
+	char *envp[WORKER_ENVIRONMENT_LEN];
 	size_t auxv[2];
 } start = {
 	.argv = { "pam_cgdeleg", NULL },
-	.envp = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off", "GOTRACEBACK=none", NULL },
+	.envp = { WORKER_ENVIRONMENT },
 	.auxv = { AT_NULL, 0 },
 };
-_Static_assert(offsetof(__typeof__(start), auxv) == 7 * sizeof(char *), "the runtime finds auxv behind envp");
+_Static_assert(offsetof(__typeof__(start), auxv) == (2 + WORKER_ENVIRONMENT_LEN) * sizeof(char *),
+	       "the runtime finds auxv behind envp");
 
 extern char **environ;
-
-static void reset_signals(void)
-{
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
-	sigset_t none;
-	int sig;
-
-	for (sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* The caller's limits must not break the worker; who may not lift the hard
- * ones at least gets up to them. */
-static void lift_limits(void)
-{
-	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU };
-	struct rlimit now, none = { RLIM_INFINITY, RLIM_INFINITY };
-	size_t i;
-
-	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		if (setrlimit(limits[i], &none) == 0)
-			continue;
-		if (getrlimit(limits[i], &now) == 0) {
-			now.rlim_cur = now.rlim_max;
-			setrlimit(limits[i], &now);
-		}
-	}
-}
-
-/* How far to go where neither close_range nor /proc can help. */
-#define CLOSE_BLINDLY 4096
-
-/*
- * Closes everything from first on. Before close_range (Linux 5.9), or where a
- * filter forbids it, /proc tells what is open: the limit on descriptors may be a
- * billion, too many to try.
- */
-static void close_from(int first)
-{
-	struct dirent *entry;
-	DIR *dir;
-	int fd;
-
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
-		return;
-#endif
-	dir = opendir("/proc/self/fd");
-	if (dir == NULL) {
-		for (fd = first; fd < CLOSE_BLINDLY; fd++)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(dir)) != NULL) {
-		fd = atoi(entry->d_name);
-		if (fd >= first && fd != dirfd(dir))
-			close(fd);
-	}
-	closedir(dir);
-}
-
-/* /dev/null on 0 and 1, the reply on 2 and 3, nothing else. */
-static void arrange_descriptors(int reply_fd)
-{
-	int null = open("/dev/null", O_RDWR);
-
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-	}
-	dup2(reply_fd, 2);
-	dup2(reply_fd, WORKER_REPLY_FD);
-	close_from(WORKER_REPLY_FD + 1);
-}
-
-/*
- * Under su and sudo the real user ID is the caller's, and with it the caller
- * could stop or kill the worker (kill(2)). Only the system calls themselves:
- * the C library's functions would look for the host's other threads.
- */
-static void shed_caller(void)
-{
-	if (geteuid() != 0)
-		return;
-	syscall(SYS_setresgid, 0, 0, 0);
-	syscall(SYS_setresuid, 0, 0, 0);
-}
-
-static void become_worker(pid_t host, int reply_fd)
-{
-	shed_caller();
-	reset_signals();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != host)
-		_exit(1);
-	setsid(); /* a ^C at the login is not for us */
-	umask(022);
-	if (chdir("/") < 0)
-		_exit(1);
-	arrange_descriptors(reply_fd);
-	lift_limits();
-	environ = start.envp;
-}
 
 pid_t worker_spawn(char *const argv[], int reply_fd)
 {
@@ -162,6 +47,7 @@ pid_t worker_spawn(char *const argv[], int reply_fd)
 	if (pid != 0)
 		return pid;
 	become_worker(host, reply_fd);
+	environ = start.envp;
 	for (entry = go_start_begin; entry < go_start_end; entry++)
 		(*entry)(1, start.argv, start.envp);
 	while (argv[argc] != NULL)

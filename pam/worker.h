@@ -4,7 +4,7 @@
  *
  * The host calls worker_run. The worker is started by a backend's
  * worker_spawn: spawn_fork.c forks and starts the Go runtime that lies dormant
- * in this library.
+ * in this library; spawn_exec.c, for musl, forks and executes a program.
  *
  * The worker answers in lines on its descriptor WORKER_REPLY_FD:
  *

@@ -472,7 +472,7 @@ func TestOpenForTheCaller(t *testing.T) {
 	testbed.AddUser(t, "cgcmdshell", 24009)
 	cgdeleg := testbed.Built(t, "cgdeleg")
 	r := run(t, exec.Command("sh", "-ec", cgdeleg+" open -u cgcmdshell -c freezer\ncat /proc/self/cgroup\n"+
-		cgdeleg+" status -n -o session,own,leader,service -u cgcmdshell; echo $$\n"+cgdeleg+" close -u cgcmdshell"))
+		cgdeleg+" status -n -o session,own,leader,service -u cgcmdshell; echo $$\n"+cgdeleg+" close -u cgcmdshell\n:")) // busybox's shell becomes the last command
 	r.want(t, 0, "session 0 closed and removed")
 	if got := testbed.ParsePlacement(r.out)["freezer"]; got != "/user/cgcmdshell/0" {
 		t.Errorf("what the shell starts is in %s:\n%s", got, r.out)

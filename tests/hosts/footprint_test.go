@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"debug/elf"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,7 @@ func TestExportsOnlyPAMEntryPoints(t *testing.T) {
 			exported = append(exported, s.Name)
 		}
 	}
+	slices.Sort(exported)
 	if got, want := strings.Join(exported, " "), "pam_sm_close_session pam_sm_open_session"; got != want {
 		t.Errorf("exports %q, want %q", got, want)
 	}

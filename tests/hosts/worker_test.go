@@ -76,9 +76,9 @@ func TestWorkerIsItsOwnProcess(t *testing.T) {
 	testbed.WantNothingLeft(t, "cgworker")
 }
 
-// ignoredSignals returns SigIgn of /proc/PID/status, but for the signals 32 and
-// 33: glibc keeps them to itself and lets nobody reset what they were inherited
-// as.
+// ignoredSignals returns SigIgn of /proc/PID/status, but for the signals 32 to
+// 34: glibc (two of them) and musl keep them to themselves and let nobody reset
+// what they were inherited as.
 func ignoredSignals(t *testing.T, status string) uint64 {
 	t.Helper()
 	_, rest, _ := strings.Cut(status, "SigIgn:\t")
@@ -86,7 +86,7 @@ func ignoredSignals(t *testing.T, status string) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mask &^ (3 << 31)
+	return mask &^ (7 << 31)
 }
 
 // wantDescriptors looks that a worker has /dev/null, the reply, and what its

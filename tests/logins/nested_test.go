@@ -24,8 +24,8 @@ func TestLoginInsideLogin(t *testing.T) {
 			"su":   "su cgloginner -c",
 		} {
 			t.Run(inner+" inside "+host, func(t *testing.T) {
-				service(t, host, "su", "sudo", "ssh", "/usr/sbin/sshd")
-				service(t, inner)
+				service(t, host, "su", "ssh", "/usr/sbin/sshd")
+				service(t, inner, inner)
 				a := testbed.AddUser(t, "cglogouter", 21050)
 				b := testbed.AddUser(t, "cgloginner", 21051)
 				sudoers(t, a, "use_pty")

@@ -29,7 +29,7 @@ func TestLoginWithoutModule(t *testing.T) {
 	} {
 		for service, login := range loginsByRoot {
 			t.Run(service+", "+mistake, func(t *testing.T) {
-				testbed.Need(t, "su", "sudo", "login", "/usr/sbin/sshd")
+				testbed.Need(t, programOf(service))
 				writeProbe(t)
 				writeService(t, service, c.line(t))
 				u := testbed.AddUser(t, "cglogplain", 21070)
@@ -59,6 +59,13 @@ var loginsByRoot = map[string]func(*testing.T, testbed.User) string{
 	"sshd": func(t *testing.T, u testbed.User) string {
 		return sshd.Start(t, sshd.Options{}).Login(t, u.Name).Must(t, probe)
 	},
+}
+
+func programOf(service string) string {
+	if service == "sshd" {
+		return "/usr/sbin/sshd"
+	}
+	return service
 }
 
 func wantNoSession(t *testing.T, u testbed.User, output string) {

@@ -31,7 +31,8 @@ func startLog() error {
 				return
 			}
 			systemLog.Lock()
-			systemLog.lines = append(systemLog.lines, string(buf[:n]))
+			// musl's syslog(3) ends each with a newline
+			systemLog.lines = append(systemLog.lines, strings.TrimSuffix(string(buf[:n]), "\n"))
 			systemLog.Unlock()
 		}
 	}()

@@ -29,11 +29,26 @@ func Need(t testing.TB, programs ...string) {
 		t.Skip(missing)
 	}
 	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("needs %s: run `make setup`", p)
+		if p == "gcc" && prebuilt() != "" {
+			continue
 		}
+		if _, err := exec.LookPath(p); err == nil {
+			continue
+		}
+		if Musl() {
+			t.Skipf("the Alpine-like root has no %s (docs/musl.md says why)", p)
+		}
+		t.Skipf("needs %s: run `make setup`", p)
 	}
 }
+
+// Musl says whether this is the Alpine-like root of tests/musl: its hosts, its
+// PAM and the module are built with musl, and the worker is a program.
+func Musl() bool { return prebuilt() != "" }
+
+// prebuilt is the folder with the tests' C programs where there is no compiler;
+// elsewhere empty. tests/musl/run.sh sets it.
+func prebuilt() string { return os.Getenv("CGDELEG_PREBUILT") }
 
 // AddUser makes an account for the length of the test, with a home directory
 // and subordinate IDs, and at the end looks that none of its cgroups is left.
@@ -166,13 +181,29 @@ func writeService(t testing.TB, service string, lines []string) {
 }
 
 // CompileC builds a C program of the tests; gcc's further arguments are
-// libraries, or -shared -fPIC for a PAM module.
+// libraries, or -shared -fPIC for a PAM module. In the Alpine-like root it takes
+// what was built there beforehand.
 func CompileC(t testing.TB, source string, further ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(source), ".c"))
+	if dir := prebuilt(); dir != "" {
+		copyFile(t, filepath.Join(dir, filepath.Base(program)), program)
+		return program
+	}
 	args := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-o", program, source}, further...)
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return program
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -20,7 +20,7 @@
  *	threads=N		N threads churn malloc, dlopen and pthread_create
  *	sigchld=ignore|reap|nocldwait|block
  *	closefds=N		closes descriptors 0 to N
- *	rlimit=NAME:VALUE	soft and hard: as nproc fsize data nofile
+ *	rlimit=NAME:VALUE	soft and hard: as nproc fsize data nofile stack
  *	softlimit=NAME:VALUE	soft only
  *	env=NAME=VALUE
  *	umask=OCTAL		chdir=DIR
@@ -171,7 +171,7 @@ static void limit(const char *arg, int hard)
 {
 	static const struct { const char *name; int which; } names[] = {
 		{ "as", RLIMIT_AS }, { "nproc", RLIMIT_NPROC }, { "fsize", RLIMIT_FSIZE },
-		{ "data", RLIMIT_DATA }, { "nofile", RLIMIT_NOFILE } };
+		{ "data", RLIMIT_DATA }, { "nofile", RLIMIT_NOFILE }, { "stack", RLIMIT_STACK } };
 	const char *value = strchr(arg, ':') + 1;
 	struct rlimit r;
 	size_t i;
@@ -271,7 +271,7 @@ static void state(void)
 	n += snprintf(line + n, sizeof(line) - (size_t)n, " limits=");
 	for (i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit r;
-		getrlimit((__rlimit_resource_t)i, &r);
+		getrlimit(i, &r);
 		n += snprintf(line + n, sizeof(line) - (size_t)n, "%lx/%lx,", (unsigned long)r.rlim_cur, (unsigned long)r.rlim_max);
 	}
 	i = waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD;

@@ -1,0 +1,121 @@
+/*
+ * become_worker: what the forked child does in both backends before Go runs in
+ * it. The host may have threads, so there is nothing here that could wait for a
+ * lock that one of them held at the fork.
+ */
+#include "child.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void reset_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The caller's limits must not break the worker; who may not lift the hard
+ * ones at least gets up to them. */
+static void lift_limits(void)
+{
+	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU };
+	struct rlimit now, none = { RLIM_INFINITY, RLIM_INFINITY };
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (setrlimit(limits[i], &none) == 0)
+			continue;
+		if (getrlimit(limits[i], &now) == 0) {
+			now.rlim_cur = now.rlim_max;
+			setrlimit(limits[i], &now);
+		}
+	}
+}
+
+/* How far to go where neither close_range nor /proc can help. */
+#define CLOSE_BLINDLY 4096
+
+/*
+ * Closes everything from first on. Before close_range (Linux 5.9), or where a
+ * filter forbids it, /proc tells what is open: the limit on descriptors may be a
+ * billion, too many to try.
+ */
+static void close_from(int first)
+{
+	struct dirent *entry;
+	DIR *dir;
+	int fd;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
+		return;
+#endif
+	dir = opendir("/proc/self/fd");
+	if (dir == NULL) {
+		for (fd = first; fd < CLOSE_BLINDLY; fd++)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		fd = atoi(entry->d_name);
+		if (fd >= first && fd != dirfd(dir))
+			close(fd);
+	}
+	closedir(dir);
+}
+
+/* /dev/null on 0 and 1, the reply on 2 and 3, nothing else. */
+static void arrange_descriptors(int reply_fd)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+	}
+	dup2(reply_fd, 2);
+	dup2(reply_fd, WORKER_REPLY_FD);
+	close_from(WORKER_REPLY_FD + 1);
+}
+
+/*
+ * Under su and sudo the real user ID is the caller's, and with it the caller
+ * could stop or kill the worker (kill(2)). Only the system calls themselves:
+ * the C library's functions would look for the host's other threads.
+ */
+static void shed_caller(void)
+{
+	if (geteuid() != 0)
+		return;
+	syscall(SYS_setresgid, 0, 0, 0);
+	syscall(SYS_setresuid, 0, 0, 0);
+}
+
+void become_worker(pid_t host, int reply_fd)
+{
+	shed_caller();
+	reset_signals();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != host)
+		_exit(1);
+	setsid(); /* a ^C at the login is not for us */
+	umask(022);
+	if (chdir("/") < 0)
+		_exit(1);
+	arrange_descriptors(reply_fd);
+	lift_limits();
+}

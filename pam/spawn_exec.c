@@ -1,0 +1,37 @@
+//go:build musl
+
+/*
+ * worker_spawn by fork and execve: the child makes itself a clean process and
+ * becomes the static Go program CGDELEG_WORKER. For a C library that cannot load
+ * a Go library (musl); cmd/go leaves this file out.
+ *
+ * Not posix_spawn: it cannot set the real user ID, limits or the signal at the
+ * parent's death, so that su's caller could stop or starve the worker; and it
+ * keeps the host waiting until the program is loaded, with no deadline.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The worker, where the package puts it. */
+#ifndef CGDELEG_WORKER
+#define CGDELEG_WORKER "/usr/libexec/cgdeleg/worker"
+#endif
+
+pid_t worker_spawn(char *const argv[], int reply_fd)
+{
+	static char *envp[WORKER_ENVIRONMENT_LEN] = { WORKER_ENVIRONMENT };
+	pid_t host = getpid(), pid = fork();
+
+	if (pid != 0)
+		return pid;
+	become_worker(host, reply_fd);
+	execve(CGDELEG_WORKER, argv, envp);
+	/* a whole reply, so that the log has this line and no other */
+	dprintf(WORKER_REPLY_FD, "log error worker %s could not be run: %s; no session has cgroups of its own until that program is installed again\n"
+		"result failure\n", CGDELEG_WORKER, strerror(errno));
+	_exit(127);
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# setup.sh: what `make test-musl` needs beside what tests/setup.sh installs, on
+# Debian and Ubuntu: musl's compiler and the tools that Linux-PAM and the hosts
+# are built with, and then, with tests/musl/build.sh, an Alpine-like root in
+# MUSL_DIR. It is built anew when the recipe changes, and removed when it was not
+# used for three days.
+#
+# Leaves build/musl/root, a link to it, and build/musl/cc, a compiler for it.
+set -eu
+cd "$(dirname "$0")/../.."
+packages="musl-dev musl-tools linux-libc-dev autoconf automake libtool pkg-config xz-utils bzip2 make patch"
+cache=${MUSL_DIR:-/var/tmp/cgdeleg-musl}
+
+missing=
+for p in $packages; do
+	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
+done
+if [ -n "$missing" ]; then
+	if [ "$(id -u)" != 0 ]; then
+		echo "these packages are missing; install them as root: apt-get install$missing" >&2
+		exit 1
+	fi
+	apt-get update -qq
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $missing >/dev/null
+fi
+
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock 9
+key=$(cat tests/musl/build.sh tests/musl/busybox.config | sha256sum | cut -c 1-12)
+dir=$cache/$key
+if [ ! -d "$dir" ]; then
+	# the compiler of a build names its folder, so that it cannot be renamed
+	rm -rf --one-file-system "$dir"
+	if ! nice -n 10 tests/musl/build.sh "$dir" "$PWD/tests/musl/busybox.config"; then
+		rm -rf --one-file-system "$dir"
+		exit 1
+	fi
+fi
+touch "$dir"
+find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +3 ! -path "$dir" -exec rm -rf --one-file-system {} +
+mkdir -p build/musl
+ln -sfn "$dir/root" build/musl/root
+ln -sfn "$dir/cc" build/musl/cc
