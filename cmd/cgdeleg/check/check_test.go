@@ -448,7 +448,7 @@ func TestTroubles(t *testing.T) {
 // wantFirst looks at the first trouble's words and first command.
 func wantFirst(t *testing.T, findings []check.Finding, says, mend string) {
 	t.Helper()
-	i := slices.IndexFunc(findings, func(f check.Finding) bool { return isTrouble(f) })
+	i := slices.IndexFunc(findings, isTrouble)
 	first := findings[i]
 	if !strings.Contains(first.Says, says) {
 		t.Errorf("it says %q, want %q", first.Says, says)
