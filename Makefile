@@ -5,6 +5,8 @@
 # make test-clients  as root: of these two only LXC, podman, runc and the like
 # make man      the manual pages in build/man; needs scdoc
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
+# make completions  for bash, zsh and fish in build/completions
+# make deb      the Debian packages in build/deb; needs tests/packages/setup.sh
 # make install  into DESTDIR, under PREFIX and PAMDIR
 #
 # demo, test, test-vm, test-clients and lint install what they need first (Debian and Ubuntu).
@@ -26,7 +28,7 @@ GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fa
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean
+.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean completions deb
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -96,6 +98,19 @@ bench:
 	tests/setup.sh
 	$(MAKE) all
 	cd tests && $(GO) test -run '^$$' -bench . ./...
+
+# Native also where the rest is built for another architecture.
+COMPLETIONS = build/completions/bash/cgdeleg build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish
+
+completions: $(COMPLETIONS)
+
+$(COMPLETIONS): build/completions/%: $(SOURCES)
+	mkdir -p $(@D)
+	env -u GOOS -u GOARCH CGO_ENABLED=0 $(GO) run ./cmd/cgdeleg completion $(firstword $(subst /, ,$*)) >$@
+
+# Debian packages.
+deb:
+	packaging/deb.sh
 
 install: all
 	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so

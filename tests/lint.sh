@@ -21,5 +21,5 @@ done
 for source in pam/*.c tests/hosts/pamhost/*.c; do
 	gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fanalyzer -O2 -c -o /dev/null "$source"
 done
-find contrib pam tests -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
+find contrib packaging pam tests -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
 echo "lint: all clean"
