@@ -1,19 +1,21 @@
 #!/bin/sh
 # deb.sh [DIR]: builds the Debian packages from the files that git knows, as they
 # are in the working tree, in DIR (build/deb). Only `go mod vendor` may use the
-# network; dpkg-buildpackage has none.
+# network; dpkg-buildpackage has none. CHANGELOG names a file that takes the place
+# of packaging/debian/changelog, for a version of one's own.
 set -eu
 cd "$(dirname "$0")/.."
 dir=${1:-build/deb}
 GO=${GO:-$(command -v go)}
+changelog=${CHANGELOG:-packaging/debian/changelog}
 version=$(cat VERSION)
 tree=$dir/pam-cgdeleg-$version
 
-packaged=$(dpkg-parsechangelog -l packaging/debian/changelog -S Version)
+packaged=$(dpkg-parsechangelog -l "$changelog" -S Version)
 case $packaged in
 "$version"-*) ;;
 *)
-	echo "packaging/debian/changelog is at $packaged, VERSION at $version: add an entry for $version-1" >&2
+	echo "$changelog is at $packaged, VERSION at $version: add an entry for $version-1" >&2
 	exit 1
 	;;
 esac
@@ -26,6 +28,7 @@ else
 	tar --exclude=./build -cf - .
 fi | tar -C "$tree" -xf -
 cp -r "$tree/packaging/debian" "$tree/debian"
+cp "$changelog" "$tree/debian/changelog"
 (cd "$tree" && "$GO" mod vendor)
 
 # debian/control asks for Debian's Go, which may be too old here.

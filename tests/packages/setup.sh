@@ -3,7 +3,7 @@
 # tests/setup.sh installs, on Debian and Ubuntu: what builds packages, what looks
 # at them, and what makes the root file system that they are tested in.
 set -eu
-packages="dpkg-dev debhelper dh-golang fakeroot scdoc lintian mmdebstrap debian-archive-keyring"
+packages="build-essential libpam0g-dev dpkg-dev debhelper dh-golang fakeroot scdoc lintian mmdebstrap debian-archive-keyring"
 
 missing=
 for p in $packages; do
