@@ -80,7 +80,8 @@ inside() {
 	mkdir "$dir/run/sshd" "$dir/in"
 	cp -r "$in/." "$dir/in"
 	ip link set lo up
-	exec chroot "$dir" /usr/bin/env -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+	# not exec: the first process has to wait for what others leave behind
+	chroot "$dir" /usr/bin/env -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash /in/main.sh
 }
 

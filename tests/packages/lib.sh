@@ -48,7 +48,7 @@ in_no_session() { ! in_login "$1" 'cat /proc/self/cgroup' | grep -q /user/alice/
 # session_of LOGIN: the number of alice's session in which the login is, and in
 # how many hierarchies it is; more than one line if it is not the same in all.
 session_of() {
-	in_login "$1" 'cat /proc/self/cgroup' | sed -n 's,.*/user/alice/\([0-9]*\)\(/init\.scope\)\{0,1\}$,\1,p' | sort | uniq -c | tr -s ' '
+	in_login "$1" 'cat /proc/self/cgroup' | sed -n 's#.*/user/alice/\([0-9]*\)\(/init\.scope\)\{0,1\}$#\1#p' | sort | uniq -c | tr -s ' '
 }
 
 # hierarchies: how many are mounted.
@@ -72,8 +72,11 @@ sessions_left() {
 	find /sys/fs/cgroup -type d \( -path '*/user/alice*' -o -path '*/user/bob*' \) 2>/dev/null
 }
 
+no_session_left() { [ -z "$(sessions_left)" ]; }
+
 # while_logging_in NAME COMMAND...: COMMAND works, and all the while bob logs in
-# again and again, without one login that fails.
+# again and again, without one login that fails. ssh ends before sshd has closed
+# the last one's session.
 while_logging_in() {
 	local name=$1 hammer
 	shift

@@ -32,6 +32,7 @@ TMPDIR=$cache mmdebstrap --quiet --mode=root --variant=apt \
 		mkdir -p .ssh
 		ssh-keygen -q -t ed25519 -N \"\" -f .ssh/id_ed25519
 		sed \"s/^/localhost /\" /etc/ssh/ssh_host_ed25519_key.pub >.ssh/known_hosts
+		echo 127.0.0.1 localhost >/etc/hosts
 		echo UseDNS no >/etc/ssh/sshd_config.d/tests.conf
 		for user in alice bob; do
 			useradd --create-home --shell /bin/bash \$user

@@ -75,5 +75,5 @@ while_logging_in "upgrade" install_next
 while_logging_in "remove" remove_debs
 while_logging_in "install again" install_debs
 while_logging_in "purge" purge_debs
-equal "no session is left" "$(sessions_left)" ""
+eventually "no session is left" no_session_left
 finish
