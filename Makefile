@@ -7,9 +7,12 @@
 # make test-musl  as root: in an Alpine-like root, built from sources with musl-gcc
 # make man      the manual pages in build/man; needs scdoc
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
+# make completions  for bash, zsh and fish in build/completions
+# make deb      the Debian packages in build/deb; needs tests/packages/setup.sh
+# make test-packages  as root: they are installed, upgraded, removed, in a fresh root and, but for VM=0, a machine
 # make install  into DESTDIR, under PREFIX and PAMDIR
 #
-# demo, test, test-musl, test-vm, test-clients and lint install what they need first (Debian and Ubuntu).
+# demo, test, test-musl, test-vm, test-clients, test-packages and lint install what they need first (Debian and Ubuntu).
 
 GO       ?= $(if $(wildcard build/.toolchain/bin/go),$(CURDIR)/build/.toolchain/bin/go,go)
 export GO
@@ -28,7 +31,7 @@ GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fa
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean
+.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -74,7 +77,8 @@ VM_SKIP     ?= ^$$
 test-vm:
 	tests/setup.sh
 	tests/vm/setup.sh
-	$(MAKE) all
+	tests/packages/setup.sh
+	$(MAKE) all deb deb-next
 	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL) -skip '$(VM_SKIP)'
 
 # Real clients here and in machines. test and test-vm have them, too: with
@@ -134,11 +138,46 @@ bench:
 	$(MAKE) all
 	cd tests && $(GO) test -run '^$$' -bench . ./...
 
+# Native also where the rest is built for another architecture.
+COMPLETIONS = build/completions/bash/cgdeleg build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish
+
+completions: $(COMPLETIONS)
+
+$(COMPLETIONS): build/completions/%: $(SOURCES)
+	mkdir -p $(@D)
+	env -u GOOS -u GOARCH CGO_ENABLED=0 $(GO) run ./cmd/cgdeleg completion $(firstword $(subst /, ,$*)) >$@
+
+# Debian packages, and those of a next version, to which tests upgrade.
+DEB_SOURCES = $(SOURCES) LICENSE $(shell find packaging contrib docs -type f)
+
+deb: build/deb/.built
+deb-next: build/deb-next/.built
+
+build/deb/.built: $(DEB_SOURCES)
+	packaging/deb.sh
+	touch $@
+
+build/deb-next/.built: $(DEB_SOURCES) tests/packages/next.sh
+	tests/packages/next.sh
+	touch $@
+
+test-packages:
+	tests/require-root.sh test-packages
+	tests/setup.sh
+	tests/packages/setup.sh
+	$(MAKE) deb deb-next
+	lintian --allow-root --fail-on error,warning build/deb/*.changes
+	cd tests && CGDELEG_PACKAGES=1 $(GOTEST) -count=1 -timeout 30m ./packages/...
+ifneq ($(VM),0)
+	tests/vm/setup.sh
+	$(MAKE) all
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 30m -run 'TestScenarios/^packages'
+endif
+
 install: all
 	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
 	install -D -m 0644 contrib/systemd/session-.scope.d/50-cgdeleg.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
-	install -D -m 0644 contrib/systemd/cgdeleg-containers@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/cgdeleg-containers@.service
 
 clean:
 	rm -rf build/pam_cgdeleg.so build/cgdeleg build/musl

@@ -22,7 +22,7 @@ find contrib -name run -print0 | xargs -0 shellcheck # runit and s6 want that na
 for source in pam/*.c tests/hosts/pamhost/*.c; do
 	gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fanalyzer -O2 -c -o /dev/null "$source"
 done
-find contrib pam tests -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
+find contrib packaging pam tests -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
 shellcheck packaging/alpine/*.post-install
 # variables that abuild and openrc-run read, or set
 shellcheck -s ash -e SC2034,SC2154 packaging/alpine/APKBUILD contrib/openrc/*.initd

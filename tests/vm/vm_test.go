@@ -130,10 +130,17 @@ func guestFiles(t *testing.T) map[string]string {
 		"main.sh":        "guest/main.sh",
 		"lib.sh":         "guest/lib.sh",
 		"nested.sh":      "guest/nested.sh",
+		"packages.sh":    "../packages/lib.sh",
 		"pam_cgdeleg.so": testbed.Built(t, "pam_cgdeleg.so"),
 		"cgdeleg":        testbed.Built(t, "cgdeleg"),
 	}
 	root := testbed.Root(t)
+	for folder, in := range map[string]string{"deb": "debs", "deb-next": "debs/next"} {
+		debs, _ := filepath.Glob(filepath.Join(root, "build", folder, "*.deb"))
+		for _, deb := range debs {
+			files[filepath.Join(in, filepath.Base(deb))] = deb
+		}
+	}
 	err := fs.WalkDir(os.DirFS(root), "contrib", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			files[path] = filepath.Join(root, path)

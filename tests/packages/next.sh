@@ -1,0 +1,16 @@
+#!/bin/sh
+# next.sh: builds the packages once more, in build/deb-next, with an entry more in
+# the changelog: the version that tests upgrade to.
+set -eu
+cd "$(dirname "$0")/../.."
+mkdir -p build
+CHANGELOG=$(pwd)/build/changelog-next
+{
+	printf 'pam-cgdeleg (%s) unstable; urgency=medium\n\n  * The version that tests upgrade to.\n\n -- %s  %s\n\n' \
+		"$(dpkg-parsechangelog -l packaging/debian/changelog -S Version)+next" \
+		"$(dpkg-parsechangelog -l packaging/debian/changelog -S Maintainer)" \
+		"$(dpkg-parsechangelog -l packaging/debian/changelog -S Date)"
+	cat packaging/debian/changelog
+} >"$CHANGELOG"
+export CHANGELOG DEB_BUILD_OPTIONS=nocheck
+packaging/deb.sh build/deb-next

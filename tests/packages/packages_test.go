@@ -1,0 +1,121 @@
+// Package packages tests the Debian packages in a fresh root file system, with
+// dpkg, pam-auth-update and sshd of its own and this machine's cgroup hierarchies:
+// install, upgrade, remove and purge, with logins after each and in between.
+//
+// The scenarios (scenarios/*.sh) are written in lib.sh here and in the library
+// of package vm, whose report they make. They run only where CGDELEG_PACKAGES=1
+// asks for them, as `make test-packages` does, which builds the packages.
+package packages
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+	"github.com/cgdeleg/pam_cgdeleg/tests/vm"
+)
+
+func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+
+// need skips the test where nobody asked for it.
+func need(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CGDELEG_PACKAGES") != "1" {
+		t.Skip("builds and installs Debian packages: run `make test-packages`")
+	}
+	testbed.Need(t, "mmdebstrap", "unshare", "ip")
+}
+
+func TestDebian(t *testing.T) {
+	need(t)
+	root := freshRoot(t)
+	scenarios, err := filepath.Glob("scenarios/*.sh")
+	if err != nil || len(scenarios) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, scenario := range scenarios {
+		t.Run(strings.TrimSuffix(filepath.Base(scenario), ".sh"), func(t *testing.T) {
+			runScenario(t, root, scenario)
+		})
+	}
+}
+
+// freshRoot returns the tar file that root.sh makes.
+func freshRoot(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command("./root.sh")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("root.sh, which needs Debian's archive: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// runScenario runs one scenario in a root file system of its own. Each of its
+// assertions is a subtest.
+func runScenario(t *testing.T, root, scenario string) {
+	log := testbed.LogFromNow(t)
+	cmd := exec.Command("./enter.sh", t.TempDir(), root, inputs(t, scenario))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	report, unfinished := vm.ParseReport(string(out))
+	for _, note := range report.Notes {
+		t.Log(note)
+	}
+	for _, a := range report.Assertions {
+		t.Run(a.Name, func(t *testing.T) {
+			if !a.OK {
+				t.Error(a.Evidence)
+			}
+		})
+	}
+	if unfinished != nil || err != nil && !t.Failed() {
+		t.Errorf("%v, %v; its output:\n%s", unfinished, err, out)
+	}
+	log.WantSilence()
+	if t.Failed() {
+		t.Logf("the system's log:\n%s", strings.Join(log.All(), "\n"))
+	}
+}
+
+// inputs returns a folder with what the scenario finds in /in.
+func inputs(t *testing.T, scenario string) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := filepath.Join(testbed.Root(t), "build")
+	files := map[string]string{
+		"main.sh": "main.sh", "packages.sh": "lib.sh", "lib.sh": "../vm/guest/lib.sh", "scenario.sh": scenario,
+	}
+	for folder, in := range map[string]string{"deb": "debs", "deb-next": "debs/next"} {
+		debs, _ := filepath.Glob(filepath.Join(build, folder, "*.deb"))
+		if len(debs) == 0 {
+			t.Fatalf("no packages in build/%s: run `make test-packages`", folder)
+		}
+		for _, deb := range debs {
+			files[filepath.Join(in, filepath.Base(deb))] = deb
+		}
+	}
+	for name, source := range files {
+		copyFile(t, source, filepath.Join(dir, name))
+	}
+	return dir
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), fs.ModePerm); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,37 @@
+#!/bin/bash
+# What the administrator chose survives upgrades.
+
+works "install" install_debs
+
+pam-auth-update --disable cgdeleg
+equal "the profile is switched off" "$(ours common-session)" ""
+works "upgrade" install_next
+equal "and stays so" "$(ours common-session)$(ours common-session-noninteractive)" ""
+login off alice
+works "a login is in no session" in_no_session off
+logout off
+pam-auth-update --enable cgdeleg
+login on alice
+has_session "switched on again" on 0
+logout on
+
+# pam-auth-update keeps options that were added to a line of its block.
+sed -i 's/pam_cgdeleg\.so.*/pam_cgdeleg.so -c freezer,memory min_uid=1000/' /etc/pam.d/common-session
+works "downgrade" install_debs
+equal "options on the line stay" "$(ours common-session)" "pam_cgdeleg.so -c freezer,memory min_uid=1000"
+equal "for the others there are none, as before" "$(ours common-session-noninteractive)" "pam_cgdeleg.so "
+
+# A line that is not its own: then it leaves all of PAM's files alone.
+sed -i 's/^session.*pam_cgdeleg\.so.*/&\nsession optional pam_umask.so/' /etc/pam.d/common-session
+edited=$(cat /etc/pam.d/common-session)
+works "upgrade over a common-session of the administrator's" install_next
+equal "it is left as it is" "$(cat /etc/pam.d/common-session)" "$edited"
+login edited alice
+equal "its options count" "$(session_of edited)" " $(grep -c -w -e freezer -e memory /proc/self/cgroup) 0"
+logout edited
+
+sed -i 's/^17 /42 /' /etc/cron.d/cgdeleg
+works "downgrade again" install_debs
+works "cron's file stays as edited" grep -q '^42 ' /etc/cron.d/cgdeleg
+equal "no session is left" "$(sessions_left)" ""
+finish
