@@ -18,6 +18,7 @@ dist=$1
 shift
 mkdir -p "$dist" build/tools
 dist=$(cd "$dist" && pwd)
+rm -f "$dist"/*.deb "$dist"/*.rpm "$dist"/*.apk "$dist"/*.pkg.tar.zst
 root=$PWD
 stage=$root/build/packages
 [ -x build/tools/nfpm ] || GOBIN=$root/build/tools CGO_ENABLED=0 "${GO:-go}" install "$NFPM"
