@@ -52,6 +52,6 @@ for deb in "$dir"/debs/*.deb; do
 	dpkg-deb -x "$deb" "$root"
 done
 ln -s root/usr/include "$dir/include"
-ln -s "$(find "$root/usr/lib" -name 'libpam.so.0')" "$dir/lib/libpam.so"
+(cd "$dir/lib" && ln -s ../root/usr/lib/*/libpam.so.0 libpam.so)
 rm -r "$dir/apt" "$dir/debs"
 touch "$dir/.done"

@@ -47,6 +47,7 @@ release:
 test-release:
 	tests/require-root.sh test-release
 	tests/setup.sh
-	tests/release/setup.sh
+	CGDELEG_ARCHES="$(TEST_ARCHES)" tests/release/setup.sh
 	$(MAKE) packages ARCHES="$(TEST_ARCHES)"
+	packaging/release/sources.sh build/release/pam_cgdeleg-$(VERSION).tar.gz
 	cd tests && CGDELEG_ARCHES="$(TEST_ARCHES)" $(GOTEST) -count=1 -timeout 20m ./release/...
