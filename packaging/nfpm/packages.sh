@@ -21,7 +21,7 @@ dist=$(cd "$dist" && pwd)
 rm -f "$dist"/*.deb "$dist"/*.rpm "$dist"/*.apk "$dist"/*.pkg.tar.zst
 root=$PWD
 stage=$root/build/packages
-[ -x build/tools/nfpm ] || GOBIN=$root/build/tools CGO_ENABLED=0 "${GO:-go}" install "$NFPM"
+[ -x build/tools/nfpm ] || GOBIN=$root/build/tools GOFLAGS="" CGO_ENABLED=0 "${GO:-go}" install "$NFPM"
 nfpm=$root/build/tools/nfpm
 VERSION=${VERSION:-$(cat VERSION)}
 SYSTEMD=/usr/lib/systemd/system
