@@ -13,9 +13,10 @@ static void count(const char *when)
 	int threads = -2, handlers = 0, sig;
 	struct sigaction sa;
 
-	while (readdir(tasks))
+	while (tasks && readdir(tasks))
 		threads++;
-	closedir(tasks);
+	if (tasks)
+		closedir(tasks);
 	for (sig = 1; sig < NSIG; sig++)
 		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL)
 			handlers++;
