@@ -64,6 +64,7 @@ for ARCH; do
 	gnu=$ARCH
 	case $ARCH in amd64) gnu=x86_64 ;; arm64) gnu=aarch64 ;; esac
 	GLIBC=$(objdump -T "$stage/$ARCH/pam_cgdeleg.so" | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p' | sort -Vu | tail -n 1)
+	[ -n "$GLIBC" ] || { echo "packages.sh: objdump finds no symbols of glibc in $ARCH's module" >&2; exit 1; }
 	MODULE=pam_cgdeleg.so ZSHDIR=/usr/share/zsh/site-functions
 	export ARCH GLIBC MODULE ZSHDIR PAMDIR MODULE_NAME
 	MODULE_NAME=pam_cgdeleg
