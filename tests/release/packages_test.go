@@ -62,9 +62,14 @@ func TestPackageFiles(t *testing.T) {
 				for _, pkg := range []string{f.module, "cgdeleg"} {
 					dir := t.TempDir()
 					f.unpack(t, f.path(t, pkg, arch), dir)
+					var names []string
 					for _, file := range files(t, dir) {
-						fmt.Fprintf(&list, "%s: %s\n", pkg, strings.ReplaceAll(file, gnuArch[arch]+"-linux-gnu", "MULTIARCH"))
+						names = append(names, strings.ReplaceAll(file, gnuArch[arch]+"-linux-gnu", "MULTIARCH"))
 						checkBinary(t, filepath.Join(dir, file), machines[arch])
+					}
+					slices.Sort(names)
+					for _, name := range names {
+						fmt.Fprintf(&list, "%s: %s\n", pkg, name)
 					}
 				}
 				wantList(t, f.name, list.String())
