@@ -11,6 +11,9 @@
 # make deb      the Debian packages in build/deb; needs tests/packages/setup.sh
 # make test-packages  as root: they are installed, upgraded, removed, in a fresh root and, but for VM=0, a machine
 # make install  into DESTDIR, under PREFIX and PAMDIR
+# make packages deb, rpm, apk and Arch packages in dist, for ARCHES; needs tests/release/setup.sh
+# make release  these, the sources, their checksums and a bill of materials in dist
+# make test-release  as root: the packages, the module under qemu-user, reproducible builds
 #
 # demo, test, test-musl, test-vm, test-clients, test-packages and lint install what they need first (Debian and Ubuntu).
 
@@ -25,10 +28,13 @@ VERSION  ?= $(shell cat VERSION)
 # Quoted for cmd/go: the linker gets the script that keeps the Go runtime from
 # starting in the host, and the list of the only symbols to export.
 MODULE_EXTLDFLAGS = -Wl,-T,$(CURDIR)/pam/start.ld -Wl,--version-script=$(CURDIR)/pam/exports.map \
-                    -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
+                    -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--build-id=sha1
 # Counts the tests, and prints each that was skipped with its reason.
 GOTEST   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails --
 GOBUILD  = $(GO) build -trimpath -buildvcs=false
+# Go's own build ID would have the linker script's folder in it.
+GOMODULE = $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -buildid= -extldflags '$(MODULE_EXTLDFLAGS)'"
+GOCLI    = $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)"
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
 .PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
@@ -36,11 +42,11 @@ SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 all: build/pam_cgdeleg.so build/cgdeleg
 
 build/pam_cgdeleg.so: $(SOURCES)
-	CGO_ENABLED=1 $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -extldflags '$(MODULE_EXTLDFLAGS)'" -o $@ ./pam
+	CGO_ENABLED=1 $(GOMODULE) -o $@ ./pam
 	rm -f build/pam_cgdeleg.h
 
 build/cgdeleg: $(SOURCES)
-	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)" -o $@ ./cmd/cgdeleg
+	CGO_ENABLED=0 $(GOCLI) -o $@ ./cmd/cgdeleg
 
 MANPAGES = $(patsubst docs/man/%.scd,build/man/%,$(wildcard docs/man/*.scd))
 
@@ -58,6 +64,9 @@ demo:
 	tests/setup.sh
 	$(MAKE) all
 	cd tests && $(GO) run ./demo
+
+# Packages: packages, release, test-release.
+include packaging/release/release.mk
 
 # Tier 1: no root, any machine.
 unit:

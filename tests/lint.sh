@@ -7,8 +7,11 @@ STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GO=${GO:-go}
 
-unformatted=$(gofmt -l cmd delegate pam tests)
+unformatted=$(gofmt -l cmd delegate packaging pam tests)
 [ -z "$unformatted" ] || { echo "gofmt -w: $unformatted"; exit 1; }
+# what packages run, with the variables that makepkg sets and reads
+shellcheck -s sh packaging/nfpm/scripts/*
+shellcheck -s bash -e SC2034,SC2128,SC2154,SC2164 packaging/arch/PKGBUILD packaging/arch/*.install
 for module in . tests; do
 	(
 		cd "$module"
@@ -19,7 +22,7 @@ for module in . tests; do
 	)
 done
 find contrib -name run -print0 | xargs -0 shellcheck # runit and s6 want that name
-for source in pam/*.c tests/hosts/pamhost/*.c; do
+for source in pam/*.c tests/hosts/pamhost/*.c tests/release/testdata/*.c; do
 	gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fanalyzer -O2 -c -o /dev/null "$source"
 done
 find contrib packaging pam tests -name '*.sh' -print0 | xargs -0 shellcheck .ci/run

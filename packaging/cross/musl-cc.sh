@@ -1,0 +1,11 @@
+#!/bin/sh
+# musl-cc.sh GNU_ARCH SYSROOT ARGUMENT...: GNU_ARCH-linux-gnu-gcc, with musl of
+# sysroot.sh in the place of its own C library. For shared libraries only: it
+# links no start files of a program.
+set -eu
+arch=$1 sysroot=$2
+shift 2
+gcc=$arch-linux-gnu-gcc
+exec "$gcc" -nostdinc -isystem "$sysroot/root/usr/include/$arch-linux-musl" \
+	-isystem "$("$gcc" -print-file-name=include)" -isystem "$sysroot/include" \
+	-nostdlib -L"$sysroot/lib" -L"$sysroot/root/usr/lib/$arch-linux-musl" "$@" -lc -lgcc

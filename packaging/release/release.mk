@@ -1,0 +1,53 @@
+# Packages for other machines than this one: docs/release.md.
+ARCHES       ?= amd64 arm64 riscv64 s390x
+TEST_ARCHES  ?= $(ARCHES)
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),$(shell stat -c %Y VERSION))
+export SOURCE_DATE_EPOCH
+gnu_arch      = $(patsubst arm64,aarch64,$(patsubst amd64,x86_64,$(1)))
+CROSS         = build/cross
+SYSROOT       = $(CURDIR)/$(CROSS)/$*/sysroot
+CROSS_GCC     = $(call gnu_arch,$*)-linux-gnu-gcc
+CROSS_MODULES = $(ARCHES:%=$(CROSS)/%/pam_cgdeleg.so)
+CROSS_BUILT   = $(foreach f,cgdeleg worker musl/pam_cgdeleg.so,$(ARCHES:%=$(CROSS)/%/$(f))) $(CROSS_MODULES)
+
+.PHONY: cross packages release test-release
+.SECONDARY: $(ARCHES:%=$(CROSS)/%/sysroot/.done)
+
+cross: $(CROSS_BUILT)
+
+$(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh
+	packaging/cross/sysroot.sh $* $(CROSS)/$*/sysroot
+
+$(CROSS)/%/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
+	GOARCH=$* CC=$(CROSS_GCC) CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -isystem $(SYSROOT)/include" \
+		CGO_LDFLAGS="-O2 -g -L$(SYSROOT)/lib" $(GOMODULE) -o $@ ./pam
+	rm -f $(@D)/pam_cgdeleg.h
+
+$(CROSS)/%/cgdeleg: $(SOURCES)
+	GOARCH=$* CGO_ENABLED=0 $(GOCLI) -o $@ ./cmd/cgdeleg
+
+$(CROSS)/%/worker: $(SOURCES)
+	GOARCH=$* CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/program
+
+# As build/musl/pam_cgdeleg.so, by a compiler for another C library.
+$(CROSS)/%/musl/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
+	mkdir -p $(@D)
+	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) -ffile-prefix-map=$(CURDIR)=. -s \
+		-std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' \
+		-Wall -Wextra -fPIC -shared -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+		-Wl,-z,nodelete -Wl,--build-id=sha1 -o $@ $(addprefix pam/,$(MUSL_MODULE)) -lpam
+
+packages: $(CROSS_BUILT) man completions
+	packaging/nfpm/packages.sh dist $(ARCHES)
+
+release:
+	packaging/release/release.sh dist $(ARCHES)
+
+# As root, because it also opens and closes a session under qemu-user.
+test-release:
+	tests/require-root.sh test-release
+	tests/setup.sh
+	CGDELEG_ARCHES="$(TEST_ARCHES)" tests/release/setup.sh
+	$(MAKE) packages ARCHES="$(TEST_ARCHES)"
+	packaging/release/sources.sh build/release/pam_cgdeleg-$(VERSION).tar.gz
+	cd tests && CGDELEG_ARCHES="$(TEST_ARCHES)" $(GOTEST) -count=1 -timeout 20m ./release/...

@@ -1,0 +1,31 @@
+#!/bin/sh
+# setup.sh: installs what `make packages`, `make release` and `make test-release`
+# need beside what tests/setup.sh installs, on Debian and Ubuntu: cross compilers,
+# the manual pages' compiler, QEMU's user emulation, rpm, makepkg and pacman.
+# CGDELEG_ARCHES leaves out other architectures' compilers (amd64 and arm64, say).
+set -eu
+packages="scdoc gcc binutils curl libarchive-tools fakeroot zstd xz-utils debian-archive-keyring rpm makepkg pacman-package-manager qemu-user-static busybox-static"
+for arch in ${CGDELEG_ARCHES:-amd64 arm64 riscv64 s390x}; do
+	case $arch in
+	amd64) ;;
+	arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+	*) packages="$packages gcc-$arch-linux-gnu libc6-dev-$arch-cross" ;;
+	esac
+done
+
+missing=
+for p in $packages; do
+	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
+done
+# sysroot.sh asks apt's lists where Debian's archive is
+# shellcheck disable=SC2016 # apt-get expands it
+lists=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian')
+[ -n "$missing" ] || [ -z "$lists" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "these packages are missing; install them as root: apt-get install$missing" >&2
+	exit 1
+fi
+apt-get update -qq
+[ -n "$missing" ] || exit 0
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $missing >/dev/null
