@@ -3,6 +3,7 @@ module github.com/cgdeleg/pam_cgdeleg
 go 1.24.0
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/godbus/dbus/v5 v5.2.4
 	github.com/moby/sys/user v0.5.0
 	github.com/rogpeppe/go-internal v1.14.1

@@ -102,7 +102,8 @@ unprivileged containers need beside, and say of each trouble where it was seen
 and how it is mended. Nothing is changed.
 
 Names (or codes) of checks choose among them; cgdeleg check --list has them all.
-The exit code is 1 if a check failed, with --strict also for warnings, and 3 if
+A note is no trouble; it says what a program needs to use the session. The
+exit code is 1 if a check failed, with --strict also for warnings, and 3 if
 something could not be told.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each

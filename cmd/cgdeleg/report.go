@@ -31,7 +31,7 @@ func newReport(s *settings) *cobra.Command {
 directory DIR, with their owners, so that cgdeleg check --root DIR says there
 what it says here. They tell of cgroups, PAM files, mounts, subordinate IDs and
 the processes between this shell and its login; of /etc/passwd only your own
-line, of podman's containers.conf the line cgroup_manager, of your home directory
+line, of podman's containers.conf cgroup_manager and runtime, of your home directory
 beside that LXC's lxc.conf, default.conf and the container's configuration. What
 others may not read is left out, except your own files. With --redact user names
 are replaced.`,
@@ -140,7 +140,7 @@ func (r *recorder) record(f *check.Facts, config string) {
 	for _, name := range []string{"lxc.conf", "default.conf"} {
 		r.own(path.Join(r.subject.Home, ".config/lxc", name))
 	}
-	for _, file := range r.subject.ContainersConf() {
+	for _, file := range f.ContainersConf() {
 		r.own(file)
 	}
 	if f.Config != nil {
@@ -386,11 +386,12 @@ func (r *recorder) own(name string) (data string, ok bool) {
 // relevant returns what matters of a file: of a long one of numbers a few lines,
 // and of one that may hold secrets what a check wants to know.
 func relevant(name, data string) string {
-	switch path.Base(name) {
-	case "containers.conf":
-		return check.ManagerLine(data)
-	case "memory.stat":
-	default:
+	switch {
+	case strings.Contains(name, "/containers/containers.conf"):
+		var c check.PodmanConf
+		c.Read(data)
+		return c.String()
+	case path.Base(name) != "memory.stat":
 		return data
 	}
 	var kept string

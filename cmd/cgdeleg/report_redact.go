@@ -191,7 +191,7 @@ const fixedText = `
 	success default ignore ok done bad die reset
 	all kernel none name systemd openrc elogind unified v2 dir u g b c
 	cgroup cgroup2 tmpfs rw ro
-	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc runc crun podman bwrap stat versions cgroup_manager cgroupfs`
+	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc runc crun podman bwrap stat versions engine cgroup_manager cgroupfs runtime`
 
 // fixedIn returns what of a file's content is fixed.
 func fixedIn(e entry) (text string) {

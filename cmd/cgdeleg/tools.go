@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +32,7 @@ func toolsOf(m cgroupfs.Machine) check.Tools {
 // How long a bus may take to answer, and a program: podman's start is a long one.
 const (
 	toolPatience    = time.Second
-	programPatience = 5 * time.Second
+	programPatience = 3 * time.Second
 )
 
 // liveTools asks the programs and the buses of this machine.
@@ -65,21 +68,58 @@ var versions = func() map[string]func() string {
 // version: "5.0.2", "crun version 1.8.1", "bubblewrap 0.8.0".
 func versionOf(program string, options ...string) func() string {
 	return sync.OnceValue(func() string {
-		ctx, cancel := context.WithTimeout(context.Background(), programPatience)
-		defer cancel()
-		command := exec.CommandContext(ctx, program, append(options, "--version")...)
-		command.WaitDelay = programPatience / 10 // for what it may have started
-		out, err := command.Output()
+		path, err := lookPath(program)
 		if err != nil {
 			return ""
 		}
-		line, _, _ := strings.Cut(string(out), "\n")
-		version := line[strings.LastIndexByte(line, ' ')+1:]
-		if version == "" || version[0] < '0' || version[0] > '9' {
-			return ""
-		}
-		return version
+		return versionOfFile(path, options...)
 	})
+}
+
+func versionOfFile(path string, options ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, append(options, "--version")...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return unix.Kill(-command.Process.Pid, unix.SIGKILL) }
+	command.WaitDelay = programPatience / 10
+	out, err := command.StdoutPipe()
+	if err != nil || command.Start() != nil {
+		return ""
+	}
+	if pipe, is := out.(*os.File); is { // what the program started may hold it open
+		_ = pipe.SetReadDeadline(time.Now().Add(programPatience))
+	}
+	line, _ := bufio.NewReader(io.LimitReader(out, 4096)).ReadString('\n')
+	cancel() // no more is of interest
+	_ = command.Wait()
+	return lastVersion(line)
+}
+
+// lastVersion returns the last word of a line if it can be a version.
+func lastVersion(line string) string {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return ""
+	}
+	version := words[len(words)-1]
+	if version[0] < '0' || version[0] > '9' || visible(version) != version {
+		return ""
+	}
+	return version
+}
+
+// lookPath finds a program: for root not by PATH, which may be another's.
+func lookPath(program string) (string, error) {
+	if os.Geteuid() != 0 {
+		return exec.LookPath(program)
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		if path, err := exec.LookPath(dir + "/" + program); err == nil {
+			return path, nil
+		}
+	}
+	return "", exec.ErrNotFound
 }
 
 func systemdVersion() string {

@@ -1,10 +1,14 @@
 package check
 
 import (
+	"cmp"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/BurntSushi/toml"
 )
 
 // clientChecks say what the programs that start containers need, to use the
@@ -47,10 +51,12 @@ func (f *Facts) client(program string) (version string, reason string) {
 
 func checkRunc(f *Facts) Result {
 	version, reason := f.client("runc")
-	if reason != "" {
+	switch {
+	case reason != "":
 		return skip(reason)
-	}
-	if f.isUnified() || f.entry.asked.All {
+	case f.sessionPath() == "":
+		return note("runc " + version + " makes its cgroups in the session; give it no cgroupsPath: the session has another in each hierarchy")
+	case f.isUnified() || f.entry.asked.All:
 		return ok("runc " + version + " makes its cgroups in the session")
 	}
 	return note("runc " + version + " makes its cgroups in the session; a cgroupsPath in config.json would need a line of the module without -c")
@@ -58,6 +64,7 @@ func checkRunc(f *Facts) Result {
 
 func checkCrun(f *Facts) Result {
 	version, reason := f.client("crun")
+	session := f.sessionPath()
 	switch {
 	case reason != "":
 		return skip(reason)
@@ -65,10 +72,12 @@ func checkCrun(f *Facts) Result {
 		return note("crun " + version + " starts nothing where cgroup v2 has controllers beside v1: take runc")
 	case f.isUnified() && makesCgroups(version):
 		return ok("crun " + version + " makes its cgroups in the session")
+	case session == "":
+		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: take runc")
 	case f.isUnified() || f.entry.asked.All:
-		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence", f.cgroupsPath())
+		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence", cgroupsPath(session))
 	}
-	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence, and a line of the module without -c", f.cgroupsPath())
+	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence, and a line of the module without -c", cgroupsPath(session))
 }
 
 // makesCgroups tells whether a version of crun makes a cgroup that was not asked
@@ -77,7 +86,7 @@ func makesCgroups(version string) bool {
 	return slices.Compare(versionNumbers(version), []int{1, 8, 2}) >= 0
 }
 
-var number = regexp.MustCompile(`[0-9]+`)
+var number = regexp.MustCompile(`^[0-9]+`)
 
 // versionNumbers returns the numbers of a version, up to the first word that is
 // none: 1.1.5+ds1 are 1, 1 and 5.
@@ -100,18 +109,24 @@ func versionNumbers(version string) (numbers []int) {
 func (f *Facts) refusesCrun() bool { return !f.isUnified() && f.unified() != nil }
 
 // sessionPath returns the session's cgroup, as containers' configurations name
-// it.
-func (f *Facts) sessionPath() string {
+// it; "" where it is not the same in all hierarchies, as with systemd's own beside
+// others, so that no one name is right.
+func (f *Facts) sessionPath() (session string) {
 	for i := range f.places {
-		if p := &f.places[i]; p.delegated() && len(p.Controllers) > 0 && !strings.HasPrefix(p.Name, "name=") {
-			return p.base
+		p := &f.places[i]
+		switch {
+		case !p.delegated() || len(p.Controllers) == 0 || strings.HasPrefix(p.Name, "name="):
+		case session != "" && session != p.base:
+			return ""
+		default:
+			session = p.base
 		}
 	}
-	return ""
+	return session
 }
 
-func (f *Facts) cgroupsPath() string {
-	return `"cgroupsPath": "` + f.sessionPath() + `/CONTAINER"`
+func cgroupsPath(session string) string {
+	return `"cgroupsPath": "` + session + `/CONTAINER"`
 }
 
 func checkPodman(f *Facts) Result {
@@ -126,41 +141,70 @@ func checkPodman(f *Facts) Result {
 		}
 		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run",
 			f.runWith()+" podman"+runtime+" --cgroup-manager=cgroupfs run IMAGE")
-	case f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && f.cgroupManager() != "cgroupfs":
+	case f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && f.podmanConf().Engine.Manager != "cgroupfs":
 		return ok("podman " + version + " asks systemd's user manager")
 	}
-	if crun := f.Tools.Version("crun"); crun != "" && !makesCgroups(crun) {
+	crun := f.Tools.Version("crun")
+	takesCrun := crun != "" && path.Base(cmp.Or(f.podmanConf().Engine.Runtime, "crun")) == "crun"
+	if takesCrun && !makesCgroups(crun) {
 		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits in silence",
 			"podman --cgroup-manager=cgroupfs run --cgroup-parent="+quote(f.sessionPath())+" IMAGE")
 	}
 	return ok("podman " + version + " makes its cgroups in the session, by --cgroup-manager=cgroupfs")
 }
 
-// ContainersConf returns the files in which podman finds its default of
-// --cgroup-manager; the later overrule (containers.conf(5)).
-func (s Subject) ContainersConf() []string {
-	return []string{"/usr/share/containers/containers.conf", "/etc/containers/containers.conf", s.Home + "/.config/containers/containers.conf"}
+// PodmanConf is what of containers.conf(5) tells who makes podman's cgroups.
+type PodmanConf struct {
+	Engine struct {
+		Manager string `toml:"cgroup_manager,omitempty"` // "systemd", "cgroupfs"
+		Runtime string `toml:"runtime,omitempty"`        // "crun", "runc", a path
+	} `toml:"engine"`
 }
 
-var managerLine = regexp.MustCompile(`(?m)^[ \t]*cgroup_manager[ \t]*=[ \t]*["']([a-z]+)["']`)
+// Read takes over what a containers.conf says. What is no TOML says
+// nothing.
+func (c *PodmanConf) Read(conf string) {
+	read := *c
+	if _, err := toml.Decode(conf, &read); err == nil {
+		*c = read
+	}
+}
 
-// ManagerLine returns the line of a containers.conf that sets podman's default of
-// --cgroup-manager; "" if there is none.
-func ManagerLine(conf string) string { return managerLine.FindString(conf) }
-
-// cgroupManager returns podman's default of --cgroup-manager; "" if it is
-// podman's own.
-func (f *Facts) cgroupManager() (manager string) {
-	for _, file := range f.Subject.ContainersConf() {
-		data, err := f.Machine.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		if found := managerLine.FindSubmatch(data); found != nil {
-			manager = string(found[1])
+// ContainersConf returns the files in which podman looks for its configuration;
+// what a later one says holds.
+func (f *Facts) ContainersConf() (files []string) {
+	files = []string{"/usr/share/containers/containers.conf"}
+	dirs := []string{"/etc/containers/containers.conf"}
+	if f.Subject.Home != "" {
+		dirs = append(dirs, f.Subject.Home+"/.config/containers/containers.conf")
+	}
+	for _, file := range dirs {
+		files = append(files, file)
+		names, _ := f.Machine.ReadDir(file + ".d")
+		slices.Sort(names)
+		for _, name := range names {
+			if strings.HasSuffix(name, ".conf") {
+				files = append(files, file+".d/"+name)
+			}
 		}
 	}
-	return manager
+	return files
+}
+
+// String returns c as a containers.conf.
+func (c *PodmanConf) String() string {
+	var out strings.Builder
+	_ = toml.NewEncoder(&out).Encode(c)
+	return out.String()
+}
+
+func (f *Facts) podmanConf() (c PodmanConf) {
+	for _, file := range f.ContainersConf() {
+		if data, err := f.Machine.ReadFile(file); err == nil {
+			c.Read(string(data))
+		}
+	}
+	return c
 }
 
 func checkBubblewrap(f *Facts) Result {

@@ -75,9 +75,18 @@ control() {
 }
 
 control Slice=system.slice
-works "c1 runs in another slice" as_user alice lxc-info -n c1 -pH
+equal "c1 runs in another slice" "$(as_user alice lxc-info -n c1 -sH)" RUNNING
 fails "but lxc-attach cannot move itself there from a login" in_login second "lxc-attach -n c1 -- /bin/busybox true"
 systemctl stop $unit
+echo 'lxc.cgroup2.memory.max = nonsense' >>/home/alice/.local/share/lxc/c1/config
+control Slice=user-1000.slice
+equal "a container that does not start" "$(as_user alice lxc-info -n c1 -sH)" STOPPED
+equal "does not keep the others from it" "$(as_user alice lxc-info -n c2 -sH)" RUNNING
+systemctl stop $unit
+echo 'lxc.cgroup2.memory.max = nonsense' >>/home/alice/.local/share/lxc/c2/config
+control Slice=user-1000.slice 2>/dev/null
+equal "if none starts the unit has failed" "$(systemctl is-active $unit)" failed
+sed -i '$d' /home/alice/.local/share/lxc/c[12]/config
 control ExecStart= ExecStart=/usr/bin/lxc-autostart 2>/dev/null
 equal "a single lxc-autostart does not start both" "$(systemctl is-active $unit)" failed
 logout_of_logind second

@@ -51,7 +51,7 @@ equal "leaves nothing of alice's" "$(not_roots /sys/fs/cgroup)" ""
 # Without the loop.
 sed -i '/lxc.start.auto/d' $parent/config
 sh -c 'cgdeleg open --user alice --pid $$ && exec runuser -u alice -- env HOME=/home/alice lxc-autostart' >/dev/null 2>&1
-works "a single lxc-autostart starts c1" as_user alice lxc-info -n c1 -pH
+equal "a single lxc-autostart starts c1" "$(as_user alice lxc-info -n c1 -sH)" RUNNING
 equal "and not c2, for it has moved into the cgroup of c1's monitor" "$(as_user alice lxc-info -n c2 -sH)" STOPPED
 works "lxc-stop" as_user alice lxc-stop -n c1
 note "the module's log: $(module_log)"
