@@ -28,6 +28,7 @@ func TestPrograms(t *testing.T) {
 		name string
 		run  func(*testing.T) []table.Row
 	}{
+		{"LXC", testLXC},
 		{"runc", testRunc},
 		{"runc with a cgroupsPath", testRuncPath},
 		{"crun", testCrun},
@@ -49,6 +50,21 @@ func TestPrograms(t *testing.T) {
 		return
 	}
 	table.Check(t, table.Here, rows)
+}
+
+// The rest of what is to be said of LXC is tested by itself (lxc_test.go).
+func testLXC(t *testing.T) []table.Row {
+	testbed.Need(t, "lxc-start", "newuidmap")
+	g, host := newGuest(t, "cgrtlxc", 27006, fourOptions)
+	login := host.Login(t, g.user.Name)
+	b := newBox(t, g.user, "c1", limit, "lxc.cgroup.pids.max = 33")
+	pid := b.start(t, login)
+	testFreeze(t, b, login, pid)
+	row := g.row(t, "lxc-start", pid, "lxc-freeze", fourHierarchies...)
+	b.stop(t, login)
+	login.Logout()
+	wantNothingNow(t, g.user)
+	return []table.Row{row}
 }
 
 func testRunc(t *testing.T) (rows []table.Row) {
@@ -307,6 +323,14 @@ func testNoModule(t *testing.T) (rows []table.Row) {
 	}
 	rows = append(rows, g.row(t, "no module: runc, no limits", pid, "-", "freezer"))
 	c.remove(t, login, pid)
+
+	b := newBox(t, g.user, "lax")
+	pid = b.start(t, login)
+	if out, err := login.Run("lxc-freeze -n lax"); err == nil {
+		t.Errorf("lxc-freeze works without the module: %s", out)
+	}
+	rows = append(rows, g.row(t, "no module: lxc-start, no limits", pid, "-", "freezer"))
+	b.stop(t, login)
 
 	pid, _ = p.run(t, login, g, "")
 	rows = append(rows, g.row(t, "no module: podman --runtime=runc run -m … --pids-limit …", pid, "-", "freezer"))

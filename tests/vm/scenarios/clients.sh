@@ -77,6 +77,22 @@ eats() {
 	fails "but not 200 ($2)" in_login "$1" "$2 dd if=/dev/zero of=/dev/null bs=200M count=1"
 }
 
+# --- LXC ---------------------------------------------------------------------
+
+# lxc_client CLIENT LOGIN: a container with limits; those of nested containers and
+# what LXC can do beside are in scenarios of their own.
+lxc_client() {
+	local by=-
+	start_box "$2" c1
+	pid=$(box_init "$2" c1)
+	if in_login "$2" "lxc-freeze -n c1" >/dev/null 2>&1 && frozen "$pid"; then
+		by=lxc-freeze
+		works "lxc-unfreeze ($2)" in_login "$2" "lxc-unfreeze -n c1"
+	fi
+	row "$1" "$pid" "$by"
+	stop_box "$2" c1
+}
+
 # --- runc and crun ----------------------------------------------------------
 
 # oci LOGIN RUNTIME BEFORE [CGROUPSPATH]: starts ~/b with limits; pid is then
@@ -317,8 +333,10 @@ views() {
 no_module() {
 	local session=/none parent='' runtime
 	module_options min_uid=60000
+	make_limited_box bob c1
 	login bob bob
 	bundle bob
+	lxc_client "no module: lxc-start" bob
 	fails "cgdeleg run needs the module" in_login bob "cgdeleg run -- true"
 	refused "no module: cgdeleg run -- COMMAND" "this shell has no cgroup of its own"
 	for runtime in runc crun; do
@@ -343,9 +361,11 @@ no_module() {
 
 # --- the logins -------------------------------------------------------------
 
+make_limited_box alice c1
 login first alice
 login second alice
 session=$(session_of first)
+lxc_client lxc-start first
 bundle first
 oci_clients
 wrap
