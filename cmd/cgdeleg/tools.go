@@ -32,7 +32,7 @@ func toolsOf(m cgroupfs.Machine) check.Tools {
 // How long a bus may take to answer, and a program: podman's start is a long one.
 const (
 	toolPatience    = time.Second
-	programPatience = 3 * time.Second
+	programPatience = 10 * time.Second
 )
 
 // liveTools asks the programs and the buses of this machine.

@@ -79,18 +79,18 @@ eats() {
 
 # --- LXC ---------------------------------------------------------------------
 
-# lxc_client CLIENT LOGIN: a container with limits; those of nested containers and
-# what LXC can do beside are in scenarios of their own.
+# lxc_client CLIENT LOGIN BOX: a container with limits; those of nested containers
+# and what LXC can do beside are in scenarios of their own.
 lxc_client() {
 	local by=-
-	start_box "$2" c1
-	pid=$(box_init "$2" c1)
-	if in_login "$2" "lxc-freeze -n c1" >/dev/null 2>&1 && frozen "$pid"; then
+	start_box "$2" "$3"
+	pid=$(box_init "$2" "$3")
+	if in_login "$2" "lxc-freeze -n $3" >/dev/null 2>&1 && frozen "$pid"; then
 		by=lxc-freeze
-		works "lxc-unfreeze ($2)" in_login "$2" "lxc-unfreeze -n c1"
+		works "lxc-unfreeze ($2)" in_login "$2" "lxc-unfreeze -n $3"
 	fi
 	row "$1" "$pid" "$by"
-	stop_box "$2" c1
+	stop_box "$2" "$3"
 }
 
 # --- runc and crun ----------------------------------------------------------
@@ -333,10 +333,10 @@ views() {
 no_module() {
 	local session=/none parent='' runtime
 	module_options min_uid=60000
-	make_limited_box bob c1
+	make_limited_box bob b1
 	login bob bob
 	bundle bob
-	lxc_client "no module: lxc-start" bob
+	lxc_client "no module: lxc-start" bob b1
 	fails "cgdeleg run needs the module" in_login bob "cgdeleg run -- true"
 	refused "no module: cgdeleg run -- COMMAND" "this shell has no cgroup of its own"
 	for runtime in runc crun; do
@@ -365,7 +365,7 @@ make_limited_box alice c1
 login first alice
 login second alice
 session=$(session_of first)
-lxc_client lxc-start first
+lxc_client lxc-start first c1
 bundle first
 oci_clients
 wrap
