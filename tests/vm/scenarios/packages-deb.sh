@@ -52,7 +52,7 @@ box_holds_v2 "after the removal" first c1 "$scope/lxc.payload.c1"
 login removed alice
 like "a login after the removal is in the scope itself" "$(cgroup_of_login unified removed)" "*/session-*.scope"
 logout_of_logind removed
-equal "there is no timer" "$(systemctl list-timers --all --no-legend cgdeleg-cleanup.timer)" ""
+equal "there is no timer" "$(systemctl list-timers --no-legend cgdeleg-cleanup.timer)" ""
 stop_box first c1
 logout_of_logind first
 fails "the scope is gone" test -e $cg"$scope"
@@ -63,5 +63,5 @@ equal "dpkg does not know the packages" "$(state libpam-cgdeleg)$(state cgdeleg)
 login purged alice
 like "a login after the purge is in the scope itself" "$(cgroup_of_login unified purged)" "*/session-*.scope"
 logout_of_logind purged
-equal "the module had nothing to complain about" "$(module_log)" ""
+equal "the module had nothing to complain about" "$(module_log | grep -F "pam_cgdeleg(")" ""
 finish
