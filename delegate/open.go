@@ -453,12 +453,7 @@ func moveBack(m cgroupfs.Machine, h *hierarchy.Hierarchy, former string, pid int
 	if err == nil || errors.Is(err, unix.ESRCH) {
 		return err
 	}
-	base, err := h.OpenBase(m)
-	if err != nil {
-		return err
-	}
-	defer base.Close()
-	return base.Enter(pid)
+	return h.EnterBase(m, pid)
 }
 
 func enterMember(m cgroupfs.Machine, h *hierarchy.Hierarchy, member string, pid int) error {

@@ -13,7 +13,7 @@ import (
 // can move its processes), and with it the lock that it is about to take. So a
 // worker that was forked inside a session leaves first.
 //
-// Where the base takes no processes (v2, and not the real root) or the caller
+// Where neither the base nor a leaf of the first process takes it, or the caller
 // lacks the privileges, it stays.
 func retreat(m cgroupfs.Machine, found []hierarchy.Hierarchy) {
 	members, err := hierarchy.Memberships(m, os.Getpid())
@@ -26,10 +26,7 @@ func retreat(m cgroupfs.Machine, found []hierarchy.Hierarchy) {
 		if err != nil || !inSession(h, below) {
 			continue
 		}
-		if base, err := h.OpenBase(m); err == nil {
-			_ = base.Enter(os.Getpid())
-			base.Close()
-		}
+		_ = h.EnterBase(m, os.Getpid())
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -145,10 +147,12 @@ func locate(m cgroupfs.Machine, init Membership, mt mount) (Hierarchy, error) {
 	return h, nil
 }
 
-// trimLeaf takes off the leaf in which systemd (init.scope) and OpenRC
-// (rc.init) put the first process.
+// leaves are those in which systemd and OpenRC put the first process.
+var leaves = []string{"/init.scope", "/rc.init"}
+
+// trimLeaf takes off the leaf of the first process.
 func trimLeaf(path string) string {
-	for _, leaf := range []string{"/init.scope", "/rc.init"} {
+	for _, leaf := range leaves {
 		if before, found := strings.CutSuffix(path, leaf); found {
 			return "/" + strings.TrimPrefix(before, "/")
 		}
@@ -187,6 +191,31 @@ func hasDotDot(path string) bool {
 // and *cgroupfs.MountError.
 func (h *Hierarchy) OpenBase(m cgroupfs.Machine) (*cgroupfs.Dir, error) {
 	return h.OpenBelow(m, h.Base)
+}
+
+// EnterBase moves a process out of the sessions: into the base, or where that
+// takes none (on v2 only the real root takes processes beside controllers,
+// cgroups(7)), into the leaf of the first process. Errors are those of OpenBase,
+// and the base's *fs.PathError where there is no such leaf.
+func (h *Hierarchy) EnterBase(m cgroupfs.Machine, pid int) error {
+	base, err := h.OpenBase(m)
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	err = base.Enter(pid)
+	for _, leaf := range leaves {
+		if err == nil || errors.Is(err, unix.ESRCH) {
+			return err
+		}
+		dir, openErr := base.OpenPath(leaf)
+		if openErr != nil {
+			continue
+		}
+		err = dir.Enter(pid)
+		dir.Close()
+	}
+	return err
 }
 
 // OpenMember opens a cgroup named as in /proc/PID/cgroup. Errors are those of

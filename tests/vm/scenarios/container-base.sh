@@ -15,11 +15,27 @@ mount --make-rprivate /
 umount /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
+if [ "$LEAF" ]; then
+	while mapfile -t procs </sys/fs/cgroup/cgroup.procs && [ ${#procs[@]} -gt 1 ]; do sleep 0.1; done # unshare
+	mkdir /sys/fs/cgroup/$LEAF && echo 1 >/sys/fs/cgroup/$LEAF/cgroup.procs
+fi
 "$@"
 CONTAINER
 
 # in_container COMMAND...
 in_container() { (echo $BASHPID >$cg/box/cgroup.procs && exec unshare --cgroup --mount --pid --fork --mount-proc bash /tmp/container.sh "$@"); }
+
+# in_leaf LEAF COMMAND...: the same with the first process in a leaf, and nobody in
+# the base: unshare, which waits, goes back to where it came from.
+in_leaf() {
+	local outer leaf=$1
+	shift
+	(echo $BASHPID >$cg/box/cgroup.procs && LEAF=$leaf exec unshare --cgroup --mount --pid --fork --mount-proc bash /tmp/container.sh "$@") &
+	outer=$!
+	until pgrep -P $outer >/dev/null || ! kill -0 $outer 2>/dev/null; do sleep 0.1; done
+	echo $outer >$cg/cgroup.procs
+	wait $outer
+}
 
 # su_in_container COMMAND: a login of alice's in the container.
 su_in_container() { in_container su - alice -c "$1"; }
@@ -52,5 +68,18 @@ echo -cpu >$cg/box/cgroup.subtree_control
 module_options "-c freezer"
 equal "what needs no controller needs no line" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" ""
 equal "with the login in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
+
+# As systemd and OpenRC leave the base for a leaf. There, too, neither what closes
+# the session nor its host must stay in it.
+module_options ""
+for leaf in init.scope rc.init; do
+	equal "with the first process in $leaf nothing is to be said" \
+		"$(module_says in_leaf $leaf su - alice -c "cat /proc/self/cgroup >/tmp/in; cat $cg$session/cgroup.controllers >/tmp/has")" ""
+	equal "the login is in its session's leaf ($leaf)" "$(cat /tmp/in)" 0::$session/init.scope
+	has_words "which has controllers ($leaf)" "$(cat /tmp/has)" cpu memory pids
+	equal "the logout leaves nothing ($leaf)" "$(cd $cg/box && find . -mindepth 1 -type d -not -name $leaf)" ./user
+	rmdir $cg/box/$leaf $cg/box/user
+	sed 's/[^ ]*/-&/g' $cg/box/cgroup.subtree_control >$cg/box/cgroup.subtree_control # or else nobody can enter
+done
 equal "of alice's in any cgroup" "$(not_roots $cg)" ""
 finish
