@@ -79,7 +79,8 @@ for leaf in init.scope rc.init; do
 	has_words "which has controllers ($leaf)" "$(cat /tmp/has)" cpu memory pids
 	equal "the logout leaves nothing ($leaf)" "$(cd $cg/box && find . -mindepth 1 -type d -not -name $leaf)" ./user
 	rmdir $cg/box/$leaf $cg/box/user
-	sed 's/[^ ]*/-&/g' $cg/box/cgroup.subtree_control >$cg/box/cgroup.subtree_control # or else nobody can enter
+	enabled=$(cat $cg/box/cgroup.subtree_control)
+	echo "-${enabled// / -}" >$cg/box/cgroup.subtree_control # or else nobody can enter
 done
 equal "of alice's in any cgroup" "$(not_roots $cg)" ""
 finish
