@@ -1,7 +1,8 @@
 /*
  * become_worker: what the forked child does in both backends before Go runs in
  * it. The host may have threads, so there is nothing here that could wait for a
- * lock that one of them held at the fork.
+ * lock that one of them held at the fork; what opendir allocates comes from a
+ * heap that fork(2) of both C libraries leaves usable in the child.
  */
 #include "child.h"
 

@@ -269,7 +269,7 @@ func findingsText(s screen, findings []check.Finding) string {
 		for _, line := range f.Usage {
 			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(line), bold))
 		}
-		if !isTrouble(f.Status) {
+		if !f.Status.IsTrouble() {
 			continue
 		}
 		for _, e := range f.Evidence {
@@ -292,7 +292,7 @@ func findingsText(s screen, findings []check.Finding) string {
 func troublesText(s screen, findings []check.Finding) string {
 	var out strings.Builder
 	for _, f := range findings {
-		if !isTrouble(f.Status) {
+		if !f.Status.IsTrouble() {
 			continue
 		}
 		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), visible(f.Says))
@@ -318,10 +318,6 @@ func commandsToRun(m *check.Mend) string {
 		return m.Commands[0].String()
 	}
 	return strings.Join(commands, " && ")
-}
-
-func isTrouble(status check.Status) bool {
-	return status != check.OK && status != check.Note && status != check.Skipped
 }
 
 func summary(findings []check.Finding) string {

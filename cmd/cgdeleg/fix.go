@@ -45,7 +45,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if finding.BlockedBy != "" {
 				return &failure{fmt.Sprintf("mend another check first: cgdeleg fix %s", finding.BlockedBy)}
 			}
-			if !isTrouble(finding.Status) {
+			if !finding.Status.IsTrouble() {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, visible(finding.Says))
 				return err
 			}

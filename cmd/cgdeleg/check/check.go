@@ -28,6 +28,9 @@ const (
 	Failed  Status = "failed"  // containers do not start, or have no cgroups
 )
 
+// IsTrouble tells whether something is to be mended, or could not be told.
+func (s Status) IsTrouble() bool { return s != OK && s != Note && s != Skipped }
+
 // Evidence is a file and what is in it that matters.
 type Evidence struct {
 	Path  string `json:"path"`

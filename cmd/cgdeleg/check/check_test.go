@@ -179,9 +179,7 @@ func troubles(findings []check.Finding) (names []string) {
 	return names
 }
 
-func isTrouble(f check.Finding) bool {
-	return f.Status != check.OK && f.Status != check.Note && f.Status != check.Skipped
-}
+func isTrouble(f check.Finding) bool { return f.Status.IsTrouble() }
 
 // Every trouble that a check knows, made on a machine where all is well: the
 // check finds it, and no other says anything. The mend is what a person is told

@@ -3,9 +3,7 @@ package check
 import (
 	"cmp"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -86,24 +84,6 @@ func makesCgroups(version string) bool {
 	return slices.Compare(versionNumbers(version), []int{1, 8, 2}) >= 0
 }
 
-var number = regexp.MustCompile(`^[0-9]+`)
-
-// versionNumbers returns the numbers of a version, up to the first word that is
-// none: 1.1.5+ds1 are 1, 1 and 5.
-func versionNumbers(version string) (numbers []int) {
-	for word := range strings.SplitSeq(version, ".") {
-		n, err := strconv.Atoi(number.FindString(word))
-		if err != nil {
-			break
-		}
-		numbers = append(numbers, n)
-		if number.FindString(word) != word {
-			break
-		}
-	}
-	return numbers
-}
-
 // refusesCrun tells whether crun refuses the machine ("cgroups in hybrid mode not
 // supported, drop all controllers from cgroupv2").
 func (f *Facts) refusesCrun() bool { return !f.isUnified() && f.unified() != nil }
@@ -141,11 +121,13 @@ func checkPodman(f *Facts) Result {
 		}
 		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run",
 			f.runWith()+" podman"+runtime+" --cgroup-manager=cgroupfs run IMAGE")
-	case f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && f.podmanConf().Engine.Manager != "cgroupfs":
+	}
+	conf := f.podmanConf()
+	if f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && conf.Engine.Manager != "cgroupfs" {
 		return ok("podman " + version + " asks systemd's user manager")
 	}
 	crun := f.Tools.Version("crun")
-	takesCrun := crun != "" && path.Base(cmp.Or(f.podmanConf().Engine.Runtime, "crun")) == "crun"
+	takesCrun := crun != "" && path.Base(cmp.Or(conf.Engine.Runtime, "crun")) == "crun"
 	if takesCrun && !makesCgroups(crun) {
 		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits in silence",
 			"podman --cgroup-manager=cgroupfs run --cgroup-parent="+quote(f.sessionPath())+" IMAGE")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
@@ -54,6 +55,23 @@ type Tools interface {
 
 // Programs are those of which a check wants to know the version.
 var Programs = []string{"lxc", "systemd", "runc", "crun", "podman", "bwrap"}
+
+// versionNumbers returns the numbers of a version, up to the first word that is
+// none: 1.1.5+ds1 are 1, 1 and 5.
+func versionNumbers(version string) (numbers []int) {
+	for word := range strings.SplitSeq(version, ".") {
+		digits := word[:len(word)-len(strings.TrimLeft(word, "0123456789"))]
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			break
+		}
+		numbers = append(numbers, n)
+		if digits != word {
+			break
+		}
+	}
+	return numbers
+}
 
 // Gather reads what all checks need. Errors go into the findings of the checks
 // that needed what could not be read.

@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
@@ -44,13 +43,7 @@ func checkLXCv1(f *Facts) Result {
 	if f.isUnified() || len(f.found) == 0 {
 		return ok("LXC " + version + ", on cgroup v2")
 	}
-	words := strings.SplitN(version, ".", 3)
-	major, _ := strconv.Atoi(words[0])
-	minor := 0
-	if len(words) > 1 {
-		minor, _ = strconv.Atoi(leadingDigits(words[1]))
-	}
-	if major > 7 || major == 7 && minor > 0 {
+	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
 			mended("start the machine with cgroup v2", byHand("editor", "/etc/default/grub"))
 	}

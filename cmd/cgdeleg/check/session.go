@@ -127,8 +127,8 @@ func (f *Facts) placeEvidence() (all []Evidence) {
 // asksUserManager tells whether LXC gets its cgroups from systemd's user
 // manager: LXC does that since 6, over the user's bus.
 func (f *Facts) asksUserManager() bool {
-	major, _ := strconv.Atoi(leadingDigits(f.Tools.Version("lxc")))
-	return f.isUnified() && major >= 6 && f.Machine.Exists(userBus(f.Subject.UID))
+	asks := slices.Compare(versionNumbers(f.Tools.Version("lxc")), []int{6}) >= 0
+	return f.isUnified() && asks && f.Machine.Exists(userBus(f.Subject.UID))
 }
 
 // userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).

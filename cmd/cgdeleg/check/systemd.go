@@ -118,17 +118,13 @@ func checkSystemdV1(f *Facts) Result {
 		return skip("systemd does not manage cgroup v1 here")
 	}
 	version := f.Tools.Version("systemd")
-	number, err := strconv.Atoi(leadingDigits(version))
-	if err != nil {
+	numbers := versionNumbers(version)
+	if len(numbers) == 0 {
 		return skip("systemd's version is not known")
 	}
-	if number >= 256 {
-		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", number)).
+	if numbers[0] >= 256 {
+		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
 			mended("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand("editor", "/etc/default/grub"))
 	}
 	return ok("systemd " + version)
-}
-
-func leadingDigits(s string) string {
-	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
 }
