@@ -22,19 +22,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
 
-// patience bounds every wait for something that comes soon.
-const patience = 30 * time.Second
-
-// eventually fails the test if the condition does not come true.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 // initScript is the container's init: it beats until it is asked to end, so
 // that a look from outside tells whether the container runs.
 const initScript = `#!/bin/busybox sh
@@ -184,7 +171,7 @@ func processes(u testbed.User) []process {
 func killAll(t *testing.T, u testbed.User) {
 	t.Helper()
 	var killed []process
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testbed.Patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		left := processes(u)
 		if len(left) == 0 {
 			break
@@ -282,7 +269,7 @@ func (b *box) hasMonitor() bool {
 // processes. One that is just ending has no command line any more.
 func (b *box) awaitEnd(t *testing.T) {
 	t.Helper()
-	eventually(t, b.monitor()+" has ended", func() bool {
+	testbed.Eventually(t, b.monitor()+" has ended", func() bool {
 		return !slices.ContainsFunc(allProcesses(), func(p process) bool {
 			line := commandLine(p.pid)
 			return line == b.monitor() || line == "" && p.uid == b.owner
@@ -308,7 +295,7 @@ func (b *box) beats() int64 {
 func (b *box) wantBeating(t *testing.T) {
 	t.Helper()
 	before := b.beats()
-	eventually(t, "container "+b.name+" goes on", func() bool { return b.beats() > before })
+	testbed.Eventually(t, "container "+b.name+" goes on", func() bool { return b.beats() > before })
 }
 
 // wantPlaced fails the test unless the process is in this cgroup in all of the

@@ -71,14 +71,14 @@ func (g *guest) beats() int64 {
 func (g *guest) wantBeating(t *testing.T) {
 	t.Helper()
 	before := g.beats()
-	eventually(t, "init goes on", func() bool { return g.beats() > before })
+	testbed.Eventually(t, "init goes on", func() bool { return g.beats() > before })
 }
 
 // wantFrozen fails the test unless the process is frozen, by its cgroup and by
 // what it does.
 func (g *guest) wantFrozen(t *testing.T, pid int) {
 	t.Helper()
-	eventually(t, "the freezer says FROZEN", func() bool { return readCgroup(t, pid, "freezer", "freezer.state") == "FROZEN" })
+	testbed.Eventually(t, "the freezer says FROZEN", func() bool { return readCgroup(t, pid, "freezer", "freezer.state") == "FROZEN" })
 	before := g.beats()
 	time.Sleep(200 * time.Millisecond) // ten beats of an init that is not frozen
 	if after := g.beats(); after != before {
@@ -180,7 +180,7 @@ func (c oci) remove(t *testing.T, login *sshd.Client, pid int) {
 
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool {
+	testbed.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool {
 		_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
 		return err != nil
 	})

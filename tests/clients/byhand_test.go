@@ -101,7 +101,7 @@ func testByHand(t *testing.T) []table.Row {
 		}
 		return time.Duration(ns)
 	}
-	eventually(t, "both loops run", func() bool {
+	testbed.Eventually(t, "both loops run", func() bool {
 		return len(members(t, cpu, cgroup(limited))) > 1 && len(members(t, account, cgroup(free))) > 0
 	})
 	for _, pid := range members(t, cpu, cgroup(limited)) {
@@ -117,14 +117,14 @@ func testByHand(t *testing.T) []table.Row {
 
 	state := filepath.Join(testbed.HierarchyNamed(t, "freezer").Point, cgroup(limited), "freezer.state")
 	login.Must(t, "echo FROZEN >"+state)
-	eventually(t, "the freezer says FROZEN", func() bool { return readCgroup(t, limited, "freezer", "freezer.state") == "FROZEN" })
+	testbed.Eventually(t, "the freezer says FROZEN", func() bool { return readCgroup(t, limited, "freezer", "freezer.state") == "FROZEN" })
 	before := used(limited)
 	time.Sleep(200 * time.Millisecond) // two turns of a loop that is not frozen
 	if after := used(limited); after != before {
 		t.Errorf("the frozen loop goes on: %v more", after-before)
 	}
 	login.Must(t, "echo THAWED >"+state)
-	eventually(t, "the loop goes on", func() bool { return used(limited) > before })
+	testbed.Eventually(t, "the loop goes on", func() bool { return used(limited) > before })
 	return []table.Row{{
 		Client: "cgdeleg run -p … -- unshare … chroot", Cgroup: "S/run-PID", Limits: "cpu.cfs_quota_us, cpuset.cpus", Freezes: "hand",
 	}}
@@ -136,7 +136,7 @@ func testByHand(t *testing.T) []table.Row {
 // nobody the test says so and is skipped; the machines of tests/vm have no other.
 func wantShare(t *testing.T, limited, free func() time.Duration) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(testbed.Patience); ; {
 		start, limited0, free0 := time.Now(), limited(), free()
 		time.Sleep(time.Second)
 		l, f, elapsed := limited()-limited0, free()-free0, time.Since(start)

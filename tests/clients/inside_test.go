@@ -175,7 +175,7 @@ func (p plain) Read(b []byte) (int, error) {
 // await reads until the text comes.
 func await(t *testing.T, session *ssh.Session, out *bufio.Reader, text string) {
 	t.Helper()
-	stop := time.AfterFunc(patience, func() { _ = session.Close() })
+	stop := time.AfterFunc(testbed.Patience, func() { _ = session.Close() })
 	defer stop.Stop()
 	var said strings.Builder
 	for !strings.HasSuffix(said.String(), text) {

@@ -281,7 +281,7 @@ func TestNestedStartWithTheModule(t *testing.T) {
 	wantAlive(t, child, s, child.start(t, s), "/user/cgclinest/0/lxc.payload.user-parent/user/ubuntu/0")
 	child.stop(t, s)
 	s.end(t)
-	eventually(t, "su's session has gone", func() bool {
+	testbed.Eventually(t, "su's session has gone", func() bool {
 		return !slices.ContainsFunc(testbed.Tree(u.Name), func(line string) bool { return strings.Contains(line, "/user/ubuntu") })
 	})
 	p.stop(t, login)

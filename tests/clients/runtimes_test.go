@@ -282,7 +282,7 @@ func testPodman(t *testing.T) (rows []table.Row) {
 // conmon is still ending when podman rm has returned.
 func awaitIdle(t *testing.T, u testbed.User) {
 	t.Helper()
-	eventually(t, "no process of "+u.Name+" is left", func() bool {
+	testbed.Eventually(t, "no process of "+u.Name+" is left", func() bool {
 		return !slices.ContainsFunc(processes(u), func(p process) bool { return !strings.HasPrefix(p.name, "sshd") })
 	})
 }

@@ -83,7 +83,7 @@ func TestNestedStory(t *testing.T) {
 			wantAlive(t, child, s.shell, again, "/user/"+u.Name+"/0"+inParent+"/user/ubuntu/0")
 			child.stop(t, s)
 			s.end(t)
-			eventually(t, "the session in the container has gone", func() bool { return !hasCgroup(u, "/user/ubuntu") })
+			testbed.Eventually(t, "the session in the container has gone", func() bool { return !hasCgroup(u, "/user/ubuntu") })
 			p.stop(t, login)
 			login.Logout()
 			wantNothingNow(t, u)

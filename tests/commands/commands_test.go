@@ -28,18 +28,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
 
-// patience bounds every wait. It is never what a test is about.
-const patience = 30 * time.Second
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 // ran is what a command said.
 type ran struct {
 	out, errOut string
@@ -276,7 +264,7 @@ func (w *watcher) said() string {
 // watching waits until the watch has an inotify mark on what is there now.
 func (w *watcher) watching(t *testing.T, path string) {
 	t.Helper()
-	eventually(t, "a watch of "+path, func() bool { return marked(w.cmd.Process.Pid, path) })
+	testbed.Eventually(t, "a watch of "+path, func() bool { return marked(w.cmd.Process.Pid, path) })
 }
 
 // marked tells whether a process has an inotify(7) mark on a file.
@@ -316,16 +304,16 @@ func TestCleanupWatch(t *testing.T) {
 				t.Fatalf("both in %s", first)
 			}
 			endSecond()
-			eventually(t, "the second session is removed", func() bool { return !exists(second) })
+			testbed.Eventually(t, "the second session is removed", func() bool { return !exists(second) })
 			if !exists(first) {
 				t.Error("the session with a process was removed too")
 			}
 			endFirst()
-			eventually(t, "the first session is removed", func() bool { return !exists(first) })
+			testbed.Eventually(t, "the first session is removed", func() bool { return !exists(first) })
 			for _, dir := range sessionDirs(t, u, hierarchies...) {
-				eventually(t, "user/NAME is removed", func() bool { return !exists(filepath.Dir(dir)) })
+				testbed.Eventually(t, "user/NAME is removed", func() bool { return !exists(filepath.Dir(dir)) })
 			}
-			eventually(t, "two lines", func() bool { return strings.Count(w.said(), "\n") == 2 })
+			testbed.Eventually(t, "two lines", func() bool { return strings.Count(w.said(), "\n") == 2 })
 			if got, want := w.said(), fmt.Sprintf("removed session 1 of %s\nremoved session 0 of %s\n", u.Name, u.Name); got != want {
 				t.Errorf("it said\n%swant\n%s", got, want)
 			}
@@ -349,7 +337,7 @@ func TestCleanupWatchNewUser(t *testing.T) {
 	r.want(t, 0, "")
 	w.watching(t, strings.TrimSpace(r.out)+"/cgroup.events")
 	end()
-	eventually(t, "the session is removed", func() bool { return w.said() != "" })
+	testbed.Eventually(t, "the session is removed", func() bool { return w.said() != "" })
 	if got, want := w.said(), `{"schema":1,"user":"cgcmdwatchnew","session":0,"result":"removed","reason":null}`+"\n"; got != want {
 		t.Errorf("it said %swant %s", got, want)
 	}

@@ -42,20 +42,20 @@ func TestSupervisors(t *testing.T) {
 			said := supervise(t, s.supervise, folder)
 
 			session, end := openSession(t, u)
-			eventually(t, "the service is up", func() bool { return strings.Contains(processesNamed("cgdeleg"), " cleanup --watch") })
+			testbed.Eventually(t, "the service is up", func() bool { return strings.Contains(processesNamed("cgdeleg"), " cleanup --watch") })
 			end()
-			eventually(t, "the dead session is gone", func() bool { _, err := os.Stat(session); return os.IsNotExist(err) })
+			testbed.Eventually(t, "the dead session is gone", func() bool { _, err := os.Stat(session); return os.IsNotExist(err) })
 			words := "removed session 0 of " + u.Name
 			if s.logs {
 				isOurs := func(line string) bool {
 					return strings.Contains(line, "cgdeleg-cleanup") && strings.Contains(line, words)
 				}
-				eventually(t, "the system's log has a line", func() bool { return slices.ContainsFunc(log.All(), isOurs) })
+				testbed.Eventually(t, "the system's log has a line", func() bool { return slices.ContainsFunc(log.All(), isOurs) })
 			} else {
-				eventually(t, "it says so", func() bool { return strings.Contains(read(t, said), words) })
+				testbed.Eventually(t, "it says so", func() bool { return strings.Contains(read(t, said), words) })
 			}
 			must(t, s.stop[0], append(s.stop[1:], folder)...)
-			eventually(t, "it has ended", func() bool { _, err := os.Stat(ended); return err == nil })
+			testbed.Eventually(t, "it has ended", func() bool { _, err := os.Stat(ended); return err == nil })
 			if got := strings.TrimSpace(read(t, ended)); got != "0 0" {
 				t.Errorf("exit code and signal %q, want 0 and 0", got)
 			}
@@ -94,7 +94,7 @@ func supervise(t *testing.T, program, folder string) (said string) {
 		} else {
 			_, _ = run(t, "s6-svc", "-xd", folder)
 		}
-		defer time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }).Stop()
+		defer time.AfterFunc(testbed.Patience, func() { _ = cmd.Process.Kill() }).Stop()
 		_ = cmd.Wait()
 	})
 	return said

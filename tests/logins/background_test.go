@@ -96,7 +96,7 @@ func end(t *testing.T, u testbed.User, pid int) {
 	}
 	for _, name := range chosen {
 		procs := filepath.Join(testbed.HierarchyNamed(t, name).Point, "user", u.Name, "0", "cgroup.procs")
-		eventually(t, procs+" is empty", func() bool {
+		testbed.Eventually(t, procs+" is empty", func() bool {
 			data, err := os.ReadFile(procs)
 			return err == nil && len(data) == 0
 		})

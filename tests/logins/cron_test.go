@@ -49,7 +49,7 @@ func TestCronJobsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all sessions have been closed", func() bool { return len(testbed.Tree(u.Name)) == 0 })
+	testbed.Eventually(t, "all sessions have been closed", func() bool { return len(testbed.Tree(u.Name)) == 0 })
 }
 
 // crontab installs a user's jobs, and takes the machine's own from the private
@@ -92,7 +92,7 @@ func startCron(t *testing.T) {
 func awaitFile(t *testing.T, file string) string {
 	t.Helper()
 	var data []byte
-	eventually(t, file+" is there", func() (came bool) {
+	testbed.Eventually(t, file+" is there", func() (came bool) {
 		var err error
 		data, err = os.ReadFile(file)
 		return err == nil

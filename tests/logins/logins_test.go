@@ -32,9 +32,6 @@ var chosen = []string{"freezer", "memory", "name=systemd"}
 // goes wrong in some logins only.
 const rounds = 20
 
-// patience bounds every wait. It is never what a test is about.
-const patience = 30 * time.Second
-
 // probe is a program for the user to run. It is in the private /home, which
 // every user can read, and a script, so that what is typed on a terminal and
 // echoed is not mistaken for its output.
@@ -168,7 +165,7 @@ func repeat(t *testing.T, users []testbed.User, login func(t *testing.T)) {
 // login wrote. One that hangs or fails ends the test.
 func run(t *testing.T, by testbed.User, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
 	cmd := command(ctx, by, args...)
 	cmd.WaitDelay = time.Second
@@ -208,14 +205,4 @@ func writeFile(t *testing.T, file string, mode os.FileMode, lines ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Remove(file) })
-}
-
-// eventually waits for something that must come.
-func eventually(t *testing.T, what string, came func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !came(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }

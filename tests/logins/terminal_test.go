@@ -35,7 +35,7 @@ type terminal struct {
 // terminal.
 func onTerminal(t *testing.T, by testbed.User, args ...string) *terminal {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	c := &terminal{t: t, ctx: ctx, cmd: command(ctx, by, args...), ended: make(chan struct{})}
 	var err error
 	if c.master, err = pty.Start(c.cmd); err != nil {
@@ -132,7 +132,7 @@ func (c *terminal) finish() string {
 func (c *terminal) outcome() error {
 	<-c.ended
 	if c.ctx.Err() != nil {
-		return fmt.Errorf("hung, and was killed after %v; it wrote:\n%s", patience, c.text())
+		return fmt.Errorf("hung, and was killed after %v; it wrote:\n%s", testbed.Patience, c.text())
 	}
 	if !c.cmd.ProcessState.Success() {
 		return fmt.Errorf("%s; it wrote:\n%s", c.cmd.ProcessState, c.text())

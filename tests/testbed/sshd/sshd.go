@@ -29,9 +29,6 @@ import (
 // path is absolute, because sshd executes itself.
 const path = "/usr/sbin/sshd"
 
-// patience bounds every wait for something that comes soon.
-const patience = 30 * time.Second
-
 // Options are what a test wants of its sshd.
 type Options struct {
 	// Config are lines of sshd_config that go before, and so above, the
@@ -111,7 +108,7 @@ func (s *Server) start(config string) {
 	}
 	s.PID = s.cmd.Process.Pid
 	s.t.Cleanup(s.stop)
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testbed.Patience); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", s.Addr); err == nil {
 			_ = conn.Close()
 			break
@@ -131,7 +128,7 @@ func (s *Server) stop() {
 	for _, pid := range s.children() {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 	}
-	for deadline := time.Now().Add(patience); len(s.children()) > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testbed.Patience); len(s.children()) > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	_ = s.cmd.Process.Kill()
@@ -198,7 +195,7 @@ func (s *Server) TryLogin(t *testing.T, user string, methods ...ssh.AuthMethod) 
 	defer s.dial.Unlock()
 	before := s.children()
 	connection, err := ssh.Dial("tcp", s.Addr, &ssh.ClientConfig{
-		User: user, Auth: methods, HostKeyCallback: ssh.FixedHostKey(s.host), Timeout: patience,
+		User: user, Auth: methods, HostKeyCallback: ssh.FixedHostKey(s.host), Timeout: testbed.Patience,
 	})
 	if err != nil {
 		return nil, err
@@ -247,7 +244,7 @@ func (c *Client) Logout() {
 	if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		c.t.Logf("logout: %v", err)
 	}
-	for deadline := time.Now().Add(patience); slices.Contains(c.server.children(), c.PID); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testbed.Patience); slices.Contains(c.server.children(), c.PID); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Errorf("sshd's process %d outlives its connection", c.PID)
 			return
