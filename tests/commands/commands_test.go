@@ -26,7 +26,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed/sshd"
 )
 
-func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(testbed.MainAlone(m)) }
 
 // ran is what a command said.
 type ran struct {

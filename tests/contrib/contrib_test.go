@@ -13,7 +13,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(testbed.MainAlone(m)) }
 
 // file returns the path of a file or folder of contrib/.
 func file(t *testing.T, name string) string {

@@ -41,6 +41,24 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
+// MainAlone is Main for packages that remove every user's dead sessions, as
+// cgdeleg cleanup does, or that wait for theirs to be removed: go test runs
+// packages side by side, and only one of these is to run at a time.
+func MainAlone(m *testing.M) int {
+	if lacks() == "" && os.Getenv(insideEnv) == "" {
+		file, err := os.OpenFile("/run/cgdeleg-tests.lock", os.O_CREATE|os.O_RDWR, 0o600)
+		if err == nil {
+			err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "testbed:", err)
+			return 1
+		}
+		defer file.Close()
+	}
+	return Main(m)
+}
+
 func lacks() string {
 	if os.Geteuid() != 0 {
 		return "needs root: run `sudo make test`"
