@@ -7,32 +7,9 @@ cd "$(dirname "$0")/.."
 packages="gcc libc6-dev make libpam0g-dev openssh-server openssh-client sudo cron lxc uidmap busybox-static login dbus shellcheck runc crun podman bubblewrap rsync"
 GO_VERSION=1.26.8 # fetched where there is no Go, or one that cannot fetch by itself
 
-install_packages() {
-	if ! command -v apt-get >/dev/null; then
-		echo "setup.sh knows only Debian's packages; install the equivalents of:$*" >&2
-		exit 1
-	fi
-	if [ "$(id -u)" != 0 ]; then
-		echo "these packages are missing; install them as root: apt-get install $*" >&2
-		exit 1
-	fi
-	if [ ! -e /usr/sbin/policy-rc.d ]; then
-		# sshd, cron and lxc are wanted as programs, not as services
-		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-		chmod 755 /usr/sbin/policy-rc.d
-		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-	fi
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "$@" >/dev/null
-}
-
-missing=
-for p in $packages; do
-	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
-done
-command -v go >/dev/null || [ -x build/.toolchain/bin/go ] || missing="$missing golang-go ca-certificates"
+command -v go >/dev/null || [ -x build/.toolchain/bin/go ] || packages="$packages golang-go ca-certificates"
 # shellcheck disable=SC2086 # a list of words
-[ -z "$missing" ] || install_packages $missing
+tests/install.sh $packages
 
 # From 1.21 on, go fetches the toolchain that go.mod asks for by itself.
 [ ! -x build/.toolchain/bin/go ] || exit 0

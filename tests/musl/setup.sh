@@ -8,22 +8,9 @@
 # Leaves build/musl/root, a link to it, and build/musl/cc, a compiler for it.
 set -eu
 cd "$(dirname "$0")/../.."
-packages="musl-dev musl-tools linux-libc-dev autoconf automake libtool pkg-config xz-utils bzip2 make patch"
 cache=${MUSL_DIR:-/var/tmp/cgdeleg-musl}
 
-missing=
-for p in $packages; do
-	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
-done
-if [ -n "$missing" ]; then
-	if [ "$(id -u)" != 0 ]; then
-		echo "these packages are missing; install them as root: apt-get install$missing" >&2
-		exit 1
-	fi
-	apt-get update -qq
-	# shellcheck disable=SC2086 # a list of words
-	DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $missing >/dev/null
-fi
+tests/install.sh musl-dev musl-tools linux-libc-dev autoconf automake libtool pkg-config xz-utils bzip2 make patch
 
 mkdir -p "$cache"
 exec 9>"$cache/lock"

@@ -13,19 +13,10 @@ for arch in ${CGDELEG_ARCHES:-amd64 arm64 riscv64 s390x}; do
 	esac
 done
 
-missing=
-for p in $packages; do
-	dpkg-query -W -f '${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
-done
+# shellcheck disable=SC2086 # a list of words
+"$(dirname "$0")/../install.sh" $packages
+
 # sysroot.sh asks apt's lists where Debian's archive is
 # shellcheck disable=SC2016 # apt-get expands it
 lists=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian')
-[ -n "$missing" ] || [ -z "$lists" ] || exit 0
-if [ "$(id -u)" != 0 ]; then
-	echo "these packages are missing; install them as root: apt-get install$missing" >&2
-	exit 1
-fi
-apt-get update -qq
-[ -n "$missing" ] || exit 0
-# shellcheck disable=SC2086 # a list of words
-DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $missing >/dev/null
+[ -n "$lists" ] || apt-get update -qq
