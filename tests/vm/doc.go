@@ -14,6 +14,7 @@
 // a file of the run, so a changed module needs no new image.
 //
 // A scenario's second comment line, "# machines:", names the machines on which
-// it runs. What a run leaves is in build/vm/SCENARIO/MACHINE: what the scenario
+// it runs. One that says "# controller:" has a program of this machine's on its
+// network, and nothing else. What a run leaves is in build/vm/SCENARIO/MACHINE: what the scenario
 // said, the console, the files that it left in /out, and the system's log.
 package vm

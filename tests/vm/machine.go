@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,11 @@ type Machine struct {
 	Limit time.Duration
 	// Processors is how many it has; 0 for the usual number.
 	Processors int
+	// Controller is the path of a program here that serves the machine, "" for
+	// none: what connects to port 1 of 10.0.2.100 there talks to one of its
+	// processes, whose argument is the port here that leads to the machine's sshd.
+	// The machine has no other network.
+	Controller string
 	// Dir is a folder for what comes out: console, output, qemu, and the
 	// machine's /out as out/.
 	Dir string
@@ -135,7 +141,15 @@ func (m *Machine) boot(ctx context.Context, in, out string) (*Result, error) {
 	}
 	defer complaints.Close()
 
-	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "10", "qemu-system-x86_64"}, m.arguments(console, in, out)...)...)
+	arguments := m.arguments(console, in, out)
+	if m.Controller != "" {
+		network, err := m.network()
+		if err != nil {
+			return nil, err
+		}
+		arguments = append(arguments, network...)
+	}
+	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "10", "qemu-system-x86_64"}, arguments...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = append(os.Environ(), "TMPDIR="+m.Dir) // of the disk's changes
 	cmd.Stderr = complaints
@@ -184,6 +198,23 @@ func (m *Machine) arguments(console, in, out string) []string {
 		"-drive", "if=virtio,format=raw,readonly=on,file=" + in,
 		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + out,
 	}
+}
+
+// network returns QEMU's arguments for a network on which there is a controller
+// and nothing else.
+func (m *Machine) network() ([]string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // for a number that is free
+	if err != nil {
+		return nil, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	return []string{
+		"-netdev", fmt.Sprintf("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22,guestfwd=tcp:10.0.2.100:1-cmd:%s %d", port, m.Controller, port),
+		"-device", "virtio-net-pci,netdev=net,romfile=",
+	}, nil
 }
 
 // follow reads what comes from the machine's second port: the script's output

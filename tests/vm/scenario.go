@@ -21,15 +21,19 @@ type Scenario struct {
 	Limit time.Duration
 	// Processors is how many its machines have; 0 for the usual number.
 	Processors int
+	// Controller is the path of the program here that its machines may call; ""
+	// for none.
+	Controller string
 }
 
 // Scenarios reads the scripts of a folder. Comment lines in them say on which
-// machines they run, and for how many seconds at most and with how many
-// processors if that is special:
+// machines they run, and for how many seconds at most, with how many processors
+// and with which of controllers/ if that is special:
 //
 //	# machines: bookworm-systemd-v2 trixie-systemd-v2
 //	# limit: 600
 //	# processors: 2
+//	# controller: ansible
 func Scenarios(dir string) ([]Scenario, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.sh"))
 	if err != nil {
@@ -77,6 +81,15 @@ func parseScenario(text string) (Scenario, error) {
 				return s, fmt.Errorf("processors %q: want a number", value)
 			}
 			s.Processors = n
+		case "# controller":
+			path, err := filepath.Abs(filepath.Join("controllers", value+".sh"))
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			if err != nil {
+				return s, fmt.Errorf("controller %q: %w", value, err)
+			}
+			s.Controller = path
 		}
 	}
 	if len(s.Kinds) == 0 {

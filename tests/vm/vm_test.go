@@ -61,7 +61,7 @@ func need(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("needs root, to build the machines' images")
 	}
-	for _, program := range []string{"mmdebstrap", "qemu-system-x86_64", "mke2fs", "cpio", "zstd", "xz"} {
+	for _, program := range []string{"mmdebstrap", "qemu-system-x86_64", "mke2fs", "cpio", "zstd", "xz", "ansible-playbook"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("needs %s: run tests/vm/setup.sh", program)
 		}
@@ -179,7 +179,7 @@ func TestTableOfClients(t *testing.T) {
 // subtest.
 func runScenario(t *testing.T, s Scenario, kind Kind, image Image, files map[string]string) {
 	dir := filepath.Join(testbed.Root(t), "build", "vm", s.Name, kind.String())
-	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Processors: s.Processors, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
+	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Processors: s.Processors, Controller: s.Controller, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
 	for name, path := range files {
 		m.Files[name] = path
 	}
