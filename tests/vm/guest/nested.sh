@@ -144,6 +144,28 @@ console_login() {
 	eventually "lxc-console ends" gone "$terminal"
 }
 
+# child_starts_by_other_ways LOGIN: where the module is in user-parent and its init is
+# not systemd, ubuntu logs in there by lxc-console, and by lxc-attach and su from
+# LOGIN, and each time starts user-child in that login's session.
+child_starts_by_other_ways() {
+	local way said own start
+	# shellcheck disable=SC2016 # the shells there expand it
+	start='lxc-start -n user-child && cat /proc/self/cgroup'
+	for way in lxc-console "lxc-attach and su"; do
+		case $way in
+		lxc-console) console_login 1 said "$start" && said=$(cat $parent/rootfs/home/ubuntu/said) ;;
+		*) said=$(in_login "$1" "lxc-attach -n user-parent -- su - ubuntu -c '$start'" 2>&1) ;;
+		esac
+		like "the login is in its session's leaf ($way)" "$said" "0::/user/ubuntu/*/init.scope"
+		enter "$1"
+		eventually "user-child runs ($way)" box_ready inside user-child
+		own=${said#0::}
+		box_holds_v2 "by $way" inside user-child "$top${own%/init.scope}/lxc.payload.user-child"
+		stop_box inside user-child
+		leave
+	done
+}
+
 # three_views OUTER INNER: child's place, from the machine, from user-parent and
 # from itself. OUTER is user-parent's cgroup, INNER user-child's in that.
 three_views() {

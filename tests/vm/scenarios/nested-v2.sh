@@ -41,21 +41,7 @@ box_holds_v2 "over both logouts" inside user-child $top$child
 stop_box inside user-child
 leave
 
-# shellcheck disable=SC2016 # the shells there expand it
-start='lxc-start -n user-child && cat /proc/self/cgroup'
-for way in lxc-console "lxc-attach and su"; do
-	case $way in
-	lxc-console) console_login 1 said "$start" && said=$(cat $parent/rootfs/home/ubuntu/said) ;;
-	*) said=$(in_login second "lxc-attach -n user-parent -- su - ubuntu -c '$start'" 2>&1) ;;
-	esac
-	like "the login is in its session's leaf ($way)" "$said" "0::/user/ubuntu/*/init.scope"
-	enter second
-	eventually "user-child runs ($way)" box_ready inside user-child
-	own=${said#0::}
-	box_holds_v2 "by $way" inside user-child "$top${own%/init.scope}/lxc.payload.user-child"
-	stop_box inside user-child
-	leave
-done
+child_starts_by_other_ways second
 
 # restart_parent WHAT: with another configuration, init or PAM file.
 restart_parent() {
