@@ -107,7 +107,12 @@ func (f *sessionFlags) check(s *settings) (user.User, error) {
 	}
 	if f.pid == 0 {
 		f.pid = os.Getppid()
-		if name := commOf(f.pid); slices.Contains([]string{"sudo", "doas"}, name) {
+		switch name := commOf(f.pid); {
+		case f.pid == 0: // as lxc-attach does
+			return who, &usageError{errors.New("what runs cgdeleg is outside of this PID namespace: say which process is meant, by --pid PID")}
+		case f.pid == 1:
+			return who, &usageError{errors.New("init runs cgdeleg, and is not moved: say which process is meant, by --pid PID")}
+		case slices.Contains([]string{"sudo", "doas"}, name):
 			return who, &usageError{fmt.Errorf("%s runs cgdeleg: say which process is meant, for this shell --pid $$", name)}
 		}
 	}

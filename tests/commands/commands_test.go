@@ -472,6 +472,27 @@ func TestOpenForTheCaller(t *testing.T) {
 	}
 }
 
+// Without --pid, init is not taken for the process that is meant, nor what is
+// outside of the PID namespace.
+func TestOpenForNobody(t *testing.T) {
+	testbed.Need(t)
+	testbed.AddUser(t, "cgcmdinit", 24019)
+	cgdeleg := testbed.Built(t, "cgdeleg")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"init":         {[]string{"sh", "-c", cgdeleg + " open -u cgcmdinit -c freezer || exit $?"}, "init runs cgdeleg, and is not moved"},
+		"lxc-attach's": {[]string{cgdeleg, "open", "-u", "cgcmdinit", "-c", "freezer"}, "outside of this PID namespace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			unshared := append([]string{"--pid", "--fork", "--mount-proc", "--kill-child"}, c.args...)
+			run(t, exec.Command("unshare", unshared...)).want(t, 2, c.want)
+		})
+	}
+	testbed.WantNothingLeft(t, "cgcmdinit")
+}
+
 func TestRefused(t *testing.T) {
 	testbed.Need(t)
 	u := testbed.AddUser(t, "cgcmdno", 24010)
