@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
@@ -87,10 +89,20 @@ func (m *metric) write(w io.Writer) {
 	for _, s := range m.samples {
 		labels := ""
 		if s.label != "" {
-			labels = fmt.Sprintf(`{%s="%s"}`, s.label, labelEscapes.Replace(strings.ToValidUTF8(s.of, "\ufffd")))
+			labels = fmt.Sprintf(`{%s="%s"}`, s.label, labelEscapes.Replace(inUTF8(s.of)))
 		}
 		fmt.Fprintf(w, "%s%s %d\n", m.name, labels, s.value)
 	}
+}
+
+// inUTF8 is the name, which the text format wants in UTF-8. Two that are not stay
+// two: of a sample that comes twice node_exporter drops one.
+func inUTF8(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 // labelEscapes are those of the text format; others are not allowed in it.

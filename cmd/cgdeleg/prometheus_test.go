@@ -59,11 +59,13 @@ func TestMetrics(t *testing.T) {
 // What a label's value may hold: a named hierarchy can be called anything.
 func TestMetricEscapes(t *testing.T) {
 	for name, want := range map[string]string{
-		`freezer`:         `m{hierarchy="freezer"} 7`,
-		`cpu,cpuacct`:     `m{hierarchy="cpu,cpuacct"} 7`,
-		`name=a"b\c`:      `m{hierarchy="name=a\"b\\c"} 7`,
-		"name=a\nm 1":     `m{hierarchy="name=a\nm 1"} 7`,
-		"name=\xff\tgrün": "m{hierarchy=\"name=\ufffd\tgrün\"} 7",
+		`freezer`:       `m{hierarchy="freezer"} 7`,
+		`cpu,cpuacct`:   `m{hierarchy="cpu,cpuacct"} 7`,
+		`name=a"b\c`:    `m{hierarchy="name=a\"b\\c"} 7`,
+		"name=a\nm 1":   `m{hierarchy="name=a\nm 1"} 7`,
+		"name=\tgrün":   "m{hierarchy=\"name=\tgrün\"} 7",
+		"name=\xffgrün": `m{hierarchy="name=\\xffgrün"} 7`,
+		"name=\xfegrün": `m{hierarchy="name=\\xfegrün"} 7`,
 	} {
 		var out strings.Builder
 		m := metric{"m", "Help.", []sample{{"hierarchy", name, 7}}}

@@ -5,7 +5,10 @@
 # The collector must never read half a file: it is written under a name that the
 # collector passes over, and renamed. If cgdeleg fails the last good file stays,
 # and its age tells. The folder may belong to node_exporter's user, so nothing
-# there is opened that this script did not make (set -C: O_EXCL).
+# there is opened that this script did not make (set -C: O_EXCL), and a link to
+# another folder is replaced, not followed (mv -T).
+# Cron mails whatever is said: what cgdeleg left out is a metric too, and no mail
+# every minute.
 set -euC
 dir=${1:-/var/lib/prometheus/node-exporter}
 new=$dir/.cgdeleg.$$
@@ -13,5 +16,9 @@ new=$dir/.cgdeleg.$$
 umask 022
 rm -f "$new"
 trap 'rm -f "$new"' EXIT
-cgdeleg status --format prometheus >"$new"
-mv -f "$new" "$dir/cgdeleg.prom"
+trap 'exit 1' HUP INT TERM # dash leaves without EXIT's trap
+said=$(cgdeleg status --format prometheus 2>&1 >"$new") || {
+	echo "$said" >&2
+	exit 1
+}
+mv -fT "$new" "$dir/cgdeleg.prom"

@@ -1,5 +1,5 @@
 // Package contrib tests the files of contrib/ with the programs that they are
-// for: pam-auth-update, runit, s6, promtool, Ansible.
+// for: pam-auth-update, systemd, runit, s6, promtool, Ansible.
 package contrib
 
 import (

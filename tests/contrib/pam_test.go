@@ -1,7 +1,9 @@
 package contrib
 
 import (
+	"cmp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,10 +18,11 @@ import (
 // /etc/pam.d, with the modules that open a session there, file by file, in their
 // order.
 var distributions = map[string]struct {
-	to    string // the file of /etc/pam.d that it is appended to
-	stock map[string]string
+	to     string // the file of /etc/pam.d that it is appended to
+	stock  map[string]string
+	vendor string // the folder that has these files, if that is not etc/pam.d
 }{
-	"arch": {"system-login", map[string]string{
+	"arch": {to: "system-login", stock: map[string]string{
 		"sshd":                "session include system-remote-login\n",
 		"system-remote-login": "session include system-login\n",
 		"login":               "session include system-local-login\n",
@@ -28,7 +31,7 @@ var distributions = map[string]struct {
 			"session optional pam_motd.so\nsession optional pam_umask.so\n-session optional pam_systemd.so\nsession required pam_env.so\n",
 		"system-auth": "session required pam_limits.so\nsession required pam_unix.so\nsession optional pam_permit.so\n",
 	}},
-	"void": {"system-login", map[string]string{
+	"void": {to: "system-login", stock: map[string]string{
 		"sshd":                "session include system-remote-login\n",
 		"system-remote-login": "session include system-login\n",
 		"login":               "session include system-local-login\n",
@@ -37,7 +40,7 @@ var distributions = map[string]struct {
 			"-session optional pam_elogind.so\n-session optional pam_dumb_runtime_dir.so\nsession required pam_env.so\n",
 		"system-auth": "session required pam_limits.so\nsession required pam_unix.so\n",
 	}},
-	"gentoo": {"system-login", map[string]string{
+	"gentoo": {to: "system-login", stock: map[string]string{
 		"sshd":                "session include system-remote-login\n",
 		"system-remote-login": "session include system-login\n",
 		"login":               "session include system-local-login\n",
@@ -46,14 +49,10 @@ var distributions = map[string]struct {
 			"session optional pam_motd.so\n-session optional pam_elogind.so\n-session optional pam_openrc.so\n",
 		"system-auth": "session required pam_limits.so\nsession required pam_unix.so\n",
 	}},
-	"alpine": {"base-session", map[string]string{
-		"sshd":  "session include base-session\n",
-		"login": "session include base-session\n",
-		"base-session": "session include base-session-noninteractive\n-session optional pam_rundir.so\n" +
-			"-session optional pam_elogind.so\n-session optional pam_turnstile.so\n",
-		"base-session-noninteractive": "session required pam_env.so\nsession required pam_limits.so\nsession required pam_unix.so\n",
-	}},
-	"fedora": {"postlogin", map[string]string{
+	// PAM reads those of /usr/lib/pam.d only where /etc/pam.d has none of the name.
+	"alpine":      {to: "base-session", stock: alpine},
+	"alpine 3.22": {to: "base-session", stock: alpine, vendor: "usr/lib/pam.d"},
+	"fedora": {to: "postlogin", stock: map[string]string{
 		"sshd":          "session include password-auth\nsession include postlogin\n",
 		"login":         "session include system-auth\nsession include postlogin\n",
 		"password-auth": "session required pam_limits.so\n-session optional pam_systemd.so\nsession required pam_unix.so\n",
@@ -61,6 +60,14 @@ var distributions = map[string]struct {
 		"postlogin": "session optional pam_umask.so silent\nsession [success=1 default=ignore] pam_succeed_if.so service !~ gdm* quiet\n" +
 			"session [default=1] pam_lastlog.so nowtmp\nsession optional pam_lastlog.so silent\n",
 	}},
+}
+
+var alpine = map[string]string{
+	"sshd":  "session include base-session\n",
+	"login": "session include base-session\n",
+	"base-session": "session include base-session-noninteractive\n-session optional pam_rundir.so\n" +
+		"-session optional pam_elogind.so\n-session optional pam_turnstile.so\n",
+	"base-session-noninteractive": "session required pam_env.so\nsession required pam_limits.so\nsession required pam_unix.so\n",
 }
 
 // managers are the modules behind which the line has to stand.
@@ -80,25 +87,56 @@ func TestPAMFiles(t *testing.T) {
 	}
 	for name, d := range distributions {
 		t.Run(name, func(t *testing.T) {
-			text := read(t, file(t, "pam/"+name))
-			if !strings.Contains(text, "cat "+name+" >>/etc/") || !strings.Contains(text, "/"+d.to+"\n") {
-				t.Errorf("it does not say that it is appended to %s", d.to)
-			}
-			if name == "fedora" {
-				text = fromAuthselect(t, text, "with-cgdeleg")
-			}
+			name, _, _ := strings.Cut(name, " ")
 			root := t.TempDir()
 			for stock, lines := range d.stock {
-				if stock == d.to {
-					lines += text
-				}
-				write(t, filepath.Join(root, "etc/pam.d", stock), lines, 0o644)
+				write(t, filepath.Join(root, cmp.Or(d.vendor, "etc/pam.d"), stock), lines, 0o644)
+			}
+			before := modules(t, root, "sshd")
+			if name == "fedora" {
+				text := fromAuthselect(t, read(t, file(t, "pam/"+name)), "with-cgdeleg")
+				write(t, filepath.Join(root, "etc/pam.d", d.to), d.stock[d.to]+text, 0o644)
+			} else {
+				followHead(t, root, name)
 			}
 			for _, service := range []string{"sshd", "login"} {
 				wantLine(t, root, service)
 			}
+			if after := modules(t, root, "sshd"); !slices.Equal(after, append(before, "pam_cgdeleg.so")) {
+				t.Errorf("the stack was\n%q, and is\n%q", before, after)
+			}
 		})
 	}
+}
+
+// followHead types what the head of a file of contrib/pam says, of the machine
+// below root.
+func followHead(t *testing.T, root, name string) {
+	t.Helper()
+	var commands strings.Builder
+	for line := range strings.Lines(read(t, file(t, "pam/"+name))) {
+		if command, ok := strings.CutPrefix(line, "#   "); ok {
+			commands.WriteString(strings.ReplaceAll(command, "/etc/", root+"/etc/"))
+		}
+	}
+	cmd := exec.Command("sh", "-euc", commands.String())
+	cmd.Dir = file(t, "pam")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s\n%s", err, out, commands.String())
+	}
+}
+
+// modules are those of a service's session stack, in order.
+func modules(t *testing.T, root, service string) (all []string) {
+	t.Helper()
+	lines, err := pamconf.Session(cgroupfs.Recorded(root), service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lines {
+		all = append(all, l.Module)
+	}
+	return all
 }
 
 // fromAuthselect writes a file as authselect(8) does from a profile's: a line

@@ -81,6 +81,45 @@ func TestTextfileFails(t *testing.T) {
 	}
 }
 
+// What cgdeleg says of a file that is good is no mail from cron.
+func TestTextfileSaysNothing(t *testing.T) {
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, bin+"/cgdeleg", "#!/bin/sh\necho cgdeleg: left out: hierarchy memory >&2\necho good 1\n", 0o755)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if said := must(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir); said != "" {
+		t.Errorf("it said %q", said)
+	}
+	if got := read(t, dir+"/cgdeleg.prom"); got != "good 1\n" {
+		t.Errorf("the file is %q", got)
+	}
+}
+
+// A service that is stopped leaves nothing, and a link that node_exporter's user
+// made takes root's file nowhere.
+func TestTextfileLeavesNothing(t *testing.T) {
+	dir, elsewhere, bin := t.TempDir(), t.TempDir(), t.TempDir()
+	write(t, bin+"/cgdeleg", "#!/bin/sh\necho half\nkill $PPID\n", 0o755)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if said, err := run(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir); err == nil {
+		t.Errorf("it ended well: %s", said)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("in the folder are %v (%v)", entries, err)
+	}
+
+	write(t, bin+"/cgdeleg", "#!/bin/sh\necho good 1\n", 0o755)
+	if err := os.Symlink(elsewhere, dir+"/cgdeleg.prom"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir)
+	if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
+		t.Errorf("behind the link are %v (%v)", entries, err)
+	}
+	if got := read(t, dir+"/cgdeleg.prom"); got != "good 1\n" {
+		t.Errorf("the file is %q", got)
+	}
+}
+
 // The alerts fire when they should, and not before.
 func TestAlerts(t *testing.T) {
 	need(t, "promtool", "prometheus")

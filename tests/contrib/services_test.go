@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -140,4 +141,33 @@ func processesNamed(program string) string {
 		}
 	}
 	return all.String()
+}
+
+// systemd understands the units.
+func TestUnits(t *testing.T) {
+	need(t, "systemd-analyze", "systemd")
+	dir, program := t.TempDir(), regexp.MustCompile(`(?m)^(Exec\w+=)/usr/\S+`)
+	for _, pattern := range []string{"systemd/*.service", "systemd/*.timer", "prometheus/*.service", "prometheus/*.timer"} {
+		units, err := filepath.Glob(file(t, pattern))
+		if err != nil || units == nil {
+			t.Fatalf("%s: none (%v)", pattern, err)
+		}
+		for _, unit := range units {
+			// What they start need not be installed here.
+			write(t, filepath.Join(dir, strings.Replace(filepath.Base(unit), "@.", "@1000.", 1)), program.ReplaceAllString(read(t, unit), "${1}/bin/true"), 0o644)
+		}
+	}
+	// A scope is nothing that could be verified; a service takes the same key.
+	scope := read(t, file(t, "systemd/session-.scope.d/50-cgdeleg.conf"))
+	write(t, dir+"/scope.service", strings.Replace(scope, "[Scope]", "[Service]\nExecStart=/bin/true", 1), 0o644)
+	units, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range units {
+		said, err := run(t, "systemd-analyze", "--man=no", "verify", unit)
+		if err != nil || strings.Contains(said, dir) || strings.Contains(said, filepath.Base(unit)) {
+			t.Errorf("%s: %v\n%s", filepath.Base(unit), err, said)
+		}
+	}
 }

@@ -61,6 +61,16 @@ func write(path, content string) change {
 	}
 }
 
+// oldFiles have a line of pam_cgfs, and names under which no service looks.
+func oldFiles(names ...string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, name := range names {
+			write("/etc/pam.d/"+name, "session optional pam_cgfs.so\n")(t, dir)
+		}
+	}
+}
+
 func remove(path string) change {
 	return func(t *testing.T, dir string) {
 		t.Helper()
@@ -244,7 +254,14 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/common-session"},
 		"pam_cgfs of another service": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n"), write("/etc/pam.d/kiosk.dpkg-old", "session optional pam_cgfs.so\n")},
 			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/kiosk"},
-		"an old file with pam_cgfs": {machine: v2, changes: []change{write("/etc/pam.d/common-session.pam-old", "session optional pam_cgfs.so\n")}},
+		"pam_cgfs of a vendor's service": {machine: v2, changes: []change{write("/usr/lib/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n")},
+			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /usr/lib/pam.d/kiosk"},
+		"a vendor's service that /etc has anew": {machine: v2, changes: []change{write("/usr/lib/pam.d/su", "session optional pam_cgfs.so\n")}},
+		"old files with pam_cgfs": {machine: v2, changes: []change{
+			oldFiles("common-session.pam-old", "sshd.dpkg-old", "sshd.ucf-dist", "sshd.rpmsave", "sshd.pacnew", "sshd.pacsave", "sshd.apk-new", "sshd.new-1.2_3",
+				"._cfg0000_sshd", ".sshd.swp", "#sshd#", "sshd~", "sshd.bak", "sshd.old", "sshd.save", "sshd.orig")}},
+		"an old file that a service includes": {machine: v2, changes: []change{oldFiles("kiosk.old"), write("/etc/pam.d/kiosk", "session include kiosk.old\n")},
+			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/kiosk.old"},
 		"pam_cgfs's package, --user": {machine: v2, user: "alice", changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so"), write("/usr/share/pam-configs/cgfs", "")},
 			want: []string{"warning:pam-cgfs"}, mend: "sudo apt-get remove libpam-cgfs"},
 		"pam_cgfs in the module's place": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgfs.so -c memory"), write("/proc/self/cgroup", "0::/\n")},

@@ -34,7 +34,7 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
-		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins, by whichever service they came. Every file of /etc/pam.d is looked at.",
+		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins, by whichever service they came. Every service of /etc/pam.d and /usr/lib/pam.d is looked at.",
 		run:     checkPAMCgfs,
 	},
 }
@@ -234,13 +234,17 @@ func lineEvidence(l pamconf.Line) Evidence {
 }
 
 func checkPAMCgfs(f *Facts) Result {
-	names, err := f.Machine.ReadDir("/etc/pam.d")
-	if err != nil {
+	var names []string
+	for _, dir := range []string{"/etc/pam.d", "/usr/lib/pam.d"} {
+		more, _ := f.Machine.ReadDir(dir)
+		names = append(names, more...)
+	}
+	if names == nil {
 		return skip("there is no /etc/pam.d")
 	}
 	slices.Sort(names)
 	var lines []Evidence
-	for _, name := range names {
+	for _, name := range slices.Compact(names) {
 		if isBackup(name) {
 			continue
 		}
@@ -271,10 +275,14 @@ func checkPAMCgfs(f *Facts) Result {
 // cgfsProfile is what Debian's libpam-cgfs gives to pam-auth-update.
 const cgfsProfile = "/usr/share/pam-configs/cgfs"
 
-// isBackup tells whether a file of /etc/pam.d is what an editor, dpkg, rpm or
-// pam-auth-update left of an earlier one.
+// isBackup tells whether a file of /etc/pam.d is what an editor, an
+// administrator or a package manager left beside the one that counts. PAM would
+// read it for a service of that name, but no program calls itself so. What such a
+// file holds and a service includes is found all the same, by that service.
 func isBackup(name string) bool {
-	return strings.HasSuffix(name, "~") || slices.ContainsFunc(
-		[]string{".dpkg-", ".ucf-", ".pam-", ".rpmsave", ".rpmnew", ".rpmorig", ".bak", ".orig"},
-		func(mark string) bool { return strings.Contains(name, mark) })
+	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") || strings.HasPrefix(name, ".") ||
+		slices.ContainsFunc([]string{
+			".dpkg-", ".ucf-", ".pam-", ".rpmsave", ".rpmnew", ".rpmorig",
+			".pacnew", ".pacsave", ".pacorig", ".apk-new", ".new", ".bak", ".orig", ".old", ".save",
+		}, func(mark string) bool { return strings.Contains(name, mark) })
 }
