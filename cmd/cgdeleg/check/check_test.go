@@ -45,6 +45,21 @@ func (t tools) IsDelegated(string) (bool, bool) { return t.delegated, t.known }
 func (t tools) SudoUser() string                { return "" }
 func (t tools) Probe() error                    { return os.ErrPermission }
 
+// toVendor moves a service's file to where distributions without one in /etc have it.
+func toVendor(service string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(dir, "etc/pam.d", service))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, "etc/pam.d", service)); err != nil {
+			t.Fatal(err)
+		}
+		write("/usr/lib/pam.d/"+service, string(data))(t, dir)
+	}
+}
+
 // change is something else about a machine.
 type change func(t *testing.T, dir string)
 
@@ -243,6 +258,11 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:pam-line"}},
 		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
 			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'echo"},
+		"no line in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, "")},
+			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'cp /usr/lib/pam.d/sshd /etc/pam.d/sshd && echo"},
+		"pam_cgfs in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, ""), write("/usr/lib/pam.d/sshd", "session optional pam_cgfs.so\n")},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `/usr/lib/pam.d/sshd >/etc/pam.d/sshd'`},
+		"a line of no type": {machine: v2, changes: []change{replace("/etc/pam.d/sshd", "@include common-session", "sesion required pam_x.so\n@include common-session")}},
 		"min_uid": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=2000"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:pam-line"}, says: "min_uid=2000"},
 		"module not installed": {machine: v2, changes: []change{removeModule, write("/proc/self/cgroup", "0::/\n")},

@@ -45,7 +45,7 @@ func checkLXCv1(f *Facts) Result {
 	}
 	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
-			mended("start the machine with cgroup v2", byHand("editor", "/etc/default/grub"))
+			mended("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub"))
 	}
 	return ok("LXC " + version)
 }
@@ -74,7 +74,7 @@ func checkLXCView(f *Facts) Result {
 		// LXC then stays in the leaf, where the shell is (cgfsng.c, cgroup_relative)
 		if item, found := f.Config.Last("lxc.cgroup.relative"); found && item.Value == "1" {
 			return failed("lxc.cgroup.relative has LXC make its cgroups in the leaf, where no controller can be enabled", Evidence{fmt.Sprintf("%s:%d", item.File, item.Line), item.Key + " = " + item.Value}).
-				mended("take that line out", Command{Args: []string{"editor", item.File}, ByHand: true})
+				mended("take that line out", Command{Args: []string{f.editor(), item.File}, ByHand: true})
 		}
 	}
 	return ok("in "+strings.Join(usable, " "), evidence...)
@@ -148,7 +148,7 @@ func checkConfigIDMap(f *Facts) Result {
 	}
 	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
-		return r.mended("they may be other people's: write the user's own ranges into lxc.idmap", Command{Args: []string{"editor", maps[0].Item.File}, ByHand: true})
+		return r.mended("they may be other people's: write the user's own ranges into lxc.idmap", Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true})
 	}
 	r.Mend = mend
 	return r
@@ -178,10 +178,10 @@ func checkConfigLimits(f *Facts) Result {
 		if names := f.unmounted(lacking); len(names) > 0 {
 			return r.mended("mount it, and look again", f.mountCommands(names)...)
 		}
-		return r.mended("take these limits out of the configuration", Command{Args: []string{"editor", evidence[0].file()}, ByHand: true})
+		return r.mended("take these limits out of the configuration", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	case ignored > 0:
 		return warning("limits are for the other version of cgroups, and LXC passes them over", evidence...).
-			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{"editor", evidence[0].file()}, ByHand: true})
+			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
 }

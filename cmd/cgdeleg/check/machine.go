@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
@@ -224,7 +225,7 @@ func checkNamespace(f *Facts) Result {
 func checkHierarchies(f *Facts) Result {
 	if err := f.entry.askedErr; err != nil {
 		return failed(err.Error(), f.moduleLine()...).
-			mended("correct the list behind -c in "+f.moduleFile(), byHand("editor", f.moduleFile()))
+			mended("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	chosen, missing := f.asked()
 	var names []string
@@ -247,11 +248,11 @@ func checkHierarchies(f *Facts) Result {
 	}
 	for _, name := range missing {
 		if slices.Contains(disabled, name) {
-			return r.mended("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand("editor", "/etc/default/grub"))
+			return r.mended("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
 		}
 	}
 	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
-		return r.mended("take them off -c in "+f.moduleFile(), byHand("editor", f.moduleFile()))
+		return r.mended("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	return r.mended("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
 }
@@ -287,7 +288,13 @@ func (f *Facts) moduleFile() string {
 			return line.File // Debian's, which many services include
 		}
 	}
-	return "/etc/pam.d/" + cmp.Or(f.entry.service, "sshd")
+	service := cmp.Or(f.entry.service, "sshd")
+	for _, dir := range pamconf.Dirs {
+		if file := dir + "/" + service; f.Machine.Exists(file) {
+			return file
+		}
+	}
+	return pamconf.Dirs[0] + "/" + service
 }
 
 func checkBase(f *Facts) Result {

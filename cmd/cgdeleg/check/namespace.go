@@ -224,7 +224,7 @@ func checkSubID(f *Facts) Result {
 	}
 	free, found := subid.Free(want, both[0].all, both[1].all)
 	if !found || !f.mayGive(both, free, want) {
-		return failed(says, evidence...).mended("give it a range that nobody has", byHand("editor", both[0].file, both[1].file))
+		return failed(says, evidence...).mended("give it a range that nobody has", byHand(f.editor(), both[0].file, both[1].file))
 	}
 	commands := []Command{f.addSubIDs(both, free, want)}
 	for _, s := range both {
@@ -320,7 +320,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			mended("give one of them another range, and its containers' files to that", byHand("editor", evidence[0].Path))
+			mended("give one of them another range, and its containers' files to that", byHand(f.editor(), evidence[0].Path))
 	}
 	return ok("")
 }

@@ -179,7 +179,7 @@ func checkPAMLine(f *Facts) Result {
 	if e.module != nil {
 		if least := e.minUID; f.Subject.UID < least {
 			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
-				mended("lower min_uid", byHand("editor", e.module.File))
+				mended("lower min_uid", byHand(f.editor(), e.module.File))
 		}
 		return ok(e.service+" has one", f.moduleLine()...)
 	}
@@ -203,13 +203,37 @@ func checkPAMLine(f *Facts) Result {
 func (f *Facts) lineForAll() (text string, add Command) {
 	isOld := func(l pamconf.Line) bool { return l.Is(predecessor) }
 	if i := slices.IndexFunc(f.entry.lines, isOld); i >= 0 {
-		file := f.entry.lines[i].File
-		return "for every login write pam_cgdeleg.so in place of pam_cgfs.so in " + file,
-			byHand("sed", "-i", `s/pam_cgfs\.so/pam_cgdeleg.so/`, file)
+		const rename = `s/pam_cgfs\.so/pam_cgdeleg.so/`
+		vendors := f.entry.lines[i].File
+		file, isVendors := administrators(vendors)
+		text = "for every login write pam_cgdeleg.so in place of pam_cgfs.so in " + file
+		if isVendors {
+			return text + ", made of " + vendors, byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", rename, vendors, file))
+		}
+		return text, byHand("sed", "-i", rename, file)
 	}
 	const line = "session optional pam_cgdeleg.so"
-	return fmt.Sprintf("for every login add the line %q to %s", line, f.moduleFile()),
-		byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, f.moduleFile()))
+	vendors := f.moduleFile()
+	file, isVendors := administrators(vendors)
+	text = fmt.Sprintf("for every login add the line %q to %s", line, file)
+	add = byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, file))
+	if isVendors {
+		text += ", a copy of " + vendors
+		add = byHand("sh", "-c", fmt.Sprintf("cp %s %s && echo '%s' >>%[2]s", vendors, file, line))
+	}
+	return text, add
+}
+
+// administrators returns the file in which an administrator changes what that PAM
+// file says, and whether it has to be made of that first. With our line alone it
+// would take the vendor's place all the same, and leave the rest to the service
+// "other", which lets nobody in.
+func administrators(file string) (own string, isVendors bool) {
+	own, isVendors = strings.CutPrefix(file, pamconf.Dirs[1]+"/")
+	if isVendors {
+		own = pamconf.Dirs[0] + "/" + own
+	}
+	return own, isVendors
 }
 
 func checkPAMOrder(f *Facts) Result {
@@ -223,7 +247,7 @@ func checkPAMOrder(f *Facts) Result {
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
 			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				mended("put the line of pam_cgdeleg.so behind it, and log in anew", byHand("editor", f.entry.module.File))
+				mended("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.entry.module.File))
 		}
 	}
 	return ok("")
@@ -235,7 +259,7 @@ func lineEvidence(l pamconf.Line) Evidence {
 
 func checkPAMCgfs(f *Facts) Result {
 	var names []string
-	for _, dir := range []string{"/etc/pam.d", "/usr/lib/pam.d"} {
+	for _, dir := range pamconf.Dirs {
 		more, _ := f.Machine.ReadDir(dir)
 		names = append(names, more...)
 	}
@@ -258,13 +282,13 @@ func checkPAMCgfs(f *Facts) Result {
 	if len(lines) == 0 {
 		return ok("")
 	}
-	r := warning("pam_cgfs has a line as well; its logouts remove empty cgroups of other logins", lines...)
+	r := warning("pam_cgfs has a line; its logouts remove empty cgroups of other logins", lines...)
 	if f.Machine.Exists(cgfsProfile) {
 		return r.mended("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
 	}
 	var commands []Command
 	for _, e := range lines {
-		c := byHand("editor", e.file())
+		c := byHand(f.editor(), e.file())
 		if !slices.ContainsFunc(commands, func(have Command) bool { return slices.Equal(have.Args, c.Args) }) {
 			commands = append(commands, c)
 		}

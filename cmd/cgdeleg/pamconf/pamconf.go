@@ -47,8 +47,9 @@ const (
 	maxLines = 10000
 )
 
-// The directories of one file per service, in PAM's order.
-var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
+// Dirs are the directories of one file per service, in PAM's order: a file of the
+// administrator's takes the place of the vendor's of that name (pam.d(5)).
+var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
 
 // Session returns the session lines of a service in the order in which PAM runs
 // them: those of /etc/pam.d/SERVICE or /usr/lib/pam.d/SERVICE, of /etc/pam.conf
@@ -94,7 +95,7 @@ func session(m cgroupfs.Machine, service string) ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.parse(file, data, service, 0); err != nil {
+	if err := s.parse(file, data, service, level{}); err != nil {
 		return nil, err
 	}
 	return s.lines, nil
@@ -102,7 +103,7 @@ func session(m cgroupfs.Machine, service string) ([]Line, error) {
 
 // hasDirectory tells whether PAM looks at files per service at all.
 func hasDirectory(m cgroupfs.Machine) bool {
-	for _, dir := range dirs {
+	for _, dir := range Dirs {
 		if m.Exists(dir + "/.") { // only a directory has one
 			return true
 		}
@@ -125,7 +126,7 @@ func (s *stack) open(name string) (file string, data []byte, err error) {
 		data, err = s.machine.ReadFile(file)
 		return file, data, err
 	}
-	for _, dir := range dirs {
+	for _, dir := range Dirs {
 		candidate := path.Clean(dir + "/" + name)
 		data, failed := s.machine.ReadFile(candidate)
 		if failed == nil || !errors.Is(failed, fs.ErrNotExist) {
@@ -138,10 +139,18 @@ func (s *stack) open(name string) (file string, data []byte, err error) {
 	return "", nil, err
 }
 
+// level is how a file came to be read.
+type level struct {
+	depth int
+	// isSessions tells that a session line includes it: then every line of it is of
+	// that type if of any.
+	isSessions bool
+}
+
 // parse adds the session lines of a file. If service is not empty, every line
 // starts with the service that it is for, and others are passed over. Errors
 // are *conffile.ParseError.
-func (s *stack) parse(file string, data []byte, service string, depth int) error {
+func (s *stack) parse(file string, data []byte, service string, at level) error {
 	lines, unfinished := assemble(string(data))
 	for i, l := range lines {
 		failed := &conffile.ParseError{File: file, Line: l.number, Text: l.text}
@@ -160,7 +169,7 @@ func (s *stack) parse(file string, data []byte, service string, depth int) error
 			}
 			words = words[1:]
 		}
-		reason, err := s.add(Line{File: file, Number: l.number}, words, depth)
+		reason, err := s.add(Line{File: file, Number: l.number}, words, at)
 		var included *conffile.ParseError
 		if errors.As(err, &included) {
 			return err
@@ -175,7 +184,7 @@ func (s *stack) parse(file string, data []byte, service string, depth int) error
 
 // add takes one line. It returns what is wrong with it, with the cause if there
 // is one, or alone the *conffile.ParseError of a file that it includes.
-func (s *stack) add(l Line, words []token, depth int) (reason string, err error) {
+func (s *stack) add(l Line, words []token, at level) (reason string, err error) {
 	if len(words) == 0 {
 		return "no module type", nil
 	}
@@ -186,16 +195,20 @@ func (s *stack) add(l Line, words []token, depth int) (reason string, err error)
 	case "auth", "account", "password":
 		return "", nil // and what they include is of the same type
 	case "@include":
-		return s.include(words, depth)
+		return s.include(words, at)
 	case "session":
 	default:
+		if !at.isSessions {
+			return "", nil // PAM logs it, and takes it for a line of auth that fails
+		}
 		return "illegal module type", nil
 	}
 	if len(words) == 0 {
 		return "no control", nil
 	}
 	if control := lower(words[0].text); control == "include" || control == "substack" {
-		return s.include(words[1:], depth)
+		at.isSessions = true
+		return s.include(words[1:], at)
 	}
 	if len(words) == 1 {
 		return "no module", nil
@@ -208,11 +221,11 @@ func (s *stack) add(l Line, words []token, depth int) (reason string, err error)
 	return "", nil
 }
 
-func (s *stack) include(words []token, depth int) (reason string, err error) {
+func (s *stack) include(words []token, at level) (reason string, err error) {
 	switch s.files++; {
 	case len(words) == 0:
 		return "no file to include", nil
-	case depth+1 >= maxDepth:
+	case at.depth+1 >= maxDepth:
 		return "files that include each other too deep", nil
 	case s.files > maxFiles:
 		return "too many files in one stack", nil
@@ -221,5 +234,6 @@ func (s *stack) include(words []token, depth int) (reason string, err error) {
 	if err != nil {
 		return "file cannot be included", err
 	}
-	return "", s.parse(file, data, "", depth+1)
+	at.depth++
+	return "", s.parse(file, data, "", at)
 }

@@ -62,6 +62,8 @@ func TestSessionLines(t *testing.T) {
 		{"no newline at the end", "session required pam_unix.so", []string{"x:1 required pam_unix.so"}},
 		{"other types are passed over", "auth required pam_a.so\naccount required pam_b.so\n-password required pam_c.so\nsession required pam_d.so\n",
 			[]string{"x:4 required pam_d.so"}},
+		{"illegal types are passed over", "sesion required pam_a.so\n--session required pam_b.so\nsession\r required pam_c.so\n\u017fession required pam_d.so\nsession required pam_e.so\n",
+			[]string{"x:5 required pam_e.so"}},
 		{"arguments", "session\toptional  pam_cgdeleg.so -c freezer,memory \n", []string{"x:1 optional pam_cgdeleg.so -c|freezer,memory"}},
 		{"words in any case", "SeSSion Optional pam_X.so A\n", []string{"x:1 Optional pam_X.so A"}},
 		{"optional module", "-session optional pam_systemd.so\n", []string{"x:1 -optional pam_systemd.so"}},
@@ -111,8 +113,8 @@ func TestSessionRefusesLines(t *testing.T) {
 		{"backslash alone at the end", `\`, "backslash at the end of the file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			lines, err := Session(machine(t, files{"etc/pam.d/x": "session required pam_ok.so\n" + test.line}), "x")
-			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/x", Line: 2, Text: test.line, Reason: test.reason})
+			lines, err := Session(machine(t, files{"etc/pam.d/x": "session include y", "etc/pam.d/y": "session required pam_ok.so\n" + test.line}), "x")
+			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/y", Line: 2, Text: test.line, Reason: test.reason})
 			if lines != nil {
 				t.Errorf("beside the error: %v", lines)
 			}
@@ -327,7 +329,7 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data string) {
 		for _, service := range []string{"", "su"} {
 			s := stack{machine: cgroupfs.Recorded("/nonexistent")}
-			err := s.parse("f", []byte(data), service, 0)
+			err := s.parse("f", []byte(data), service, level{})
 			var parse *conffile.ParseError
 			if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {
 				t.Fatalf("%T %v", err, err)
@@ -357,7 +359,7 @@ func requireReadable(t *testing.T, l Line) {
 		return // a backslash before the closing bracket cannot be written
 	}
 	s := stack{}
-	if err := s.parse("f", []byte(text), "", 0); err != nil || len(s.lines) != 1 {
+	if err := s.parse("f", []byte(text), "", level{}); err != nil || len(s.lines) != 1 {
 		t.Fatalf("%q: %v, %v", text, s.lines, err)
 	}
 	again := s.lines[0]
