@@ -17,6 +17,7 @@ CROSS_BUILT   = $(foreach f,cgdeleg worker musl/pam_cgdeleg.so,$(ARCHES:%=$(CROS
 cross: $(CROSS_BUILT)
 
 $(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh
+	@command -v $(CROSS_GCC) >/dev/null || { echo "$(CROSS_GCC) is missing: run tests/release/setup.sh, or leave $* out of ARCHES" >&2; exit 1; }
 	packaging/cross/sysroot.sh $* $(CROSS)/$*/sysroot
 
 $(CROSS)/%/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
