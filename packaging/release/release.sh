@@ -26,7 +26,7 @@ rm -f "$dist/SHA256SUMS" "$dist/APKBUILD" "$dist/PKGBUILD" "$dist"/pam_cgdeleg-*
 for arch; do # a new compiler is no reason for make
 	(cd "build/cross/$arch" 2>/dev/null && rm -rf cgdeleg worker pam_cgdeleg.so musl) || :
 done
-"${MAKE:-make}" packages ARCHES="$*"
+"${MAKE:-make}" packages ARCHES="$*" VERSION="$version" # and not the environment's
 packaging/release/sources.sh "$dist/$name.tar.gz"
 sum() { "$1" "$dist/$name.tar.gz" | cut -d ' ' -f 1; }
 sed "s/^sha256sums=.*/sha256sums=($(sum sha256sum))/" packaging/arch/PKGBUILD >"$dist/PKGBUILD"

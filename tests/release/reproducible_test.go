@@ -84,7 +84,7 @@ func build(t *testing.T, dir, cache, arch string) map[string]string {
 	epoch := strings.TrimSpace(command(t, "stat", "-c", "%Y", root(t, "build", "packages", "LICENSE")))
 	cmd := exec.Command("sh", "-c", "umask 077 && exec make release ARCHES="+arch)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "GOCACHE="+cache, "MAKEFLAGS=", "TZ=Asia/Tokyo")
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch, "GOCACHE="+cache, "MAKEFLAGS=", "TZ=Asia/Tokyo", "VERSION=7")
 	output(t, cmd)
 	return hashes(t, filepath.Join(dir, "dist"), arch)
 }
