@@ -1,7 +1,8 @@
 # Packages for other machines than this one: docs/release.md.
 ARCHES       ?= amd64 arm64 riscv64 s390x
 TEST_ARCHES  ?= $(ARCHES)
-SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),$(shell stat -c %Y VERSION))
+# Of this checkout, not of one in which these sources were unpacked.
+SOURCE_DATE_EPOCH ?= $(or $(if $(wildcard .git),$(shell git -c safe.directory='*' log -1 --format=%ct)),$(shell stat -c %Y VERSION))
 export SOURCE_DATE_EPOCH
 gnu_arch      = $(patsubst arm64,aarch64,$(patsubst amd64,x86_64,$(1)))
 CROSS         = build/cross
@@ -16,6 +17,7 @@ CROSS_BUILT   = $(foreach f,cgdeleg worker musl/pam_cgdeleg.so,$(ARCHES:%=$(CROS
 cross: $(CROSS_BUILT)
 
 $(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh
+	@command -v $(CROSS_GCC) >/dev/null || { echo "$(CROSS_GCC) is missing: run tests/release/setup.sh, or leave $* out of ARCHES" >&2; exit 1; }
 	packaging/cross/sysroot.sh $* $(CROSS)/$*/sysroot
 
 $(CROSS)/%/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
@@ -37,7 +39,9 @@ $(CROSS)/%/musl/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
 		-Wall -Wextra -fPIC -shared -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
 		-Wl,-z,nodelete -Wl,--build-id=sha1 -o $@ $(addprefix pam/,$(MUSL_MODULE)) -lpam
 
-packages: $(CROSS_BUILT) man completions
+packages: $(CROSS_BUILT) completions
+	rm -rf build/man # they have SOURCE_DATE_EPOCH's day in them
+	$(MAKE) man
 	packaging/nfpm/packages.sh dist $(ARCHES)
 
 release:

@@ -8,9 +8,19 @@ cd "$(dirname "$0")/../.."
 name=pam_cgdeleg-$(cat VERSION)
 tree=build/release/$name
 
+if [ ! -e .git ]; then # of a checkout above it would be another project's
+	echo "sources.sh: git says which files are sources, and $PWD is no git checkout" >&2
+	exit 1
+fi
 rm -rf "$tree"
 mkdir -p "$tree" "$(dirname "$1")"
-git -c safe.directory='*' ls-files -z | tar --null -T - -cf - | tar -C "$tree" -xf -
+# No pipes: of those the shell sees only the last command fail.
+git -c safe.directory='*' ls-files -z >"$tree.files"
+tar --null -T "$tree.files" -cf "$tree.tar"
+tar -C "$tree" -xf "$tree.tar"
+rm "$tree.files"
 (cd "$tree" && "${GO:-go}" mod vendor)
 tar -C build/release --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
-	--mode=u=rwX,go=rX -cf - "$name" | gzip -9n >"$1"
+	--mode=u=rwX,go=rX -cf "$tree.tar" "$name"
+gzip -9nc "$tree.tar" >"$1"
+rm "$tree.tar"

@@ -32,6 +32,9 @@ amove() {
 }
 doc() { amove usr/share/man; }
 openrc() { amove etc/init.d etc/conf.d; }
+bashcomp() { amove usr/share/bash-completion/completions; }
+fishcomp() { amove usr/share/fish/vendor_completions.d; }
+zshcomp() { amove usr/share/zsh/site-functions; }
 
 build
 package

@@ -49,7 +49,7 @@ shift
 
 cat >"$scratch/inside" <<'END'
 set -eu
-stage=$1 packages=$2
+stage=$1 package=$2
 shift 2
 mount --make-rprivate /
 mount --bind "$stage" "$stage"
@@ -62,14 +62,17 @@ pivot_root . old
 umount -l /old
 rmdir /old
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CGDELEG_PREBUILT=/src/build/musl
+cd "/src/tests/$package"
+exec "./$package.test" -test.v=test2json -test.timeout=15m "$@"
+END
+# As `make test`, it counts the tests and prints each that was skipped.
+gotestsum=$scratch/bin/gotestsum
+GOBIN=${gotestsum%/*} GOFLAGS="" "$GO" install gotest.tools/gotestsum@v1.13.0
+cd /
 failed=0
 for package in $packages; do
-	cd "/src/tests/$package"
-	echo "=== $package, in the Alpine-like root"
-	"./$package.test" -test.timeout=15m "$@" || failed=1
+	"$gotestsum" --format pkgname-and-test-fails --raw-command -- "$GO" tool test2json -t -p "$package, in the Alpine-like root" \
+		unshare --mount --fork --kill-child -- sh "$scratch/inside" "$stage" "$package" "$@" || failed=1
 done
-exit $failed
-END
-cd /
-unshare --mount --fork --kill-child -- sh "$scratch/inside" "$stage" "$packages" "$@"
 cd "$here"
+exit $failed

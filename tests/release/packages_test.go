@@ -167,7 +167,7 @@ func pacmanCommand(dir string, args ...string) *exec.Cmd {
 
 var (
 	rpmInstaller = installer{
-		func(dir, pkg string) *exec.Cmd { return rpmCommand(dir, "--ignorearch", "-i", pkg) },
+		func(dir, pkg string) *exec.Cmd { return rpmCommand(dir, "--ignorearch", "-U", "--replacepkgs", pkg) },
 		func(dir, _ string) *exec.Cmd { return rpmCommand(dir, "-e", "pam_cgdeleg") },
 	}
 	pacmanInstaller = installer{
@@ -176,16 +176,23 @@ var (
 	}
 )
 
-// installs installs and removes the module's package with its scriptlets, and
-// looks that PAM's files stay as they were, that the module comes and goes, and
-// that the drop-in stays in force until the next boot.
+// installs installs, upgrades and removes the module's package with its
+// scriptlets, and looks that PAM's files stay as they were, that the module comes
+// and all of it goes, and that the drop-in, when it is removed and only then, stays
+// in force until the next boot.
 func (i installer) installs(t *testing.T, pkg, module string) {
 	t.Helper()
 	dir := chroot(t)
 	before := pamFiles(t, dir)
-	output(t, i.install(dir, pkg))
-	if _, err := os.Stat(filepath.Join(dir, module)); err != nil {
-		t.Error(err)
+	kept := filepath.Join(dir, "run/systemd/system/session-.scope.d/50-cgdeleg.conf")
+	for range 2 { // the second is an upgrade
+		output(t, i.install(dir, pkg))
+		if _, err := os.Stat(filepath.Join(dir, module)); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(kept); err == nil {
+			t.Errorf("%s is there, and in force before the installed one", kept)
+		}
 	}
 	if after := pamFiles(t, dir); after != before {
 		t.Errorf("the installation changed PAM's files:\n%s\nwere:\n%s", after, before)
@@ -194,10 +201,11 @@ func (i installer) installs(t *testing.T, pkg, module string) {
 	if after := pamFiles(t, dir); after != before {
 		t.Errorf("the removal changed PAM's files:\n%s\nwere:\n%s", after, before)
 	}
-	if _, err := os.Stat(filepath.Join(dir, module)); err == nil {
-		t.Errorf("%s is there after the removal", module)
+	left := command(t, "sh", "-c", `cd "$1" && find . -path ./run -prune -o '(' -name '*cgdeleg*' -o -name session-.scope.d ')' -print`, "sh", dir)
+	if left != "" {
+		t.Errorf("left after the removal:\n%s", left)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "run/systemd/system/session-.scope.d/50-cgdeleg.conf")); err != nil {
+	if _, err := os.Stat(kept); err != nil {
 		t.Errorf("after the removal, before a boot: %v", err)
 	}
 }

@@ -153,8 +153,15 @@ func library(m *debug.Module, vendor string) (component, error) {
 // licenceIn returns the SPDX identifier of the licence in a module's folder. A
 // text that it does not know is an error, never a guess.
 func licenceIn(dir string) (string, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "LICEN[CS]E*"))
-	if err != nil || len(names) == 0 {
+	var names []string
+	for _, pattern := range []string{"LICEN[CS]E*", "COPYING*"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return "", err
+		}
+		names = append(names, found...)
+	}
+	if len(names) == 0 {
 		return "", fmt.Errorf("no licence in %s", dir)
 	}
 	data, err := os.ReadFile(names[0])
