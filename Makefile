@@ -23,7 +23,7 @@ CC       ?= gcc
 PREFIX   ?= /usr
 PAMDIR   ?= $(or $(firstword $(wildcard /lib/$(shell $(CC) -print-multiarch)/security /usr/lib64/security /usr/lib/security)),/lib/security)
 DESTDIR  ?=
-VERSION  ?= $(shell cat VERSION)
+VERSION  := $(shell cat VERSION)
 
 # Quoted for cmd/go: the linker gets the script that keeps the Go runtime from
 # starting in the host, and the list of the only symbols to export.

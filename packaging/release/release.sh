@@ -32,8 +32,8 @@ sum() { "$1" "$dist/$name.tar.gz" | cut -d ' ' -f 1; }
 sed "s/^sha256sums=.*/sha256sums=($(sum sha256sum))/" packaging/arch/PKGBUILD >"$dist/PKGBUILD"
 sed "s/^sha512sums=.*/sha512sums=\"\n$(sum sha512sum)  $name.tar.gz\n\"/" packaging/alpine/APKBUILD >"$dist/APKBUILD"
 # shellcheck disable=SC2046 # a list of words
-bill=$("$GO" run ./packaging/release/sbom -version "$version" -vendor "build/release/$name/vendor" \
-	$(for arch; do for file in pam_cgdeleg.so cgdeleg worker; do echo "build/cross/$arch/$file"; done; done))
+bill=$("$GO" run ./packaging/release/sbom -version "$version" -vendor "build/release/$name/vendor" -dir build/cross \
+	$(for arch; do for file in pam_cgdeleg.so cgdeleg worker musl/pam_cgdeleg.so; do echo "$arch/$file"; done; done))
 printf '%s\n' "$bill" >"$dist/$name.cdx.json"
 sums=$(cd "$dist" && sha256sum -- *)
 printf '%s\n' "$sums" >"$dist/SHA256SUMS"

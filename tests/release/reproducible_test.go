@@ -144,24 +144,36 @@ func checkBill(t *testing.T, dir, version, arch string) {
 	var bill struct {
 		Components []struct {
 			Name, Version string
+			Hashes        []struct{ Alg, Content string }
 			Licenses      []struct{ License struct{ ID string } }
 		}
 	}
 	if err := json.Unmarshal([]byte(read(t, filepath.Join(dir, "dist", "pam_cgdeleg-"+version+".cdx.json"))), &bill); err != nil {
 		t.Fatal(err)
 	}
-	listed, licences := map[string]bool{}, map[string]bool{}
+	listed, licences, sums := map[string]bool{}, map[string]bool{}, map[string]string{}
 	for _, c := range bill.Components {
 		listed[c.Name+" "+c.Version] = true
+		for _, h := range c.Hashes {
+			sums[c.Name] = h.Alg + " " + h.Content
+		}
 		for _, l := range c.Licenses {
 			licences[l.License.ID] = true
 		}
 	}
-	for _, name := range []string{"pam_cgdeleg.so", "cgdeleg", "worker"} {
+	for _, base := range []string{"pam_cgdeleg.so", "cgdeleg", "worker", "musl/pam_cgdeleg.so"} {
+		name := arch + "/" + base
+		file := filepath.Join(dir, "build", "cross", name)
 		if !listed[name+" "+version] {
 			t.Errorf("the bill of materials lacks %s", name)
 		}
-		for line := range strings.Lines(command(t, "go", "version", "-m", filepath.Join(dir, "build", "cross", arch, name))) {
+		if want := "SHA-256 " + hash(t, file); sums[name] != want {
+			t.Errorf("the bill of materials has %q for %s, want %q", sums[name], name, want)
+		}
+		if strings.HasPrefix(base, "musl/") {
+			continue // C
+		}
+		for line := range strings.Lines(command(t, "go", "version", "-m", file)) {
 			if fields := strings.Fields(line); fields[0] == "dep" && !listed[fields[1]+" "+fields[2]] {
 				t.Errorf("the bill of materials lacks %s %s, which is in %s", fields[1], fields[2], name)
 			}

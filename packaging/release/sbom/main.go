@@ -1,17 +1,21 @@
 // Command sbom prints a bill of materials, in CycloneDX's JSON, of the programs
-// and libraries that its arguments name: which Go modules are linked into them,
-// by Go's own build information, and under which licences those are, by the
-// texts in the folder of `go mod vendor`.
+// and libraries that its arguments name: their hashes, which Go modules are linked
+// into them, by Go's own build information, and under which licences those are, by
+// the texts in the folder of `go mod vendor`.
 //
 // It must not know the time, the machine or the folder: the same files give the
 // same bytes.
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"debug/buildinfo"
+	"debug/elf"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -22,8 +26,9 @@ import (
 func main() {
 	version := flag.String("version", "", "of the project")
 	vendor := flag.String("vendor", "vendor", "folder of `go mod vendor`")
+	dir := flag.String("dir", ".", "folder of the files, which gives them their names")
 	flag.Parse()
-	bom, err := describe(*version, *vendor, flag.Args())
+	bom, err := describe(*version, *vendor, *dir, flag.Args())
 	if err == nil {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetIndent("", "  ")
@@ -53,9 +58,14 @@ type (
 		Ref        string     `json:"bom-ref"`
 		Name       string     `json:"name"`
 		Version    string     `json:"version"`
+		Hashes     []digest   `json:"hashes,omitempty"`
 		Licences   []choice   `json:"licenses"`
 		PURL       string     `json:"purl,omitempty"`
 		Properties []property `json:"properties,omitempty"`
+	}
+	digest struct {
+		Algorithm string `json:"alg"`
+		Content   string `json:"content"`
 	}
 	choice struct {
 		Licence licence `json:"license"`
@@ -75,55 +85,64 @@ type (
 
 const ownLicence = "Apache-2.0"
 
-// describe returns the bill of those files. Files of one name, built for
-// several architectures, are one component; it is an error if they are made of
-// different modules.
-func describe(version, vendor string, files []string) (*document, error) {
+// describe returns the bill of those files in dir. Each is a component by its name
+// there, which tells the architecture.
+func describe(version, vendor, dir string, names []string) (*document, error) {
 	own := component{
 		Type: "application", Ref: "pam_cgdeleg", Name: "pam_cgdeleg", Version: version,
 		Licences: []choice{{licence{ownLicence}}}, PURL: "pkg:golang/github.com/cgdeleg/pam_cgdeleg@v" + version,
 	}
 	bom := &document{Format: "CycloneDX", SpecVersion: "1.5", Version: 1, Metadata: metadata{own}}
-	built := map[string][]string{} // the file's name to the references of its modules
+	whole := dependency{own.Ref, nil}
 	modules := map[string]component{}
-	for _, file := range files {
-		info, err := buildinfo.ReadFile(file)
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		path := filepath.Join(dir, name)
+		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
-		var refs []string
-		for _, m := range linked(info) {
+		made := own
+		made.Ref, made.Name, made.PURL = "pam_cgdeleg/"+name, name, ""
+		made.Hashes = []digest{{"SHA-256", fmt.Sprintf("%x", sha256.Sum256(data))}}
+		of := dependency{made.Ref, []string{}}
+		linked, err := linked(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		for _, m := range linked {
 			c, err := library(m, vendor)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
+				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 			modules[c.Ref] = c
-			refs = append(refs, c.Ref)
+			of.DependsOn = append(of.DependsOn, c.Ref)
 		}
-		name := filepath.Base(file)
-		if others, ok := built[name]; ok && !slices.Equal(others, refs) {
-			return nil, fmt.Errorf("%s is made of %v, another %s of %v", file, refs, name, others)
-		}
-		built[name] = refs
+		bom.Components = append(bom.Components, made)
+		bom.Dependencies = append(bom.Dependencies, of)
+		whole.DependsOn = append(whole.DependsOn, made.Ref)
 	}
-	var ownRefs []string
-	for _, name := range sortedKeys(built) {
-		c := own
-		c.Ref, c.Name, c.PURL = "pam_cgdeleg/"+name, name, ""
-		bom.Components = append(bom.Components, c)
-		bom.Dependencies = append(bom.Dependencies, dependency{c.Ref, built[name]})
-		ownRefs = append(ownRefs, c.Ref)
-	}
-	for _, ref := range sortedKeys(modules) {
+	for _, ref := range slices.Sorted(maps.Keys(modules)) {
 		bom.Components = append(bom.Components, modules[ref])
 		bom.Dependencies = append(bom.Dependencies, dependency{ref, []string{}})
 	}
-	bom.Dependencies = append(bom.Dependencies, dependency{own.Ref, ownRefs})
+	bom.Dependencies = append(bom.Dependencies, whole)
 	return bom, nil
 }
 
-// linked returns the modules in a program, Go's own packages among them.
-func linked(info *debug.BuildInfo) []*debug.Module {
+// linked returns the modules in a program, Go's own packages among them; none if it
+// is not made of Go.
+func linked(program []byte) ([]*debug.Module, error) {
+	file, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		return nil, err
+	}
+	if file.Section(".go.buildinfo") == nil {
+		return nil, nil
+	}
+	info, err := buildinfo.Read(bytes.NewReader(program))
+	if err != nil {
+		return nil, err
+	}
 	modules := []*debug.Module{{Path: "std", Version: strings.TrimPrefix(info.GoVersion, "go")}}
 	for _, m := range info.Deps {
 		if m.Replace != nil {
@@ -131,7 +150,7 @@ func linked(info *debug.BuildInfo) []*debug.Module {
 		}
 		modules = append(modules, m)
 	}
-	return modules
+	return modules, nil
 }
 
 func library(m *debug.Module, vendor string) (component, error) {
@@ -181,13 +200,4 @@ func licenceIn(dir string) (string, error) {
 		return "BSD-2-Clause", nil
 	}
 	return "", fmt.Errorf("%s is a licence that sbom does not know: add it", names[0])
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
