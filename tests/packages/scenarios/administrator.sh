@@ -33,5 +33,16 @@ logout edited
 sed -i 's/^17 /42 /' /etc/cron.d/cgdeleg
 works "downgrade again" install_debs
 works "cron's file stays as edited" grep -q '^42 ' /etc/cron.d/cgdeleg
+
+# Without the drop-in, which somebody took away, there is nothing to keep for systemd.
+mkdir -p /run/systemd/system
+rm /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
+works "remove what lacks systemd's drop-in" remove_debs
+equal "the module is gone" "$(state libpam-cgdeleg | cut -d ' ' -f 3)" not-installed
+rm -r /run/systemd
+equal "pam-auth-update leaves its line in the edited file" "$(ours common-session)" "pam_cgdeleg.so -c freezer,memory min_uid=1000"
+login stale alice
+works "with which a login works all the same" in_no_session stale
+logout stale
 equal "no session is left" "$(sessions_left)" ""
 finish
