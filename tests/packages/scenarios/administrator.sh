@@ -15,6 +15,16 @@ login on alice
 has_session "switched on again" on 0
 logout on
 
+# The same module for the programs of another architecture; this one is none's.
+dpkg --add-architecture ppc64el
+dpkg-deb --raw-extract /in/debs/next/libpam-cgdeleg_*.deb /tmp/foreign
+sed -i 's/^Architecture: .*/Architecture: ppc64el/; /^Depends: /d' /tmp/foreign/DEBIAN/control
+mv /tmp/foreign/usr/lib/*-linux-gnu /tmp/foreign/usr/lib/powerpc64le-linux-gnu
+works "the module for another architecture" dpkg-deb --build /tmp/foreign /tmp/foreign.deb
+works "comes beside it" debs --install /tmp/foreign.deb
+works "and goes" debs --remove libpam-cgdeleg:ppc64el
+equal "the line stays for the one that stays" "$(ours common-session)" "pam_cgdeleg.so "
+
 # pam-auth-update keeps options that were added to a line of its block.
 sed -i 's/pam_cgdeleg\.so.*/pam_cgdeleg.so -c freezer,memory min_uid=1000/' /etc/pam.d/common-session
 works "downgrade" install_debs
