@@ -20,12 +20,17 @@ case $packaged in
 	;;
 esac
 
+# dpkg gives newer files this time; older ones would keep theirs, which is another
+# in every checkout.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-parsechangelog -l "$changelog" -S Timestamp)}
+export SOURCE_DATE_EPOCH
+
 rm -rf "$dir"
 mkdir -p "$tree"
 if [ -e .git ]; then
-	git -c safe.directory='*' ls-files -z | tar --null -T - -cf -
+	git -c safe.directory='*' ls-files -z | tar --null --mtime="@$SOURCE_DATE_EPOCH" -T - -cf -
 else
-	tar --exclude=./build -cf - .
+	tar --exclude=./build --mtime="@$SOURCE_DATE_EPOCH" -cf - .
 fi | tar -C "$tree" -xf -
 cp -r "$tree/packaging/debian" "$tree/debian"
 cp "$changelog" "$tree/debian/changelog"

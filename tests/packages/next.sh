@@ -12,5 +12,7 @@ CHANGELOG=$(pwd)/build/changelog-next
 		"$(dpkg-parsechangelog -l packaging/debian/changelog -S Date)"
 	cat packaging/debian/changelog
 } >"$CHANGELOG"
-export CHANGELOG DEB_BUILD_OPTIONS=nocheck
+# The time of all files in them: now, which is later than any was edited.
+SOURCE_DATE_EPOCH=$(date +%s)
+export CHANGELOG SOURCE_DATE_EPOCH DEB_BUILD_OPTIONS=nocheck
 packaging/deb.sh build/deb-next

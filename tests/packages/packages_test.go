@@ -8,6 +8,9 @@
 package packages
 
 import (
+	"archive/tar"
+	"bytes"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -41,6 +44,33 @@ func TestDebian(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(scenario), ".sh"), func(t *testing.T) {
 			runScenario(t, root, scenario)
 		})
+	}
+}
+
+// TestFilesHaveOneTime holds what makes packages of the same sources the same:
+// no file keeps the time at which somebody edited or checked it out. next.sh
+// builds with a time that is later than all of these.
+func TestFilesHaveOneTime(t *testing.T) {
+	need(t)
+	debs, _ := filepath.Glob(filepath.Join(testbed.Root(t), "build/deb-next/*.deb"))
+	if len(debs) == 0 {
+		t.Fatal("no packages in build/deb-next: run `make test-packages`")
+	}
+	for _, deb := range debs {
+		out, err := exec.Command("dpkg-deb", "--fsys-tarfile", deb).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", deb, err)
+		}
+		files := tar.NewReader(bytes.NewReader(out))
+		first, err := files.Next()
+		for file := first; err == nil; file, err = files.Next() {
+			if !file.ModTime.Equal(first.ModTime) {
+				t.Errorf("%s: %s is of %s, %s of %s", filepath.Base(deb), file.Name, file.ModTime, first.Name, first.ModTime)
+			}
+		}
+		if err != io.EOF {
+			t.Errorf("%s: %v", deb, err)
+		}
 	}
 }
 
