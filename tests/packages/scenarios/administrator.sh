@@ -10,6 +10,16 @@ equal "and stays so" "$(ours common-session)$(ours common-session-noninteractive
 login off alice
 works "a login is in no session" in_no_session off
 logout off
+# For interactive services only, as docs/packaging.md says.
+echo 'session optional pam_cgdeleg.so' >>/etc/pam.d/common-session
+works "downgrade with a line below pam-auth-update's block" install_debs
+equal "it stays, and is the only one" "$(grep -l pam_cgdeleg /etc/pam.d/*)$(ours common-session)" "/etc/pam.d/common-sessionpam_cgdeleg.so"
+works "and upgrade again" install_next
+equal "it stays" "$(grep -l pam_cgdeleg /etc/pam.d/*)$(ours common-session)" "/etc/pam.d/common-sessionpam_cgdeleg.so"
+login interactive alice
+has_session "by the line below the block" interactive 0
+logout interactive
+sed -i '/^session optional pam_cgdeleg\.so$/d' /etc/pam.d/common-session
 pam-auth-update --enable cgdeleg
 login on alice
 has_session "switched on again" on 0
