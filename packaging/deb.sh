@@ -34,7 +34,7 @@ else
 fi | tar -C "$tree" -xf -
 cp -r "$tree/packaging/debian" "$tree/debian"
 cp "$changelog" "$tree/debian/changelog"
-(cd "$tree" && "$GO" mod vendor)
+[ -e "$tree/vendor" ] || (cd "$tree" && "$GO" mod vendor) # released sources have it
 
 # debian/control asks for Debian's Go, which may be too old here.
 profiles=
