@@ -36,11 +36,12 @@ cp -r "$tree/packaging/debian" "$tree/debian"
 cp "$changelog" "$tree/debian/changelog"
 [ -e "$tree/vendor" ] || (cd "$tree" && "$GO" mod vendor) # released sources have it
 
-# debian/control asks for Debian's Go, which may be too old here.
-profiles=
+# debian/control asks for Debian's Go, which may be too old here, and for Debian's
+# packages of the modules where there is no vendor/.
+profiles=pkg.pam-cgdeleg.vendor
 installed=$(dpkg-query -W -f '${Version}' golang-go 2>/dev/null || true)
 if [ -z "$installed" ] || dpkg --compare-versions "$installed" lt 2:1.24~; then
-	profiles=pkg.pam-cgdeleg.othergo
+	profiles="$profiles pkg.pam-cgdeleg.othergo"
 fi
 offline="unshare --net"
 [ "$(id -u)" = 0 ] || offline="unshare --user --map-current-user --net"

@@ -92,6 +92,31 @@ func TestFilesHaveOneTime(t *testing.T) {
 	}
 }
 
+// TestPackagedModules builds from modules in a folder such as the one in which
+// Debian's packages have theirs, without go.mod's versions at hand. Those of the
+// built packages' vendor/ stand in for them.
+func TestPackagedModules(t *testing.T) {
+	need(t)
+	trees, _ := filepath.Glob(filepath.Join(testbed.Root(t), "build/deb/pam-cgdeleg-*"))
+	if len(trees) != 1 {
+		t.Fatalf("the sources in build/deb are %q: run `make test-packages`", trees)
+	}
+	sources, workspace, programs := filepath.Join(t.TempDir(), "sources"), t.TempDir(), t.TempDir()
+	script := `set -eu
+		cp -r "$1" "$2"
+		cd "$2"
+		mv vendor "$2.gocode"
+		GOCODE="$2.gocode" debian/packaged-modules.sh "$3"
+		${GO:-go} build -o "$4" ./cmd/cgdeleg ./pam/program
+		test ! -e vendor`
+	cmd := exec.Command("sh", "-c", script, "sh", trees[0], sources, workspace, programs)
+	cmd.Env = append(os.Environ(), "GOWORK="+filepath.Join(workspace, "go.work"), "GOFLAGS=-mod=vendor", "GOPROXY=off",
+		"GOMODCACHE="+filepath.Join(workspace, "none"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 // freshRoot returns the tar file that root.sh makes.
 func freshRoot(t *testing.T, suite string) string {
 	t.Helper()
