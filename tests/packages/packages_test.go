@@ -10,6 +10,7 @@ package packages
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -86,7 +87,7 @@ func TestFilesHaveOneTime(t *testing.T) {
 				t.Errorf("%s: %s is of %s, %s of %s", filepath.Base(deb), file.Name, file.ModTime, first.Name, first.ModTime)
 			}
 		}
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v", deb, err)
 		}
 	}

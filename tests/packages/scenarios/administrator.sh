@@ -36,9 +36,9 @@ works "and goes" debs --remove libpam-cgdeleg:ppc64el
 equal "the line stays for the one that stays" "$(ours common-session)" "pam_cgdeleg.so "
 
 # pam-auth-update keeps options that were added to a line of its block, sorted.
-sed -i 's/pam_cgdeleg\.so.*/pam_cgdeleg.so min_uid=1000 debug -cfreezer,memory/' /etc/pam.d/common-session
+sed -i 's/pam_cgdeleg\.so.*/pam_cgdeleg.so timeout=9 min_uid=1000 -cfreezer,memory/' /etc/pam.d/common-session
 works "downgrade" install_debs
-equal "options on the line stay" "$(ours common-session)" "pam_cgdeleg.so -cfreezer,memory debug min_uid=1000"
+equal "options on the line stay" "$(ours common-session)" "pam_cgdeleg.so -cfreezer,memory min_uid=1000 timeout=9"
 equal "for the others there are none, as before" "$(ours common-session-noninteractive)" "pam_cgdeleg.so "
 
 # A line that is not its own: then it leaves all of PAM's files alone.
@@ -60,7 +60,7 @@ rm /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
 works "remove what lacks systemd's drop-in" remove_debs
 equal "the module is gone" "$(state libpam-cgdeleg | cut -d ' ' -f 3)" not-installed
 rm -r /run/systemd
-equal "pam-auth-update leaves its line in the edited file" "$(ours common-session)" "pam_cgdeleg.so -cfreezer,memory debug min_uid=1000"
+equal "pam-auth-update leaves its line in the edited file" "$(ours common-session)" "pam_cgdeleg.so -cfreezer,memory min_uid=1000 timeout=9"
 login stale alice
 works "with which a login works all the same" in_no_session stale
 logout stale
