@@ -20,22 +20,28 @@ case $packaged in
 	;;
 esac
 
+# dpkg gives newer files this time; older ones would keep theirs, which is another
+# in every checkout.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(dpkg-parsechangelog -l "$changelog" -S Timestamp)}
+export SOURCE_DATE_EPOCH
+
 rm -rf "$dir"
 mkdir -p "$tree"
 if [ -e .git ]; then
-	git -c safe.directory='*' ls-files -z | tar --null -T - -cf -
+	git -c safe.directory='*' ls-files -z | tar --null --mtime="@$SOURCE_DATE_EPOCH" -T - -cf -
 else
-	tar --exclude=./build -cf - .
+	tar --exclude=./build --mtime="@$SOURCE_DATE_EPOCH" -cf - .
 fi | tar -C "$tree" -xf -
 cp -r "$tree/packaging/debian" "$tree/debian"
 cp "$changelog" "$tree/debian/changelog"
-(cd "$tree" && "$GO" mod vendor)
+[ -e "$tree/vendor" ] || (cd "$tree" && "$GO" mod vendor) # released sources have it
 
-# debian/control asks for Debian's Go, which may be too old here.
-profiles=
+# debian/control asks for Debian's Go, which may be too old here, and for Debian's
+# packages of the modules where there is no vendor/.
+profiles=pkg.pam-cgdeleg.vendor
 installed=$(dpkg-query -W -f '${Version}' golang-go 2>/dev/null || true)
 if [ -z "$installed" ] || dpkg --compare-versions "$installed" lt 2:1.24~; then
-	profiles=pkg.pam-cgdeleg.othergo
+	profiles="$profiles pkg.pam-cgdeleg.othergo"
 fi
 offline="unshare --net"
 [ "$(id -u)" = 0 ] || offline="unshare --user --map-current-user --net"

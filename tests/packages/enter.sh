@@ -20,6 +20,7 @@ make_cgroups() {
 		[ -n "$cgroup" ] || continue
 		mkdir "$cgroup"
 		cgroups+=("$cgroup")
+		[ "$names" != "" ] || unified=$cgroup
 		for file in cpuset.cpus cpuset.mems; do # of v1: empty in a new cgroup, and then nothing can enter it
 			[ "$names" = "" ] || [ ! -e "$cgroup/$file" ] || cat "$cgroup/../$file" >"$cgroup/$file"
 		done
@@ -33,15 +34,26 @@ remove_cgroups() {
 	done
 }
 
-# outside makes the cgroups and runs inside in them.
+# outside makes the cgroups and runs leaf in them.
 outside() {
-	cgroups=()
+	cgroups=() unified=
 	trap remove_cgroups EXIT
 	make_cgroups
 	(
 		for cgroup in "${cgroups[@]}"; do echo "$BASHPID" >"$cgroup/cgroup.procs"; done
-		exec unshare --mount --propagation=private --pid --net --cgroup --fork --kill-child "$0" inside "$@"
+		exec unshare --cgroup "$0" leaf "$unified" "$@"
 	)
+}
+
+# leaf UNIFIED: the namespace's own cgroup of v2 keeps no process, not even unshare,
+# or it could give its children no controllers.
+leaf() {
+	if [ -n "$1" ]; then
+		mkdir "$1/init.scope"
+		echo $$ >"$1/init.scope/cgroup.procs"
+	fi
+	shift
+	exec unshare --mount --propagation=private --pid --net --fork --kill-child "$0" inside "$@"
 }
 
 # mount_hierarchies DIR: those of this process, the cgroup namespace's part.
@@ -63,8 +75,6 @@ mount_hierarchies() {
 		unified=$1/unified
 	fi
 	mount -t cgroup2 cgroup2 "$unified"
-	mkdir "$unified/init.scope"
-	echo $$ >"$unified/init.scope/cgroup.procs"
 }
 
 # inside is the first process of the namespaces.
@@ -86,6 +96,6 @@ inside() {
 }
 
 case $1 in
-inside) "$@" ;;
+inside | leaf) "$@" ;;
 *) outside "$@" ;;
 esac

@@ -1,6 +1,8 @@
 #!/bin/sh
 # next.sh: builds the packages once more, in build/deb-next, with an entry more in
-# the changelog: the version that tests upgrade to.
+# the changelog: the version that tests upgrade to. From git's tree it
+# does so by the sources as they are released: with vendor/, without git, network
+# or a cache of modules.
 set -eu
 cd "$(dirname "$0")/../.."
 mkdir -p build
@@ -12,5 +14,10 @@ CHANGELOG=$(pwd)/build/changelog-next
 		"$(dpkg-parsechangelog -l packaging/debian/changelog -S Date)"
 	cat packaging/debian/changelog
 } >"$CHANGELOG"
-export CHANGELOG DEB_BUILD_OPTIONS=nocheck
-packaging/deb.sh build/deb-next
+# The time of all files in them: now, which is later than any was edited.
+SOURCE_DATE_EPOCH=$(date +%s)
+export CHANGELOG SOURCE_DATE_EPOCH DEB_BUILD_OPTIONS=nocheck
+[ -e .git ] || exec packaging/deb.sh build/deb-next
+packaging/release/sources.sh build/release/next.tar.gz
+exec unshare --net env GOMODCACHE="$(pwd)/build/no-modules" \
+	"build/release/pam_cgdeleg-$(cat VERSION)/packaging/deb.sh" "$(pwd)/build/deb-next"

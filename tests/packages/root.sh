@@ -1,13 +1,13 @@
 #!/bin/sh
-# root.sh: prints the path of a tar file with a fresh Debian 12 root file system
-# in which the packages are tested. It is made once, anew when this script has
-# changed, and removed when nothing has used it for three days.
+# root.sh SUITE: prints the path of a tar file with a fresh root file system of that
+# Debian, in which the packages are tested. It is made once, anew when this script
+# has changed, and removed when nothing has used it for three days.
 #
 # It has sshd, systemd's PAM module, so that there is something to come behind,
 # users with keys, and in /root the package that ours replaces.
 set -eu
 cache=${PACKAGES_DIR:-/var/tmp/cgdeleg-packages}
-tar=$cache/bookworm-$(sha256sum "$0" | cut -c 1-12).tar
+tar=$cache/$1-$(sha256sum "$0" | cut -c 1-12).tar
 
 mkdir -p "$cache"
 exec 9>"$cache/lock"
@@ -40,6 +40,6 @@ TMPDIR=$cache mmdebstrap --quiet --mode=root --variant=apt \
 			install -m 600 -o \$user -g \$user .ssh/id_ed25519.pub /home/\$user/.ssh/authorized_keys
 		done
 	"' \
-	bookworm "$tar.new.tar" >&2
+	"$1" "$tar.new.tar" >&2
 mv "$tar.new.tar" "$tar"
 echo "$tar"
