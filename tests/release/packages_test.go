@@ -3,12 +3,15 @@ package release
 import (
 	"debug/elf"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
@@ -51,8 +54,9 @@ func projectVersion(t *testing.T) string {
 	return strings.TrimSpace(string(data))
 }
 
-// Every package has the files that testdata lists, and the module and the tool
-// in it are for its architecture. CGDELEG_UPDATE=1 writes the lists.
+// Every package has the files that testdata lists, root's and with those modes, and
+// the module and the tool in it are for its architecture. CGDELEG_UPDATE=1 writes
+// the lists.
 func TestPackageFiles(t *testing.T) {
 	machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "riscv64": elf.EM_RISCV, "s390x": elf.EM_S390}
 	for _, arch := range arches(t) {
@@ -62,18 +66,56 @@ func TestPackageFiles(t *testing.T) {
 				for _, pkg := range []string{f.module, "cgdeleg"} {
 					dir := t.TempDir()
 					f.unpack(t, f.path(t, pkg, arch), dir)
-					var names []string
+					modes := map[string]string{}
 					for _, file := range files(t, dir) {
-						names = append(names, strings.ReplaceAll(file, gnuArch[arch]+"-linux-gnu", "MULTIARCH"))
+						name := strings.ReplaceAll(file, gnuArch[arch]+"-linux-gnu", "MULTIARCH")
+						modes[name] = mode(t, filepath.Join(dir, file))
 						checkBinary(t, filepath.Join(dir, file), machines[arch])
 					}
-					slices.Sort(names)
-					for _, name := range names {
-						fmt.Fprintf(&list, "%s: %s\n", pkg, name)
+					for _, name := range slices.Sorted(maps.Keys(modes)) {
+						fmt.Fprintf(&list, "%s: %s %s\n", pkg, modes[name], name)
 					}
 				}
 				wantList(t, f.name, list.String())
 			})
+		}
+	}
+}
+
+// mode returns a file's mode in octal digits. It is to be root's.
+func mode(t *testing.T, path string) string {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Uid != 0 || st.Gid != 0 {
+		t.Errorf("%s belongs to %d:%d", path, st.Uid, st.Gid)
+	}
+	return fmt.Sprintf("%04o", st.Mode&0o7777)
+}
+
+// nfpm's packages for Debian take libpam-cgfs's place as debian/control's do.
+func TestDebRelations(t *testing.T) {
+	arch := arches(t)[0]
+	control := read(t, root(t, "packaging", "debian", "control"))
+	deb := formats[0]
+	for _, pkg := range []string{deb.module, "cgdeleg"} {
+		_, paragraph, ok := strings.Cut(control, "\nPackage: "+pkg+"\n")
+		if !ok {
+			t.Fatalf("debian/control has no %s", pkg)
+		}
+		paragraph, _, _ = strings.Cut(paragraph, "\n\n")
+		for _, field := range []string{"Recommends", "Conflicts", "Replaces", "Provides", "Multi-Arch"} {
+			_, want, _ := strings.Cut("\n"+paragraph, "\n"+field+": ")
+			want, _, _ = strings.Cut(want, "\n")
+			got := strings.TrimSpace(command(t, "dpkg-deb", "-f", deb.path(t, pkg, arch), field))
+			if got == "no" { // what nfpm says where nothing is said
+				got = ""
+			}
+			if got != want {
+				t.Errorf("%s: %s is %q, debian/control's %q", pkg, field, got, want)
+			}
 		}
 	}
 }
