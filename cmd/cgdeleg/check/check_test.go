@@ -258,6 +258,8 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:pam-line"}},
 		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
 			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'echo"},
+		"the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/usr/share/pam-configs/cgdeleg", "")},
+			want: []string{"failed:pam-line"}, mend: "sudo pam-auth-update --enable cgdeleg"},
 		"no line in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, "")},
 			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'cp /usr/lib/pam.d/sshd /etc/pam.d/sshd && echo"},
 		"pam_cgfs in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, ""), write("/usr/lib/pam.d/sshd", "session optional pam_cgfs.so\n")},

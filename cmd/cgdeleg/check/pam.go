@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -215,7 +216,13 @@ func (f *Facts) lineForAll() (text string, add Command) {
 	const line = "session optional pam_cgdeleg.so"
 	vendors := f.moduleFile()
 	file, isVendors := administrators(vendors)
-	text = fmt.Sprintf("for every login add the line %q to %s", line, file)
+	text = fmt.Sprintf("add the line %q to %s", line, file)
+	if f.Machine.Exists(ownProfile) && strings.HasPrefix(path.Base(file), "common-session") {
+		// A line by hand would stand there twice when the profile is switched on again.
+		return "for every login switch its profile on; if pam-auth-update leaves a file alone that was edited, " + text,
+			byHand("pam-auth-update", "--enable", "cgdeleg")
+	}
+	text = "for every login " + text
 	add = byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, file))
 	if isVendors {
 		text += ", a copy of " + vendors
@@ -296,8 +303,11 @@ func checkPAMCgfs(f *Facts) Result {
 	return r.mended("take its line out, or its package away", commands...)
 }
 
-// cgfsProfile is what Debian's libpam-cgfs gives to pam-auth-update.
-const cgfsProfile = "/usr/share/pam-configs/cgfs"
+// What Debian's libpam-cgfs and our package give to pam-auth-update.
+const (
+	cgfsProfile = "/usr/share/pam-configs/cgfs"
+	ownProfile  = "/usr/share/pam-configs/cgdeleg"
+)
 
 // isBackup tells whether a file of /etc/pam.d is what an editor, an
 // administrator or a package manager left beside the one that counts. PAM would
