@@ -475,7 +475,7 @@ func TestOpenForTheCaller(t *testing.T) {
 // Without --pid, init is not taken for the process that is meant, nor what is
 // outside of the PID namespace.
 func TestOpenForNobody(t *testing.T) {
-	testbed.Need(t)
+	testbed.Need(t, "unshare")
 	testbed.AddUser(t, "cgcmdinit", 24019)
 	cgdeleg := testbed.Built(t, "cgdeleg")
 	for name, c := range map[string]struct {
