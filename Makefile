@@ -106,16 +106,16 @@ test-clients:
 MUSL_CC     ?= $(or $(wildcard build/musl/cc),musl-gcc)
 LIBEXECDIR  ?= $(PREFIX)/libexec
 MUSL_CFLAGS ?= -O2 -g
-MUSL_MODULE = child.c module.c spawn_exec.c worker.c
+MUSL_MODULE = $(addprefix pam/,child.c module.c spawn_exec.c worker.c)
+MUSL_SHARED = -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' -Wall -Wextra -fPIC -shared \
+              -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 
 .PHONY: musl install-musl test-musl
 musl: build/musl/pam_cgdeleg.so build/musl/worker
 
 build/musl/pam_cgdeleg.so: $(SOURCES)
 	mkdir -p build/musl
-	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' \
-		-Wall -Wextra -fPIC -shared -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete \
-		$(LDFLAGS) -o $@ $(addprefix pam/,$(MUSL_MODULE)) -lpam
+	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) $(MUSL_SHARED) $(LDFLAGS) -o $@ $(MUSL_MODULE) -lpam
 
 build/musl/worker: $(SOURCES)
 	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/program

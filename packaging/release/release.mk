@@ -35,9 +35,7 @@ $(CROSS)/%/worker: $(SOURCES)
 $(CROSS)/%/musl/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
 	mkdir -p $(@D)
 	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) -ffile-prefix-map=$(CURDIR)=. -s \
-		-std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' \
-		-Wall -Wextra -fPIC -shared -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
-		-Wl,-z,nodelete -Wl,--build-id=sha1 -o $@ $(addprefix pam/,$(MUSL_MODULE)) -lpam
+		$(MUSL_SHARED) -Wl,--build-id=sha1 -o $@ $(MUSL_MODULE) -lpam
 
 packages: $(CROSS_BUILT) completions
 	rm -rf build/man # they have SOURCE_DATE_EPOCH's day in them
