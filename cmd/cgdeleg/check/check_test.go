@@ -257,11 +257,25 @@ func TestTroubles(t *testing.T) {
 		"no line of the module any more": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
 			want: []string{"warning:pam-line"}},
 		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
-			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'echo"},
+			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'printf"},
 		"the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/usr/share/pam-configs/cgdeleg", "")},
 			want: []string{"failed:pam-line"}, mend: "sudo pam-auth-update --enable cgdeleg"},
 		"no line in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, "")},
-			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'cp /usr/lib/pam.d/sshd /etc/pam.d/sshd && echo"},
+			want: []string{"failed:pam-line"}, mend: `sudo sh -c 'cp /usr/lib/pam.d/sshd /etc/pam.d/sshd && printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/sshd'`},
+		"no line in a file of /etc that includes the vendor's, --user": {machine: v2, user: "alice", changes: []change{
+			toVendor("common-session"), replace("/usr/lib/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write(common, "session include /usr/lib/pam.d/common-session")},
+			want: []string{"failed:pam-line"}, mend: `sudo sh -c 'printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/common-session'`},
+		"pam_cgfs in what a file of /etc includes, --user": {machine: v2, user: "alice", changes: []change{
+			toVendor("common-session"), replace("/usr/lib/pam.d/common-session", "pam_cgdeleg.so", "pam_cgfs.so"), write(common, "session include /usr/lib/pam.d/common-session")},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /usr/lib/pam.d/common-session`},
+		"pam_cgfs where the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{
+			replace(common, "pam_cgdeleg.so", "pam_cgfs.so"), write("/usr/share/pam-configs/cgdeleg", "")},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `sudo sh -c 'sed -i '\''/pam_cgfs\.so/d'\'' /etc/pam.d/common-session && pam-auth-update --enable cgdeleg'`},
+		"a file whose name is a command, --user": {machine: v2, user: "alice", changes: []change{
+			write("/etc/pam.d/sshd", "session include [common-session; touch x]\n"), write("/etc/pam.d/common-session; touch x", "session required pam_permit.so\n")},
+			want: []string{"failed:pam-line"}, mend: `>>'\''/etc/pam.d/common-session; touch x'\'''`},
+		"pam_cgfs before a line that cannot be read": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so\nsession include nowhere\n")},
+			want: []string{"warning:pam-cgfs"}},
 		"pam_cgfs in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, ""), write("/usr/lib/pam.d/sshd", "session optional pam_cgfs.so\n")},
 			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `/usr/lib/pam.d/sshd >/etc/pam.d/sshd'`},
 		"a line of no type": {machine: v2, changes: []change{replace("/etc/pam.d/sshd", "@include common-session", "sesion required pam_x.so\n@include common-session")}},

@@ -313,14 +313,14 @@ func findEntry(f *Facts) entry {
 // pickService takes the second of two services where the host was asked for a
 // login shell (su -, sudo -i) and the machine has a file for that.
 func (e *entry) pickService(f *Facts, services []string) string {
-	if len(services) < 2 || !f.Machine.Exists("/etc/pam.d/"+services[1]) {
+	if len(services) < 2 || !pamconf.Exists(f.Machine, services[1]) {
 		return services[0]
 	}
 	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", e.pid))
 	isLogin := slices.ContainsFunc(strings.Split(string(data), "\x00"), func(arg string) bool {
 		return slices.Contains([]string{"-", "-l", "--login", "-i"}, arg)
 	})
-	if isLogin || !f.Machine.Exists("/etc/pam.d/"+services[0]) {
+	if isLogin || !pamconf.Exists(f.Machine, services[0]) {
 		return services[1]
 	}
 	return services[0]

@@ -3,7 +3,6 @@ package check
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -204,43 +203,56 @@ func checkPAMLine(f *Facts) Result {
 func (f *Facts) lineForAll() (text string, add Command) {
 	isOld := func(l pamconf.Line) bool { return l.Is(predecessor) }
 	if i := slices.IndexFunc(f.entry.lines, isOld); i >= 0 {
-		const rename = `s/pam_cgfs\.so/pam_cgdeleg.so/`
-		vendors := f.entry.lines[i].File
-		file, isVendors := administrators(vendors)
-		text = "for every login write pam_cgdeleg.so in place of pam_cgfs.so in " + file
-		if isVendors {
-			return text + ", made of " + vendors, byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", rename, vendors, file))
-		}
-		return text, byHand("sed", "-i", rename, file)
+		return f.renamed(f.entry.lines[i].File)
 	}
 	const line = "session optional pam_cgdeleg.so"
 	vendors := f.moduleFile()
-	file, isVendors := administrators(vendors)
+	file, isMissing := f.administrators(vendors)
 	text = fmt.Sprintf("add the line %q to %s", line, file)
-	if f.Machine.Exists(ownProfile) && strings.HasPrefix(path.Base(file), "common-session") {
+	if f.hasProfile(file) {
 		// A line by hand would stand there twice when the profile is switched on again.
 		return "for every login switch its profile on; if pam-auth-update leaves a file alone that was edited, " + text,
 			byHand("pam-auth-update", "--enable", "cgdeleg")
 	}
 	text = "for every login " + text
-	add = byHand("sh", "-c", fmt.Sprintf("echo '%s' >>%s", line, file))
-	if isVendors {
+	script := fmt.Sprintf(`printf '\n%s\n' >>%s`, line, quote(file)) // the last line may lack its newline
+	if isMissing {
 		text += ", a copy of " + vendors
-		add = byHand("sh", "-c", fmt.Sprintf("cp %s %s && echo '%s' >>%[2]s", vendors, file, line))
+		script = fmt.Sprintf("cp %s %s && %s", quote(vendors), quote(file), script)
 	}
-	return text, add
+	return text, byHand("sh", "-c", script)
 }
 
-// administrators returns the file in which an administrator changes what that PAM
-// file says, and whether it has to be made of that first. With our line alone it
-// would take the vendor's place all the same, and leave the rest to the service
-// "other", which lets nobody in.
-func administrators(file string) (own string, isVendors bool) {
-	own, isVendors = strings.CutPrefix(file, pamconf.Dirs[1]+"/")
-	if isVendors {
-		own = pamconf.Dirs[0] + "/" + own
+// renamed writes our module's name over pam_cgfs's in that file.
+func (f *Facts) renamed(file string) (text string, rename Command) {
+	const script = `s/pam_cgfs\.so/pam_cgdeleg.so/`
+	if f.hasProfile(file) {
+		return "for every login take pam_cgfs's line out of " + file + " and switch pam_cgdeleg's profile on",
+			byHand("sh", "-c", fmt.Sprintf(`sed -i '/pam_cgfs\.so/d' %s && pam-auth-update --enable cgdeleg`, quote(file)))
 	}
-	return own, isVendors
+	text = "for every login write pam_cgdeleg.so in place of pam_cgfs.so in "
+	if own, isMissing := f.administrators(file); isMissing {
+		return text + own + ", made of " + file, byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", script, quote(file), quote(own)))
+	}
+	return text + file, byHand("sed", "-i", script, file)
+}
+
+// hasProfile tells whether pam-auth-update writes our line into that PAM file.
+func (f *Facts) hasProfile(file string) bool {
+	return f.Machine.Exists(ownProfile) && (file == "/etc/pam.d/common-session" || file == "/etc/pam.d/common-session-noninteractive")
+}
+
+// administrators returns the file in which an administrator adds to that PAM file, and
+// whether it has to be made of that first: with our line alone it would take the
+// vendor's place all the same, and leave the rest to the service "other", which lets
+// nobody in.
+func (f *Facts) administrators(file string) (own string, isMissing bool) {
+	name, isVendors := strings.CutPrefix(file, pamconf.Dirs[1]+"/")
+	if !isVendors {
+		return file, false
+	}
+	own = pamconf.Dirs[0] + "/" + name
+	return own, !f.Machine.Exists(own)
 }
 
 func checkPAMOrder(f *Facts) Result {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
@@ -57,7 +58,8 @@ var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
 // has none. The files that @include (Debian's), include and substack name are
 // read in place.
 //
-// Errors are *fs.PathError (with fs.ErrInvalid for a service that cannot be a
+// Beside an error are the lines that come before what is wrong. Errors are
+// *fs.PathError (with fs.ErrInvalid for a service that cannot be a
 // file name) and *conffile.ParseError, also for an included file that cannot be read.
 func Session(m cgroupfs.Machine, service string) ([]Line, error) {
 	service = lower(service) // as pam_start does
@@ -73,6 +75,11 @@ func Session(m cgroupfs.Machine, service string) ([]Line, error) {
 		return nil, err
 	}
 	return others, otherErr
+}
+
+// Exists tells whether the service has a file of its own.
+func Exists(m cgroupfs.Machine, service string) bool {
+	return slices.ContainsFunc(Dirs[:], func(dir string) bool { return m.Exists(dir + "/" + service) })
 }
 
 // missing tells whether err is about a service that has no file, not about one
@@ -95,10 +102,8 @@ func session(m cgroupfs.Machine, service string) ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.parse(file, data, service, level{}); err != nil {
-		return nil, err
-	}
-	return s.lines, nil
+	err = s.parse(file, data, service, level{})
+	return s.lines, err
 }
 
 // hasDirectory tells whether PAM looks at files per service at all.

@@ -115,8 +115,8 @@ func TestSessionRefusesLines(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			lines, err := Session(machine(t, files{"etc/pam.d/x": "session include y", "etc/pam.d/y": "session required pam_ok.so\n" + test.line}), "x")
 			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/y", Line: 2, Text: test.line, Reason: test.reason})
-			if lines != nil {
-				t.Errorf("beside the error: %v", lines)
+			if got, want := brief(lines), []string{"y:1 required pam_ok.so"}; !slices.Equal(got, want) {
+				t.Errorf("beside the error: %v, want %v", got, want)
 			}
 		})
 	}
