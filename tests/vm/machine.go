@@ -212,7 +212,7 @@ func (m *Machine) network() ([]string, error) {
 		return nil, err
 	}
 	return []string{
-		"-netdev", fmt.Sprintf("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22,guestfwd=tcp:10.0.2.100:1-cmd:%s %d", port, m.Controller, port),
+		"-netdev", fmt.Sprintf("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22,guestfwd=tcp:10.0.2.100:1-cmd:%s %d", port, strings.ReplaceAll(m.Controller, ",", ",,"), port),
 		"-device", "virtio-net-pci,netdev=net,romfile=",
 	}, nil
 }

@@ -95,7 +95,7 @@ func describe(version, vendor, dir string, names []string) (*document, error) {
 	bom := &document{Format: "CycloneDX", SpecVersion: "1.5", Version: 1, Metadata: metadata{own}}
 	whole := dependency{own.Ref, nil}
 	modules := map[string]component{}
-	for _, name := range slices.Sorted(slices.Values(names)) {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -136,7 +136,7 @@ func linked(program []byte) ([]*debug.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	if file.Section(".go.buildinfo") == nil {
+	if file.Section(".gopclntab") == nil && file.Section(".data.rel.ro.gopclntab") == nil { // all of Go's have one
 		return nil, nil
 	}
 	info, err := buildinfo.Read(bytes.NewReader(program))

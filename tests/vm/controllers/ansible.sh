@@ -7,7 +7,7 @@ set -euo pipefail
 port=$1
 exec 2>&1
 cd "$(dirname "$0")/../../.."
-scratch=$(mktemp -d)
+scratch=$(mktemp -d /tmp/cgdeleg.XXXXXX) # short: ssh's socket is in it, and a socket's path has 107 bytes at most
 trap 'rm -rf "$scratch"' EXIT
 
 (umask 077 && sed -u '/^-----END/q' >"$scratch/key") # -u: it takes not one byte more
