@@ -6,6 +6,6 @@ set -eu
 arch=$1 sysroot=$2
 shift 2
 gcc=$arch-linux-gnu-gcc
-exec "$gcc" -nostdinc -isystem "$sysroot/root/usr/include/$arch-linux-musl" \
+exec "$gcc" -nostdinc -isystem "$sysroot/musl/include" \
 	-isystem "$("$gcc" -print-file-name=include)" -isystem "$sysroot/include" \
-	-nostdlib -L"$sysroot/lib" -L"$sysroot/root/usr/lib/$arch-linux-musl" "$@" -lc -lgcc
+	-nostdlib -L"$sysroot/lib" -L"$sysroot/musl/lib" "$@" -lc -lgcc

@@ -1,57 +1,63 @@
 #!/bin/sh
-# sysroot.sh ARCH DIR: what building and trying the module for another
-# architecture takes beside Debian's cross compiler, from Debian's archive: PAM,
-# musl, and the C library that runs it under qemu-user.
+# sysroot.sh ARCH SOURCES DIR: what building and trying the module for another
+# architecture takes beside Debian's cross compiler, made from the sources that
+# debian-sources.sh put into SOURCES: Linux-PAM's library and musl.
 #
-# Nothing is installed, and apt's own lists stay as they are: a foreign
-# architecture in dpkg would be there for all the machine's packages.
-#
-#	DIR/include	PAM's headers
-#	DIR/lib		libpam.so to link with
-#	DIR/root	a root for qemu-user -L, and musl's headers and library
+#	DIR/include		PAM's headers
+#	DIR/lib			libpam.so
+#	DIR/musl/include	musl's headers
+#	DIR/musl/lib		musl
 set -eu
-arch=$1 dir=$2
-suite=trixie # the first with riscv64
-packages="libpam0g-dev libpam0g libaudit1 libcap-ng0 libc6 libgcc-s1 musl musl-dev"
+case $1 in
+amd64) gnu=x86_64 ;;
+arm64) gnu=aarch64 ;;
+*) gnu=$1 ;;
+esac
+mkdir -p "$3"
+sources=$(cd "$2" && pwd) dir=$(cd "$3" && pwd)
+unset MAKEFLAGS CC CFLAGS CPPFLAGS LDFLAGS DESTDIR # of the make that calls this
 
-rm -rf "$dir"
-mkdir -p "$dir/apt/lists/partial" "$dir/apt/archives/partial" "$dir/apt/preferences.d" "$dir/apt/apt.conf.d" "$dir/debs" "$dir/lib"
-dir=$(cd "$dir" && pwd)
-: >"$dir/apt/status"
-# shellcheck disable=SC2016 # apt-get expands it
-archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | sed '/security/d;q')
-if [ -z "$archive" ]; then
-	echo "sysroot.sh: apt has no list of Debian's packages: run apt-get update" >&2
-	exit 1
-fi
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $suite main" >"$dir/apt/sources.list"
-cat >"$dir/apt/conf" <<END
-APT::Architecture "$arch";
-APT::Architectures { "$arch"; };
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-Acquire::Retries "3";
-Dir::Etc "$dir/apt";
-Dir::Etc::sourcelist "$dir/apt/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::State "$dir/apt";
-Dir::State::status "$dir/apt/status";
-Dir::Cache "$dir/apt";
-END
-export APT_CONFIG="$dir/apt/conf"
-apt-get -qq update
-# shellcheck disable=SC2086 # a list of words
-(cd "$dir/debs" && apt-get -qq download $packages)
+build_pam() {
+	"$sources/pam/configure" --host="$gnu-linux-gnu" --build="$(gcc -dumpmachine)" --prefix=/usr --libdir=/usr/lib \
+		--disable-nls --disable-doc --disable-selinux --disable-audit --disable-nis --disable-econf \
+		--disable-prelude --enable-db=no
+	make -s -j"$(nproc)" -C libpam
+	mkdir -p "$dir/include/security" "$dir/lib"
+	cp "$sources"/pam/libpam/include/security/*.h "$dir/include/security"
+	cp libpam/.libs/libpam.so.0.*.* "$dir/lib/libpam.so.0"
+	ln -s libpam.so.0 "$dir/lib/libpam.so"
+}
 
-# Packages have files in /lib, or in /usr/lib and count on this link.
-root=$dir/root
-mkdir -p "$root/usr/lib" "$root/usr/lib64"
-ln -s usr/lib "$root/lib"
-ln -s usr/lib64 "$root/lib64"
-for deb in "$dir"/debs/*.deb; do
-	dpkg-deb -x "$deb" "$root"
-done
-ln -s root/usr/include "$dir/include"
-(cd "$dir/lib" && ln -s ../root/usr/lib/*/libpam.so.0 libpam.so)
-rm -r "$dir/apt" "$dir/debs"
+build_musl() {
+	CROSS_COMPILE=$gnu-linux-gnu- "$sources/musl/configure" --target="$gnu-linux-musl" --prefix="$dir/musl" \
+		--syslibdir="$dir/musl/lib" --disable-gcc-wrapper --disable-static
+	make -s -j"$(nproc)"
+	make -s install-headers install-libs
+}
+
+# build NAME: in a folder of its own, with what it says in a file. Not behind || or
+# !, where the shell would go on after an error inside.
+build() {
+	(
+		exec >"$dir/$1.log" 2>&1
+		mkdir "$dir/build"
+		cd "$dir/build"
+		"build_$1"
+		rm -r "$dir/build" "$dir/$1.log"
+	)
+}
+
+show_failed() {
+	for log in "$dir"/*.log; do
+		[ ! -e "$log" ] || {
+			echo "sysroot.sh: the end of $log:"
+			tail -n 30 "$log"
+		} >&2
+	done
+}
+trap show_failed EXIT
+
+rm -rf "${dir:?}"/*
+build pam
+build musl
 touch "$dir/.done"

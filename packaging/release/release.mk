@@ -12,13 +12,18 @@ CROSS_MODULES = $(ARCHES:%=$(CROSS)/%/pam_cgdeleg.so)
 CROSS_BUILT   = $(foreach f,cgdeleg worker musl/pam_cgdeleg.so,$(ARCHES:%=$(CROSS)/%/$(f))) $(CROSS_MODULES)
 
 .PHONY: cross packages release test-release
-.SECONDARY: $(ARCHES:%=$(CROSS)/%/sysroot/.done)
+.SECONDARY: $(CROSS)/sources/.done $(ARCHES:%=$(CROSS)/%/sysroot/.done)
 
 cross: $(CROSS_BUILT)
 
-$(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh
+$(CROSS)/sources/.done: packaging/cross/debian-sources.sh
+	rm -rf $(@D)
+	packaging/cross/debian-sources.sh $(@D) pam musl
+	touch $@
+
+$(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh $(CROSS)/sources/.done
 	@command -v $(CROSS_GCC) >/dev/null || { echo "$(CROSS_GCC) is missing: run tests/release/setup.sh, or leave $* out of ARCHES" >&2; exit 1; }
-	packaging/cross/sysroot.sh $* $(CROSS)/$*/sysroot
+	packaging/cross/sysroot.sh $* $(CROSS)/sources $(CROSS)/$*/sysroot
 
 $(CROSS)/%/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
 	GOARCH=$* CC=$(CROSS_GCC) CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -isystem $(SYSROOT)/include" \

@@ -1,45 +1,18 @@
 #!/bin/sh
 # build.sh DIR BUSYBOX-CONFIG: an Alpine-like root in DIR/root, every program of
-# it built with musl from Debian's sources: libxcrypt, Linux-PAM with the modules
+# it built with musl from Debian 12's sources: libxcrypt, Linux-PAM with the modules
 # of Alpine's PAM files, busybox, the login, su and runuser of util-linux, sshd
 # and ssh. DIR/cc is the compiler, for what is to be run in it.
 #
 # Alpine's own packages cannot be had here. What differs from them: the versions,
 # ssh without OpenSSL (so it knows only Ed25519 keys), and musl without its crypt(3),
-# which Debian takes out; libxcrypt has that. Made for the sources of Debian 12:
-# Linux-PAM from 1.7 on has no configure.
+# which Debian takes out; libxcrypt has that.
 set -eu
 dir=$1 config=$2
-root=$dir/root sources=$dir/sources
-mkdir -p "$sources" "$root/usr/lib"
+root=$dir/root
+debian_sources=$(cd "$(dirname "$0")/../../packaging/cross" && pwd)/debian-sources.sh
+mkdir -p "$root/usr/lib"
 cd "$dir"
-
-# Debian's index of sources, without a change to the machine's own.
-fetch_sources() {
-	mkdir -p apt/lists/partial apt/cache/archives/partial apt/sources.d
-	for list in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources; do
-		[ ! -e "$list" ] || sed 's/^Types:.*/Types: deb-src/' "$list" >"apt/sources.d/${list##*/}"
-	done
-	sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >apt/sources.list 2>/dev/null || : >apt/sources.list
-	cat >apt/apt.conf <<-END
-		Dir::Etc::sourcelist "$PWD/apt/sources.list";
-		Dir::Etc::sourceparts "$PWD/apt/sources.d";
-		Dir::State::lists "$PWD/apt/lists";
-		Dir::Cache "$PWD/apt/cache";
-		APT::Sandbox::User "root";
-	END
-	(
-		export APT_CONFIG="$PWD/apt/apt.conf" TMPDIR="$PWD/apt"
-		apt-get -qq update
-		cd sources
-		apt-get -qq source --download-only "$@" >/dev/null
-	)
-	for package in "$@"; do
-		mkdir -p "$package"
-		archive=$(find sources -name "${package}_*.orig.tar.*" ! -name '*.asc')
-		tar -C "$package" --strip-components=1 -xf "$archive"
-	done
-}
 
 make_compiler() {
 	mkdir -p headers
@@ -181,7 +154,7 @@ furnish() {
 }
 
 echo "musl: fetching sources" >&2
-step fetch fetch_sources libxcrypt pam util-linux openssh busybox
+step fetch "$debian_sources" "$dir" libxcrypt pam util-linux openssh busybox
 step compiler make_compiler
 echo "musl: building libxcrypt and Linux-PAM" >&2
 step libxcrypt build_libxcrypt
@@ -195,5 +168,5 @@ step busybox build_busybox
 wait "$first"
 wait "$second"
 step furnish furnish
-rm -rf --one-file-system apt sources libxcrypt pam util-linux openssh busybox
+rm -rf --one-file-system libxcrypt pam util-linux openssh busybox
 echo "musl: $root" >&2

@@ -10,12 +10,12 @@ set -eu
 cd "$(dirname "$0")/../.."
 cache=${MUSL_DIR:-/var/tmp/cgdeleg-musl}
 
-tests/install.sh musl-dev musl-tools linux-libc-dev autoconf automake libtool pkg-config xz-utils bzip2 make patch
+tests/install.sh debian-archive-keyring dpkg-dev musl-dev musl-tools linux-libc-dev autoconf automake libtool pkg-config xz-utils bzip2 make patch
 
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
-key=$(cat tests/musl/build.sh tests/musl/busybox.config | sha256sum | cut -c 1-12)
+key=$(cat tests/musl/build.sh tests/musl/busybox.config packaging/cross/debian-sources.sh | sha256sum | cut -c 1-12)
 dir=$cache/$key
 if [ ! -d "$dir" ]; then
 	# the compiler of a build names its folder, so that it cannot be renamed

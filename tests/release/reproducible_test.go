@@ -26,9 +26,11 @@ func TestReproducible(t *testing.T) {
 	// Go's build information has the modules' checksums only without it.
 	command(t, "rm", "-r", filepath.Join(dir, "vendor"))
 	command(t, "sh", "-c", `find "$1" -exec touch -d 2001-02-03 {} +`, "sh", dir)
-	sysroot := filepath.Join("build", "cross", arch, "sysroot")
-	command(t, "sh", "-ec", `mkdir -p "$(dirname "$2")" && cp -a "$1" "$2"`, "sh", root(t, sysroot), filepath.Join(dir, sysroot))
-	command(t, "sh", "-c", `find "$1" -exec touch -h {} +`, "sh", filepath.Join(dir, sysroot))
+	for _, built := range []string{"sources/.done", arch + "/sysroot"} {
+		built = filepath.Join("build", "cross", built)
+		command(t, "sh", "-ec", `mkdir -p "$(dirname "$2")" && cp -a "$1" "$2"`, "sh", root(t, built), filepath.Join(dir, built))
+		command(t, "sh", "-c", `find "$1" -exec touch -h {} +`, "sh", filepath.Join(dir, built))
+	}
 
 	command(t, "sh", "-ec", `mkdir -p "$2" && cp "$1" "$2"`, "sh", root(t, "build", "tools", "nfpm"), filepath.Join(dir, "build", "tools"))
 	cache := filepath.Join(t.TempDir(), "cache")

@@ -4,7 +4,7 @@
 # the manual pages' compiler, QEMU's user emulation, rpm, makepkg and pacman.
 # CGDELEG_ARCHES leaves out other architectures' compilers (amd64 and arm64, say).
 set -eu
-packages="scdoc gcc binutils curl libarchive-tools fakeroot zstd xz-utils debian-archive-keyring rpm makepkg pacman-package-manager qemu-user-static busybox-static"
+packages="scdoc gcc make binutils dpkg-dev curl libarchive-tools fakeroot zstd xz-utils debian-archive-keyring rpm makepkg pacman-package-manager qemu-user-static busybox-static"
 for arch in ${CGDELEG_ARCHES:-amd64 arm64 riscv64 s390x}; do
 	case $arch in
 	amd64) ;;
@@ -15,8 +15,3 @@ done
 
 # shellcheck disable=SC2086 # a list of words
 "$(dirname "$0")/../install.sh" $packages
-
-# sysroot.sh asks apt's lists where Debian's archive is
-# shellcheck disable=SC2016 # apt-get expands it
-lists=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian')
-[ -n "$lists" ] || apt-get update -qq
