@@ -5,7 +5,8 @@
 # Of Debian 12 on every machine: Linux-PAM from 1.7 on has no configure. Not other
 # architectures' packages: an archive has a point release's lists for some of them
 # before others, and apt takes none that differs from what is signed. The machine's
-# own lists stay as they are.
+# own lists stay as they are; its proxy counts, but not its hooks of apt-get update
+# (an image's docker-clean removes packages) nor its release, which no list here has.
 set -eu
 dir=$1
 shift
@@ -16,18 +17,22 @@ archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin
 mkdir -p apt/lists/partial apt/cache/archives/partial apt/parts files
 echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${archive:-http://deb.debian.org/debian} bookworm main" >apt/sources.list
 cat >apt/apt.conf <<END
+#clear APT::Default-Release;
+#clear APT::Update;
 Acquire::Retries "3";
 APT::Sandbox::User "root";
 Dir::Cache "$PWD/apt/cache";
 Dir::Etc::sourcelist "$PWD/apt/sources.list";
 Dir::Etc::sourceparts "$PWD/apt/parts";
 Dir::State::lists "$PWD/apt/lists";
+Dir::State::status "/dev/null";
 END
 (
-	export APT_CONFIG="$PWD/apt/apt.conf" TMPDIR="$PWD/apt"
-	apt-get -qq update --error-on=any
+	export TMPDIR="$PWD/apt"
+	conf=$PWD/apt/apt.conf # -c is read after the machine's, APT_CONFIG before
+	apt-get -c "$conf" -qq update --error-on=any
 	cd files
-	apt-get -qq source --download-only "$@" >/dev/null
+	apt-get -c "$conf" -qq source --download-only "$@" >/dev/null
 )
 for package; do
 	mkdir -p "$package"

@@ -15,7 +15,8 @@ arm64) gnu=aarch64 ;;
 esac
 mkdir -p "$3"
 sources=$(cd "$2" && pwd) dir=$(cd "$3" && pwd)
-unset MAKEFLAGS CC CFLAGS CPPFLAGS LDFLAGS DESTDIR # of the make that calls this
+# Variables of the make that calls this.
+unset MAKEFLAGS DESTDIR AR AS CC CFLAGS CPP CPPFLAGS LD LDFLAGS LIBS NM OBJDUMP RANLIB STRIP
 
 build_pam() {
 	"$sources/pam/configure" --host="$gnu-linux-gnu" --build="$(gcc -dumpmachine)" --prefix=/usr --libdir=/usr/lib \
@@ -57,7 +58,7 @@ show_failed() {
 }
 trap show_failed EXIT
 
-rm -rf "${dir:?}"/*
+rm -rf "${dir:?}"/* "$dir/.done"
 build pam
 build musl
 touch "$dir/.done"
