@@ -12,7 +12,12 @@ trap 'rm -rf --one-file-system "$scratch"' EXIT
 mkdir "$scratch/debs" "$scratch/unpacked"
 (
 	cd "$scratch/debs"
-	TMPDIR=$scratch apt-get -qq -o APT::Sandbox::User=root download openrc libeinfo1 librc1
+	download() { TMPDIR=$scratch apt-get -qq -o APT::Sandbox::User=root download openrc libeinfo1 librc1; }
+	# an image comes without apt's lists, or with old ones
+	download 2>/dev/null || {
+		apt-get -qq update
+		download
+	}
 	for deb in *.deb; do
 		dpkg-deb -x "$deb" "$scratch/unpacked"
 	done
