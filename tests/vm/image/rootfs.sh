@@ -5,6 +5,9 @@
 # Those three are unpacked instead of installed: the kernel's package would make
 # an initramfs of its own, for half a minute, pam_cgfs's would write itself into
 # /etc/pam.d, and elogind's conflicts with systemd.
+#
+# The hook leaves alone what else is in /tmp: mmdebstrap has its apt.conf there, and
+# without it the apt-get update of its end would empty this machine's lists.
 set -eu
 suite=$1 packages=$2 tar=$3
 
@@ -19,10 +22,11 @@ mmdebstrap --quiet --mode=root --variant=apt \
 	--dpkgopt='path-exclude=/usr/share/info/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' \
 	--customize-hook='chroot "$1" sh -euc "
-		cd /tmp
+		install -d -o _apt /tmp/unpack
+		cd /tmp/unpack
 		kernel=\$(apt-cache depends linux-image-cloud-amd64 | sed -n \"s/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p\" | head -n 1)
 		apt-get download -qq \$kernel libpam-cgfs elogind libpam-elogind
-		dpkg-deb -x \$kernel*.deb /tmp/kernel
+		dpkg-deb -x \$kernel*.deb kernel
 		mkdir -p /opt/pam_cgfs /opt/elogind
 		dpkg-deb -x libpam-cgfs*.deb /opt/pam_cgfs
 		for deb in *elogind*.deb; do
@@ -31,6 +35,6 @@ mmdebstrap --quiet --mode=root --variant=apt \
 		cp -a kernel/boot/. /boot/
 		cp -a \$(find kernel -type d -path \"*lib/modules\")/. /usr/lib/modules/
 		depmod \$(ls /usr/lib/modules)
-		rm -rf /tmp/*
+		rm -r /tmp/unpack
 	"' \
 	"$suite" "$tar"
