@@ -15,6 +15,8 @@ arm64) gnu=aarch64 ;;
 esac
 mkdir -p "$3"
 sources=$(cd "$2" && pwd) dir=$(cd "$3" && pwd)
+# shellcheck source=packaging/cross/steps.sh
+. "$(dirname "$0")/steps.sh"
 # Variables of the make that calls this.
 unset MAKEFLAGS DESTDIR AR AS CC CFLAGS CPP CPPFLAGS LD LDFLAGS LIBS NM OBJDUMP RANLIB STRIP
 
@@ -36,29 +38,15 @@ build_musl() {
 	make -s install-headers install-libs
 }
 
-# build NAME: in a folder of its own, with what it says in a file. Not behind || or
-# !, where the shell would go on after an error inside.
-build() {
-	(
-		exec >"$dir/$1.log" 2>&1
-		mkdir "$dir/build"
-		cd "$dir/build"
-		"build_$1"
-		rm -r "$dir/build" "$dir/$1.log"
-	)
+# in_folder COMMAND: in one of its own, that is removed.
+in_folder() {
+	mkdir "$dir/build"
+	cd "$dir/build"
+	"$1"
+	rm -r "$dir/build"
 }
-
-show_failed() {
-	for log in "$dir"/*.log; do
-		[ ! -e "$log" ] || {
-			echo "sysroot.sh: the end of $log:"
-			tail -n 30 "$log"
-		} >&2
-	done
-}
-trap show_failed EXIT
 
 rm -rf "${dir:?}"/* "$dir/.done"
-build pam
-build musl
+step pam in_folder build_pam
+step musl in_folder build_musl
 touch "$dir/.done"

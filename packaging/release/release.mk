@@ -20,7 +20,7 @@ $(CROSS)/sources/.done: packaging/cross/debian-sources.sh
 	rm -rf $(@D)
 	packaging/cross/debian-sources.sh $(@D) pam musl && touch $@
 
-$(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh $(CROSS)/sources/.done
+$(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh packaging/cross/steps.sh $(CROSS)/sources/.done
 	@command -v $(CROSS_GCC) >/dev/null || { echo "$(CROSS_GCC) is missing: run tests/release/setup.sh, or leave $* out of ARCHES" >&2; exit 1; }
 	packaging/cross/sysroot.sh $* $(CROSS)/sources $(CROSS)/$*/sysroot
 

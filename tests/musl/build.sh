@@ -10,8 +10,10 @@
 set -eu
 dir=$1 config=$2
 root=$dir/root
-debian_sources=$(cd "$(dirname "$0")/../../packaging/cross" && pwd)/debian-sources.sh
+cross=$(cd "$(dirname "$0")/../../packaging/cross" && pwd)
 mkdir -p "$root/usr/lib"
+# shellcheck source=packaging/cross/steps.sh
+. "$cross/steps.sh"
 cd "$dir"
 
 make_compiler() {
@@ -24,28 +26,6 @@ make_compiler() {
 	END
 	chmod 755 cc
 }
-
-# step NAME COMMAND...: in a process of its own, with what it says in a file. Not
-# behind || or !, where the shell would go on after an error inside.
-step() {
-	(
-		log=$dir/$1.log
-		shift
-		exec >"$log" 2>&1
-		"$@"
-		mv "$log" "$log.done"
-	)
-}
-
-show_failed() {
-	for log in "$dir"/*.log; do
-		[ ! -e "$log" ] || {
-			echo "musl: the end of $log:"
-			tail -n 30 "$log"
-		} >&2
-	done
-}
-trap show_failed EXIT
 
 configure() {
 	CC=$dir/cc ./configure --host="$(uname -m)-linux-musl" --build="$(uname -m)-linux-gnu" \
@@ -154,7 +134,7 @@ furnish() {
 }
 
 echo "musl: fetching sources" >&2
-step fetch "$debian_sources" "$dir" libxcrypt pam util-linux openssh busybox
+step fetch "$cross/debian-sources.sh" "$dir" libxcrypt pam util-linux openssh busybox
 step compiler make_compiler
 echo "musl: building libxcrypt and Linux-PAM" >&2
 step libxcrypt build_libxcrypt

@@ -15,7 +15,7 @@ tests/install.sh debian-archive-keyring dpkg-dev musl-dev musl-tools linux-libc-
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
-key=$(cat tests/musl/build.sh tests/musl/busybox.config packaging/cross/debian-sources.sh | sha256sum | cut -c 1-12)
+key=$(cat tests/musl/build.sh tests/musl/busybox.config packaging/cross/debian-sources.sh packaging/cross/steps.sh | sha256sum | cut -c 1-12)
 dir=$cache/$key
 if [ ! -d "$dir" ]; then
 	# the compiler of a build names its folder, so that it cannot be renamed

@@ -1,0 +1,26 @@
+# shellcheck shell=sh
+# steps.sh, sourced: the steps of a build from sources into $dir, each with its log
+# there, and the ends of the logs of those that failed when the script ends.
+dir=${dir:?}
+
+# step NAME COMMAND...: in a process of its own, with what it says in a file. Not
+# behind || or !, where the shell would go on after an error inside.
+step() {
+	(
+		log=$dir/$1.log
+		shift
+		exec >"$log" 2>&1
+		"$@"
+		mv "$log" "$log.done"
+	)
+}
+
+show_failed() {
+	for log in "$dir"/*.log; do
+		[ ! -e "$log" ] || {
+			echo "${0##*/}: the end of $log:"
+			tail -n 30 "$log"
+		} >&2
+	done
+}
+trap show_failed EXIT
