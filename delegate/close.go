@@ -61,7 +61,9 @@ func Close(r CloseRequest) (*Closed, error) {
 	}
 	retreat(r.Machine, found)
 	left := append(r.leave(inside), r.leaveElogind(found, members)...)
-	awaitChildren(r.Machine, found, dirName, number, r.PID)
+	if len(left) == 0 {
+		awaitHost(r.Machine, found, dirName, number, r.PID)
+	}
 	if lock, err := r.Lock.acquire(); err == nil {
 		defer lock.release()
 	}
@@ -229,37 +231,44 @@ func removeFrom(users *cgroupfs.Dir, dirName string, number int, b *cgroupfs.Bud
 	return nil
 }
 
-// childPatience bounds how long a close waits for the host's own children. The
-// longest wait seen in 1,600 logouts by ssh on a loaded machine was 32 ms.
-const childPatience = 500 * time.Millisecond
+// hostPatience bounds how long a close waits for what is just ending of the host.
+// The longest wait seen in 1,600 logouts by ssh on a loaded machine was 32 ms.
+const hostPatience = 500 * time.Millisecond
 
-// awaitChildren waits a moment for children of the host that are still in the
-// session. sshd closes when its unprivileged child has announced its end and is
-// just exiting (mm_answer_term in its monitor.c); without the moment, one or two
-// in a hundred logouts by ssh left their session behind. Nothing else is waited
-// for: the user's processes are not children of the host.
-func awaitChildren(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
+// awaitHost waits a moment for threads and children of the host that are just
+// ending in the session that the host has left.
+//
+// The kernel moves no thread that is exiting (PF_EXITING; cgroup_migrate_add_task
+// in kernel/cgroup/cgroup.c), and counts it where it was until cgroup_exit. And
+// sshd closes when its unprivileged child has announced its end and is just
+// exiting (mm_answer_term in its monitor.c). Without the moment, one or two in a
+// hundred logouts left their session behind, by ssh as by a host whose threads
+// come and go.
+//
+// Nothing else is waited for: the user's processes are not children of the host.
+func awaitHost(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
 	awaitNo(func() bool {
 		return slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool {
-			return hasChildOf(m, &h, dirName, number, host)
+			return hostInSession(m, &h, dirName, number, host)
 		})
 	})
 }
 
-// awaitNo waits until the condition no longer holds, childPatience at most.
+// awaitNo waits until the condition no longer holds, hostPatience at most.
 func awaitNo(condition func() bool) {
-	for deadline := time.Now().Add(childPatience); time.Now().Before(deadline) && condition(); {
+	for deadline := time.Now().Add(hostPatience); time.Now().Before(deadline) && condition(); {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func hasChildOf(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number, host int) bool {
+func hostInSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number, host int) bool {
 	dir, err := openSession(m, h, dirName, number)
-	return err == nil && hasChildIn(m, h, dir, host)
+	return err == nil && hostIn(m, h, dir, host)
 }
 
-// hasChildIn is hasChildOf for a session that is open, and closes it.
-func hasChildIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host int) bool {
+// hostIn tells whether a thread or a child of the host is in a session that is
+// open, and closes it.
+func hostIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host int) bool {
 	defer dir.Close()
 	if h.IsUnified() {
 		leaf, err := dir.Open(leafName)
@@ -269,6 +278,8 @@ func hasChildIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, h
 		defer leaf.Close()
 		dir = leaf
 	}
-	pids, err := dir.Procs()
-	return err == nil && slices.ContainsFunc(pids, func(pid int) bool { return parentOf(m, pid) == host })
+	tids, err := dir.Threads()
+	return err == nil && slices.ContainsFunc(tids, func(tid int) bool {
+		return m.Exists(fmt.Sprintf("/proc/%d/task/%d", host, tid)) || parentOf(m, tid) == host
+	})
 }

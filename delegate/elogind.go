@@ -148,7 +148,7 @@ func (r *CloseRequest) leaveElogind(found []hierarchy.Hierarchy, members []hiera
 		}
 		awaitNo(func() bool {
 			dir, err := h.OpenBelow(r.Machine, session.Path)
-			return err == nil && hasChildIn(r.Machine, h, dir, r.PID)
+			return err == nil && hostIn(r.Machine, h, dir, r.PID)
 		})
 	}
 	return failed

@@ -191,8 +191,8 @@ func TestEnableBesideProcesses(t *testing.T) {
 	}
 }
 
-// A v1 login's children are in the session itself, a v2 login's in its leaf.
-func TestHasChildOf(t *testing.T) {
+// What is of the host is in a v1 session itself, in a v2 session's leaf.
+func TestHostInSession(t *testing.T) {
 	stat := func(pid, parent string) string { return pid + " (sshd) S " + parent + " 1\n" }
 	for _, test := range []struct {
 		name      string
@@ -202,24 +202,27 @@ func TestHasChildOf(t *testing.T) {
 		want      bool
 	}{
 		{"child in a v1 session", map[string]string{"proc/20/stat": stat("20", "10")}, "freezer", 0, true},
+		{"thread in a v1 session", map[string]string{"proc/10/task/20/comm": "sshd"}, "freezer", 0, true},
 		{"another's child", map[string]string{"proc/20/stat": stat("20", "11")}, "freezer", 0, false},
+		{"another's thread", map[string]string{"proc/11/task/20/comm": "sshd"}, "freezer", 0, false},
 		{"process that is gone", nil, "freezer", 0, false},
 		{"child in a v2 leaf", map[string]string{"proc/30/stat": stat("30", "10")}, hierarchy.Unified, 0, true},
+		{"thread in a v2 leaf", map[string]string{"proc/10/task/30/comm": "sshd"}, hierarchy.Unified, 0, true},
 		{"session that is gone", map[string]string{"proc/20/stat": stat("20", "10")}, "freezer", 1, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			all := map[string]string{
 				"proc/self/mountinfo": "1 1 0:1 / /f rw - cgroup c rw,freezer\n2 1 0:2 / /u rw - cgroup2 c rw\n",
 				"proc/1/cgroup":       "1:freezer:/\n0::/\n", "u/cgroup.controllers": "",
-				"f/user/alice/0/cgroup.procs":            "20\n",
-				"u/user/alice/0/init.scope/cgroup.procs": "30\n",
+				"f/user/alice/0/tasks":                     "20\n",
+				"u/user/alice/0/init.scope/cgroup.threads": "30\n",
 			}
 			for name, content := range test.files {
 				all[name] = content
 			}
 			m := cgroupfs.Recorded(files(t, all))
 			h := named(t, discover(t, m), test.hierarchy)
-			if got := hasChildOf(m, h, "alice", test.number, 10); got != test.want {
+			if got := hostInSession(m, h, "alice", test.number, 10); got != test.want {
 				t.Errorf("got %v", got)
 			}
 		})

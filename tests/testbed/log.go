@@ -127,3 +127,16 @@ func (l *Log) WantSilence() {
 		l.t.Errorf("the module logged:\n%s", strings.Join(lines, "\n"))
 	}
 }
+
+// WantOnly fails the test if the module logged a line that the expression does
+// not match.
+func (l *Log) WantOnly(expression string) {
+	l.t.Helper()
+	re := regexp.MustCompile(expression)
+	settle(l.t)
+	for _, line := range l.Ours() {
+		if !re.MatchString(line) {
+			l.t.Errorf("the module logged: %s", line)
+		}
+	}
+}
