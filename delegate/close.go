@@ -60,10 +60,11 @@ func Close(r CloseRequest) (*Closed, error) {
 		return &Closed{Number: number}, nil
 	}
 	retreat(r.Machine, found)
-	left := append(r.leave(inside), r.leaveElogind(found, members)...)
+	left := r.leave(inside)
 	if len(left) == 0 {
 		awaitHost(r.Machine, found, dirName, number, r.PID)
 	}
+	left = append(left, r.leaveElogind(found, members)...)
 	if lock, err := r.Lock.acquire(); err == nil {
 		defer lock.release()
 	}
@@ -239,11 +240,10 @@ const hostPatience = 500 * time.Millisecond
 // ending in the session that the host has left.
 //
 // The kernel moves no thread that is exiting (PF_EXITING; cgroup_migrate_add_task
-// in kernel/cgroup/cgroup.c), and counts it where it was until cgroup_exit. And
-// sshd closes when its unprivileged child has announced its end and is just
-// exiting (mm_answer_term in its monitor.c). Without the moment, one or two in a
-// hundred logouts left their session behind, by ssh as by a host whose threads
-// come and go.
+// in kernel/cgroup/cgroup.c), and counts it where it was. And sshd closes when its
+// unprivileged child has announced its end and is just exiting (mm_answer_term in
+// its monitor.c). Without the moment, one or two in a hundred logouts left their
+// session behind, by ssh as by a host whose threads come and go.
 //
 // Nothing else is waited for: the user's processes are not children of the host.
 func awaitHost(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
@@ -266,8 +266,11 @@ func hostInSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, n
 	return err == nil && hostIn(m, h, dir, host)
 }
 
-// hostIn tells whether a thread or a child of the host is in a session that is
-// open, and closes it.
+// hostIn is hostInSession for a session that is open, and closes it.
+//
+// An exiting thread of the host shows as the host's own PID on v1. On v2 it shows
+// only in that the leaf is populated and lists nobody; from Linux 7.0 on so does
+// an exiting child (commit a72f73c4dd9b).
 func hostIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host int) bool {
 	defer dir.Close()
 	if h.IsUnified() {
@@ -278,8 +281,22 @@ func hostIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host 
 		defer leaf.Close()
 		dir = leaf
 	}
-	tids, err := dir.Threads()
-	return err == nil && slices.ContainsFunc(tids, func(tid int) bool {
-		return m.Exists(fmt.Sprintf("/proc/%d/task/%d", host, tid)) || parentOf(m, tid) == host
+	pids, err := dir.Procs()
+	if err == nil && len(pids) == 0 && h.IsUnified() {
+		return isEnding(dir)
+	}
+	return err == nil && slices.ContainsFunc(pids, func(pid int) bool {
+		return pid == host || parentOf(m, pid) == host
 	})
+}
+
+// isEnding tells of a v2 cgroup that lists no process whether the kernel counts
+// one, which then is just ending; one below it does not matter.
+func isEnding(dir *cgroupfs.Dir) bool {
+	below, _, err := dir.Children(1)
+	if err != nil || len(below) > 0 {
+		return false
+	}
+	populated, err := dir.Populated(&cgroupfs.Budget{Dirs: 1})
+	return err == nil && populated
 }

@@ -426,11 +426,15 @@ func (o *opening) inUse() []int {
 }
 
 func (o *opening) rollBack(parts []*part) {
+	var left []hierarchy.Hierarchy
 	for _, p := range slices.Backward(parts) {
-		if p.entered {
-			_ = moveBack(o.Machine, &p.Hierarchy, p.former, o.PID)
-			p.entered = false
+		if p.entered && moveBack(o.Machine, &p.Hierarchy, p.former, o.PID) == nil {
+			left = append(left, p.Hierarchy)
 		}
+		p.entered = false
+	}
+	awaitHost(o.Machine, left, o.dirName, o.number, o.PID)
+	for _, p := range slices.Backward(parts) {
 		_ = removeSession(o.Machine, &p.Hierarchy, o.dirName, o.number, &cgroupfs.Budget{Dirs: 8, Depth: 2})
 	}
 }

@@ -153,33 +153,20 @@ func (d *Dir) Enter(pid int) error { return d.Write("cgroup.procs", strconv.Itoa
 
 // Procs returns the PIDs of the processes in this cgroup itself, in the
 // kernel's order. A PID outside of the reader's namespace is 0.
-func (d *Dir) Procs() ([]int, error) { return d.readIDs("cgroup.procs") }
-
-// Threads returns the thread IDs of the threads in this cgroup itself, as Procs
-// does the PIDs. On v2 before Linux 4.14, which had no cgroup.threads, it is
-// ENOENT.
-func (d *Dir) Threads() ([]int, error) {
-	tids, err := d.readIDs("tasks") // v1
-	if errors.Is(err, unix.ENOENT) {
-		return d.readIDs("cgroup.threads")
-	}
-	return tids, err
-}
-
-func (d *Dir) readIDs(name string) ([]int, error) {
-	data, err := d.Read(name)
+func (d *Dir) Procs() ([]int, error) {
+	data, err := d.Read("cgroup.procs")
 	if err != nil {
 		return nil, err
 	}
-	var ids []int
+	var pids []int
 	for line := range strings.FieldsSeq(string(data)) {
-		id, err := strconv.Atoi(line)
+		pid, err := strconv.Atoi(line)
 		if err != nil {
-			return nil, d.fail("parse "+strconv.Quote(line), name, unix.EINVAL)
+			return nil, d.fail("parse "+strconv.Quote(line), "cgroup.procs", unix.EINVAL)
 		}
-		ids = append(ids, id)
+		pids = append(pids, pid)
 	}
-	return ids, nil
+	return pids, nil
 }
 
 // Chown gives the directory itself to uid and gid.

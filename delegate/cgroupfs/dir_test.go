@@ -289,32 +289,6 @@ func TestProcs(t *testing.T) {
 	}
 }
 
-func TestThreads(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		files map[string]string
-		want  []int
-		errno unix.Errno
-	}{
-		{"v1", map[string]string{"cgroup.procs": "3\n", "tasks": "3\n4\n"}, []int{3, 4}, 0},
-		{"v2", map[string]string{"cgroup.procs": "3\n", "cgroup.threads": "3\n4\n"}, []int{3, 4}, 0},
-		{"v2 before Linux 4.14", map[string]string{"cgroup.procs": "3\n"}, nil, unix.ENOENT},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			d, _ := tree(t, test.files)
-			got, err := d.Threads()
-			if !slices.Equal(got, test.want) {
-				t.Errorf("got %v, want %v", got, test.want)
-			}
-			if test.errno != 0 {
-				requirePathError(t, err, "/h/cgroup.threads", test.errno)
-			} else if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 func TestOwner(t *testing.T) {
 	d, _ := tree(t, map[string]string{"file": ""})
 	uid, gid := os.Geteuid(), os.Getegid()

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,22 +25,16 @@ const threeHierarchies = "-c freezer,memory,name=systemd"
 var compiled = struct {
 	sync.Once
 	path string
-}{}
+}{path: "/run/pamhost"} // private to the tests, and gone with them
 
 // pamhostPath builds pamhost once for all tests of the package.
 func pamhostPath(t testing.TB) string {
 	t.Helper()
 	compiled.Do(func() {
-		dir, err := os.MkdirTemp("", "pamhost")
+		data, err := os.ReadFile(testbed.CompileC(t, "pamhost/pamhost.c", "-lpam", "-ldl", "-lpthread"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		built := testbed.CompileC(t, "pamhost/pamhost.c", "-lpam", "-ldl", "-lpthread")
-		data, err := os.ReadFile(built)
-		if err != nil {
-			t.Fatal(err)
-		}
-		compiled.path = filepath.Join(dir, "pamhost")
 		if err := os.WriteFile(compiled.path, data, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -214,7 +214,7 @@ func TestManySessionsInThreadedHost(t *testing.T) {
 	u := testbed.AddUser(t, "cgthreads", 20106)
 	testbed.WriteService(t, "cgthreads", testbed.SessionLine(t, threeHierarchies+",unified debug"))
 	log := testbed.LogFromNow(t)
-	a := run(t, "load="+testbed.Built(t, "pam_cgdeleg.so")+" threads=16 repeat=150 { start=cgthreads:cgthreads open close end } cgroups")
+	a := run(t, "load="+testbed.Built(t, "pam_cgdeleg.so")+" threads=4 repeat=150 { start=cgthreads:cgthreads open close end } cgroups")
 	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 	log.WantOnly(`session 0 (opened by .*|closed and removed)$`)
 	testbed.WantNothingLeft(t, u.Name)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -21,7 +22,12 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(threadedEnv) != "" {
+		comeAndGo()
+	}
+	os.Exit(testbed.Main(m))
+}
 
 var three = hierarchy.List{Names: []string{"freezer", "memory", "name=systemd"}}
 
@@ -34,6 +40,38 @@ func process(t *testing.T) int {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return cmd.Process.Pid
+}
+
+// threadedEnv makes this program a process whose threads come and go.
+const threadedEnv = "CGDELEG_TEST_THREADS"
+
+func threadedProcess(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{threadedEnv + "=1"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return cmd.Process.Pid
+}
+
+// comeAndGo never returns. The runtime ends the thread of a goroutine that ends
+// locked to it; those that map memory make a thread that is ending wait.
+func comeAndGo() {
+	for range 16 {
+		go func() {
+			for {
+				ended := make(chan struct{})
+				go func() { runtime.LockOSThread(); close(ended) }()
+				<-ended
+				if memory, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE); err == nil {
+					_ = unix.Munmap(memory)
+				}
+			}
+		}()
+	}
+	select {}
 }
 
 func request(u testbed.User, pid int) delegate.OpenRequest {
@@ -98,6 +136,40 @@ func TestEnterFailsLate(t *testing.T) {
 	}
 	if now := testbed.Placement(t, r.PID); !maps.Equal(now, before) {
 		t.Errorf("process is in %v, was in %v", now, before)
+	}
+	testbed.WantNothingLeft(t, u.Name)
+}
+
+// Threads that are just ending when the process leaves must not keep the session:
+// the kernel does not move them.
+func TestCloseForThreads(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgsesending", 23025)
+	r := request(u, threadedProcess(t))
+	r.Controllers = hierarchy.List{Names: append([]string{"unified"}, three.Names...)}
+	for range 100 {
+		if closed := closeSession(t, r, open(t, r)); closed.Left != nil {
+			t.Error(closed.Left)
+		}
+	}
+	testbed.WantNothingLeft(t, u.Name)
+}
+
+// Nor may they keep what a failed open takes back.
+func TestEnterFailsLateForThreads(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgsesthreads", 23024)
+	r := request(u, threadedProcess(t))
+	r.BeforeEnter = func(o *delegate.Opened) {
+		last := o.Former[len(o.Former)-1].Hierarchy
+		if err := unix.Rmdir(sessionDir(t, last, u, o.Number)); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 10 {
+		if _, err := delegate.Open(r); err == nil {
+			t.Error("no error")
+		}
 	}
 	testbed.WantNothingLeft(t, u.Name)
 }
