@@ -270,7 +270,7 @@ func hostInSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, n
 //
 // An exiting thread of the host shows as the host's own PID on v1. On v2 it shows
 // only in that the leaf is populated and lists nobody; from Linux 7.0 on so does
-// an exiting child (commit a72f73c4dd9b).
+// an exiting process, the host's child or not (commit a72f73c4dd9b).
 func hostIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host int) bool {
 	defer dir.Close()
 	if h.IsUnified() {
