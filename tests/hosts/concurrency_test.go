@@ -32,7 +32,7 @@ func TestSessionsAtOnce(t *testing.T) {
 				t.Errorf("%d sessions have %d different numbers", test.count, len(numbers))
 			}
 			closeOneByOne(t, hosts, u.Name)
-			log.WantSilence()
+			log.WantOnly(testbed.WaitedForLock)
 			testbed.WantNothingLeft(t, u.Name)
 		})
 	}
@@ -112,7 +112,7 @@ func TestStorm(t *testing.T) {
 	for _, h := range hosts {
 		h.finish()
 	}
-	log.WantSilence()
+	log.WantOnly(testbed.WaitedForLock)
 	testbed.WantNothingLeft(t, u.Name)
 }
 

@@ -21,7 +21,8 @@ const atOnce = 20
 // Jobs that begin together must get a session each: the module's processes race
 // for the lowest number.
 func TestCronJobsAtOnce(t *testing.T) {
-	service(t, "cron", "cron")
+	log := loggingService(t, "cron", "cron")
+	t.Cleanup(func() { log.WantOnly(testbed.WaitedForLock) })
 	u := testbed.AddUser(t, "cglogcron", 21040)
 	var reports, jobs []string
 	for i := range atOnce {

@@ -53,14 +53,20 @@ func writeProbe(t *testing.T) {
 // module in it, and at the end a look that the module had nothing to say.
 func service(t *testing.T, name string, programs ...string) {
 	t.Helper()
+	log := loggingService(t, name, programs...)
+	t.Cleanup(log.WantSilence)
+}
+
+// loggingService is service for a test that looks at the log itself.
+func loggingService(t *testing.T, name string, programs ...string) *testbed.Log {
+	t.Helper()
 	testbed.Need(t, programs...)
 	for _, h := range chosen {
 		testbed.HierarchyNamed(t, h)
 	}
 	writeProbe(t)
 	writeService(t, name, testbed.SessionLine(t, threeHierarchies))
-	log := testbed.LogFromNow(t)
-	t.Cleanup(log.WantSilence)
+	return testbed.LogFromNow(t)
 }
 
 func writeService(t *testing.T, name, sessionLine string) {
