@@ -112,6 +112,15 @@ func deadSession(t *testing.T, u testbed.User, number int, below ...string) {
 	}
 }
 
+// removeLast removes the session in the hierarchy that is entered last.
+func removeLast(t *testing.T, u testbed.User, o *delegate.Opened) {
+	t.Helper()
+	last := o.Former[len(o.Former)-1].Hierarchy
+	if err := unix.Rmdir(sessionDir(t, last, u, o.Number)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A hierarchy that cannot be entered takes the others back, also those that the
 // process is in already. What fails is that somebody removes the last
 // hierarchy's cgroup each time before it is entered.
@@ -123,10 +132,7 @@ func TestEnterFailsLate(t *testing.T) {
 	attempts := 0
 	r.BeforeEnter = func(o *delegate.Opened) {
 		attempts++
-		last := o.Former[len(o.Former)-1].Hierarchy
-		if err := unix.Rmdir(sessionDir(t, last, u, o.Number)); err != nil {
-			t.Fatal(err)
-		}
+		removeLast(t, u, o)
 	}
 	if _, err := delegate.Open(r); err == nil {
 		t.Error("no error")
@@ -160,12 +166,7 @@ func TestEnterFailsLateForThreads(t *testing.T) {
 	testbed.Need(t)
 	u := testbed.AddUser(t, "cgsesthreads", 23024)
 	r := request(u, threadedProcess(t))
-	r.BeforeEnter = func(o *delegate.Opened) {
-		last := o.Former[len(o.Former)-1].Hierarchy
-		if err := unix.Rmdir(sessionDir(t, last, u, o.Number)); err != nil {
-			t.Error(err)
-		}
-	}
+	r.BeforeEnter = func(o *delegate.Opened) { removeLast(t, u, o) }
 	for range 10 {
 		if _, err := delegate.Open(r); err == nil {
 			t.Error("no error")
