@@ -216,6 +216,6 @@ func TestManySessionsInThreadedHost(t *testing.T) {
 	log := testbed.LogFromNow(t)
 	a := run(t, "load="+testbed.Built(t, "pam_cgdeleg.so")+" threads=4 repeat=150 { start=cgthreads:cgthreads open close end } cgroups")
 	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
-	log.WantOnly(`session 0 (opened by .*|closed and removed)$`)
+	log.WantOnly(`^user "cgthreads": session 0 (opened by .*|closed and removed)$`)
 	testbed.WantNothingLeft(t, u.Name)
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,29 +32,35 @@ func TestMain(m *testing.M) {
 
 var three = hierarchy.List{Names: []string{"freezer", "memory", "name=systemd"}}
 
-// process starts one that sleeps until the test's end, and returns its PID.
-func process(t *testing.T) int {
+// start starts a process and returns how to end it.
+func start(t *testing.T, cmd *exec.Cmd) (pid int, end func()) {
 	t.Helper()
-	cmd := exec.Command("sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd.Process.Pid
+	return cmd.Process.Pid, func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+}
+
+// process starts one that sleeps until the test's end, and returns its PID.
+func process(t *testing.T) int {
+	t.Helper()
+	pid, end := start(t, exec.Command("sleep", "600"))
+	t.Cleanup(end)
+	return pid
 }
 
 // threadedEnv makes this program a process whose threads come and go.
 const threadedEnv = "CGDELEG_TEST_THREADS"
 
+// threadedProcess is process for one whose threads come and go.
 func threadedProcess(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{threadedEnv + "=1"}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd.Process.Pid
+	pid, end := start(t, cmd)
+	t.Cleanup(end)
+	return pid
 }
 
 // comeAndGo never returns. The runtime ends the thread of a goroutine that ends

@@ -82,7 +82,7 @@ func TestWatchWakes(t *testing.T) {
 			for _, which := range []string{"first", "second"} {
 				t.Run(which+" session of a user", func(t *testing.T) {
 					wantWoken(t, w, func() {
-						pid, end := mortal(t)
+						pid, end := start(t, exec.Command("sleep", "600"))
 						r.PID = pid
 						ends = append(ends, end)
 						open(t, r)
@@ -104,17 +104,6 @@ func TestWatchWakes(t *testing.T) {
 			}
 		})
 	}
-}
-
-// mortal starts a process and returns how to end it.
-func mortal(t *testing.T) (pid int, end func()) {
-	t.Helper()
-	cmd := exec.Command("sleep", "600")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return cmd.Process.Pid, func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 }
 
 // The kernel keeps the mark of a cgroup that is gone: a watch that did not give
