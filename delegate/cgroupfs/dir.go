@@ -3,16 +3,16 @@ package cgroupfs
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Dir is an open cgroup directory. Names given to its methods are single
@@ -22,6 +22,9 @@ type Dir struct {
 	fd     int
 	device uint64
 	path   string
+	// machine is set where somebody wants to know what was read, or a recording
+	// has to say what it means that something is not in it.
+	machine *machine.Machine
 }
 
 // Path returns where the directory was found, for messages.
@@ -38,12 +41,32 @@ func (d *Dir) fail(op, name string, err error) error {
 	if name != "" { // not path.Join: it would hide the ".." of a refused name
 		full = strings.TrimSuffix(d.path, "/") + "/" + name
 	}
+	if d.machine != nil && errors.Is(err, unix.ENOENT) && d.machine.Plain().Find(full) == machine.Unknown {
+		err = machine.ErrNotRecorded
+	}
 	return &fs.PathError{Op: op, Path: full, Err: err}
+}
+
+// note notes what was asked of the file called name; of d itself for "".
+func (d *Dir) note(name string, kind machine.Kind, err error) {
+	if d.machine != nil {
+		d.machine.NoteFile(path.Join(d.path, name), kind, err)
+	}
 }
 
 func component(name string) error {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return unix.EINVAL
+	}
+	return nil
+}
+
+// components is component for a relative path.
+func components(p string) error {
+	for name := range strings.SplitSeq(p, "/") {
+		if err := component(name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -54,7 +77,74 @@ func (d *Dir) Open(name string) (*Dir, error) {
 	if err := component(name); err != nil {
 		return nil, d.fail("open", name, err)
 	}
-	fd, err := open(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	child, err := d.openPath(name)
+	d.note(name, machine.Existence, err)
+	return child, err
+}
+
+// OpenPath opens the cgroup at a slash-separated path below d. The path "/" gives
+// a second descriptor of d itself. Errors are those of Open.
+func (d *Dir) OpenPath(p string) (*Dir, error) {
+	relative := strings.Trim(p, "/")
+	if relative == "" {
+		fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, d.fail("dup", "", err)
+		}
+		return d.at(fd, d.path), nil
+	}
+	if err := components(relative); err != nil {
+		return nil, d.fail("open", relative, err)
+	}
+	child, err := d.openPath(relative)
+	d.note(relative, machine.Existence, err)
+	return child, err
+}
+
+// at returns a directory of the same hierarchy.
+func (d *Dir) at(fd int, where string) *Dir {
+	return &Dir{fd: fd, device: d.device, path: where, machine: d.machine}
+}
+
+// openPath opens a cgroup by a path whose components were looked at. The kernel
+// keeps it below d, on its device and off symbolic links (openat2(2), Linux 5.6).
+func (d *Dir) openPath(p string) (*Dir, error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Openat2(d.fd, p, &how)
+		return err
+	})
+	switch {
+	case err == nil:
+		return d.at(fd, d.join(p)), nil
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EAGAIN):
+		return d.openSteps(p) // no such call, or a filter forbids it
+	}
+	return nil, d.fail("open", p, err)
+}
+
+// openSteps is openPath one component at a time.
+func (d *Dir) openSteps(p string) (*Dir, error) {
+	at := d
+	for name := range strings.SplitSeq(p, "/") {
+		next, err := at.openStep(name)
+		if at != d {
+			at.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+func (d *Dir) openStep(name string) (*Dir, error) {
+	fd, err := machine.OpenAt(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, d.fail("open", name, err)
 	}
@@ -66,35 +156,22 @@ func (d *Dir) Open(name string) (*Dir, error) {
 		unix.Close(fd)
 		return nil, d.fail("open", name, err)
 	}
-	return &Dir{fd: fd, device: d.device, path: path.Join(d.path, name)}, nil
+	return d.at(fd, d.join(name)), nil
 }
 
-// OpenPath opens the cgroup at a slash-separated path below d, one component
-// at a time. The path "/" gives a second descriptor of d itself.
-func (d *Dir) OpenPath(p string) (*Dir, error) {
-	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, d.fail("dup", "", err)
+func (d *Dir) join(p string) string {
+	if strings.HasSuffix(d.path, "/") {
+		return d.path + p
 	}
-	at := &Dir{fd: fd, device: d.device, path: d.path}
-	for name := range strings.SplitSeq(p, "/") {
-		if name == "" {
-			continue
-		}
-		next, err := at.Open(name)
-		at.Close()
-		if err != nil {
-			return nil, err
-		}
-		at = next
-	}
-	return at, nil
+	return d.path + "/" + p
 }
 
 // Mkdir makes the child cgroup called name with mode 0755, whatever the umask.
-// EEXIST means that somebody else has it: mkdir is how a name is claimed.
+// EEXIST means that somebody else has it: mkdir is how a name is claimed. A path
+// of several components makes the last one; the others have to be there and be
+// root's.
 func (d *Dir) Mkdir(name string) error {
-	if err := component(name); err != nil {
+	if err := components(name); err != nil {
 		return d.fail("mkdir", name, err)
 	}
 	if err := retry(func() error { return unix.Mkdirat(d.fd, name, 0o755) }); err != nil {
@@ -103,10 +180,19 @@ func (d *Dir) Mkdir(name string) error {
 	return d.fail("chmod", name, unix.Fchmodat(d.fd, name, 0o755, 0))
 }
 
+// MkdirAny is Mkdir where it does not matter who made it: EEXIST is no error, and
+// then the mode stays as it is.
+func (d *Dir) MkdirAny(name string) error {
+	if err := d.Mkdir(name); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
 // Rmdir removes the child cgroup called name. The kernel answers EBUSY while
 // it has processes or children.
 func (d *Dir) Rmdir(name string) error {
-	if err := component(name); err != nil {
+	if err := components(name); err != nil {
 		return d.fail("rmdir", name, err)
 	}
 	return d.fail("rmdir", name, retry(func() error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) }))
@@ -114,20 +200,26 @@ func (d *Dir) Rmdir(name string) error {
 
 // Read returns the content of the file called name. It does not wait for the
 // writer of a named pipe, which a recorded machine may have in its place.
-func (d *Dir) Read(name string) ([]byte, error) {
+func (d *Dir) Read(name string) (data []byte, err error) {
+	defer func() { d.note(name, machine.Content, err) }()
 	if err := component(name); err != nil {
 		return nil, d.fail("open", name, err)
 	}
-	fd, err := open(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	fd, err := machine.OpenAt(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, d.fail("open", name, err)
 	}
 	defer unix.Close(fd)
-	data, err := readAll(fd)
-	if err != nil {
+	if data, err = machine.ReadAll(fd); err != nil {
 		return nil, d.fail("read", name, err)
 	}
 	return data, nil
+}
+
+// ReadWords returns the words of the file called name.
+func (d *Dir) ReadWords(name string) ([]string, error) {
+	data, err := d.Read(name)
+	return strings.Fields(string(data)), err
 }
 
 // Write writes value to the file called name in one write(2), as cgroup files
@@ -136,7 +228,7 @@ func (d *Dir) Write(name, value string) error {
 	if err := component(name); err != nil {
 		return d.fail("open", name, err)
 	}
-	fd, err := open(d.fd, name, unix.O_WRONLY|unix.O_NOFOLLOW)
+	fd, err := machine.OpenAt(d.fd, name, unix.O_WRONLY|unix.O_NOFOLLOW)
 	if err != nil {
 		return d.fail("open", name, err)
 	}
@@ -147,22 +239,22 @@ func (d *Dir) Write(name, value string) error {
 	}))
 }
 
-// Enter moves the process, with all its threads, into this cgroup
+// Attach moves the process, with all its threads, into this cgroup
 // (cgroup.procs; cgroups(7)).
-func (d *Dir) Enter(pid int) error { return d.Write("cgroup.procs", strconv.Itoa(pid)) }
+func (d *Dir) Attach(pid int) error { return d.Write("cgroup.procs", strconv.Itoa(pid)) }
 
 // Procs returns the PIDs of the processes in this cgroup itself, in the
 // kernel's order. A PID outside of the reader's namespace is 0.
 func (d *Dir) Procs() ([]int, error) {
-	data, err := d.Read("cgroup.procs")
+	words, err := d.ReadWords("cgroup.procs")
 	if err != nil {
 		return nil, err
 	}
 	var pids []int
-	for line := range strings.FieldsSeq(string(data)) {
-		pid, err := strconv.Atoi(line)
+	for _, word := range words {
+		pid, err := strconv.Atoi(word)
 		if err != nil {
-			return nil, d.fail("parse "+strconv.Quote(line), "cgroup.procs", unix.EINVAL)
+			return nil, d.fail("parse "+strconv.Quote(word), "cgroup.procs", unix.EINVAL)
 		}
 		pids = append(pids, pid)
 	}
@@ -182,25 +274,53 @@ func (d *Dir) ChownFile(name string, uid, gid int) error {
 	return d.fail("chown", name, unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW))
 }
 
-// Owner returns the directory's uid and gid.
-func (d *Dir) Owner() (uid, gid int, err error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(d.fd, &st); err != nil {
-		return 0, 0, d.fail("fstat", "", err)
-	}
-	return int(st.Uid), int(st.Gid), nil
+// Info is what fstat(2) says of a cgroup's directory.
+type Info struct {
+	UID, GID int
+	// Inode tells it from a later directory of the same name: the kernel gives
+	// the numbers of a hierarchy in turn (kernfs, idr_alloc_cyclic).
+	Inode uint64
+	// Changed is when the directory last changed. For a cgroup whose mode or owner
+	// was ever set the kernel keeps that time: it is then, or when the last child
+	// was made or removed in it, if that was later. For any other it is some moment
+	// at which somebody looked (kernfs_get_inode, kernfs_add_one).
+	Changed time.Time
 }
 
-// Changed returns when the directory last changed. For a cgroup whose mode or
-// owner was ever set the kernel keeps that time: it is then, or when the last
-// child was made or removed in it, if that was later. For any other it is some
-// moment at which somebody looked (kernfs_get_inode, kernfs_add_one).
-func (d *Dir) Changed() (time.Time, error) {
+// Info returns who owns the directory, which it is, and when it last changed. A
+// recorded machine has its owner from the file stat, if that has a line of it.
+func (d *Dir) Info() (Info, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(d.fd, &st); err != nil {
-		return time.Time{}, d.fail("fstat", "", err)
+		return Info{}, d.fail("fstat", "", err)
 	}
-	return time.Unix(st.Ctim.Unix()), nil
+	info := Info{UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, Changed: time.Unix(st.Ctim.Unix())}
+	if d.machine != nil {
+		recorded, err := d.machine.Stat(d.path)
+		if err == nil {
+			info.UID, info.GID = recorded.UID, recorded.GID
+		} else if d.machine.IsRecorded() {
+			info.UID, info.GID = -1, -1
+		}
+	}
+	return info, nil
+}
+
+// IsDelegated tells whether systemd marked the cgroup as delegated. Known is false
+// on a machine that was recorded without that.
+func (d *Dir) IsDelegated() (delegated, known bool) {
+	if d.machine != nil {
+		st, err := d.machine.Stat(d.path)
+		if d.machine.IsRecorded() {
+			return st.Delegated, err == nil && st.Delegated
+		}
+	}
+	for _, name := range machine.DelegateAttributes {
+		if _, err := unix.Fgetxattr(d.fd, name, nil); err == nil {
+			return true, true
+		}
+	}
+	return false, true
 }
 
 // AddWatch lets the inotify(7) instance tell of the file called name, or of the
@@ -217,50 +337,73 @@ func (d *Dir) AddWatch(inotify int, name string, mask uint32) (int, error) {
 	return wd, d.fail("watch", name, err)
 }
 
-// HasAttribute tells whether the directory has the extended attribute.
-func (d *Dir) HasAttribute(name string) bool {
-	_, err := unix.Fgetxattr(d.fd, name, nil)
-	return err == nil
-}
-
 // Children returns the names of the child cgroups, sorted, at most limit of
 // them; more tells that there are others.
 func (d *Dir) Children(limit int) (names []string, more bool, err error) {
-	fd, err := open(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return nil, false, d.fail("open", "", err)
+	return d.names(limit, d.isDirectory)
+}
+
+// Files returns the names of the files that begin and end so, sorted.
+func (d *Dir) Files(prefix, suffix string) (names []string, err error) {
+	names, _, err = d.names(1<<10, func(name string, _ byte) bool {
+		return strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix)
+	})
+	return names, err
+}
+
+// names returns what is in the directory and is wanted, at most limit of it.
+func (d *Dir) names(limit int, isWanted func(name string, kind byte) bool) (names []string, more bool, err error) {
+	defer func() {
+		slices.Sort(names)
+		d.note("", machine.Names, err)
+	}()
+	if _, err := unix.Seek(d.fd, 0, 0); err != nil {
+		return nil, false, d.fail("seek", "", err)
 	}
-	dir := os.NewFile(uintptr(fd), d.path)
-	defer dir.Close()
+	buffer := make([]byte, 8<<10)
 	for {
-		entries, err := dir.ReadDir(512) // the kernel tells the types, so there is no stat
-		for _, e := range entries {
+		var n int
+		err := retry(func() (err error) {
+			n, err = unix.Getdents(d.fd, buffer)
+			return err
+		})
+		if err != nil {
+			return names, false, d.fail("read directory", "", err)
+		}
+		if n == 0 {
+			return names, false, nil
+		}
+		for name, kind := range entries(buffer[:n]) {
 			switch {
-			case !e.IsDir():
+			case !isWanted(name, kind):
 			case len(names) == limit:
-				sort.Strings(names)
 				return names, true, nil
 			default:
-				names = append(names, e.Name())
+				names = append(names, name)
 			}
-		}
-		if err != nil {
-			sort.Strings(names)
-			if err == io.EOF {
-				err = nil
-			}
-			return names, false, d.fail("read directory", "", unwrapPath(err))
 		}
 	}
 }
 
-// unwrapPath takes a path error's errno out, for one of our own.
-func unwrapPath(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
+// isDirectory tells whether an entry is a child cgroup. A cgroup file system tells
+// each entry's type, so that there is no stat; others may not.
+func (d *Dir) isDirectory(name string, kind byte) bool {
+	if kind != unix.DT_UNKNOWN {
+		return kind == unix.DT_DIR && name != "." && name != ".."
 	}
-	return err
+	var st unix.Stat_t
+	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && name != "." && name != ".."
+}
+
+// retry repeats a system call that a signal interrupted: the Go scheduler
+// sends signals to its own threads.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // IsGone tells whether err means that a cgroup was removed under our hands:

@@ -8,148 +8,206 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBudget says that a tree was too large, too deep or took too long to be
-// walked to its end.
+// ErrBudget says that a tree was too large, or took too long, to be walked to its
+// end.
 var ErrBudget = errors.New("walk budget used up")
 
-// Budget bounds walks of trees that a user owns. One Budget is shared by all
-// the walks of one job. The
-// zero Budget allows nothing.
+// Budget bounds walks of trees that a user owns. One Budget is shared by all the
+// walks of one job. The zero Budget allows nothing. How deep a tree is does not
+// matter: a walk needs two descriptors.
 type Budget struct {
-	Dirs     int       // directories that may still be visited
-	Depth    int       // how deep below the start
+	Dirs     int       // directories that may still be visited, or removed
 	Deadline time.Time // zero: no limit of time
 }
 
-func (b *Budget) take(depth int) error {
-	if b.Dirs <= 0 || depth > b.Depth || (!b.Deadline.IsZero() && time.Now().After(b.Deadline)) {
+func (b *Budget) isLate() bool { return !b.Deadline.IsZero() && time.Now().After(b.Deadline) }
+
+func (b *Budget) take() error {
+	if b.Dirs <= 0 || b.isLate() {
 		return ErrBudget
 	}
 	b.Dirs--
 	return nil
 }
 
+// walker is where a walk of a tree is. It goes down by a child's name and up by
+// "..", and has no other descriptor than that of the cgroup at which it is.
+type walker struct {
+	top    *Dir // the caller's, never closed
+	at     *Dir
+	levels []level
+}
+
+// level is a cgroup on the way down to where the walk is.
+type level struct {
+	name  string   // of the child into which the walk went
+	path  string   // of the cgroup itself
+	inode uint64   // of it too, to know it again
+	left  []string // its children that are still to be visited
+}
+
+// down goes into a child. Left are those of its siblings that come later.
+func (w *walker) down(name string, left []string) error {
+	inode, err := w.at.identity()
+	if err != nil {
+		return err
+	}
+	child, err := w.at.openPath(name)
+	if err != nil {
+		return err
+	}
+	child.path = shortPath(w.at.path, child.path)
+	w.levels = append(w.levels, level{name: name, path: w.at.path, inode: inode, left: left})
+	w.leave()
+	w.at = child
+	return nil
+}
+
+// maxPath bounds the paths that walks make for messages: in a tree that is ten
+// thousand cgroups deep, whole ones would take hundreds of megabytes.
+const maxPath = 1024
+
+const omitted = "/..."
+
+// shortPath returns the path of a child, or that of its parent with an ellipsis.
+func shortPath(parent, child string) string {
+	switch {
+	case len(child) <= maxPath:
+		return child
+	case strings.HasSuffix(parent, omitted):
+		return parent
+	}
+	return parent + omitted
+}
+
+// up goes back to the parent and returns the level that it left. The kernel lets
+// nobody move a cgroup to another parent, so what is above is what was; that it is
+// is looked at all the same.
+func (w *walker) up() (from level, err error) {
+	from = w.levels[len(w.levels)-1]
+	w.levels = w.levels[:len(w.levels)-1]
+	parent := w.top
+	if len(w.levels) > 0 {
+		if parent, err = w.at.openParent(from.inode, from.path); err != nil {
+			return from, err
+		}
+	}
+	w.leave()
+	w.at = parent
+	return from, nil
+}
+
+func (w *walker) leave() {
+	if w.at != w.top {
+		w.at.Close()
+	}
+}
+
+// identity returns the directory's inode number.
+func (d *Dir) identity() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return 0, d.fail("fstat", "", err)
+	}
+	return st.Ino, nil
+}
+
+// openParent opens the cgroup above, which has to be the one with that inode
+// number on the same device; EXDEV if it is another.
+func (d *Dir) openParent(inode uint64, where string) (*Dir, error) {
+	fd, err := openDirectory(d.fd, "..")
+	if err != nil {
+		return nil, d.fail("open", "..", err)
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && (st.Dev != d.device || st.Ino != inode) {
+		err = unix.EXDEV
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, d.fail("open", "..", err)
+	}
+	return d.at(fd, where), nil
+}
+
+// visit walks d and all cgroups below, parents first, and calls look for each,
+// until that returns false.
+func (d *Dir) visit(b *Budget, look func(at *Dir) (goOn bool, err error)) error {
+	w := &walker{top: d, at: d}
+	defer w.leave()
+	for {
+		if err := b.take(); err != nil {
+			return err
+		}
+		goOn, err := look(w.at)
+		if err != nil || !goOn {
+			return err
+		}
+		left, more, err := w.at.Children(b.Dirs)
+		switch {
+		case more:
+			return ErrBudget
+		case err != nil && !IsGone(err):
+			return err
+		}
+		if done, err := w.next(left); done || err != nil {
+			return err
+		}
+	}
+}
+
+// next goes to the next cgroup that is still to be visited: the first of left,
+// which are below, or else a sibling of an ancestor. Done tells that there is none.
+func (w *walker) next(left []string) (done bool, err error) {
+	for {
+		for len(left) > 0 {
+			name, rest := left[0], left[1:]
+			if err := w.down(name, rest); err == nil {
+				return false, nil
+			} else if !IsGone(err) {
+				return false, err
+			}
+			left = rest
+		}
+		if len(w.levels) == 0 {
+			return true, nil
+		}
+		from, err := w.up()
+		if err != nil {
+			return false, err
+		}
+		left = from.left
+	}
+}
+
 // Populated tells whether there is any process in d or below it. On v2 the
 // kernel counts (cgroup.events); on v1 the tree is walked. Cgroups that go
 // while it looks do not matter.
-func (d *Dir) Populated(b *Budget) (bool, error) { return d.populated(b, 0) }
-
-func (d *Dir) populated(b *Budget, depth int) (bool, error) {
-	if err := b.take(depth); err != nil {
-		return false, err
-	}
-	if events, err := d.Read("cgroup.events"); err == nil {
+func (d *Dir) Populated(b *Budget) (populated bool, err error) {
+	events, err := d.Read("cgroup.events")
+	if err == nil {
 		return strings.Contains(string(events), "populated 1"), nil
 	}
-	procs, err := d.Procs()
-	if err != nil || len(procs) > 0 {
-		return len(procs) > 0, ignoreGone(err)
-	}
-	names, more, err := d.Children(b.Dirs)
-	if err != nil {
-		return false, ignoreGone(err)
-	}
-	for _, name := range names {
-		populated, err := d.childPopulated(name, b, depth+1)
-		if populated || err != nil {
-			return populated, err
-		}
-	}
-	if more {
-		return false, ErrBudget
-	}
-	return false, nil
-}
-
-func (d *Dir) childPopulated(name string, b *Budget, depth int) (bool, error) {
-	child, err := d.Open(name)
-	if err != nil {
-		return false, ignoreGone(err)
-	}
-	defer child.Close()
-	return child.populated(b, depth)
+	err = d.visit(b, func(at *Dir) (goOn bool, err error) {
+		procs, err := at.Read("cgroup.procs")
+		populated = err == nil && len(procs) > 0
+		return !populated, ignoreGone(err)
+	})
+	return populated, err
 }
 
 // ProcsBelow returns the PIDs in d and below it. Beside an error it returns
 // those that it found.
-func (d *Dir) ProcsBelow(b *Budget) ([]int, error) { return d.procsBelow(b, 0) }
-
-func (d *Dir) procsBelow(b *Budget, depth int) ([]int, error) {
-	if err := b.take(depth); err != nil {
-		return nil, err
-	}
-	pids, err := d.Procs()
-	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a threaded v2 cgroup shows its processes above
-		return nil, ignoreGone(err)
-	}
-	names, more, err := d.Children(b.Dirs)
-	if err != nil {
-		return pids, ignoreGone(err)
-	}
-	for _, name := range names {
-		child, err := d.Open(name)
-		if err != nil {
-			continue
+func (d *Dir) ProcsBelow(b *Budget) (pids []int, err error) {
+	err = d.visit(b, func(at *Dir) (bool, error) {
+		some, err := at.Procs()
+		pids = append(pids, some...)
+		if errors.Is(err, unix.EOPNOTSUPP) { // a threaded v2 cgroup shows its processes above
+			err = nil
 		}
-		below, err := child.procsBelow(b, depth+1)
-		child.Close()
-		pids = append(pids, below...)
-		if errors.Is(err, ErrBudget) {
-			return pids, err
-		}
-	}
-	if more {
-		return pids, ErrBudget
-	}
-	return pids, nil
-}
-
-// RemoveTree removes the child called name and everything below it, deepest
-// first. It does not kill: cgroups with processes stay, with their parents,
-// and RemoveTree returns the kernel's EBUSY. A child that is not there is no
-// error.
-func (d *Dir) RemoveTree(name string, b *Budget) error { return d.removeTree(name, b, 0) }
-
-func (d *Dir) removeTree(name string, b *Budget, depth int) error {
-	if err := b.take(depth); err != nil {
-		return err
-	}
-	err := d.Rmdir(name)
-	if !errors.Is(err, unix.EBUSY) {
-		return ignoreGone(err)
-	}
-	if err := d.removeBelow(name, b, depth); err != nil {
-		return err
-	}
-	return ignoreGone(d.Rmdir(name))
-}
-
-// removeBelow goes on after a busy cgroup, so that it does not save its
-// siblings; only a used-up budget ends it. It returns the first error.
-func (d *Dir) removeBelow(name string, b *Budget, depth int) error {
-	dir, err := d.Open(name)
-	if err != nil {
-		return ignoreGone(err)
-	}
-	defer dir.Close()
-	names, more, err := dir.Children(b.Dirs)
-	if err != nil {
-		return ignoreGone(err)
-	}
-	var first error
-	for _, child := range names {
-		err := dir.removeTree(child, b, depth+1)
-		if errors.Is(err, ErrBudget) {
-			return err
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	if first == nil && more {
-		return ErrBudget
-	}
-	return first
+		return true, ignoreGone(err)
+	})
+	return pids, err
 }
 
 func ignoreGone(err error) error {

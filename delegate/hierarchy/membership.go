@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Unified is the name of the v2 hierarchy, in controller lists and in
@@ -71,7 +71,7 @@ func parseMembership(line string) (m Membership, reason string) {
 
 // Memberships reads in which cgroups the process is. Errors are *fs.PathError
 // and *ParseError.
-func Memberships(m cgroupfs.Machine, pid int) ([]Membership, error) {
+func Memberships(m machine.Machine, pid int) ([]Membership, error) {
 	data, err := m.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
 		return nil, err

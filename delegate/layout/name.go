@@ -1,4 +1,4 @@
-package delegate
+package layout
 
 import (
 	"fmt"
@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// NameError says why no cgroup can be named after a user.
-type NameError struct {
+// UserNameError says why no cgroup can be named after a user.
+type UserNameError struct {
 	Name   string
 	Reason string
 }
 
-func (e *NameError) Error() string { return fmt.Sprintf("user name %.300q: %s", e.Name, e.Reason) }
+func (e *UserNameError) Error() string { return fmt.Sprintf("user name %.300q: %s", e.Name, e.Reason) }
 
 // maxName is NAME_MAX of the kernel's file systems, in bytes.
 const maxName = 255
@@ -28,9 +28,9 @@ var controllerNames = []string{
 // user called name. Names that the kernel or systemd could take for a cgroup
 // file get a leading underscore, by the rules of systemd's cg_escape. Names
 // that are no file names, or that could not stand on one line of
-// /proc/PID/cgroup, are a *NameError.
+// /proc/PID/cgroup, are a *UserNameError.
 func DirName(name string) (string, error) {
-	refuse := func(reason string) (string, error) { return "", &NameError{Name: name, Reason: reason} }
+	refuse := func(reason string) (string, error) { return "", &UserNameError{Name: name, Reason: reason} }
 	switch {
 	case name == "":
 		return refuse("empty")

@@ -1,4 +1,4 @@
-package cgroupfs
+package machine
 
 import (
 	"fmt"
@@ -24,6 +24,9 @@ func (s Stat) flags() string {
 	}
 	if len(s.Searchers) > 0 {
 		flags = append(flags, "search="+strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Searchers), "[]"), " ", ":"))
+	}
+	if s.Delegated {
+		flags = append(flags, "delegate")
 	}
 	if len(flags) == 0 {
 		return "-"
@@ -61,6 +64,8 @@ func (s *Stat) addFlag(flag string) (ok bool) {
 		s.Capable, s.Capabilities = true, AllCapabilities
 	case flag == "nosuid":
 		s.NoSetUID = true
+	case flag == "delegate":
+		s.Delegated = true
 	case key == "cap" && hasValue:
 		set, err := strconv.ParseUint(value, 16, 64)
 		s.Capable, s.Capabilities = true, set

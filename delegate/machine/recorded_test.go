@@ -1,4 +1,4 @@
-package cgroupfs
+package machine
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package cgroupfs
+package machine
 
 import (
 	"io/fs"
@@ -26,6 +26,10 @@ type Stat struct {
 	// (acl(5), "ACCESS CHECK ALGORITHM"): entries with x that the mask does not take
 	// away. Whom it keeps out is not told.
 	Searchers []int
+	// Delegated tells that systemd marked a cgroup's directory as one of a unit with
+	// Delegate=: it has the extended attribute user.delegate (since systemd 251) or
+	// trusted.delegate.
+	Delegated bool
 }
 
 // AllCapabilities is the set of all capabilities.
@@ -39,8 +43,9 @@ func (s Stat) Gives(capability int) bool {
 
 // Stat returns what stat(2) says of the absolute path; symbolic links are
 // followed. Of a recorded machine it returns the line of the file StatFile.
-// Errors are *fs.PathError.
-func (m Machine) Stat(path string) (Stat, error) {
+// Errors are those of ReadFile.
+func (m Machine) Stat(path string) (s Stat, err error) {
+	defer func() { m.notes.add(path, Owner, answerOf(err)) }()
 	if m.IsRecorded() {
 		return m.recordedStat(path)
 	}
@@ -48,15 +53,22 @@ func (m Machine) Stat(path string) (Stat, error) {
 	if err := retry(func() error { return unix.Stat(path, &st) }); err != nil {
 		return Stat{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	s := Stat{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid)}
+	s = Stat{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid)}
 	switch s.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		s.addPrivileges(path)
 	case unix.S_IFDIR:
 		s.Searchers = searchersOf(xattr(path, "system.posix_acl_access"))
+		for _, name := range DelegateAttributes {
+			s.Delegated = s.Delegated || xattr(path, name) != nil
+		}
 	}
 	return s, nil
 }
+
+// DelegateAttributes are the extended attributes by which systemd marks the cgroup
+// of a unit with Delegate= (cg_set_xattr in its src/core/cgroup.c).
+var DelegateAttributes = []string{"user.delegate", "trusted.delegate"}
 
 // addPrivileges adds what a program runs with.
 func (s *Stat) addPrivileges(path string) {
@@ -97,15 +109,16 @@ const maxXattr = 8 << 10
 //	cap=HEX        it has these capabilities
 //	nosuid         its mount ignores set-user-ID
 //	search=UID:UID these users may go through by the ACL
+//	delegate       systemd marked it as delegated
 //
 // and of words that a later version may add.
 const StatFile = "stat"
 
 func (m Machine) recordedStat(path string) (Stat, error) {
-	fail := func(err error) error { return &fs.PathError{Op: "stat", Path: path, Err: err} }
-	data, err := m.ReadFile("/" + StatFile)
+	fail := func(err error) error { return m.failRecorded("stat", path, err) }
+	data, err := m.Plain().ReadFile("/" + StatFile)
 	if err != nil {
-		return Stat{}, fail(unix.ENOENT)
+		return Stat{}, fail(ErrNotRecorded)
 	}
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -119,6 +132,9 @@ func (m Machine) recordedStat(path string) (Stat, error) {
 		case of == path:
 			return s, nil
 		}
+	}
+	if m.Plain().Exists(path) {
+		return Stat{}, fail(ErrNotRecorded) // its content was, its owner not
 	}
 	return Stat{}, fail(unix.ENOENT)
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// List is what a controller list asks for, as in pam_cgfs's -c.
-type List struct {
+// ControllerList is what a controller list asks for, as in pam_cgfs's -c.
+type ControllerList struct {
 	// All asks for everything that is mounted; Names is empty then.
 	All bool
 	// Names are v1 controllers, "name=X" for named v1 hierarchies, Unified.
@@ -15,8 +15,8 @@ type List struct {
 	Names []string
 }
 
-// Everything is the List of all mounted hierarchies and controllers.
-var Everything = List{All: true}
+// Everything is the ControllerList of all mounted hierarchies and controllers.
+var Everything = ControllerList{All: true}
 
 // ListError says what is wrong with a controller list.
 type ListError struct {
@@ -28,11 +28,11 @@ func (e *ListError) Error() string {
 	return fmt.Sprintf("controller list %.100q: %s", e.List, e.Reason)
 }
 
-// ParseList parses a comma-separated controller list. Empty items are passed
-// over as pam_cgfs does; a list without any item, and "all" beside other
+// ParseList parses a comma-separated controller list. Empty items are ignored,
+// as by pam_cgfs; a list without any item, and "all" beside other
 // items, are a *ListError.
-func ParseList(s string) (List, error) {
-	var l List
+func ParseList(s string) (ControllerList, error) {
+	var l ControllerList
 	for name := range strings.SplitSeq(s, ",") {
 		switch {
 		case name == "" || slices.Contains(l.Names, name):
@@ -44,16 +44,16 @@ func ParseList(s string) (List, error) {
 	}
 	switch {
 	case l.All && len(l.Names) > 0:
-		return List{}, &ListError{List: s, Reason: `"all" cannot stand beside other controllers`}
+		return ControllerList{}, &ListError{List: s, Reason: `"all" cannot stand beside other controllers`}
 	case !l.All && len(l.Names) == 0:
-		return List{}, &ListError{List: s, Reason: "names no controller"}
+		return ControllerList{}, &ListError{List: s, Reason: "names no controller"}
 	}
 	return l, nil
 }
 
-// Choice is a hierarchy in which a session is wanted.
-type Choice struct {
-	Hierarchy
+// Selection is a hierarchy in which a session is wanted.
+type Selection struct {
+	*Hierarchy
 	// Enable are the v2 controllers to enable for the session; nil on v1.
 	Enable []string
 }
@@ -64,19 +64,19 @@ var successors = map[string]string{
 	"blkio": "io", "cpuacct": "cpu", "freezer": "", "devices": "",
 }
 
-// Choose picks the hierarchies that the list asks for, in their order. A
+// Select picks the hierarchies that the list asks for, in their order. A
 // controller is looked for in the v1 hierarchies first, then on v2. Missing are
 // the names that are to be had nowhere.
-func Choose(found []Hierarchy, want List) (chosen []Choice, missing []string) {
+func Select(found []*Hierarchy, want ControllerList) (selected []Selection, missing []string) {
 	if want.All {
 		for _, h := range found {
-			c := Choice{Hierarchy: h}
+			c := Selection{Hierarchy: h}
 			if h.IsUnified() {
 				c.Enable = h.Controllers
 			}
-			chosen = append(chosen, c)
+			selected = append(selected, c)
 		}
-		return chosen, nil
+		return selected, nil
 	}
 	enable := make([][]string, len(found))
 	for _, name := range want.Names {
@@ -96,20 +96,20 @@ func Choose(found []Hierarchy, want List) (chosen []Choice, missing []string) {
 	}
 	for i, h := range found {
 		if enable[i] != nil {
-			c := Choice{Hierarchy: h}
+			c := Selection{Hierarchy: h}
 			if h.IsUnified() {
 				c.Enable = enable[i]
 			}
-			chosen = append(chosen, c)
+			selected = append(selected, c)
 		}
 	}
-	return chosen, missing
+	return selected, missing
 }
 
 // provider returns the index of the hierarchy that has the controller, and on
 // v2 what is to be enabled for it; -1 if none has it.
-func provider(found []Hierarchy, name string) (at int, enable []string) {
-	unified := slices.IndexFunc(found, func(h Hierarchy) bool { return h.IsUnified() })
+func provider(found []*Hierarchy, name string) (at int, enable []string) {
+	unified := slices.IndexFunc(found, func(h *Hierarchy) bool { return h.IsUnified() })
 	if name == Unified {
 		if unified >= 0 {
 			enable = found[unified].Controllers

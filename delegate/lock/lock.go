@@ -1,0 +1,142 @@
+// Package lock keeps the logins, logouts and cleanups of one user apart. Users do
+// not wait for each other.
+//
+// It is held from the mkdir of a session to the move of the process into it, and
+// for moments in which a session is removed; never while something is walked that
+// a user made. It must not know what is done under the lock.
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Locks says where the locks are.
+type Locks struct {
+	// Dir is a directory that only root can enter; it is made if need be. No
+	// user can open a file in it, so no user can hold a lock.
+	Dir string
+	// Patience is how long to wait for a lock.
+	Patience time.Duration
+}
+
+// Default is the locks of the installed programs.
+var Default = Locks{Dir: "/run/cgdeleg", Patience: 2 * time.Second}
+
+// filesDir is the directory in Locks.Dir that has a file for every user. (A version
+// before had one file called lock for all.)
+const filesDir = "users"
+
+// Error says why a lock was not to be had. Unwrap gives EWOULDBLOCK when somebody
+// held it all the time.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("lock %s: %v", e.Path, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Held is a lock that is held; nil is none.
+type Held struct {
+	fd   int
+	path string
+}
+
+// Release lets go of the lock.
+func (h *Held) Release() {
+	if h != nil {
+		unix.Close(h.fd) // the only descriptor, so flock(2) lets go
+	}
+}
+
+// Remove removes the lock's file, for a user who has no sessions. Who waits for it
+// takes a new one (Acquire).
+func (h *Held) Remove() {
+	if h != nil {
+		_ = unix.Unlink(h.path)
+	}
+}
+
+// Acquire takes the lock of a user, whose name has to be a file's. It returns an
+// *Error after Patience, or where there can be no lock.
+func (l Locks) Acquire(user string) (*Held, error) {
+	path := filepath.Join(l.Dir, filesDir, user)
+	deadline := time.Now().Add(l.Patience)
+	for {
+		fd, err := l.open(user)
+		if err == nil {
+			err = wait(fd, deadline)
+		}
+		if err != nil {
+			return nil, &Error{Path: path, Err: err}
+		}
+		if isLinked(fd) {
+			return &Held{fd: fd, path: path}, nil
+		}
+		unix.Close(fd) // removed by who held it
+	}
+}
+
+// wait takes the lock on an open file, or closes it. flock(2) has no timeout, and a
+// blocked one could not be given up, so it asks again and again.
+func wait(fd int, deadline time.Time) error {
+	for pause := 500 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
+			unix.Close(fd)
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+func isLinked(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Nlink > 0
+}
+
+// open opens the lock's file, in a directory that is root's alone or that of
+// whoever runs this; a directory that others can write is refused.
+func (l Locks) open(user string) (int, error) {
+	const flags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	dir, err := unix.Open(l.Dir, flags, 0)
+	if errors.Is(err, unix.ENOENT) {
+		if err := unix.Mkdir(l.Dir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+			return -1, err
+		}
+		dir, err = unix.Open(l.Dir, flags, 0)
+	}
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(dir)
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return -1, err
+	}
+	if st.Uid != 0 && int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
+		return -1, &fs.PathError{Op: "use directory that others can write", Path: l.Dir, Err: unix.EPERM}
+	}
+	return openFile(dir, filesDir+"/"+user)
+}
+
+// openFile opens or makes the file, and the directory that has the files.
+func openFile(dir int, name string) (fd int, err error) {
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	if fd, err = unix.Openat(dir, name, flags, 0o600); !errors.Is(err, unix.ENOENT) {
+		return fd, err
+	}
+	if err := unix.Mkdirat(dir, filesDir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+		return -1, err
+	}
+	return unix.Openat(dir, name, flags, 0o600)
+}

@@ -1,0 +1,144 @@
+package machine
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// openRecorded opens a file of a recorded machine. os.Root keeps to the machine's
+// directory, whatever links are in there and whoever changes them meanwhile. It
+// would follow a link in the last place that stays inside: with O_NOFOLLOW that
+// is left to the kernel, in the directory that holds it.
+func (m Machine) openRecorded(name string, flags int) (fd int, err error) {
+	fail := func(err error) (int, error) { return -1, m.failRecorded("open", name, err) }
+	root, err := os.OpenRoot(m.root)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path.Join(m.root, name), Err: unwrapPath(err)}
+	}
+	defer func() { _ = root.Close() }()
+	dir, last := inside(name), ""
+	if flags&unix.O_NOFOLLOW != 0 && dir != "." {
+		dir, last = path.Split(dir)
+		if fd, err = openIn(root, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY); err != nil {
+			return fail(err)
+		}
+		defer unix.Close(fd)
+		if fd, err = OpenAt(fd, last, flags); err != nil {
+			return fail(err)
+		}
+		return fd, nil
+	}
+	if fd, err = openIn(root, dir, flags); err != nil {
+		return fail(err)
+	}
+	return fd, nil
+}
+
+// openIn opens a file below root. The descriptor is a second one of an os.File's,
+// because that would have Go's poller wait for what comes through a named pipe.
+func openIn(root *os.Root, name string, flags int) (fd int, err error) {
+	file, err := root.OpenFile(name, flags|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer file.Close()
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	controlErr := conn.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	if controlErr != nil {
+		return -1, controlErr
+	}
+	return fd, err
+}
+
+// inside makes an absolute path one for os.Root. One with a ".." too many ends
+// at the root, as in a chroot(2).
+func inside(name string) string {
+	if name = path.Clean("/" + name); name == "/" {
+		return "."
+	}
+	return name[1:]
+}
+
+// findRecorded is Find. A path that ends with a slash, or one and a dot, is there
+// only if it is a directory.
+func (m Machine) findRecorded(name string) Answer {
+	root, err := os.OpenRoot(m.root)
+	if err != nil {
+		return Unknown
+	}
+	defer func() { _ = root.Close() }()
+	if strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.") {
+		info, err := root.Stat(inside(name))
+		if err == nil && !info.IsDir() {
+			return Absent
+		}
+		return answerOf(m.failRecorded("stat", name, err))
+	}
+	_, err = root.Lstat(inside(name))
+	return answerOf(m.failRecorded("stat", name, err))
+}
+
+// ErrNotRecorded says that a recorded machine does not tell whether something was
+// there. It is not fs.ErrNotExist.
+var ErrNotRecorded = errors.New("not recorded")
+
+// AbsentFile is the file, in a recorded machine's directory, that has a line for
+// every path that was looked for and was not there.
+const AbsentFile = "absent"
+
+// failRecorded makes a *fs.PathError of an error; nil stays nil. What is not in
+// the recording was absent only if that was seen.
+func (m Machine) failRecorded(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = unwrapPath(err)
+	if errors.Is(err, fs.ErrNotExist) && !m.sawAbsent(name) {
+		err = ErrNotRecorded
+	}
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// sawAbsent tells whether it is known that there was nothing at a path: what was
+// absent, or a directory above, has a line of its own. Reports had no such lines
+// before there was AbsentFile, and held all that their reader looked for; they are
+// known by StatFile. What was pasted together by hand has neither.
+func (m Machine) sawAbsent(name string) bool {
+	if name == "/"+AbsentFile || name == "/"+StatFile {
+		return true
+	}
+	lines, err := m.Plain().ReadFile("/" + AbsentFile)
+	if err != nil {
+		return m.Plain().Exists("/" + StatFile)
+	}
+	for at := path.Clean("/" + name); at != "/"; at = path.Dir(at) {
+		if bytes.HasPrefix(lines, []byte(at+"\n")) || bytes.Contains(lines, []byte("\n"+at+"\n")) {
+			return true
+		}
+	}
+	return false
+}
+
+// Plain returns the same machine, of which nothing is noted.
+func (m Machine) Plain() Machine {
+	m.notes = nil
+	return m
+}
+
+// unwrapPath takes a path error's errno out, for one of our own.
+func unwrapPath(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

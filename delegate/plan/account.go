@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+)
+
+// AccountError says that a user gets nothing, because of its user ID.
+type AccountError struct {
+	UID   int
+	Least int    // the least user ID that gets something
+	From  string // the file that says so; "" if the PAM line does
+}
+
+func (e *AccountError) Error() string {
+	if e.From == "" {
+		return fmt.Sprintf("user ID %d is below min_uid=%d", e.UID, e.Least)
+	}
+	return fmt.Sprintf("user ID %d is a system account's: below UID_MIN %d of %s", e.UID, e.Least, e.From)
+}
+
+// accountError returns an *AccountError for a user who gets nothing. Root gets a
+// session, unless the line says otherwise: pam_cgfs gives it one, and LXC's
+// documents name it (user/root/0).
+func accountError(m machine.Machine, r Request) error {
+	if r.MinUID != DefaultMinUID {
+		if r.UID < r.MinUID {
+			return &AccountError{UID: r.UID, Least: r.MinUID}
+		}
+		return nil
+	}
+	if r.UID == 0 {
+		return nil
+	}
+	if least, file := leastUID(m); r.UID < least {
+		return &AccountError{UID: r.UID, Least: least, From: file}
+	}
+	return nil
+}
+
+// loginDefs are where login.defs is: an administrator's, and where a distribution
+// has its own (libeconf).
+var loginDefs = []string{"/etc/login.defs", "/usr/etc/login.defs"}
+
+// defaultLeastUID is what shadow takes where login.defs says nothing.
+const defaultLeastUID = 1000
+
+// leastUID returns the least user ID of a person, and the file that says so.
+func leastUID(m machine.Machine) (least int, file string) {
+	for _, file := range loginDefs {
+		data, err := m.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) < 2 || fields[0] != "UID_MIN" {
+				continue
+			}
+			if n, err := strconv.ParseInt(fields[1], 0, 64); err == nil && n >= 0 && n <= math.MaxUint32 {
+				return int(n), file
+			}
+		}
+	}
+	return defaultLeastUID, loginDefs[0]
+}
+
+// InUserNamespace tells whether the machine is looked at from a user namespace
+// other than the first (user_namespaces(7)).
+func InUserNamespace(m machine.Machine) bool {
+	data, err := m.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	var inside, outside, count uint64
+	n, _ := fmt.Sscan(string(data), &inside, &outside, &count)
+	return n == 3 && (inside != 0 || outside != 0 || count < math.MaxUint32)
+}

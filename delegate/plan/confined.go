@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+)
+
+// ConfinedError says that somebody has put the login under a limit, which a move
+// into a session of ours would shed: a batch system that runs the login in a job,
+// an init script that limits its service.
+type ConfinedError struct {
+	Hierarchy string
+	Cgroup    string // that has the limit, below the mount point
+	File      string // the limit's, its whole path
+	Value     string // what is in it, on one line
+}
+
+func (e *ConfinedError) Error() string {
+	return fmt.Sprintf("confined by %s (%s)", e.File, e.Value)
+}
+
+// leaveConfined leaves a login alone, in all hierarchies, that would be moved out
+// of a limit in one of them: who confines it also keeps track of it, by a freezer
+// that limits nothing.
+func (p *Plan) leaveConfined(r Request) {
+	var confined *ConfinedError
+	for _, s := range p.With(Make) {
+		if confined = confinedIn(s.Hierarchy, s.Member, r.User); confined != nil {
+			break
+		}
+	}
+	if confined == nil {
+		return
+	}
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Action != Leave {
+			s.Action, s.Scope, s.Reason = Leave, "", confined
+		}
+	}
+}
+
+// Confined returns why the login is left alone everywhere; nil if it is not for a
+// limit.
+func (p *Plan) Confined() *ConfinedError {
+	for i := range p.Steps {
+		if confined, is := p.Steps[i].Reason.(*ConfinedError); is { //nolint:errorlint // never wrapped
+			return confined
+		}
+	}
+	return nil
+}
+
+// confinedIn looks for a limit that a move from the cgroup member into a session of
+// the user would shed: in each cgroup from there up to the base, but for the base
+// and what would still be above the process, and for sessions of ours.
+func confinedIn(h *hierarchy.Hierarchy, member, user string) *ConfinedError {
+	below, err := h.Below(member)
+	if err != nil {
+		return nil
+	}
+	stays := []string{h.Base, path.Join(h.Base, layout.UsersDir), layout.UserPath(h, user)}
+	for at := below; at != "/" && at != h.Base; at = path.Dir(at) {
+		if _, isSession := layout.SessionAt(h, at); isSession || at == stays[1] || at == stays[2] {
+			continue
+		}
+		dir, err := h.OpenBelow(at)
+		if err != nil {
+			continue // it went, or cannot be looked at
+		}
+		file, value := limitIn(h, dir)
+		dir.Close()
+		if file != "" {
+			return &ConfinedError{Hierarchy: h.Name, Cgroup: at, File: dir.Path() + "/" + file, Value: value}
+		}
+	}
+	return nil
+}
+
+// limit is a file of a cgroup that can hold one.
+type limit struct {
+	file string
+	// set tells whether a value is a limit. Of the base is what the same file says
+	// in the base, "" if it has none.
+	set func(value string, ofBase func() string) bool
+}
+
+// limitsOf are the files of each controller, on v2 and on v1
+// (Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/).
+var (
+	limitsOfV2 = map[string][]limit{
+		"memory": {{"memory.max", notMax}, {"memory.high", notMax}, {"memory.swap.max", notMax}},
+		"pids":   {{"pids.max", notMax}},
+		"cpu":    {{"cpu.max", notMax}},
+		"io":     {{"io.max", anyKeyNotMax}},
+		"cpuset": {{"cpuset.cpus", notEmpty}, {"cpuset.mems", notEmpty}},
+		"rdma":   {{"rdma.max", anyKeyNotMax}},
+		"misc":   {{"misc.max", anyWordNotMax}},
+	}
+	limitsOfV1 = map[string][]limit{
+		"memory":  {{"memory.limit_in_bytes", bytesLimited}, {"memory.memsw.limit_in_bytes", bytesLimited}, {"memory.kmem.limit_in_bytes", bytesLimited}},
+		"pids":    {{"pids.max", notMax}},
+		"cpu":     {{"cpu.cfs_quota_us", positive}},
+		"cpuset":  {{"cpuset.cpus", smallerThanBase}, {"cpuset.mems", smallerThanBase}},
+		"devices": {{"devices.list", fewerThanBase}},
+		"blkio": {
+			{"blkio.throttle.read_bps_device", notEmpty}, {"blkio.throttle.write_bps_device", notEmpty},
+			{"blkio.throttle.read_iops_device", notEmpty}, {"blkio.throttle.write_iops_device", notEmpty},
+		},
+	}
+)
+
+// limitIn returns the first file of a cgroup that holds a limit, and its value; ""
+// if none does.
+func limitIn(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (file, value string) {
+	table, controllers := limitsOfV1, h.Controllers
+	if h.IsUnified() {
+		table = limitsOfV2
+		controllers, _ = dir.ReadWords("cgroup.controllers")
+	}
+	for _, controller := range controllers {
+		limits := table[controller]
+		if controller == "hugetlb" && h.IsUnified() {
+			limits = hugetlbLimits(dir)
+		}
+		for _, l := range limits {
+			data, err := dir.Read(l.file)
+			if err != nil {
+				continue // not every kernel has every file
+			}
+			value := strings.TrimSpace(string(data))
+			ofBase := func() string {
+				data, _ := h.BaseDir().Read(l.file)
+				return strings.TrimSpace(string(data))
+			}
+			if l.set(value, ofBase) {
+				return l.file, strings.Join(strings.Fields(value), " ")
+			}
+		}
+	}
+	return "", ""
+}
+
+// hugetlbLimits are the files of the page sizes that there are: hugetlb.2MB.max.
+func hugetlbLimits(dir *cgroupfs.Dir) (limits []limit) {
+	names, _ := dir.Files("hugetlb.", ".max")
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".rsvd.max") {
+			limits = append(limits, limit{name, notMax})
+		}
+	}
+	return limits
+}
