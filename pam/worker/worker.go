@@ -19,8 +19,8 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/words"
 )
 
 // ReplyFD is the descriptor on which the host reads the reply (worker.h).
@@ -178,7 +178,7 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 }
 
 func (r *replier) report(req request, opened *delegate.Opened) {
-	for _, text := range words.Opened(opened) {
+	for _, text := range messages.Opened(opened) {
 		r.log("warning", "user %q: %s", req.user, text)
 	}
 	for _, note := range opened.Notes {
@@ -229,7 +229,7 @@ func (r *replier) close(req request, lock delegate.Lock) {
 		session = opened.Elogind[0].Path
 	}
 	level := "debug"
-	text, isFault := words.Closed(session, closed.Left)
+	text, isFault := messages.Closed(session, closed.Left)
 	if isFault {
 		level = "warning"
 	}

@@ -1,11 +1,11 @@
-// Package words says what came of opening and closing a session, for people:
+// Package messages says what came of opening and closing a session, for people:
 // in the module's log and on the screens of cgdeleg alike, so that what one
 // reads in the one can be looked up in the documentation of the other.
 //
 // It turns results of package delegate into sentences and knows nothing of
 // where they go. The module's worker and cmd/cgdeleg import it, delegate does
 // not.
-package words
+package messages
 
 import (
 	"errors"
