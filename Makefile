@@ -118,7 +118,7 @@ build/musl/pam_cgdeleg.so: $(SOURCES)
 	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) $(MUSL_SHARED) $(LDFLAGS) -o $@ $(MUSL_MODULE) -lpam
 
 build/musl/worker: $(SOURCES)
-	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/program
+	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/helper
 
 install-musl: musl build/cgdeleg
 	install -D -m 0644 build/musl/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
