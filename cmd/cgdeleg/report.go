@@ -171,21 +171,22 @@ var plainFiles = []string{
 }
 
 // processes records those between the shell and the first process: among them
-// is the login's host.
+// is the login's application.
 func (r *recorder) processes() {
 	for pid, n := r.subject.PID, 0; pid > 0 && n < 100; n++ {
 		dir := fmt.Sprintf("/proc/%d", pid)
 		r.file(dir + "/status")
 		r.file(dir + "/cgroup")
-		if name, isHost := check.IsHost(r.machine, pid); isHost { // of others even the number of words is nobody's business
+		if name, isApplication := check.IsApplication(r.machine, pid); isApplication { // of others even the number of words is nobody's business
 			r.cmdline(dir+"/cmdline", name)
 		}
 		pid = check.Parent(r.machine, pid)
 	}
 }
 
-// cmdline records of a host's words only its own name, and those by which a login
-// shell is asked for: others may be secret (su -c "mysql --password=...").
+// cmdline records of an application's words only its own name, and those by
+// which a login shell is asked for: others may be secret (su -c "mysql
+// --password=...").
 func (r *recorder) cmdline(name, program string) {
 	data, err := r.machine.ReadFile(name)
 	if err != nil || r.seen[name] {

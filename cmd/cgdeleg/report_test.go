@@ -186,7 +186,8 @@ func TestRedactionOfText(t *testing.T) {
 	}
 }
 
-// Of a host's words only those are kept that say what kind of login it is.
+// Of an application's words only those are kept that say what kind of login it
+// is.
 func TestReportKeepsNoCommands(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	const pid = "146" // the login's sshd

@@ -3,8 +3,9 @@
 // of it into log lines, a state for the close and a result.
 //
 // It is the whole Go side of the module, whether the child was forked from the
-// host with the Go runtime inside or is a program of its own. It must not know
-// how it was started, and it never touches the host but through its PID.
+// application with the Go runtime inside or is a program of its own. It must
+// not know how it was started, and it never touches the application but through
+// its PID.
 package worker
 
 import (
@@ -23,7 +24,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 )
 
-// ReplyFD is the descriptor on which the host reads the reply (worker.h).
+// ReplyFD is the descriptor on which the application reads the reply (worker.h).
 const ReplyFD = 3
 
 // The results, as module.c knows them.

@@ -121,14 +121,14 @@ func TestCheckMendsTheStart(t *testing.T) {
 			check: "CGD-051 lxc-view", mend: "sudo cgdeleg open --user cgclichkuse --pid %d -c freezer,name=systemd,memory", session: "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, test.user, test.uid, test.controllers...)
+			u, server := sshServer(t, test.user, test.uid, test.controllers...)
 			if test.prepare != nil {
 				test.prepare(t, u)
 			}
 			program := forUsers(t, testbed.Built(t, "cgdeleg"))
 			writeOwned(t, u, lxcConf, test.config...)
 			b := newBox(t, u, "c1", limit)
-			login := host.Login(t, u.Name)
+			login := server.Login(t, u.Name)
 			s := startShell(t, login, "sh")
 
 			wantRefused(t, b, s, test.refusal)

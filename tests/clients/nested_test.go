@@ -192,10 +192,10 @@ func TestCheckMendsTheNestedStart(t *testing.T) {
 			steps: []step{{"CGD-002 mode", "sudo sh -c 'mount -t tmpfs cgroup /sys/fs/cgroup && "}, {"CGD-011 module", openMend}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+			u, server := sshServer(t, "cgclinest", 22020, threeHierarchies...)
 			testbed.Need(t, "sudo", "setpriv")
 			p := newParent(t, u, test.init, test.config...)
-			login := host.Login(t, u.Name)
+			login := server.Login(t, u.Name)
 			wantPlaced(t, p.start(t, login), "/user/cgclinest/0/lxc.payload.user-parent", threeHierarchies...)
 			child := p.newChild(t, limit)
 			s := startShell(t, login, test.shell)
@@ -244,9 +244,9 @@ func TestCheckOfContainerWithoutMemory(t *testing.T) {
 		"no cgroups": {nil, "started without cgroups of its own"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, "cgclinest", 22020, test.controllers...)
+			u, server := sshServer(t, "cgclinest", 22020, test.controllers...)
 			p := newParent(t, u, mountCgroups(threeHierarchies...))
-			login := host.Login(t, u.Name)
+			login := server.Login(t, u.Name)
 			p.start(t, login)
 			child := p.newChild(t, limit)
 			s := startShell(t, login, attachSu)
@@ -266,12 +266,12 @@ func TestCheckOfContainerWithoutMemory(t *testing.T) {
 // With the module in the container's own PAM files, su makes the session, and
 // there is nothing to mend.
 func TestNestedStartWithTheModule(t *testing.T) {
-	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+	u, server := sshServer(t, "cgclinest", 22020, threeHierarchies...)
 	p := newParent(t, u, mountCgroups(threeHierarchies...))
 	install(t, p.rootfs)
 	const last = "session required pam_permit.so\n"
 	replaceIn(t, p.rootfs+"/etc/pam.d/su-l", last, last+"session optional pam_cgdeleg.so\n")
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	p.start(t, login)
 	child := p.newChild(t, limit)
 	s := startShell(t, login, attachSu)
@@ -292,9 +292,9 @@ func TestNestedStartWithTheModule(t *testing.T) {
 // The container's root may not move the user's processes on cgroup v1, as the
 // host's may. cgdeleg open and close do it nevertheless.
 func TestOpenAndCloseInAContainer(t *testing.T) {
-	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+	u, server := sshServer(t, "cgclinest", 22020, threeHierarchies...)
 	p := newParent(t, u, mountCgroups(threeHierarchies...))
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	p.start(t, login)
 	s := startShell(t, login, attachSu)
 	wantIn := func(cgroup string) {

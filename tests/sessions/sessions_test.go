@@ -1,6 +1,6 @@
-// Package sessions tests package delegate on the real kernel, where a PAM host
-// is too far away: races that are lost on purpose, trees that are too large,
-// locks that are not to be had.
+// Package sessions tests package delegate on the real kernel, where a PAM
+// application is too far away: races that are lost on purpose, trees that are
+// too large, locks that are not to be had.
 package sessions
 
 import (

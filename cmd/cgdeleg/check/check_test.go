@@ -385,7 +385,7 @@ func TestTroubles(t *testing.T) {
 			want: []string{"unknown:namespace", "unknown:session"}, says: "this process's cgroups cannot be told"},
 		"ancestors that cannot be read": {machine: v2, changes: []change{remove("/proc/161"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"unknown:login", "failed:session"}, says: "hidepid"},
-		"a host that is not root's": {machine: v2, changes: []change{replace("/proc/146/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), replace("/proc/122/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), write("/proc/self/cgroup", "0::/\n")},
+		"an application that is not root's": {machine: v2, changes: []change{replace("/proc/146/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), replace("/proc/122/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:login"}, says: "no program that calls it is among its ancestors"},
 		"the login has ended": {machine: v1, changes: []change{replace("/proc/190/status", "PPid:\t176", "PPid:\t1")}},
 		"the login has ended, and so the shell": {machine: v1, changes: []change{replace("/proc/self/status", "PPid:\t190", "PPid:\t1"), write("/proc/self/cgroup", "9:name=openrc:/\n7:memory:/\n6:freezer:/\n0::/\n")},

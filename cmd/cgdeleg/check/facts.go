@@ -84,7 +84,7 @@ func Gather(f *Facts) {
 		f.places, f.lost = readPlaces(f)
 	}
 	f.entry = findEntry(f)
-	if f.entry.host == "" && f.hasAny() {
+	if f.entry.application == "" && f.hasAny() {
 		f.entry.asked = f.delegatedNames()
 	}
 }
@@ -246,9 +246,9 @@ func (f *Facts) readWord(file string) string {
 // entry is how the subject's process came to be: by which PAM service, and what
 // that has of the module.
 type entry struct {
-	service string // of /etc/pam.d; "" if no program that calls PAM was found
-	host    string // the program, as /proc/PID/comm has it
-	pid     int    // of the program
+	service     string // of /etc/pam.d; "" if no program that calls PAM was found
+	application string // the program, as /proc/PID/comm has it
+	pid         int    // of the program
 	// outside tells that the process was put into this PID namespace from
 	// outside, by lxc-attach or docker exec.
 	outside bool
@@ -266,9 +266,9 @@ type entry struct {
 	minUID int
 }
 
-// hosts are the programs that call PAM for a login and the services that they
-// name.
-var hosts = map[string][]string{
+// applications are the programs that call PAM for a login and the services that
+// they name.
+var applications = map[string][]string{
 	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "sshd-auth": {"sshd"}, "dropbear": {"dropbear"},
 	"login": {"login"}, "su": {"su", "su-l"}, "runuser": {"runuser", "runuser-l"}, "sudo": {"sudo", "sudo-i"},
 	"cron": {"cron"}, "crond": {"crond", "cron"}, "atd": {"atd"}, "doas": {"doas"},
@@ -279,8 +279,8 @@ var hosts = map[string][]string{
 // maxAncestors bounds the way from a process up to the first one.
 const maxAncestors = 1000
 
-// findEntry looks for the host among the subject's ancestors. With a user alone,
-// it takes the service by which most people log in.
+// findEntry looks for the application among the subject's ancestors. With a
+// user alone, it takes the service by which most people log in.
 func findEntry(f *Facts) entry {
 	e := entry{asked: hierarchy.Everything}
 	if f.Subject.PID == 0 {
@@ -290,9 +290,9 @@ func findEntry(f *Facts) entry {
 	}
 	pid := f.Subject.PID
 	for range maxAncestors {
-		if name, isHost := IsHost(f.Machine, pid); isHost {
-			e.host, e.pid = name, pid
-			e.service = e.pickService(f, hosts[name])
+		if name, isApplication := IsApplication(f.Machine, pid); isApplication {
+			e.application, e.pid = name, pid
+			e.service = e.pickService(f, applications[name])
 			e.read(f)
 			return e
 		}
@@ -310,8 +310,8 @@ func findEntry(f *Facts) entry {
 	return e
 }
 
-// pickService takes the second of two services where the host was asked for a
-// login shell (su -, sudo -i) and the machine has a file for that.
+// pickService takes the second of two services where the application was asked
+// for a login shell (su -, sudo -i) and the machine has a file for that.
 func (e *entry) pickService(f *Facts, services []string) string {
 	if len(services) < 2 || !pamconf.Exists(f.Machine, services[1]) {
 		return services[0]
@@ -390,12 +390,13 @@ func (f *Facts) placeIn(name string) *place {
 	return nil
 }
 
-// IsHost tells whether a process is a program that calls PAM for a login, and
-// what it is called. Such a program is root's: others may have any name.
-func IsHost(m cgroupfs.Machine, pid int) (name string, isHost bool) {
+// IsApplication tells whether a process is a program that calls PAM for a
+// login, and what it is called. Such a program is root's: others may have any
+// name.
+func IsApplication(m cgroupfs.Machine, pid int) (name string, isApplication bool) {
 	status := statusOf(m, pid)
-	_, isHost = hosts[status["Name"]]
-	return status["Name"], isHost && status.number("Uid", 1) == 0
+	_, isApplication = applications[status["Name"]]
+	return status["Name"], isApplication && status.number("Uid", 1) == 0
 }
 
 // Parent returns the process's parent; 0 if it has none in this PID namespace.

@@ -42,8 +42,8 @@ var pamChecks = []*Check{
 func checkLogin(f *Facts) Result {
 	e := f.entry
 	switch {
-	case e.host != "":
-		return ok(fmt.Sprintf("by %s (process %d)", e.host, e.pid))
+	case e.application != "":
+		return ok(fmt.Sprintf("by %s (process %d)", e.application, e.pid))
 	case f.hasAny():
 		return ok("its login has ended, or was none, and it has cgroups of its own")
 	case e.hidden:
@@ -184,7 +184,7 @@ func checkPAMLine(f *Facts) Result {
 		return ok(e.service+" has one", f.moduleLine()...)
 	}
 	forAll, add := f.lineForAll()
-	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.host, e.service), f.cgroupEvidence()...)
+	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.application, e.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))
 		return r.mended(forAll, add)
