@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
@@ -172,7 +172,7 @@ type subIDs struct {
 func (f *Facts) subIDs() (both []subIDs, err error) {
 	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
 		s.all, err = subid.Read(f.Machine, s.file)
-		var malformed *conffile.ParseError
+		var malformed *confparse.ParseError
 		if err != nil && !errors.As(err, &malformed) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
