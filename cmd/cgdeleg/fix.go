@@ -13,7 +13,7 @@ import (
 )
 
 func newFix(s *settings) *cobra.Command {
-	var a aim
+	var t target
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "fix NAME",
@@ -33,7 +33,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if yes && s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(s)
+			f, err := t.facts(s)
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			return runMend(cmd, f.Subject, finding.Mend)
 		},
 	}
-	a.addFlags(cmd)
+	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "run the commands")
 	return cmd
 }

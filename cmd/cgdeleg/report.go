@@ -22,7 +22,7 @@ import (
 )
 
 func newReport(s *settings) *cobra.Command {
-	var a aim
+	var t target
 	var redact bool
 	cmd := &cobra.Command{
 		Use:   "report DIR",
@@ -36,8 +36,8 @@ beside that LXC's lxc.conf, default.conf and the container's configuration. What
 others may not read is left out, except your own files. With --redact user names
 are replaced.`,
 		PreRunE: func(*cobra.Command, []string) (err error) {
-			if a.config != "" { // in the report it is found by its full path
-				a.config, err = filepath.Abs(a.config)
+			if t.config != "" { // in the report it is found by its full path
+				t.config, err = filepath.Abs(t.config)
 			}
 			return err
 		},
@@ -47,7 +47,7 @@ are replaced.`,
 			if s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(s)
+			f, err := t.facts(s)
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ are replaced.`,
 			}
 			defer func() { _ = dir.Close() }()
 			r := &recorder{machine: f.Machine, subject: f.Subject}
-			r.record(f, a.configFile(f))
+			r.record(f, t.configFile(f))
 			var kept []string
 			rd := &redaction{}
 			if redact {
@@ -72,18 +72,18 @@ are replaced.`,
 			return err
 		},
 	}
-	a.addFlags(cmd)
+	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&redact, "redact", false, "replace user names")
 	return cmd
 }
 
 // configFile returns the path of the container's configuration; "" if none was
 // asked about.
-func (a *aim) configFile(f *check.Facts) string {
-	if a.container == "" {
-		return a.config
+func (t *target) configFile(f *check.Facts) string {
+	if t.container == "" {
+		return t.config
 	}
-	file, err := lxcconf.ContainerPath(f.Machine, f.Subject.Home, a.container)
+	file, err := lxcconf.ContainerPath(f.Machine, f.Subject.Home, t.container)
 	if err != nil {
 		return "" // facts would have said so
 	}

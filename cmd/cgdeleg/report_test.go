@@ -51,11 +51,11 @@ func renamed(t *testing.T, machine, name string) (dir string) {
 // recordOf records a recorded machine, as if it were the running one.
 func recordOf(t *testing.T, dir, container string) *recorder {
 	t.Helper()
-	a := aim{container: container, nested: 1}
-	f, err := a.facts(&settings{root: dir})
+	what := target{container: container, nested: 1}
+	f, err := what.facts(&settings{root: dir})
 	must(t, err)
 	r := &recorder{machine: f.Machine, subject: f.Subject, root: dir}
-	r.record(f, a.configFile(f))
+	r.record(f, what.configFile(f))
 	return r
 }
 
