@@ -42,7 +42,7 @@ func (t *target) addFlags(cmd *cobra.Command) {
 // facts reads what the checks need.
 func (t *target) facts(s *settings) (*check.Facts, error) {
 	m := s.machine()
-	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, Tools: toolsOf(m)}
+	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m)}
 	if t.user == "" && t.flags != nil && t.flags.Changed("user") {
 		return nil, &usageError{errors.New("--user needs a name")}
 	}

@@ -466,16 +466,16 @@ func (r *recorder) leftOut() string {
 	return out.String()
 }
 
-// recordVersions writes what the tools answer, for recordedTools.
+// recordVersions writes what the system answers, for recordedSystem.
 func recordVersions(f *check.Facts) string {
 	var out strings.Builder
 	for _, program := range check.Programs {
-		if version := f.Tools.Version(program); version != "" {
+		if version := f.System.Version(program); version != "" {
 			fmt.Fprintf(&out, "%s %s\n", program, version)
 		}
 	}
 	if scope := f.Scope(); scope != "" {
-		if delegated, known := f.Tools.IsDelegated(scope); known && delegated {
+		if delegated, known := f.System.IsDelegated(scope); known && delegated {
 			fmt.Fprintf(&out, "%s delegated\n", scope)
 		} else if known {
 			fmt.Fprintf(&out, "%s not delegated\n", scope)

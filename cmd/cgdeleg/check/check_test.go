@@ -25,25 +25,25 @@ const (
 // delegateConf is the drop-in.
 var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\nDelegate=cpu memory pids\n")
 
-// tools answer as a test wants.
-type tools struct {
+// system answers as a test wants.
+type system struct {
 	lxc, systemd     string
 	clients          string // their versions: "crun 1.8.1, podman 4.3.1"
 	delegated, known bool
 }
 
-func (t tools) Version(program string) string {
-	for client := range strings.SplitSeq(t.clients, ", ") {
+func (s system) Version(program string) string {
+	for client := range strings.SplitSeq(s.clients, ", ") {
 		if name, version, _ := strings.Cut(client, " "); name == program {
 			return version
 		}
 	}
-	return map[string]string{"lxc": t.lxc, "systemd": t.systemd}[program]
+	return map[string]string{"lxc": s.lxc, "systemd": s.systemd}[program]
 }
 
-func (t tools) IsDelegated(string) (bool, bool) { return t.delegated, t.known }
-func (t tools) SudoUser() string                { return "" }
-func (t tools) Probe() error                    { return os.ErrPermission }
+func (s system) IsDelegated(string) (bool, bool) { return s.delegated, s.known }
+func (s system) SudoUser() string                { return "" }
+func (s system) Probe() error                    { return os.ErrPermission }
 
 // toVendor moves a service's file to where distributions without one in /etc have it.
 func toVendor(service string) change {
@@ -187,8 +187,8 @@ func machine(t *testing.T, name string, changes ...change) cgroupfs.Machine {
 // run runs all checks.
 func run(t *testing.T, f *check.Facts) []check.Finding {
 	t.Helper()
-	if f.Tools == nil {
-		f.Tools = tools{lxc: "5.0.2"}
+	if f.System == nil {
+		f.System = system{lxc: "5.0.2"}
 	}
 	check.Gather(f)
 	return check.Run(f, check.All(), nil)
@@ -214,7 +214,7 @@ func TestTroubles(t *testing.T) {
 	for name, test := range map[string]struct {
 		machine string
 		changes []change
-		tools   tools
+		system  system
 		user    string // --user
 		config  string // --lxc-config
 		nested  int
@@ -307,9 +307,9 @@ func TestTroubles(t *testing.T) {
 
 		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", mend: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
 		"no drop-in, --user": {machine: stock, user: "alice", want: []string{"failed:delegation"}},
-		"drop-in not loaded": {machine: stock, changes: []change{delegateConf}, tools: tools{known: true},
+		"drop-in not loaded": {machine: stock, changes: []change{delegateConf}, system: system{known: true},
 			want: []string{"failed:delegation"}, says: "though the drop-in is there", mend: "sudo systemctl daemon-reload"},
-		"drop-in newer than the login": {machine: stock, changes: []change{delegateConf}, tools: tools{known: true, delegated: true},
+		"drop-in newer than the login": {machine: stock, changes: []change{delegateConf}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified"},
 		"in the user manager's service": {machine: stock,
 			changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1000.slice/user@1000.service\n")},
@@ -317,10 +317,10 @@ func TestTroubles(t *testing.T) {
 		"by su in another's login": {machine: stock,
 			changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1001.slice/session-7.scope/init.scope\n")},
 			want:    []string{"failed:session"}, says: "systemd's session-7.scope, and only the scope of a login of alice's own"},
-		"LXC 6 asks the user manager": {machine: stock, tools: tools{lxc: "6.0.4", known: true, delegated: true},
+		"LXC 6 asks the user manager": {machine: stock, system: system{lxc: "6.0.4", known: true, delegated: true},
 			changes: []change{delegateConf, write("/run/user/1000/bus", "")},
 			want:    []string{"warning:session"}, says: "LXC will ask systemd's user manager"},
-		"systemd too new for v1": {machine: hybrid, tools: tools{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
+		"systemd too new for v1": {machine: hybrid, system: system{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
 
 		"moved out of the session": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified", mend: "sudo cgdeleg open --user alice --pid"},
@@ -408,12 +408,12 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:delegation"}, says: "is missing"},
 		"a drop-in that is switched off": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/90-off.conf", "[Scope]\nDelegate=no\n")},
 			want: []string{"failed:delegation"}, says: "is missing"},
-		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, tools: tools{known: true, delegated: true},
+		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}},
 		"a parent's directory of another's": {machine: v2, changes: []change{stat("/home", cgroupfs.Stat{Mode: 0o40700})},
 			want: []string{"failed:paths"}, mend: "sudo chmod o+x /home"},
-		"LXC too new for v1": {machine: v1, tools: tools{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
-		"LXC 7.0 on v1":      {machine: v1, tools: tools{lxc: "7.0.0"}},
+		"LXC too new for v1": {machine: v1, system: system{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
+		"LXC 7.0 on v1":      {machine: v1, system: system{lxc: "7.0.0"}},
 		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
 			want: []string{"failed:lxc-view"}, says: "wants pids", mend: "-c freezer,memory,name=openrc,pids"},
 		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
@@ -464,9 +464,9 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:config-limits"}, says: "limits are for the other version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, Tools: test.tools}
-			if test.tools == (tools{}) {
-				f.Tools = nil
+			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, System: test.system}
+			if test.system == (system{}) {
+				f.System = nil
 			}
 			var err error
 			if test.user != "" {
@@ -551,7 +551,7 @@ func moveFirst(path, module string) change {
 func TestNamedAndIgnored(t *testing.T) {
 	outside := machine(t, v2, replace("/etc/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n"))
 	facts := func() *check.Facts {
-		f := &check.Facts{Machine: outside, Tools: tools{}}
+		f := &check.Facts{Machine: outside, System: system{}}
 		var err error
 		if f.Subject, err = check.Caller(outside); err != nil {
 			t.Fatal(err)

@@ -37,7 +37,7 @@ var clientChecks = []*Check{
 // client returns the version of a program that would use the session; or why
 // there is nothing to say of it.
 func (f *Facts) client(program string) (version string, reason string) {
-	version = f.Tools.Version(program)
+	version = f.System.Version(program)
 	switch {
 	case version == "":
 		return "", program + " is not installed, or does not say its version"
@@ -126,7 +126,7 @@ func checkPodman(f *Facts) Result {
 	if f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && conf.Engine.Manager != "cgroupfs" {
 		return ok("podman " + version + " asks systemd's user manager")
 	}
-	crun := f.Tools.Version("crun")
+	crun := f.System.Version("crun")
 	takesCrun := crun != "" && path.Base(cmp.Or(conf.Engine.Runtime, "crun")) == "crun"
 	if takesCrun && !makesCgroups(crun) {
 		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits in silence",

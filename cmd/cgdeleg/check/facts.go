@@ -27,8 +27,8 @@ type Facts struct {
 	Nested int
 	// Probe allows to make a cgroup, to see whether it works.
 	Probe bool
-	// Tools answer what no file does.
-	Tools Tools
+	// System answers what no file does.
+	System System
 
 	found     []hierarchy.Hierarchy
 	unusable  []error
@@ -38,8 +38,8 @@ type Facts struct {
 	entry     entry
 }
 
-// Tools ask programs and buses of the running machine.
-type Tools interface {
+// System asks programs and buses of the running machine.
+type System interface {
 	// Version returns the version of one of Programs; "" if there is none, or it
 	// does not say. That of systemd is of the one that runs this machine.
 	Version(program string) string

@@ -36,7 +36,7 @@ var lxcChecks = []*Check{
 }
 
 func checkLXCv1(f *Facts) Result {
-	version := f.Tools.Version("lxc")
+	version := f.System.Version("lxc")
 	if version == "" {
 		return skip("there is no LXC, or its version is not known")
 	}

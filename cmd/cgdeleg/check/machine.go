@@ -54,7 +54,7 @@ var machineChecks = []*Check{
 
 func checkUser(f *Facts) Result {
 	if f.IsRoot() {
-		name := cmp.Or(f.Tools.SudoUser(), "NAME")
+		name := cmp.Or(f.System.SudoUser(), "NAME")
 		return warning("root needs no delegation: this says nothing about a user").
 			mended("check a user's login instead, or without sudo in it", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
 	}

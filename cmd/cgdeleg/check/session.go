@@ -127,7 +127,7 @@ func (f *Facts) placeEvidence() (all []Evidence) {
 // asksUserManager tells whether LXC gets its cgroups from systemd's user
 // manager: LXC does that since 6, over the user's bus.
 func (f *Facts) asksUserManager() bool {
-	asks := slices.Compare(versionNumbers(f.Tools.Version("lxc")), []int{6}) >= 0
+	asks := slices.Compare(versionNumbers(f.System.Version("lxc")), []int{6}) >= 0
 	return f.isUnified() && asks && f.Machine.Exists(userBus(f.Subject.UID))
 }
 
@@ -433,7 +433,7 @@ func checkProbe(f *Facts) Result {
 	if f.Subject.Proc != "/proc/self" {
 		return skip("only the shell from which this was started can be probed")
 	}
-	if err := f.Tools.Probe(); err != nil {
+	if err := f.System.Probe(); err != nil {
 		return failed("it cannot: "+err.Error()).with(f.openMend(), "or log in anew")
 	}
 	return ok("a cgroup was made, entered, left and removed")

@@ -41,7 +41,7 @@ func checkDelegation(f *Facts) Result {
 	scope := f.Scope()
 	delegated, known := false, false
 	if scope != "" {
-		delegated, known = f.Tools.IsDelegated(scope)
+		delegated, known = f.System.IsDelegated(scope)
 	}
 	file, value := f.delegateLine()
 	const again = "and log in anew"
@@ -117,7 +117,7 @@ func checkSystemdV1(f *Facts) Result {
 	if !f.hasSystemd() || f.isUnified() {
 		return skip("systemd does not manage cgroup v1 here")
 	}
-	version := f.Tools.Version("systemd")
+	version := f.System.Version("systemd")
 	numbers := versionNumbers(version)
 	if len(numbers) == 0 {
 		return skip("systemd's version is not known")
