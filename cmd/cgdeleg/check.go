@@ -275,11 +275,11 @@ func findingsText(s screen, findings []check.Finding) string {
 		for _, e := range f.Evidence {
 			fmt.Fprintf(&out, "%9s%s\n", "", s.styled(visible(e.Path+": "+e.Value), dim))
 		}
-		if f.Mend == nil {
+		if f.Fix == nil {
 			continue
 		}
-		fmt.Fprintf(&out, "%9smend: %s\n", "", visible(f.Mend.Text))
-		for _, c := range f.Mend.Commands {
+		fmt.Fprintf(&out, "%9smend: %s\n", "", visible(f.Fix.Text))
+		for _, c := range f.Fix.Commands {
 			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(c.String()), bold))
 		}
 	}
@@ -288,7 +288,7 @@ func findingsText(s screen, findings []check.Finding) string {
 }
 
 // troublesText is a line for everything that is not well, with the commands that
-// mend it: those that can be run as they stand, or else the first.
+// fix it: those that can be run as they stand, or else the first.
 func troublesText(s screen, findings []check.Finding) string {
 	var out strings.Builder
 	for _, f := range findings {
@@ -296,7 +296,7 @@ func troublesText(s screen, findings []check.Finding) string {
 			continue
 		}
 		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), visible(f.Says))
-		if commands := commandsToRun(f.Mend); commands != "" {
+		if commands := commandsToRun(f.Fix); commands != "" {
 			fmt.Fprintf(&out, "; mend: %s", visible(commands))
 		}
 		out.WriteByte('\n')
@@ -304,18 +304,18 @@ func troublesText(s screen, findings []check.Finding) string {
 	return out.String()
 }
 
-func commandsToRun(m *check.Mend) string {
-	if m == nil || len(m.Commands) == 0 {
+func commandsToRun(fix *check.Fix) string {
+	if fix == nil || len(fix.Commands) == 0 {
 		return ""
 	}
 	var commands []string
-	for _, c := range m.Commands {
+	for _, c := range fix.Commands {
 		if !c.ByHand {
 			commands = append(commands, c.String())
 		}
 	}
 	if len(commands) == 0 {
-		return m.Commands[0].String()
+		return fix.Commands[0].String()
 	}
 	return strings.Join(commands, " && ")
 }

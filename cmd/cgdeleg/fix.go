@@ -49,22 +49,22 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, visible(finding.Says))
 				return err
 			}
-			if finding.Mend == nil {
+			if finding.Fix == nil {
 				return &failure{fmt.Sprintf("%s: %s; no command mends that", c.Name, finding.Says)}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, visible(finding.Says), visible(finding.Mend.Text))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, visible(finding.Says), visible(finding.Fix.Text))
 			if err != nil {
 				return err
 			}
 			if !yes {
-				for _, command := range finding.Mend.Commands {
+				for _, command := range finding.Fix.Commands {
 					if _, err := fmt.Fprintln(cmd.OutOrStdout(), visible(command.String())); err != nil {
 						return err
 					}
 				}
 				return nil
 			}
-			return runMend(cmd, f.Subject, finding.Mend)
+			return runFix(cmd, f.Subject, finding.Fix)
 		},
 	}
 	t.addFlags(cmd)
@@ -72,10 +72,10 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 	return cmd
 }
 
-// runMend runs a mend's commands, but for those that are a person's to run.
-func runMend(cmd *cobra.Command, subject check.Subject, mend *check.Mend) error {
+// runFix runs a fix's commands, but for those that are a person's to run.
+func runFix(cmd *cobra.Command, subject check.Subject, fix *check.Fix) error {
 	ran := 0
-	for _, c := range mend.Commands {
+	for _, c := range fix.Commands {
 		if c.ByHand {
 			fmt.Fprintf(cmd.OutOrStdout(), "# by hand: %s\n", visible(c.String()))
 			continue

@@ -293,7 +293,7 @@ func TestNestedAutostart(t *testing.T) {
 				t.Fatal(err)
 			}
 			program := testbed.Built(t, "cgdeleg")
-			mendAsRoot(t, fmt.Sprintf(test.script, u.Name), program)
+			fixAsRoot(t, fmt.Sprintf(test.script, u.Name), program)
 			child.wantBeating(t)
 
 			for b, want := range map[*box]string{p.box: test.parent, child: test.child} {

@@ -51,10 +51,10 @@ func checkLogin(f *Facts) Result {
 	case e.outside:
 		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
-			with(f.openMend(), "or log in by ssh or the console")
+			with(f.openFix(), "or log in by ssh or the console")
 	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
-		with(f.openMend(), "or log in by ssh or the console")
+		with(f.openFix(), "or log in by ssh or the console")
 }
 
 // hasAny tells whether the process has a cgroup of its own in any hierarchy.
@@ -70,9 +70,9 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 	return all
 }
 
-// openMend opens a session for the shell as it stands, with all that its
+// openFix opens a session for the shell as it stands, with all that its
 // containers will be found to need: one command is to be enough.
-func (f *Facts) openMend(more ...string) *Mend {
+func (f *Facts) openFix(more ...string) *Fix {
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
 	if f.Subject.PID <= 1 { // the shell is gone, and init is nobody's
 		command = byHand("cgdeleg", "open", "--user", f.Subject.Name, "--pid", "PID")
@@ -80,7 +80,7 @@ func (f *Facts) openMend(more ...string) *Mend {
 	if list := f.listToOpen(more); list != "" {
 		command.Args = append(command.Args, "-c", list)
 	}
-	return &Mend{Text: "make a session for this shell", Commands: []Command{command}}
+	return &Fix{Text: "make a session for this shell", Commands: []Command{command}}
 }
 
 // listToOpen is what stands behind -c where a session is to be opened: what was
@@ -122,12 +122,12 @@ func (f *Facts) placesToOpen() (names []string) {
 	return names
 }
 
-// with adds a mend, and to its text what else would help.
-func (r Result) with(m *Mend, also string) Result {
+// with adds a fix, and to its text what else would help.
+func (r Result) with(fix *Fix, also string) Result {
 	if also != "" {
-		m.Text += "; " + also
+		fix.Text += "; " + also
 	}
-	r.Mend = m
+	r.Fix = fix
 	return r
 }
 
@@ -161,10 +161,10 @@ func checkModule(f *Facts) Result {
 		if f.isDelegated() {
 			r.Status = Warning
 		}
-		return r.mended("install its package, for the next login", install)
+		return r.fixed("install its package, for the next login", install)
 	}
-	r = r.with(f.openMend(), "for every login install its package")
-	r.Mend.Commands = append(r.Mend.Commands, install)
+	r = r.with(f.openFix(), "for every login install its package")
+	r.Fix.Commands = append(r.Fix.Commands, install)
 	return r
 }
 
@@ -179,7 +179,7 @@ func checkPAMLine(f *Facts) Result {
 	if e.module != nil {
 		if least := e.minUID; f.Subject.UID < least {
 			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
-				mended("lower min_uid", byHand(f.editor(), e.module.File))
+				fixed("lower min_uid", byHand(f.editor(), e.module.File))
 		}
 		return ok(e.service+" has one", f.moduleLine()...)
 	}
@@ -187,14 +187,14 @@ func checkPAMLine(f *Facts) Result {
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.application, e.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))
-		return r.mended(forAll, add)
+		return r.fixed(forAll, add)
 	}
 	if f.isDelegated() {
 		r.Status = Warning
-		return r.mended(forAll, add)
+		return r.fixed(forAll, add)
 	}
-	r = r.with(f.openMend(), forAll)
-	r.Mend.Commands = append(r.Mend.Commands, add)
+	r = r.with(f.openFix(), forAll)
+	r.Fix.Commands = append(r.Fix.Commands, add)
 	return r
 }
 
@@ -266,7 +266,7 @@ func checkPAMOrder(f *Facts) Result {
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
 			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				mended("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.entry.module.File))
+				fixed("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.entry.module.File))
 		}
 	}
 	return ok("")
@@ -303,7 +303,7 @@ func checkPAMCgfs(f *Facts) Result {
 	}
 	r := warning("pam_cgfs has a line; its logouts remove empty cgroups of other logins", lines...)
 	if f.Machine.Exists(cgfsProfile) {
-		return r.mended("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
+		return r.fixed("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
 	}
 	var commands []Command
 	for _, e := range lines {
@@ -312,7 +312,7 @@ func checkPAMCgfs(f *Facts) Result {
 			commands = append(commands, c)
 		}
 	}
-	return r.mended("take its line out, or its package away", commands...)
+	return r.fixed("take its line out, or its package away", commands...)
 }
 
 // What Debian's libpam-cgfs and our package give to pam-auth-update.

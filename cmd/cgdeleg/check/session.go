@@ -103,16 +103,16 @@ func checkSession(f *Facts) Result {
 	}
 	if f.asksUserManager() {
 		return warning("the shell has no cgroup of its own in "+strings.Join(names, " ")+", but LXC will ask systemd's user manager for one; podman's and crun's cgroupfs managers will not", evidence...).
-			with(f.openMend(), "")
+			with(f.openFix(), "")
 	}
 	if unit := f.managedUnit(); unit != "" {
 		return failed("the shell is in systemd's "+unit+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
-			mended("log in by ssh or the console, or ask systemd for a scope for one command",
+			fixed("log in by ssh or the console, or ask systemd for a scope for one command",
 				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
 	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
-		with(f.openMend(), also)
+		with(f.openFix(), also)
 }
 
 func (f *Facts) placeEvidence() (all []Evidence) {
@@ -172,7 +172,7 @@ func checkWritable(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return failed("not every file of the session is the user's", evidence...).
-			with(f.openMend(), "or log in anew")
+			with(f.openFix(), "or log in anew")
 	}
 	return ok("")
 }
@@ -197,7 +197,7 @@ func checkParents(f *Facts) Result {
 	for _, e := range evidence {
 		commands = append(commands, asRoot("chmod", "o+x", e.Path))
 	}
-	return failed("directories above the session's cgroup cannot be searched", evidence...).mended("open them", commands...)
+	return failed("directories above the session's cgroup cannot be searched", evidence...).fixed("open them", commands...)
 }
 
 func checkLeaf(f *Facts) Result {
@@ -215,7 +215,7 @@ func checkLeaf(f *Facts) Result {
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
 		Evidence{p.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
-		mended("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
+		fixed("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
 			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(p.path()))}})
 }
 
@@ -242,9 +242,9 @@ func checkControllers(f *Facts) Result {
 	}
 	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
 	if f.hasSystemd() && f.unified() != nil {
-		return r.mended("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
+		return r.fixed("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
 	}
-	return r.mended("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
+	return r.fixed("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
 }
 
 // asksUnified tells whether a session on cgroup v2 was asked for.
@@ -314,7 +314,7 @@ func checkRealtime(f *Facts) Result {
 		return ok("")
 	}
 	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
-		mended("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
+		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
 }
 
 // scheduling returns a process's name and scheduling policy (proc_pid_stat(5),
@@ -355,7 +355,7 @@ func checkLimits(f *Facts) Result {
 		return ok("")
 	}
 	return warning("limits above the session leave little room for a container", evidence...).
-		mended("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
+		fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
 }
 
 // unlimited is what lifts a limit: v1's memory controller has a word of its own.
@@ -434,7 +434,7 @@ func checkProbe(f *Facts) Result {
 		return skip("only the shell from which this was started can be probed")
 	}
 	if err := f.System.Probe(); err != nil {
-		return failed("it cannot: "+err.Error()).with(f.openMend(), "or log in anew")
+		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in anew")
 	}
 	return ok("a cgroup was made, entered, left and removed")
 }

@@ -51,13 +51,13 @@ func checkDelegation(f *Facts) Result {
 	case file == "":
 		conf := path.Join("/etc/systemd/system", dropIn)
 		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
-			mended("install it, "+again,
+			fixed("install it, "+again,
 				asRoot("mkdir", "-p", path.Dir(conf)),
 				asRoot("sh", "-c", `printf '[Scope]\nDelegate=cpu memory pids\n' >`+conf),
 				asRoot("systemctl", "daemon-reload"))
 	case known:
 		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
-			mended("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
+			fixed("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
 	}
 	return ok("the drop-in is there", Evidence{file, value})
 }
@@ -124,7 +124,7 @@ func checkSystemdV1(f *Facts) Result {
 	}
 	if numbers[0] >= 256 {
 		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
-			mended("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub"))
+			fixed("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub"))
 	}
 	return ok("systemd " + version)
 }
