@@ -148,7 +148,7 @@ func TestThousandLeftOvers(t *testing.T) {
 	}
 	log := testbed.LogFromNow(t)
 	for range 4 {
-		sweepByLogin(t, "cgheap", u.Name)
+		cleanupByLogin(t, "cgheap", u.Name)
 	}
 	log.WantSilence()
 }

@@ -222,8 +222,8 @@ func TestReturnValueOfCloseWithoutWorker(t *testing.T) {
 	a := app.finish()
 	a.want(t, "close", "14")
 	log.Want(`^worker could not be run: Resource temporarily unavailable`)
-	testbed.WriteService(t, "cgsweep", testbed.SessionLine(t, "-c freezer"))
-	sweepByLogin(t, "cgsweep", u.Name)
+	testbed.WriteService(t, "cgcleanup", testbed.SessionLine(t, "-c freezer"))
+	cleanupByLogin(t, "cgcleanup", u.Name)
 }
 
 // writeArgsService writes a service whose only session module is ours, with

@@ -140,7 +140,7 @@ func TestCloseInChild(t *testing.T) {
 			if got := testbed.Tree(u.Name); len(got) == 0 {
 				t.Error("the session of a living process was removed")
 			}
-			sweepByLogin(t, "cgchild", u.Name)
+			cleanupByLogin(t, "cgchild", u.Name)
 			testbed.WantNothingLeft(t, u.Name)
 		})
 	}
@@ -158,12 +158,12 @@ func TestCloseInChildAfterDrop(t *testing.T) {
 	// an unprivileged process cannot leave, and what it sees of that is no fault
 	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
-	sweepByLogin(t, "cgdrop", u.Name)
+	cleanupByLogin(t, "cgdrop", u.Name)
 	testbed.WantNothingLeft(t, u.Name)
 }
 
-// sweepByLogin opens and closes a session, which sweeps the dead ones.
-func sweepByLogin(t *testing.T, service, user string) {
+// cleanupByLogin opens and closes a session, which cleans up the dead ones.
+func cleanupByLogin(t *testing.T, service, user string) {
 	t.Helper()
 	a := run(t, fmt.Sprintf("start=%s:%s open close end", service, user))
 	a.want(t, "open", "0")

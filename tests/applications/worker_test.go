@@ -154,7 +154,7 @@ func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
 	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(testbed.Tree(u.Name)) > 0; time.Sleep(200 * time.Millisecond) {
-		sweepByLogin(t, "cgforks", u.Name) // until the forked children have ended
+		cleanupByLogin(t, "cgforks", u.Name) // until the forked children have ended
 	}
 }
 
@@ -187,7 +187,7 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 			log.Want(`^worker was killed by signal 9; this session has no cgroups of its own$`)
 			wantPlacement(t, inside, testbed.Placement(t, os.Getpid()))
 		}
-		sweepByLogin(t, "cgmiddle", "cgmiddle")
+		cleanupByLogin(t, "cgmiddle", "cgmiddle")
 	}
 	t.Logf("hit %d of 40", hits)
 	if hits == 0 {

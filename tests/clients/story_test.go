@@ -226,13 +226,13 @@ func TestNestedContainersOutliveTheirLogins(t *testing.T) {
 	s = bySSH(t, login)
 	pid = child.start(t, s)
 	if cgroup := testbed.Placement(t, pid)["freezer"]; hasCgroup(u, "/user/ubuntu/0") {
-		t.Errorf("a dead session was not swept; the child is in %s", cgroup)
+		t.Errorf("a dead session was not cleaned up; the child is in %s", cgroup)
 	}
 	child.stop(t, s)
 	s.end(t)
 	p.stop(t, login)
 	login.Logout()
-	login = server.Login(t, u.Name) // which sweeps what the first one left
+	login = server.Login(t, u.Name) // which cleans up what the first one left
 	login.Logout()
 	wantNothingNow(t, u)
 }

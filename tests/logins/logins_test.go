@@ -154,7 +154,7 @@ func wantFirst(t *testing.T, u testbed.User, output string) {
 }
 
 // repeat runs a login again and again. Each must have left nothing behind when
-// the next one comes, which would sweep it.
+// the next one comes, which would clean it up.
 func repeat(t *testing.T, users []testbed.User, login func(t *testing.T)) {
 	t.Helper()
 	for round := range rounds {

@@ -90,7 +90,7 @@ works "a process that stays keeps its cgroup" test -e $cg"$third"/init.scope
 kill "$(cat /tmp/sleep.pid)"
 eventually "the process has ended" gone "$(cat /tmp/sleep.pid)"
 login fourth alice
-fails "the next login sweeps it" test -e $cg"$third"
+fails "the next login cleans it up" test -e $cg"$third"
 logout_of_elogind fourth
 equal "nothing is left at the end" "$(sessions)" ""
 equal "of anybody's" "$(not_roots $cg)" ""
