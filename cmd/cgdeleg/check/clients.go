@@ -92,14 +92,14 @@ func (f *Facts) refusesCrun() bool { return !f.isUnified() && f.unified() != nil
 // it; "" where it is not the same in all hierarchies, as with systemd's own beside
 // others, so that no one name is right.
 func (f *Facts) sessionPath() (session string) {
-	for i := range f.places {
-		p := &f.places[i]
+	for i := range f.locations {
+		l := &f.locations[i]
 		switch {
-		case !p.delegated() || len(p.Controllers) == 0 || strings.HasPrefix(p.Name, "name="):
-		case session != "" && session != p.base:
+		case !l.delegated() || len(l.Controllers) == 0 || strings.HasPrefix(l.Name, "name="):
+		case session != "" && session != l.base:
 			return ""
 		default:
-			session = p.base
+			session = l.base
 		}
 	}
 	return session

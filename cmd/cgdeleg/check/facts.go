@@ -33,7 +33,7 @@ type Facts struct {
 	found     []hierarchy.Hierarchy
 	unusable  []error
 	discovery error
-	places    []place
+	locations []location
 	lost      error // why it cannot be told where the subject's process is
 	entry     entry
 }
@@ -81,7 +81,7 @@ func Gather(f *Facts) {
 	}
 	f.found, f.unusable, f.discovery = hierarchy.Discover(f.Machine)
 	if f.Subject.PID != 0 {
-		f.places, f.lost = readPlaces(f)
+		f.locations, f.lost = readLocations(f)
 	}
 	f.entry = findEntry(f)
 	if f.entry.application == "" && f.hasAny() {
@@ -92,14 +92,14 @@ func Gather(f *Facts) {
 // delegatedNames is what a login that has ended, or cgdeleg open, must have asked
 // for.
 func (f *Facts) delegatedNames() (list hierarchy.List) {
-	for i := range f.places {
-		p := &f.places[i]
+	for i := range f.locations {
+		l := &f.locations[i]
 		switch {
-		case !p.delegated() || len(p.Controllers) == 0:
-		case p.IsUnified():
+		case !l.delegated() || len(l.Controllers) == 0:
+		case l.IsUnified():
 			list.Names = append(list.Names, hierarchy.Unified)
 		default:
-			list.Names = append(list.Names, p.Controllers...)
+			list.Names = append(list.Names, l.Controllers...)
 		}
 	}
 	return list
@@ -151,9 +151,9 @@ func (f *Facts) unified() *hierarchy.Hierarchy {
 // hasSystemd tells whether systemd runs the machine (sd_booted(3)).
 func (f *Facts) hasSystemd() bool { return f.Machine.Exists("/run/systemd/system") }
 
-// place is where the subject's process is in one hierarchy, as LXC would take
+// location is where the subject's process is in one hierarchy, as LXC would take
 // it.
-type place struct {
+type location struct {
 	*hierarchy.Hierarchy
 	member string // of /proc/PID/cgroup
 	own    string // the same below the mount point
@@ -164,27 +164,27 @@ type place struct {
 	denied []Evidence
 }
 
-func (p *place) path(names ...string) string {
-	return path.Join(append([]string{p.Mount.Point, p.base}, names...)...)
+func (l *location) path(names ...string) string {
+	return path.Join(append([]string{l.Mount.Point, l.base}, names...)...)
 }
 
 // delegated tells whether the subject may make cgroups here.
-func (p *place) delegated() bool { return p.err == nil && len(p.denied) == 0 }
+func (l *location) delegated() bool { return l.err == nil && len(l.denied) == 0 }
 
-func readPlaces(f *Facts) ([]place, error) {
+func readLocations(f *Facts) ([]location, error) {
 	members, err := f.memberships()
 	if err != nil {
 		return nil, err
 	}
-	var all []place
+	var all []location
 	for i := range f.found {
-		p := place{Hierarchy: &f.found[i], member: hierarchy.PathIn(members, f.found[i].Name)}
-		p.own, p.err = p.Below(p.member)
-		if p.err == nil {
-			p.base = "/" + strings.Trim(strings.TrimSuffix(p.own, "/init.scope"), "/")
-			p.denied, p.err = deniedIn(f, &p)
+		l := location{Hierarchy: &f.found[i], member: hierarchy.PathIn(members, f.found[i].Name)}
+		l.own, l.err = l.Below(l.member)
+		if l.err == nil {
+			l.base = "/" + strings.Trim(strings.TrimSuffix(l.own, "/init.scope"), "/")
+			l.denied, l.err = deniedIn(f, &l)
 		}
-		all = append(all, p)
+		all = append(all, l)
 	}
 	return all, nil
 }
@@ -204,13 +204,13 @@ func (f *Facts) memberships() ([]hierarchy.Membership, error) {
 // deniedIn returns which files of a cgroup the subject may not write, of those
 // that it needs. On v1 that is the directory, on v2 also each file that the
 // kernel says to be the delegatee's (LXC's test_writeable_v1 and _v2 in cgfsng.c).
-func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
+func deniedIn(f *Facts, l *location) (denied []Evidence, err error) {
 	names := []string{""}
-	if p.IsUnified() {
+	if l.IsUnified() {
 		names = append(names, delegate.DelegateeFiles(f.Machine)...)
 	}
 	for _, name := range names {
-		file := p.path(name)
+		file := l.path(name)
 		st, err := f.Machine.Stat(file)
 		if err != nil {
 			if name != "" {
@@ -361,7 +361,7 @@ func (f *Facts) deniedToRoot(h *hierarchy.Hierarchy) *Evidence {
 	if !f.inUserNamespace() {
 		return nil
 	}
-	base := place{Hierarchy: h, base: h.Base}
+	base := location{Hierarchy: h, base: h.Base}
 	for _, dir := range []string{base.path("user"), base.path()} {
 		st, err := f.Machine.Stat(dir)
 		if err != nil {
@@ -380,11 +380,11 @@ func ownerAndMode(st cgroupfs.Stat) string {
 	return fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)
 }
 
-// placeIn returns the place in the hierarchy of that name.
-func (f *Facts) placeIn(name string) *place {
-	for i := range f.places {
-		if f.places[i].Name == name {
-			return &f.places[i]
+// locationIn returns the location in the hierarchy of that name.
+func (f *Facts) locationIn(name string) *location {
+	for i := range f.locations {
+		if f.locations[i].Name == name {
+			return &f.locations[i]
 		}
 	}
 	return nil

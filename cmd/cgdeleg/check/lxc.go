@@ -56,11 +56,11 @@ func checkLXCView(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var usable []string
-	for i := range f.places {
-		p := &f.places[i]
-		if p.delegated() && (len(p.Controllers) > 0) {
-			usable = append(usable, p.Controllers...)
-			evidence = append(evidence, Evidence{p.path(), p.Name})
+	for i := range f.locations {
+		l := &f.locations[i]
+		if l.delegated() && (len(l.Controllers) > 0) {
+			usable = append(usable, l.Controllers...)
+			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
 	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
@@ -221,9 +221,9 @@ func (f *Facts) hasController(controller string) bool {
 	if f.isUnified() && slices.Contains([]string{"freezer", "devices"}, controller) {
 		return true // v2 has both without a controller
 	}
-	for i := range f.places {
-		p := &f.places[i]
-		if p.IsUnified() == f.isUnified() && slices.Contains(f.controllersIn(p), controller) {
+	for i := range f.locations {
+		l := &f.locations[i]
+		if l.IsUnified() == f.isUnified() && slices.Contains(f.controllersIn(l), controller) {
 			return true
 		}
 	}

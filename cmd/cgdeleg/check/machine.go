@@ -309,7 +309,7 @@ func checkBase(f *Facts) Result {
 			wanted = c.Enable
 		}
 	}
-	base := place{Hierarchy: h, base: h.Base}
+	base := location{Hierarchy: h, base: h.Base}
 	enabled := f.readWords(base.path("cgroup.subtree_control"))
 	off := slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return slices.Contains(enabled, c) })
 	here := f.readWords(base.path("cgroup.procs"))

@@ -59,13 +59,13 @@ func checkLogin(f *Facts) Result {
 
 // hasAny tells whether the process has a cgroup of its own in any hierarchy.
 func (f *Facts) hasAny() bool {
-	return slices.ContainsFunc(f.places, func(p place) bool { return p.delegated() && len(p.Controllers) > 0 })
+	return slices.ContainsFunc(f.locations, func(l location) bool { return l.delegated() && len(l.Controllers) > 0 })
 }
 
 // cgroupEvidence says where the subject's process is.
 func (f *Facts) cgroupEvidence() (all []Evidence) {
-	for _, p := range f.missingPlaces() {
-		all = append(all, Evidence{f.cgroupFile(), p.Name + ":" + p.member})
+	for _, l := range f.missingLocations() {
+		all = append(all, Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
 	return all
 }
@@ -108,12 +108,12 @@ func (f *Facts) listToOpen(more []string) string {
 // all can be had, or the process has some of it already, and would stay as it is.
 func (f *Facts) placesToOpen() (names []string) {
 	isPart := false
-	for i := range f.places {
-		p := &f.places[i]
-		isDenied := f.deniedToRoot(p.Hierarchy) != nil
-		isPart = isPart || isDenied || p.delegated()
-		if !isDenied && len(p.Controllers) > 0 {
-			names = append(names, strings.Split(p.Name, ",")...)
+	for i := range f.locations {
+		l := &f.locations[i]
+		isDenied := f.deniedToRoot(l.Hierarchy) != nil
+		isPart = isPart || isDenied || l.delegated()
+		if !isDenied && len(l.Controllers) > 0 {
+			names = append(names, strings.Split(l.Name, ",")...)
 		}
 	}
 	if !isPart {

@@ -94,11 +94,11 @@ func (f *Facts) Scope() string {
 	if h == nil {
 		return ""
 	}
-	p := f.placeIn(h.Name)
-	if p == nil || p.err != nil {
+	l := f.locationIn(h.Name)
+	if l == nil || l.err != nil {
 		return ""
 	}
-	match := sessionScope.FindStringSubmatch(p.own)
+	match := sessionScope.FindStringSubmatch(l.own)
 	if match == nil || match[1] != strconv.Itoa(f.Subject.UID) {
 		return ""
 	}
@@ -107,8 +107,8 @@ func (f *Facts) Scope() string {
 
 func (f *Facts) scopeEvidence() []Evidence {
 	h := f.unified()
-	if p := f.placeIn(h.Name); p != nil {
-		return []Evidence{{f.cgroupFile(), p.Name + ":" + p.member}}
+	if l := f.locationIn(h.Name); l != nil {
+		return []Evidence{{f.cgroupFile(), l.Name + ":" + l.member}}
 	}
 	return nil
 }
