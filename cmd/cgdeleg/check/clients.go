@@ -54,7 +54,7 @@ func checkRunc(f *Facts) Result {
 		return skip(reason)
 	case f.sessionPath() == "":
 		return note("runc " + version + " makes its cgroups in the session; give it no cgroupsPath: the session has another in each hierarchy")
-	case f.isUnified() || f.entry.asked.All:
+	case f.isUnified() || f.login.asked.All:
 		return ok("runc " + version + " makes its cgroups in the session")
 	}
 	return note("runc " + version + " makes its cgroups in the session; a cgroupsPath in config.json would need a line of the module without -c")
@@ -72,7 +72,7 @@ func checkCrun(f *Facts) Result {
 		return ok("crun " + version + " makes its cgroups in the session")
 	case session == "":
 		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: take runc")
-	case f.isUnified() || f.entry.asked.All:
+	case f.isUnified() || f.login.asked.All:
 		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence", cgroupsPath(session))
 	}
 	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence, and a line of the module without -c", cgroupsPath(session))

@@ -35,7 +35,7 @@ type Facts struct {
 	discovery error
 	locations []location
 	lost      error // why it cannot be told where the subject's process is
-	entry     entry
+	login     login
 }
 
 // System asks programs and buses of the running machine.
@@ -83,9 +83,9 @@ func Gather(f *Facts) {
 	if f.Subject.PID != 0 {
 		f.locations, f.lost = readLocations(f)
 	}
-	f.entry = findEntry(f)
-	if f.entry.application == "" && f.hasAny() {
-		f.entry.asked = f.delegatedNames()
+	f.login = findLogin(f)
+	if f.login.application == "" && f.hasAny() {
+		f.login.asked = f.delegatedNames()
 	}
 }
 
@@ -243,9 +243,9 @@ func (f *Facts) readWord(file string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// entry is how the subject's process came to be: by which PAM service, and what
+// login is how the subject's process came to be: by which PAM service, and what
 // that has of the module.
-type entry struct {
+type login struct {
 	service     string // of /etc/pam.d; "" if no program that calls PAM was found
 	application string // the program, as /proc/PID/comm has it
 	pid         int    // of the program
@@ -279,44 +279,44 @@ var applications = map[string][]string{
 // maxAncestors bounds the way from a process up to the first one.
 const maxAncestors = 1000
 
-// findEntry looks for the application among the subject's ancestors. With a
+// findLogin looks for the application among the subject's ancestors. With a
 // user alone, it takes the service by which most people log in.
-func findEntry(f *Facts) entry {
-	e := entry{asked: hierarchy.Everything}
+func findLogin(f *Facts) login {
+	l := login{asked: hierarchy.Everything}
 	if f.Subject.PID == 0 {
-		e.service = "sshd"
-		e.read(f)
-		return e
+		l.service = "sshd"
+		l.read(f)
+		return l
 	}
 	pid := f.Subject.PID
 	for range maxAncestors {
 		if name, isApplication := IsApplication(f.Machine, pid); isApplication {
-			e.application, e.pid = name, pid
-			e.service = e.pickService(f, applications[name])
-			e.read(f)
-			return e
+			l.application, l.pid = name, pid
+			l.service = l.pickService(f, applications[name])
+			l.read(f)
+			return l
 		}
 		status := statusOf(f.Machine, pid)
 		if len(status) == 0 {
-			e.hidden = true
-			return e
+			l.hidden = true
+			return l
 		}
 		if status.number("PPid", 0) <= 0 {
-			e.outside = pid != 1
-			return e
+			l.outside = pid != 1
+			return l
 		}
 		pid = status.number("PPid", 0)
 	}
-	return e
+	return l
 }
 
 // pickService takes the second of two services where the application was asked
 // for a login shell (su -, sudo -i) and the machine has a file for that.
-func (e *entry) pickService(f *Facts, services []string) string {
+func (l *login) pickService(f *Facts, services []string) string {
 	if len(services) < 2 || !pamconf.Exists(f.Machine, services[1]) {
 		return services[0]
 	}
-	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", e.pid))
+	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.pid))
 	isLogin := slices.ContainsFunc(strings.Split(string(data), "\x00"), func(arg string) bool {
 		return slices.Contains([]string{"-", "-l", "--login", "-i"}, arg)
 	})
@@ -327,26 +327,26 @@ func (e *entry) pickService(f *Facts, services []string) string {
 }
 
 // read reads the service's stack.
-func (e *entry) read(f *Facts) {
-	e.lines, e.err = pamconf.Session(f.Machine, e.service)
-	for i := range e.lines {
-		isModule := e.lines[i].Is(moduleName)
+func (l *login) read(f *Facts) {
+	l.lines, l.err = pamconf.Session(f.Machine, l.service)
+	for i := range l.lines {
+		isModule := l.lines[i].Is(moduleName)
 		if isModule {
-			e.module = &e.lines[i]
+			l.module = &l.lines[i]
 		}
-		if !isModule && (e.module != nil || !e.lines[i].Is(predecessor)) {
+		if !isModule && (l.module != nil || !l.lines[i].Is(predecessor)) {
 			continue
 		}
 		// without the module, what pam_cgfs makes is what is to be expected
-		o, _, err := options.Parse(e.lines[i].Args)
-		e.asked, e.askedErr, e.minUID = o.Controllers, err, o.MinUID
+		o, _, err := options.Parse(l.lines[i].Args)
+		l.asked, l.askedErr, l.minUID = o.Controllers, err, o.MinUID
 	}
 }
 
 // asked returns the hierarchies in which the module would make a session: of
 // those that -c asks for, the ones that this machine, or container, has to give.
 func (f *Facts) asked() (chosen []hierarchy.Choice, missing []string) {
-	chosen, missing = hierarchy.Choose(f.found, f.entry.asked)
+	chosen, missing = hierarchy.Choose(f.found, f.login.asked)
 	chosen = slices.DeleteFunc(chosen, func(c hierarchy.Choice) bool { return f.deniedToRoot(&c.Hierarchy) != nil })
 	if f.isUnified() { // as the module does: pam_cgfs's line asks for name=systemd everywhere
 		missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(name, "name=") })
@@ -413,7 +413,7 @@ func (f *Facts) Exist() (paths []string) {
 	for _, dir := range securityDirs {
 		paths = append(paths, dir+"/"+moduleName)
 	}
-	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") {
+	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") {
 		paths = append(paths, m.Module)
 	}
 	for _, dir := range unitDirs {

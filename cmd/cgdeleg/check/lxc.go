@@ -104,8 +104,8 @@ func (f *Facts) cgroupUse() (names []string) {
 func (f *Facts) openWith(controllers []string) *Fix {
 	fix := f.openFix(controllers...)
 	fix.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
-	if f.entry.module != nil && !f.entry.asked.All {
-		fix.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.entry.module.File)
+	if f.login.module != nil && !f.login.asked.All {
+		fix.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.login.module.File)
 	}
 	return fix
 }

@@ -223,7 +223,7 @@ func checkNamespace(f *Facts) Result {
 }
 
 func checkHierarchies(f *Facts) Result {
-	if err := f.entry.askedErr; err != nil {
+	if err := f.login.askedErr; err != nil {
 		return failed(err.Error(), f.moduleLine()...).
 			fixed("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
@@ -272,23 +272,23 @@ func (f *Facts) disabledControllers() (names []string) {
 // moduleLine returns the module's line as evidence, moduleFile the file that has
 // it, or that should.
 func (f *Facts) moduleLine() []Evidence {
-	if f.entry.module == nil {
+	if f.login.module == nil {
 		return nil
 	}
-	l := f.entry.module
+	l := f.login.module
 	return []Evidence{{fmt.Sprintf("%s:%d", l.File, l.Number), strings.Join(append([]string{l.Module}, l.Args...), " ")}}
 }
 
 func (f *Facts) moduleFile() string {
-	if f.entry.module != nil {
-		return f.entry.module.File
+	if f.login.module != nil {
+		return f.login.module.File
 	}
-	for _, line := range f.entry.lines {
+	for _, line := range f.login.lines {
 		if strings.HasPrefix(path.Base(line.File), "common-session") {
 			return line.File // Debian's, which many services include
 		}
 	}
-	service := cmp.Or(f.entry.service, "sshd")
+	service := cmp.Or(f.login.service, "sshd")
 	for _, dir := range pamconf.Dirs {
 		if file := dir + "/" + service; f.Machine.Exists(file) {
 			return file

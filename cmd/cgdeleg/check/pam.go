@@ -40,15 +40,15 @@ var pamChecks = []*Check{
 }
 
 func checkLogin(f *Facts) Result {
-	e := f.entry
+	l := f.login
 	switch {
-	case e.application != "":
-		return ok(fmt.Sprintf("by %s (process %d)", e.application, e.pid))
+	case l.application != "":
+		return ok(fmt.Sprintf("by %s (process %d)", l.application, l.pid))
 	case f.hasAny():
 		return ok("its login has ended, or was none, and it has cgroups of its own")
-	case e.hidden:
+	case l.hidden:
 		return unknown("its ancestors cannot be told", errors.New("/proc does not show them (hidepid)"))
-	case e.outside:
+	case l.outside:
 		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
 			with(f.openFix(), "or log in by ssh or the console")
@@ -87,12 +87,12 @@ func (f *Facts) openFix(more ...string) *Fix {
 // asked for and can be had, and what containers need beside. "" means all.
 func (f *Facts) listToOpen(more []string) string {
 	var names []string
-	for _, name := range f.entry.asked.Names {
+	for _, name := range f.login.asked.Names {
 		if _, denied := f.provider(name); !denied {
 			names = append(names, name)
 		}
 	}
-	if f.entry.asked.All {
+	if f.login.asked.All {
 		names = f.placesToOpen()
 	}
 	forLimits, _ := f.lackingForLimits()
@@ -152,7 +152,7 @@ func checkModule(f *Facts) Result {
 			return ok(dir + "/" + moduleName)
 		}
 	}
-	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
+	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
 		return ok(m.Module)
 	}
 	install := f.install("libpam-cgdeleg", "pam_cgdeleg", "pam-cgdeleg", "pam_cgdeleg")
@@ -169,24 +169,24 @@ func checkModule(f *Facts) Result {
 }
 
 func checkPAMLine(f *Facts) Result {
-	e := f.entry
-	if e.service == "" {
+	l := f.login
+	if l.service == "" {
 		return skip("the login's service is not known")
 	}
-	if e.err != nil {
-		return unknown("the PAM service "+e.service+" cannot be read", e.err)
+	if l.err != nil {
+		return unknown("the PAM service "+l.service+" cannot be read", l.err)
 	}
-	if e.module != nil {
-		if least := e.minUID; f.Subject.UID < least {
+	if l.module != nil {
+		if least := l.minUID; f.Subject.UID < least {
 			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
-				fixed("lower min_uid", byHand(f.editor(), e.module.File))
+				fixed("lower min_uid", byHand(f.editor(), l.module.File))
 		}
-		return ok(e.service+" has one", f.moduleLine()...)
+		return ok(l.service+" has one", f.moduleLine()...)
 	}
 	forAll, add := f.lineForAll()
-	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.application, e.service), f.cgroupEvidence()...)
+	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
-		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))
+		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
 		return r.fixed(forAll, add)
 	}
 	if f.isDelegated() {
@@ -202,8 +202,8 @@ func checkPAMLine(f *Facts) Result {
 // with the other name.
 func (f *Facts) lineForAll() (text string, add Command) {
 	isOld := func(l pamconf.Line) bool { return l.Is(predecessor) }
-	if i := slices.IndexFunc(f.entry.lines, isOld); i >= 0 {
-		return f.renamed(f.entry.lines[i].File)
+	if i := slices.IndexFunc(f.login.lines, isOld); i >= 0 {
+		return f.renamed(f.login.lines[i].File)
 	}
 	const line = "session optional pam_cgdeleg.so"
 	vendors := f.moduleFile()
@@ -256,17 +256,17 @@ func (f *Facts) administrators(file string) (own string, isMissing bool) {
 }
 
 func checkPAMOrder(f *Facts) Result {
-	if f.entry.module == nil {
+	if f.login.module == nil {
 		return skip("there is no line of the module")
 	}
 	behind := false
-	for _, line := range f.entry.lines {
+	for _, line := range f.login.lines {
 		switch {
 		case line.Is(moduleName):
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
 			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				fixed("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.entry.module.File))
+				fixed("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.login.module.File))
 		}
 	}
 	return ok("")
