@@ -91,26 +91,26 @@ func (t *target) configFile(f *check.Facts) string {
 }
 
 // recorder gathers files of a machine. Whoever asks may be root, and the subject
-// may have laid out what is found: see reportFile.
+// may have laid out what is found: see read.
 type recorder struct {
 	machine cgroupfs.Machine
 	subject check.Subject
 	root    string // before every path; but in tests ""
 
-	entries []entry
-	stats   []statEntry
-	mounts  []string        // the hierarchies' mount points
-	words   []string        // that a redaction leaves alone: names of hierarchies and controllers
-	chosen  map[string]bool // paths that the subject chose
-	seen    map[string]bool
-	size    int      // of all that was gathered
-	left    []string // what was left out, and why
-	more    int      // how much more was left out
-	isFull  bool
+	files  []reportFile
+	stats  []statEntry
+	mounts []string        // the hierarchies' mount points
+	words  []string        // that a redaction leaves alone: names of hierarchies and controllers
+	chosen map[string]bool // paths that the subject chose
+	seen   map[string]bool
+	size   int      // of all that was gathered
+	left   []string // what was left out, and why
+	more   int      // how much more was left out
+	isFull bool
 }
 
-// entry is a file of the report.
-type entry struct{ name, data string }
+// reportFile is a file of the report.
+type reportFile struct{ name, data string }
 
 type statEntry struct {
 	name string
@@ -427,7 +427,7 @@ func (r *recorder) stat(name string) {
 
 func (r *recorder) add(name, data string) {
 	if r.fits(name, len(data)) {
-		r.entries = append(r.entries, entry{name, data})
+		r.files = append(r.files, reportFile{name, data})
 	}
 }
 

@@ -300,12 +300,12 @@ func TestReportOfHome(t *testing.T) {
 		"lxc.include = /home/alice/included.conf\nlxc.include = \"/home/alice/more\"\nlxc.include = /home/alice/empty\n", 0o644)
 	r := recordOf(t, dir, "c1")
 	var got []string
-	for _, e := range r.entries {
-		if name, is := strings.CutPrefix(e.name, "/"+home); is {
+	for _, f := range r.files {
+		if name, is := strings.CutPrefix(f.name, "/"+home); is {
 			got = append(got, name)
 		}
-		if strings.Contains(e.data, "secret") {
-			t.Errorf("%s has more than the line that is of interest:\n%s", e.name, e.data)
+		if strings.Contains(f.data, "secret") {
+			t.Errorf("%s has more than the line that is of interest:\n%s", f.name, f.data)
 		}
 	}
 	slices.Sort(got)
@@ -324,8 +324,8 @@ func TestReportIsBounded(t *testing.T) {
 	for range 10 {
 		r.stat("/")
 	}
-	if r.size > maxReport || len(r.entries) > maxReport/maxReportFile || !r.isFull {
-		t.Errorf("%d bytes in %d files", r.size, len(r.entries))
+	if r.size > maxReport || len(r.files) > maxReport/maxReportFile || !r.isFull {
+		t.Errorf("%d bytes in %d files", r.size, len(r.files))
 	}
 	if says := r.leftOut(); strings.Count(says, "\n") != maxLeftOut+1 || !strings.Contains(says, "left out /x: the report is full") || !strings.Contains(says, " more\n") {
 		t.Errorf("it says %s", says)
