@@ -26,7 +26,7 @@ DESTDIR  ?=
 VERSION  := $(shell cat VERSION)
 
 # Quoted for cmd/go: the linker gets the script that keeps the Go runtime from
-# starting in the host, and the list of the only symbols to export.
+# starting in the application, and the list of the only symbols to export.
 MODULE_EXTLDFLAGS = -Wl,-T,$(CURDIR)/pam/start.ld -Wl,--version-script=$(CURDIR)/pam/exports.map \
                     -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--build-id=sha1
 # Counts the tests, and prints each that was skipped with its reason.
@@ -118,7 +118,7 @@ build/musl/pam_cgdeleg.so: $(SOURCES)
 	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) $(MUSL_SHARED) $(LDFLAGS) -o $@ $(MUSL_MODULE) -lpam
 
 build/musl/worker: $(SOURCES)
-	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/program
+	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/helper
 
 install-musl: musl build/cgdeleg
 	install -D -m 0644 build/musl/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so

@@ -16,8 +16,8 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 )
 
-// aim is what check and fix look at.
-type aim struct {
+// target is what check and fix look at.
+type target struct {
 	user      string
 	pid       int
 	container string
@@ -27,50 +27,50 @@ type aim struct {
 	flags     *pflag.FlagSet // of which these come, nil in tests
 }
 
-func (a *aim) addFlags(cmd *cobra.Command) {
+func (t *target) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	a.flags = flags
-	flags.StringVarP(&a.user, "user", "u", "", "look at what a login of `NAME` would get")
-	flags.IntVar(&a.pid, "pid", 0, "look at the process `PID` and its user, instead of this shell")
-	flags.StringVar(&a.container, "container", "", "look also at the configuration of the LXC container `NAME`")
-	flags.StringVar(&a.config, "lxc-config", "", "look also at the LXC configuration `FILE`")
-	flags.IntVar(&a.nested, "nested", 1, "there shall be `N` levels of containers, one in the other")
+	t.flags = flags
+	flags.StringVarP(&t.user, "user", "u", "", "look at what a login of `NAME` would get")
+	flags.IntVar(&t.pid, "pid", 0, "look at the process `PID` and its user, instead of this shell")
+	flags.StringVar(&t.container, "container", "", "look also at the configuration of the LXC container `NAME`")
+	flags.StringVar(&t.config, "lxc-config", "", "look also at the LXC configuration `FILE`")
+	flags.IntVar(&t.nested, "nested", 1, "there shall be `N` levels of containers, one in the other")
 	cmd.MarkFlagsMutuallyExclusive("user", "pid")
 	cmd.MarkFlagsMutuallyExclusive("container", "lxc-config")
 }
 
 // facts reads what the checks need.
-func (a *aim) facts(s *settings) (*check.Facts, error) {
+func (t *target) facts(s *settings) (*check.Facts, error) {
 	m := s.machine()
-	f := &check.Facts{Machine: m, Nested: a.nested, Probe: a.probe, Tools: toolsOf(m)}
-	if a.user == "" && a.flags != nil && a.flags.Changed("user") {
+	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m)}
+	if t.user == "" && t.flags != nil && t.flags.Changed("user") {
 		return nil, &usageError{errors.New("--user needs a name")}
 	}
-	if a.nested < 1 {
-		return nil, &usageError{fmt.Errorf("--nested %d: want at least 1", a.nested)}
+	if t.nested < 1 {
+		return nil, &usageError{fmt.Errorf("--nested %d: want at least 1", t.nested)}
 	}
 	var err error
 	switch {
-	case a.user != "":
-		if f.Subject, err = check.User(m, a.user); err == nil && !m.IsRecorded() && os.Geteuid() != 0 && os.Getuid() != f.Subject.UID {
+	case t.user != "":
+		if f.Subject, err = check.User(m, t.user); err == nil && !m.IsRecorded() && os.Geteuid() != 0 && os.Getuid() != f.Subject.UID {
 			return nil, needsRoot("looking at another user's login")
 		}
-	case a.pid != 0:
-		f.Subject, err = check.Process(m, a.pid)
+	case t.pid != 0:
+		f.Subject, err = check.Process(m, t.pid)
 	default:
 		f.Subject, err = check.Caller(m)
 	}
 	if err != nil {
 		return nil, err
 	}
-	file := a.config
+	file := t.config
 	if file != "" && !m.IsRecorded() {
 		if file, err = filepath.Abs(file); err != nil {
 			return nil, err
 		}
 	}
-	if a.container != "" {
-		if file, err = lxcconf.ContainerPath(m, f.Subject.Home, a.container); err != nil {
+	if t.container != "" {
+		if file, err = lxcconf.ContainerPath(m, f.Subject.Home, t.container); err != nil {
 			return nil, &usageError{err}
 		}
 	}
@@ -90,7 +90,7 @@ func (e *configError) Error() string { return e.err.Error() }
 func (e *configError) Unwrap() error { return e.err }
 
 func newCheck(s *settings) *cobra.Command {
-	var a aim
+	var t target
 	var list, explain, strict, asJSON, quiet bool
 	var ignore []string
 	cmd := &cobra.Command{
@@ -127,7 +127,7 @@ something could not be told.`,
 				_, err := io.WriteString(out, explanation(out, checks))
 				return err
 			}
-			f, err := a.facts(s)
+			f, err := t.facts(s)
 			if err != nil {
 				return err
 			}
@@ -146,9 +146,9 @@ something could not be told.`,
 			return verdict(findings, strict)
 		},
 	}
-	a.addFlags(cmd)
+	t.addFlags(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&a.probe, "probe", false, "really make a cgroup, move a process in, and remove it")
+	flags.BoolVar(&t.probe, "probe", false, "really make a cgroup, move a process in, and remove it")
 	flags.BoolVar(&list, "list", false, "list the checks")
 	flags.BoolVar(&explain, "explain", false, "say what the named checks are about")
 	flags.StringSliceVar(&ignore, "ignore", nil, "leave out the check `NAME`")
@@ -275,11 +275,11 @@ func findingsText(s screen, findings []check.Finding) string {
 		for _, e := range f.Evidence {
 			fmt.Fprintf(&out, "%9s%s\n", "", s.styled(visible(e.Path+": "+e.Value), dim))
 		}
-		if f.Mend == nil {
+		if f.Fix == nil {
 			continue
 		}
-		fmt.Fprintf(&out, "%9smend: %s\n", "", visible(f.Mend.Text))
-		for _, c := range f.Mend.Commands {
+		fmt.Fprintf(&out, "%9smend: %s\n", "", visible(f.Fix.Text))
+		for _, c := range f.Fix.Commands {
 			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(c.String()), bold))
 		}
 	}
@@ -288,7 +288,7 @@ func findingsText(s screen, findings []check.Finding) string {
 }
 
 // troublesText is a line for everything that is not well, with the commands that
-// mend it: those that can be run as they stand, or else the first.
+// fix it: those that can be run as they stand, or else the first.
 func troublesText(s screen, findings []check.Finding) string {
 	var out strings.Builder
 	for _, f := range findings {
@@ -296,7 +296,7 @@ func troublesText(s screen, findings []check.Finding) string {
 			continue
 		}
 		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), visible(f.Says))
-		if commands := commandsToRun(f.Mend); commands != "" {
+		if commands := commandsToRun(f.Fix); commands != "" {
 			fmt.Fprintf(&out, "; mend: %s", visible(commands))
 		}
 		out.WriteByte('\n')
@@ -304,18 +304,18 @@ func troublesText(s screen, findings []check.Finding) string {
 	return out.String()
 }
 
-func commandsToRun(m *check.Mend) string {
-	if m == nil || len(m.Commands) == 0 {
+func commandsToRun(fix *check.Fix) string {
+	if fix == nil || len(fix.Commands) == 0 {
 		return ""
 	}
 	var commands []string
-	for _, c := range m.Commands {
+	for _, c := range fix.Commands {
 		if !c.ByHand {
 			commands = append(commands, c.String())
 		}
 	}
 	if len(commands) == 0 {
-		return m.Commands[0].String()
+		return fix.Commands[0].String()
 	}
 	return strings.Join(commands, " && ")
 }

@@ -43,11 +43,11 @@ The exit code is 1 if a dead session could not be removed.`,
 			if f.watch {
 				return watch(cmd, request, f.json)
 			}
-			swept, err := delegate.Sweep(request)
-			if err != nil && len(swept) == 0 {
+			cleaned, err := delegate.Sweep(request)
+			if err != nil && len(cleaned) == 0 {
 				return err
 			}
-			return errors.Join(err, printCleanup(cmd.OutOrStdout(), swept, f), notRemoved(swept))
+			return errors.Join(err, printCleanup(cmd.OutOrStdout(), cleaned, f), notRemoved(cleaned))
 		},
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
@@ -69,16 +69,16 @@ func (f *cleanupFlags) check(cmd *cobra.Command, s *settings) error {
 	return nil
 }
 
-func printCleanup(w io.Writer, swept []delegate.Swept, f cleanupFlags) error {
+func printCleanup(w io.Writer, cleaned []delegate.Swept, f cleanupFlags) error {
 	if f.json {
-		return printJSON(w, cleanupJSON(swept, f.dryRun))
+		return printJSON(w, cleanupJSON(cleaned, f.dryRun))
 	}
 	removed := "removed"
 	if f.dryRun {
 		removed = "would be removed"
 	}
 	t := newTable(w, "USER", "SESSION", "RESULT", "REASON")
-	for _, s := range swept {
+	for _, s := range cleaned {
 		result, reason := removed, "no process in it"
 		if s.Left != nil {
 			result, reason = "kept", reasonLeft(s.Left)
@@ -91,11 +91,11 @@ func printCleanup(w io.Writer, swept []delegate.Swept, f cleanupFlags) error {
 // What `cgdeleg cleanup --json` writes; docs/json.md describes it.
 type (
 	jsonCleanup struct {
-		Schema   int         `json:"schema"`
-		DryRun   bool        `json:"dry_run"`
-		Sessions []jsonSwept `json:"sessions"`
+		Schema   int           `json:"schema"`
+		DryRun   bool          `json:"dry_run"`
+		Sessions []jsonCleaned `json:"sessions"`
 	}
-	jsonSwept struct {
+	jsonCleaned struct {
 		User    string  `json:"user"`
 		Session int     `json:"session"`
 		Result  string  `json:"result"`
@@ -103,16 +103,16 @@ type (
 	}
 )
 
-func cleanupJSON(swept []delegate.Swept, dryRun bool) jsonCleanup {
-	all := jsonCleanup{Schema: schemaVersion, DryRun: dryRun, Sessions: []jsonSwept{}}
-	for _, s := range swept {
-		all.Sessions = append(all.Sessions, sweptJSON(s))
+func cleanupJSON(cleaned []delegate.Swept, dryRun bool) jsonCleanup {
+	all := jsonCleanup{Schema: schemaVersion, DryRun: dryRun, Sessions: []jsonCleaned{}}
+	for _, s := range cleaned {
+		all.Sessions = append(all.Sessions, cleanedJSON(s))
 	}
 	return all
 }
 
-func sweptJSON(s delegate.Swept) jsonSwept {
-	j := jsonSwept{User: s.User, Session: s.Number, Result: "removed"}
+func cleanedJSON(s delegate.Swept) jsonCleaned {
+	j := jsonCleaned{User: s.User, Session: s.Number, Result: "removed"}
 	switch {
 	case isFailure(s.Left):
 		j.Result = "failed"
@@ -130,9 +130,9 @@ func sweptJSON(s delegate.Swept) jsonSwept {
 func isFailure(left error) bool { return left != nil && !errors.Is(left, unix.EBUSY) }
 
 // notRemoved is the error for dead sessions that are still there.
-func notRemoved(swept []delegate.Swept) error {
+func notRemoved(cleaned []delegate.Swept) error {
 	count := 0
-	for _, s := range swept {
+	for _, s := range cleaned {
 		if isFailure(s.Left) {
 			count++
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func newFix(s *settings) *cobra.Command {
-	var a aim
+	var t target
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "fix NAME",
@@ -33,7 +33,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if yes && s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(s)
+			f, err := t.facts(s)
 			if err != nil {
 				return err
 			}
@@ -49,33 +49,33 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, visible(finding.Says))
 				return err
 			}
-			if finding.Mend == nil {
+			if finding.Fix == nil {
 				return &failure{fmt.Sprintf("%s: %s; no command mends that", c.Name, finding.Says)}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, visible(finding.Says), visible(finding.Mend.Text))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, visible(finding.Says), visible(finding.Fix.Text))
 			if err != nil {
 				return err
 			}
 			if !yes {
-				for _, command := range finding.Mend.Commands {
+				for _, command := range finding.Fix.Commands {
 					if _, err := fmt.Fprintln(cmd.OutOrStdout(), visible(command.String())); err != nil {
 						return err
 					}
 				}
 				return nil
 			}
-			return runMend(cmd, f.Subject, finding.Mend)
+			return runFix(cmd, f.Subject, finding.Fix)
 		},
 	}
-	a.addFlags(cmd)
+	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "run the commands")
 	return cmd
 }
 
-// runMend runs a mend's commands, but for those that are a person's to run.
-func runMend(cmd *cobra.Command, subject check.Subject, mend *check.Mend) error {
+// runFix runs a fix's commands, but for those that are a person's to run.
+func runFix(cmd *cobra.Command, subject check.Subject, fix *check.Fix) error {
 	ran := 0
-	for _, c := range mend.Commands {
+	for _, c := range fix.Commands {
 		if c.ByHand {
 			fmt.Fprintf(cmd.OutOrStdout(), "# by hand: %s\n", visible(c.String()))
 			continue

@@ -22,7 +22,7 @@ import (
 )
 
 func newReport(s *settings) *cobra.Command {
-	var a aim
+	var t target
 	var redact bool
 	cmd := &cobra.Command{
 		Use:   "report DIR",
@@ -36,8 +36,8 @@ beside that LXC's lxc.conf, default.conf and the container's configuration. What
 others may not read is left out, except your own files. With --redact user names
 are replaced.`,
 		PreRunE: func(*cobra.Command, []string) (err error) {
-			if a.config != "" { // in the report it is found by its full path
-				a.config, err = filepath.Abs(a.config)
+			if t.config != "" { // in the report it is found by its full path
+				t.config, err = filepath.Abs(t.config)
 			}
 			return err
 		},
@@ -47,7 +47,7 @@ are replaced.`,
 			if s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := a.facts(s)
+			f, err := t.facts(s)
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ are replaced.`,
 			}
 			defer func() { _ = dir.Close() }()
 			r := &recorder{machine: f.Machine, subject: f.Subject}
-			r.record(f, a.configFile(f))
+			r.record(f, t.configFile(f))
 			var kept []string
 			rd := &redaction{}
 			if redact {
@@ -72,18 +72,18 @@ are replaced.`,
 			return err
 		},
 	}
-	a.addFlags(cmd)
+	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&redact, "redact", false, "replace user names")
 	return cmd
 }
 
 // configFile returns the path of the container's configuration; "" if none was
 // asked about.
-func (a *aim) configFile(f *check.Facts) string {
-	if a.container == "" {
-		return a.config
+func (t *target) configFile(f *check.Facts) string {
+	if t.container == "" {
+		return t.config
 	}
-	file, err := lxcconf.ContainerPath(f.Machine, f.Subject.Home, a.container)
+	file, err := lxcconf.ContainerPath(f.Machine, f.Subject.Home, t.container)
 	if err != nil {
 		return "" // facts would have said so
 	}
@@ -91,26 +91,26 @@ func (a *aim) configFile(f *check.Facts) string {
 }
 
 // recorder gathers files of a machine. Whoever asks may be root, and the subject
-// may have laid out what is found: see reportFile.
+// may have laid out what is found: see read.
 type recorder struct {
 	machine cgroupfs.Machine
 	subject check.Subject
 	root    string // before every path; but in tests ""
 
-	entries []entry
-	stats   []statEntry
-	mounts  []string        // the hierarchies' mount points
-	words   []string        // that a redaction leaves alone: names of hierarchies and controllers
-	chosen  map[string]bool // paths that the subject chose
-	seen    map[string]bool
-	size    int      // of all that was gathered
-	left    []string // what was left out, and why
-	more    int      // how much more was left out
-	isFull  bool
+	files  []reportFile
+	stats  []statEntry
+	mounts []string        // the hierarchies' mount points
+	words  []string        // that a redaction leaves alone: names of hierarchies and controllers
+	chosen map[string]bool // paths that the subject chose
+	seen   map[string]bool
+	size   int      // of all that was gathered
+	left   []string // what was left out, and why
+	more   int      // how much more was left out
+	isFull bool
 }
 
-// entry is a file of the report.
-type entry struct{ name, data string }
+// reportFile is a file of the report.
+type reportFile struct{ name, data string }
 
 type statEntry struct {
 	name string
@@ -171,21 +171,22 @@ var plainFiles = []string{
 }
 
 // processes records those between the shell and the first process: among them
-// is the login's host.
+// is the login's application.
 func (r *recorder) processes() {
 	for pid, n := r.subject.PID, 0; pid > 0 && n < 100; n++ {
 		dir := fmt.Sprintf("/proc/%d", pid)
 		r.file(dir + "/status")
 		r.file(dir + "/cgroup")
-		if name, isHost := check.IsHost(r.machine, pid); isHost { // of others even the number of words is nobody's business
+		if name, isApplication := check.IsApplication(r.machine, pid); isApplication { // of others even the number of words is nobody's business
 			r.cmdline(dir+"/cmdline", name)
 		}
 		pid = check.Parent(r.machine, pid)
 	}
 }
 
-// cmdline records of a host's words only its own name, and those by which a login
-// shell is asked for: others may be secret (su -c "mysql --password=...").
+// cmdline records of an application's words only its own name, and those by
+// which a login shell is asked for: others may be secret (su -c "mysql
+// --password=...").
 func (r *recorder) cmdline(name, program string) {
 	data, err := r.machine.ReadFile(name)
 	if err != nil || r.seen[name] {
@@ -426,7 +427,7 @@ func (r *recorder) stat(name string) {
 
 func (r *recorder) add(name, data string) {
 	if r.fits(name, len(data)) {
-		r.entries = append(r.entries, entry{name, data})
+		r.files = append(r.files, reportFile{name, data})
 	}
 }
 
@@ -465,16 +466,16 @@ func (r *recorder) leftOut() string {
 	return out.String()
 }
 
-// recordVersions writes what the tools answer, for recordedTools.
+// recordVersions writes what the system answers, for recordedSystem.
 func recordVersions(f *check.Facts) string {
 	var out strings.Builder
 	for _, program := range check.Programs {
-		if version := f.Tools.Version(program); version != "" {
+		if version := f.System.Version(program); version != "" {
 			fmt.Fprintf(&out, "%s %s\n", program, version)
 		}
 	}
 	if scope := f.Scope(); scope != "" {
-		if delegated, known := f.Tools.IsDelegated(scope); known && delegated {
+		if delegated, known := f.System.IsDelegated(scope); known && delegated {
 			fmt.Fprintf(&out, "%s delegated\n", scope)
 		} else if known {
 			fmt.Fprintf(&out, "%s not delegated\n", scope)

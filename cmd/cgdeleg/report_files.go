@@ -230,8 +230,8 @@ func (r *recorder) writeTo(dir *os.Root, rd *redaction) (count int, err error) {
 		return 0, err
 	}
 	count = 1
-	for _, e := range r.entries {
-		switch err := writeNew(dir, rd.text(e.name), r.redacted(rd, e)); {
+	for _, f := range r.files {
+		switch err := writeNew(dir, rd.text(f.name), r.redacted(rd, f)); {
 		case err == nil:
 			count++
 		case !errors.Is(err, fs.ErrExist):

@@ -116,17 +116,17 @@ func (rd *redaction) word(word string) string {
 	return word
 }
 
-// redacted returns an entry's content without names. The kernel's files of
+// redacted returns a file's content without names. The kernel's files of
 // numbers have none, nor have versions.
-func (r *recorder) redacted(rd *redaction, e entry) string {
-	isKernels := strings.HasPrefix(e.name, "/sys/") || strings.HasPrefix(e.name, "/proc/sys/") || e.name == "/proc/cgroups" || r.isCgroup(e.name)
+func (r *recorder) redacted(rd *redaction, f reportFile) string {
+	isKernels := strings.HasPrefix(f.name, "/sys/") || strings.HasPrefix(f.name, "/proc/sys/") || f.name == "/proc/cgroups" || r.isCgroup(f.name)
 	switch {
-	case isKernels || e.name == versionsFile || path.Base(e.name) == "cmdline":
-		return e.data
-	case strings.HasPrefix(e.name, "/proc/") && path.Base(e.name) == "status":
-		return rd.status(e.data)
+	case isKernels || f.name == versionsFile || path.Base(f.name) == "cmdline":
+		return f.data
+	case strings.HasPrefix(f.name, "/proc/") && path.Base(f.name) == "status":
+		return rd.status(f.data)
 	}
-	return rd.text(e.data)
+	return rd.text(f.data)
 }
 
 // status replaces names in /proc/PID/status, but its keys.
@@ -157,11 +157,11 @@ func (r *recorder) fixedWords() map[string]bool {
 	}
 	add(fixedText)
 	add(strings.Join(r.words, " "))
-	for _, e := range r.entries {
-		if !r.isOwn(e.name) {
-			add(e.name)
+	for _, f := range r.files {
+		if !r.isOwn(f.name) {
+			add(f.name)
 		}
-		add(fixedIn(e))
+		add(fixedIn(f))
 	}
 	for _, st := range r.stats {
 		if !r.isOwn(st.name) {
@@ -194,34 +194,34 @@ const fixedText = `
 	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc runc crun podman bwrap stat versions engine cgroup_manager cgroupfs runtime`
 
 // fixedIn returns what of a file's content is fixed.
-func fixedIn(e entry) (text string) {
+func fixedIn(f reportFile) (text string) {
 	switch {
-	case e.name == versionsFile, e.name == "/proc/cgroups", e.name == "/sys/kernel/cgroup/delegate":
-		return e.data
-	case e.name == "/etc/os-release":
-		return linesWith(e.data, func(line string) string {
+	case f.name == versionsFile, f.name == "/proc/cgroups", f.name == "/sys/kernel/cgroup/delegate":
+		return f.data
+	case f.name == "/etc/os-release":
+		return linesWith(f.data, func(line string) string {
 			if strings.HasPrefix(line, "ID") {
 				return line
 			}
 			return ""
 		})
-	case path.Base(e.name) == "mountinfo":
-		return linesWith(e.data, func(line string) string {
+	case path.Base(f.name) == "mountinfo":
+		return linesWith(f.data, func(line string) string {
 			_, super, _ := strings.Cut(line, " - ")
 			if strings.HasPrefix(super, "cgroup") {
 				return super
 			}
 			return ""
 		})
-	case strings.HasPrefix(e.name, "/proc/") && path.Base(e.name) == "cgroup":
-		return linesWith(e.data, func(line string) string {
+	case strings.HasPrefix(f.name, "/proc/") && path.Base(f.name) == "cgroup":
+		return linesWith(f.data, func(line string) string {
 			if fields := strings.SplitN(line, ":", 3); len(fields) == 3 {
 				return fields[1]
 			}
 			return ""
 		})
 	}
-	return linesWith(e.data, func(line string) string { // a configuration's keys
+	return linesWith(f.data, func(line string) string { // a configuration's keys
 		key, _, _ := strings.Cut(strings.TrimSpace(line), "=")
 		if strings.HasPrefix(key, "lxc") {
 			return key

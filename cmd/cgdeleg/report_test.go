@@ -51,11 +51,11 @@ func renamed(t *testing.T, machine, name string) (dir string) {
 // recordOf records a recorded machine, as if it were the running one.
 func recordOf(t *testing.T, dir, container string) *recorder {
 	t.Helper()
-	a := aim{container: container, nested: 1}
-	f, err := a.facts(&settings{root: dir})
+	what := target{container: container, nested: 1}
+	f, err := what.facts(&settings{root: dir})
 	must(t, err)
 	r := &recorder{machine: f.Machine, subject: f.Subject, root: dir}
-	r.record(f, a.configFile(f))
+	r.record(f, what.configFile(f))
 	return r
 }
 
@@ -186,7 +186,8 @@ func TestRedactionOfText(t *testing.T) {
 	}
 }
 
-// Of a host's words only those are kept that say what kind of login it is.
+// Of an application's words only those are kept that say what kind of login it
+// is.
 func TestReportKeepsNoCommands(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	const pid = "146" // the login's sshd
@@ -299,12 +300,12 @@ func TestReportOfHome(t *testing.T) {
 		"lxc.include = /home/alice/included.conf\nlxc.include = \"/home/alice/more\"\nlxc.include = /home/alice/empty\n", 0o644)
 	r := recordOf(t, dir, "c1")
 	var got []string
-	for _, e := range r.entries {
-		if name, is := strings.CutPrefix(e.name, "/"+home); is {
+	for _, f := range r.files {
+		if name, is := strings.CutPrefix(f.name, "/"+home); is {
 			got = append(got, name)
 		}
-		if strings.Contains(e.data, "secret") {
-			t.Errorf("%s has more than the line that is of interest:\n%s", e.name, e.data)
+		if strings.Contains(f.data, "secret") {
+			t.Errorf("%s has more than the line that is of interest:\n%s", f.name, f.data)
 		}
 	}
 	slices.Sort(got)
@@ -323,8 +324,8 @@ func TestReportIsBounded(t *testing.T) {
 	for range 10 {
 		r.stat("/")
 	}
-	if r.size > maxReport || len(r.entries) > maxReport/maxReportFile || !r.isFull {
-		t.Errorf("%d bytes in %d files", r.size, len(r.entries))
+	if r.size > maxReport || len(r.files) > maxReport/maxReportFile || !r.isFull {
+		t.Errorf("%d bytes in %d files", r.size, len(r.files))
 	}
 	if says := r.leftOut(); strings.Count(says, "\n") != maxLeftOut+1 || !strings.Contains(says, "left out /x: the report is full") || !strings.Contains(says, " more\n") {
 		t.Errorf("it says %s", says)

@@ -18,7 +18,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/words"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
 )
 
 // sessionFlags are whose session is opened or closed, and for which process.
@@ -152,7 +152,7 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Li
 	if err != nil {
 		return err
 	}
-	for _, text := range words.Opened(opened) {
+	for _, text := range messages.Opened(opened) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", text)
 	}
 	for _, note := range opened.Notes {
@@ -335,7 +335,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		}
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
-	text, isFault := words.Closed(strconv.Itoa(closed.Number), closed.Left)
+	text, isFault := messages.Closed(strconv.Itoa(closed.Number), closed.Left)
 	if isFault {
 		return &failure{text}
 	}

@@ -42,7 +42,7 @@ func watch(cmd *cobra.Command, request delegate.SweepRequest, asJSON bool) error
 	for {
 		mustPoll, err := w.Refresh()
 		if err == nil {
-			err = l.sweep(request)
+			err = l.cleanup(request)
 		}
 		if errors.As(err, new(*delegate.NameError)) {
 			return err
@@ -72,21 +72,21 @@ type watchLog struct {
 	broken      error             // standard output cannot be written
 }
 
-// sweep removes the dead sessions. The lock, for which logins have to wait, is
+// cleanup removes the dead sessions. The lock, for which logins have to wait, is
 // only taken where a look without it showed some.
-func (l *watchLog) sweep(request delegate.SweepRequest) error {
+func (l *watchLog) cleanup(request delegate.SweepRequest) error {
 	look := request
 	look.DryRun = true
 	looked, err := delegate.Sweep(look)
 	if err != nil {
 		return err
 	}
-	swept := map[string]bool{}
+	cleaned := map[string]bool{}
 	for _, s := range looked {
-		if errors.Is(s.Left, unix.EBUSY) || swept[s.User] {
+		if errors.Is(s.Left, unix.EBUSY) || cleaned[s.User] {
 			continue
 		}
-		swept[s.User] = true
+		cleaned[s.User] = true
 		request.User = s.User
 		results, err := delegate.Sweep(request)
 		for _, r := range results {
@@ -112,8 +112,8 @@ func (l *watchLog) tell(s delegate.Swept) {
 	if l.json {
 		err = json.NewEncoder(l.out).Encode(struct {
 			Schema int `json:"schema"`
-			jsonSwept
-		}{schemaVersion, sweptJSON(s)})
+			jsonCleaned
+		}{schemaVersion, cleanedJSON(s)})
 	} else {
 		_, err = fmt.Fprintln(l.out, "removed", about)
 	}

@@ -33,7 +33,7 @@ $(CROSS)/%/cgdeleg: $(SOURCES)
 	GOARCH=$* CGO_ENABLED=0 $(GOCLI) -o $@ ./cmd/cgdeleg
 
 $(CROSS)/%/worker: $(SOURCES)
-	GOARCH=$* CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/program
+	GOARCH=$* CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/helper
 
 # As build/musl/pam_cgdeleg.so, by a compiler for another C library.
 $(CROSS)/%/musl/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done

@@ -3,8 +3,9 @@
 // of it into log lines, a state for the close and a result.
 //
 // It is the whole Go side of the module, whether the child was forked from the
-// host with the Go runtime inside or is a program of its own. It must not know
-// how it was started, and it never touches the host but through its PID.
+// application with the Go runtime inside or is a program of its own. It must
+// not know how it was started, and it never touches the application but through
+// its PID.
 package worker
 
 import (
@@ -19,11 +20,11 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/words"
 )
 
-// ReplyFD is the descriptor on which the host reads the reply (worker.h).
+// ReplyFD is the descriptor on which the application reads the reply (worker.h).
 const ReplyFD = 3
 
 // The results, as module.c knows them.
@@ -178,7 +179,7 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 }
 
 func (r *replier) report(req request, opened *delegate.Opened) {
-	for _, text := range words.Opened(opened) {
+	for _, text := range messages.Opened(opened) {
 		r.log("warning", "user %q: %s", req.user, text)
 	}
 	for _, note := range opened.Notes {
@@ -229,7 +230,7 @@ func (r *replier) close(req request, lock delegate.Lock) {
 		session = opened.Elogind[0].Path
 	}
 	level := "debug"
-	text, isFault := words.Closed(session, closed.Left)
+	text, isFault := messages.Closed(session, closed.Left)
 	if isFault {
 		level = "warning"
 	}

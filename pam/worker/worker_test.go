@@ -111,7 +111,8 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, unix.EPIPE }
 
-// A host that does not read any more must not be told success by the status.
+// An application that does not read any more must not be told success by the
+// status.
 func TestRunWithoutReader(t *testing.T) {
 	if status := run(nil, brokenPipe{}, noLock); status != 1 {
 		t.Errorf("status %d", status)

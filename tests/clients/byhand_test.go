@@ -46,8 +46,8 @@ func end(t *testing.T, hierarchy, cgroup string, pid int) {
 // bubblewrap makes no cgroups: it takes those in which it is started.
 func testBubblewrap(t *testing.T) []table.Row {
 	testbed.Need(t, "bwrap")
-	g, host := newGuest(t, "cgrtwrap", 27006, fourOptions)
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtwrap", 27006, fourOptions)
+	login := server.Login(t, g.user.Name)
 	run := forUsers(t, testbed.Built(t, "cgdeleg")) + " run -p memory.limit_in_bytes=64M -p pids.max=33 -- "
 	wrap := "bwrap --unshare-all --bind " + g.rootfs + " / --proc /proc --dev /dev "
 
@@ -77,8 +77,8 @@ const spin = "sh -c 'while :; do :; done'"
 func testByHand(t *testing.T) []table.Row {
 	testbed.Need(t, "unshare", "chroot")
 	cpu, cpuset, account := testbed.HierarchyNamed(t, "cpu"), testbed.HierarchyNamed(t, "cpuset"), testbed.HierarchyNamed(t, "cpuacct")
-	g, host := newGuest(t, "cgrthand", 27007, "")
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrthand", 27007, "")
+	login := server.Login(t, g.user.Name)
 	run := "exec " + forUsers(t, testbed.Built(t, "cgdeleg")) + " run "
 	cpus := readAt(t, cpuset, "/user/cgrthand/0", "cpuset.cpus")
 	last := cpus[strings.LastIndexAny(cpus, ",-")+1:]
@@ -189,8 +189,8 @@ func statusLine(t *testing.T, pid int, key string) string {
 // The views of cgroup namespaces in docs/clients/by-hand.md.
 func TestNamespaceViews(t *testing.T) {
 	testbed.Need(t, "unshare")
-	g, host := newGuest(t, "cgrtview", 27008, fourOptions)
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtview", 27008, fourOptions)
+	login := server.Login(t, g.user.Name)
 	run := forUsers(t, testbed.Built(t, "cgdeleg")) + " run -- "
 	point := testbed.HierarchyNamed(t, "freezer").Point
 	session := point + "/user/cgrtview/0"

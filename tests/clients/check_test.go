@@ -19,7 +19,7 @@ import (
 // was run: that, and no more.
 
 // diagnosis runs cgdeleg check -q in the shell, in which program is cgdeleg, and
-// returns the command that mends what it found. It has to say one line, of the
+// returns the command that fixes what it found. It has to say one line, of the
 // check that is wanted.
 func diagnosis(t *testing.T, s *shell, program, args, check string) string {
 	t.Helper()
@@ -28,30 +28,30 @@ func diagnosis(t *testing.T, s *shell, program, args, check string) string {
 		t.Errorf("check's exit status is %d, want 1", status)
 	}
 	t.Logf("cgdeleg check -q %s\n%s", args, out)
-	says, mend, found := strings.Cut(out, "; mend: ")
+	says, fix, found := strings.Cut(out, "; mend: ")
 	if strings.Contains(out, "\n") || !strings.HasPrefix(says, check+": ") || !found {
-		t.Fatalf("want one line of %s with its mend, got:\n%s", check, out)
+		t.Fatalf("want one line of %s with its fix, got:\n%s", check, out)
 	}
-	return mend
+	return fix
 }
 
-// asRoot is the line of a mend as root types it, who needs no sudo.
-func asRoot(mend string) string {
-	words := strings.Split(mend, " && ")
+// asRoot is the line of a fix as root types it, who needs no sudo.
+func asRoot(fix string) string {
+	words := strings.Split(fix, " && ")
 	for i := range words {
 		words[i] = strings.TrimPrefix(words[i], "sudo ")
 	}
 	return strings.Join(words, " && ")
 }
 
-// mendAsRoot runs the line in a shell of root's on the host, where the folder of
+// fixAsRoot runs the line in a shell of root's on the host, where the folder of
 // program is in the path.
-func mendAsRoot(t *testing.T, mend, program string) {
+func fixAsRoot(t *testing.T, fix, program string) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", asRoot(mend))
+	cmd := exec.Command("sh", "-c", asRoot(fix))
 	cmd.Env = append(os.Environ(), fmt.Sprintf("PATH=%s:%s", filepath.Dir(program), os.Getenv("PATH")))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", mend, err, out)
+		t.Fatalf("%s: %v\n%s", fix, err, out)
 	}
 }
 
@@ -87,8 +87,8 @@ func wantAlive(t *testing.T, b *box, s *shell, pid int, session string) {
 }
 
 // Each trouble by itself, in an otherwise usual login: the start is refused, the
-// one line mends it, and the same shell starts the container.
-func TestCheckMendsTheStart(t *testing.T) {
+// one line fixes it, and the same shell starts the container.
+func TestCheckFixesTheStart(t *testing.T) {
 	for name, test := range map[string]struct {
 		user        string
 		uid         int
@@ -97,47 +97,47 @@ func TestCheckMendsTheStart(t *testing.T) {
 		config      []string // ~/.config/lxc/lxc.conf
 		refusal     string
 		check       string
-		mend        string // %d is the shell's PID
+		fix         string // %d is the shell's PID
 		session     string // in which the container is then
 	}{
 		"module not installed": {user: "cgclichkmod", uid: 22010,
 			config: []string{use}, refusal: noUse,
-			check: "CGD-011 module", mend: "sudo cgdeleg open --user cgclichkmod --pid %d", session: "0"},
+			check: "CGD-011 module", fix: "sudo cgdeleg open --user cgclichkmod --pid %d", session: "0"},
 		"PAM line missing": {user: "cgclichkline", uid: 22011,
 			prepare: func(t *testing.T, _ testbed.User) { install(t, "/") },
 			config:  []string{use}, refusal: noUse,
-			check: "CGD-012 pam-line", mend: "sudo cgdeleg open --user cgclichkline --pid %d", session: "0"},
+			check: "CGD-012 pam-line", fix: "sudo cgdeleg open --user cgclichkline --pid %d", session: "0"},
 		"subordinate IDs too few": {user: "cgclichkids", uid: 22012, controllers: threeHierarchies,
 			prepare: fewSubIDs, refusal: "not allowed",
-			check: "CGD-052 config-idmap", mend: "sudo usermod --add-subuids 1442578432-1442643967 --add-subgids 1442578432-1442643967 cgclichkids", session: "0"},
+			check: "CGD-052 config-idmap", fix: "sudo usermod --add-subuids 1442578432-1442643967 --add-subgids 1442578432-1442643967 cgclichkids", session: "0"},
 		"subordinate group IDs missing": {user: "cgclichkgid", uid: 22013, controllers: threeHierarchies,
 			prepare: noSubGIDs, refusal: "not allowed",
-			check: "CGD-052 config-idmap", mend: "sudo usermod --add-subgids 1442643968-1442709503 cgclichkgid", session: "0"},
+			check: "CGD-052 config-idmap", fix: "sudo usermod --add-subgids 1442643968-1442709503 cgclichkgid", session: "0"},
 		"memory not in -c": {user: "cgclichkmem", uid: 22014, controllers: []string{"freezer", "name=systemd"},
 			refusal: noMemory,
-			check:   "CGD-053 config-limits", mend: "sudo cgdeleg open --user cgclichkmem --pid %d -c freezer,name=systemd,memory", session: "1"},
+			check:   "CGD-053 config-limits", fix: "sudo cgdeleg open --user cgclichkmem --pid %d -c freezer,name=systemd,memory", session: "1"},
 		"memory not in -c, but in lxc.cgroup.use": {user: "cgclichkuse", uid: 22015, controllers: []string{"freezer", "name=systemd"},
 			config: []string{use}, refusal: noUse,
-			check: "CGD-051 lxc-view", mend: "sudo cgdeleg open --user cgclichkuse --pid %d -c freezer,name=systemd,memory", session: "1"},
+			check: "CGD-051 lxc-view", fix: "sudo cgdeleg open --user cgclichkuse --pid %d -c freezer,name=systemd,memory", session: "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, test.user, test.uid, test.controllers...)
+			u, server := sshServer(t, test.user, test.uid, test.controllers...)
 			if test.prepare != nil {
 				test.prepare(t, u)
 			}
 			program := forUsers(t, testbed.Built(t, "cgdeleg"))
 			writeOwned(t, u, lxcConf, test.config...)
 			b := newBox(t, u, "c1", limit)
-			login := host.Login(t, u.Name)
+			login := server.Login(t, u.Name)
 			s := startShell(t, login, "sh")
 
 			wantRefused(t, b, s, test.refusal)
-			mend := diagnosis(t, s, program, "--container c1", test.check)
-			if want := strings.ReplaceAll(test.mend, "%d", fmt.Sprint(s.pid)); mend != want {
-				t.Errorf("the mend is %q, want %q", mend, want)
+			fix := diagnosis(t, s, program, "--container c1", test.check)
+			if want := strings.ReplaceAll(test.fix, "%d", fmt.Sprint(s.pid)); fix != want {
+				t.Errorf("the fix is %q, want %q", fix, want)
 			}
 			wantRefused(t, b, s, test.refusal) // check has changed nothing
-			mendAsRoot(t, mend, program)
+			fixAsRoot(t, fix, program)
 			s.Must(t, program+" check --container c1") // warnings are for later logins
 
 			wantAlive(t, b, s, b.start(t, s), "/user/"+u.Name+"/"+test.session)

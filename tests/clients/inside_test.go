@@ -99,7 +99,7 @@ func bySSH(t *testing.T, login *sshd.Client) insideShell {
 	return insideShell{s, s.end}
 }
 
-// bySu becomes ubuntu without a login's host in the container.
+// bySu becomes ubuntu without a login's application in the container.
 func bySu(t *testing.T, login *sshd.Client) insideShell {
 	t.Helper()
 	s := startShell(t, login, attachSu)

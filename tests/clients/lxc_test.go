@@ -25,9 +25,9 @@ const (
 	eats = "dd if=/dev/zero of=/dev/null count=1 bs="
 )
 
-// sshHost makes a user, and an sshd whose PAM service has the module, if there
+// sshServer makes a user, and an sshd whose PAM service has the module, if there
 // are controllers for it.
-func sshHost(t *testing.T, name string, uid int, controllers ...string) (testbed.User, *sshd.Server) {
+func sshServer(t *testing.T, name string, uid int, controllers ...string) (testbed.User, *sshd.Server) {
 	t.Helper()
 	testbed.Need(t, "lxc-start", "lxc-attach", "newuidmap", "busybox")
 	for _, h := range threeHierarchies {
@@ -62,10 +62,10 @@ func exitStatus(t *testing.T, err error) int {
 
 // A whole life of a container, as its user sees it.
 func TestContainerOfALogin(t *testing.T) {
-	u, host := sshHost(t, "cgclilife", 22001, threeHierarchies...)
+	u, server := sshServer(t, "cgclilife", 22001, threeHierarchies...)
 	writeOwned(t, u, lxcConf, use)
 	b := newBox(t, u, "c1", limit)
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	pid := b.start(t, login)
 	wantPlaced(t, pid, "/user/cgclilife/0/lxc.payload.c1", threeHierarchies...)
 	b.wantBeating(t)
@@ -74,7 +74,7 @@ func TestContainerOfALogin(t *testing.T) {
 	t.Run("freeze", func(t *testing.T) { testFreeze(t, b, login, pid) })
 	t.Run("attach", func(t *testing.T) { testAttach(t, b, login, pid) })
 	t.Run("attach from another login", func(t *testing.T) {
-		second := host.Login(t, u.Name)
+		second := server.Login(t, u.Name)
 		if at := testbed.ParsePlacement(second.Must(t, "cat /proc/self/cgroup"))["freezer"]; at != "/user/cgclilife/1" {
 			t.Errorf("the second login is in %s", at)
 		}
@@ -171,8 +171,8 @@ func testAttach(t *testing.T, b *box, login terminal, pid int) {
 // What a login without the module gives is the reason for the module, and the
 // proof that the tests here would notice its lack.
 func TestWithoutTheModule(t *testing.T) {
-	u, host := sshHost(t, "cgclibare", 22002)
-	login := host.Login(t, u.Name)
+	u, server := sshServer(t, "cgclibare", 22002)
+	login := server.Login(t, u.Name)
 
 	t.Run("refused where cgroups are demanded", func(t *testing.T) {
 		writeOwned(t, u, lxcConf, use)
@@ -202,7 +202,7 @@ func TestWithoutTheModule(t *testing.T) {
 // A container that was left running keeps its session. When it has ended, the
 // session goes with the next login.
 func TestContainerOutlivesItsLogin(t *testing.T) {
-	u, host := sshHost(t, "cgclistay", 22003, threeHierarchies...)
+	u, server := sshServer(t, "cgclistay", 22003, threeHierarchies...)
 	freezer := testbed.HierarchyNamed(t, "freezer")
 	b := newBox(t, u, "c1", limit)
 	wantSessions := func(when, want string) {
@@ -217,13 +217,13 @@ func TestContainerOutlivesItsLogin(t *testing.T) {
 		b.wantBeating(t)
 	}
 
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	pid := b.start(t, login)
 	login.Logout()
 	wantSessions("after the first logout", "0")
 	wantAlive(pid)
 
-	login = host.Login(t, u.Name)
+	login = server.Login(t, u.Name)
 	wantSessions("in the second login", "0 1")
 	wantAlive(pid)
 	testFreeze(t, b, login, pid)
@@ -234,7 +234,7 @@ func TestContainerOutlivesItsLogin(t *testing.T) {
 	wantSessions("after the second logout", "0")
 
 	// That number was taken when the third login looked for one of its own.
-	login = host.Login(t, u.Name)
+	login = server.Login(t, u.Name)
 	wantSessions("in the third login", "1")
 	pid = b.start(t, login)
 	wantPlaced(t, pid, "/user/cgclistay/1/lxc.payload.c1", threeHierarchies...)
@@ -246,7 +246,7 @@ func TestContainerOutlivesItsLogin(t *testing.T) {
 // Without -c the session is in every hierarchy, the unified one too, where the
 // login is in a leaf that LXC's base leaves out.
 func TestContainerInEveryHierarchy(t *testing.T) {
-	u, host := sshHost(t, "cgcliall", 22005)
+	u, server := sshServer(t, "cgcliall", 22005)
 	testbed.WriteService(t, "sshd", testbed.SessionLine(t, ""))
 	var all []string
 	for _, h := range testbed.Hierarchies() {
@@ -254,13 +254,13 @@ func TestContainerInEveryHierarchy(t *testing.T) {
 		all = append(all, first)
 	}
 	b := newBox(t, u, "c1", limit)
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	pid := b.start(t, login)
 	wantPlaced(t, pid, "/user/cgcliall/0/lxc.payload.c1", all...)
 	testLimit(t, b, login, pid)
 	testFreeze(t, b, login, pid)
 
-	second := host.Login(t, u.Name)
+	second := server.Login(t, u.Name)
 	testAttach(t, b, second, pid)
 	b.stop(t, second)
 	second.Logout()
@@ -272,8 +272,8 @@ func TestContainerInEveryHierarchy(t *testing.T) {
 // silence: LXC starts no container then.
 func TestLimitWithoutItsController(t *testing.T) {
 	without := []string{"freezer", "name=systemd"}
-	u, host := sshHost(t, "cgclinomem", 22004, without...)
-	login := host.Login(t, u.Name)
+	u, server := sshServer(t, "cgclinomem", 22004, without...)
+	login := server.Login(t, u.Name)
 
 	limited := newBox(t, u, "limited", limit)
 	out, err := limited.tryStart(t, login)

@@ -143,29 +143,29 @@ func (p *parent) newChild(t *testing.T, config ...string) *box {
 	return b
 }
 
-// mend runs a line of check's as the container's root.
-func (p *parent) mend(t *testing.T, c *sshd.Client, mend string) {
+// fix runs a line of check's as the container's root.
+func (p *parent) fix(t *testing.T, c *sshd.Client, fix string) {
 	t.Helper()
-	c.Must(t, fmt.Sprintf("lxc-attach -n user-parent -- sh -c '%s'", strings.ReplaceAll(asRoot(mend), "'", `'\''`)))
+	c.Must(t, fmt.Sprintf("lxc-attach -n user-parent -- sh -c '%s'", strings.ReplaceAll(asRoot(fix), "'", `'\''`)))
 }
 
 const (
 	attach   = "lxc-attach -n user-parent -- "
 	attachSu = attach + "su - ubuntu"
-	openMend = "sudo cgdeleg open --user ubuntu --pid %d"
+	openFix  = "sudo cgdeleg open --user ubuntu --pid %d"
 )
 
-// step is a line that check says, and the beginning of the mend in it; %d is the
+// step is a line that check says, and the beginning of the fix in it; %d is the
 // shell's PID.
-type step struct{ check, mend string }
+type step struct{ check, fix string }
 
 // The shell of lxc-attach and su in an unprivileged container came past the
 // module: containers in the container would have no cgroups. What check says one
 // line at a time makes the start work from that shell, whatever way it came and
 // however the container has its cgroups.
-func TestCheckMendsTheNestedStart(t *testing.T) {
+func TestCheckFixesTheNestedStart(t *testing.T) {
 	three := mountCgroups(threeHierarchies...)
-	opened := []step{{"CGD-011 module", openMend}}
+	opened := []step{{"CGD-011 module", openFix}}
 	for name, test := range map[string]struct {
 		init    string   // how the container's init mounts cgroups
 		config  []string // of the container
@@ -178,38 +178,38 @@ func TestCheckMendsTheNestedStart(t *testing.T) {
 		"su":   {init: three, shell: attach + "su ubuntu", steps: opened},
 		"sudo": {init: three, shell: "sh -c 'exec " + attach + "sudo -u ubuntu -i 2>/dev/null'", steps: opened}, // it knows no host name
 		"lxc-attach alone": {init: three, shell: attach + "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/home/ubuntu sh",
-			steps: []step{{"CGD-010 login", openMend}}},
+			steps: []step{{"CGD-010 login", openFix}}},
 		"the init mounts what is not the container's too": {init: mountCgroups(v1Hierarchies()...), shell: attachSu,
-			steps: []step{{"CGD-011 module", openMend + " -c "}}},
+			steps: []step{{"CGD-011 module", openFix + " -c "}}},
 		"the shell is in a session without memory": {init: three, shell: attachSu,
 			before: "cgdeleg open --user ubuntu --pid %d -c freezer,name=systemd",
-			steps:  []step{{"CGD-011 module", openMend + " -c "}}, session: "1"},
+			steps:  []step{{"CGD-011 module", openFix + " -c "}}, session: "1"},
 		"LXC mounts them": {config: []string{"lxc.mount.auto =", "lxc.mount.auto = cgroup:mixed:force proc:mixed sys:rw"}, shell: attachSu,
 			steps: opened},
 		"LXC mounts them read-only": {config: []string{"lxc.mount.auto =", "lxc.mount.auto = cgroup:ro:force proc:mixed sys:rw"}, shell: attachSu,
 			steps: append([]step{{"CGD-003 mounts", "sudo mount -o remount,bind,rw /sys/fs/cgroup/"}}, opened...)},
 		"nobody mounts them": {shell: attachSu,
-			steps: []step{{"CGD-002 mode", "sudo sh -c 'mount -t tmpfs cgroup /sys/fs/cgroup && "}, {"CGD-011 module", openMend}}},
+			steps: []step{{"CGD-002 mode", "sudo sh -c 'mount -t tmpfs cgroup /sys/fs/cgroup && "}, {"CGD-011 module", openFix}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+			u, server := sshServer(t, "cgclinest", 22020, threeHierarchies...)
 			testbed.Need(t, "sudo", "setpriv")
 			p := newParent(t, u, test.init, test.config...)
-			login := host.Login(t, u.Name)
+			login := server.Login(t, u.Name)
 			wantPlaced(t, p.start(t, login), "/user/cgclinest/0/lxc.payload.user-parent", threeHierarchies...)
 			child := p.newChild(t, limit)
 			s := startShell(t, login, test.shell)
 			if test.before != "" {
-				p.mend(t, login, fmt.Sprintf(test.before, s.pid))
+				p.fix(t, login, fmt.Sprintf(test.before, s.pid))
 			}
 
 			for _, step := range test.steps {
 				wantRefused(t, child, s, noLimits)
-				mend := diagnosis(t, s, "cgdeleg", "--container user-child", step.check)
-				if want := strings.ReplaceAll(step.mend, "%d", fmt.Sprint(s.pid)); !strings.HasPrefix(mend, want) {
-					t.Errorf("the mend is %q, want %q", mend, want)
+				fix := diagnosis(t, s, "cgdeleg", "--container user-child", step.check)
+				if want := strings.ReplaceAll(step.fix, "%d", fmt.Sprint(s.pid)); !strings.HasPrefix(fix, want) {
+					t.Errorf("the fix is %q, want %q", fix, want)
 				}
-				p.mend(t, login, mend)
+				p.fix(t, login, fix)
 			}
 			s.Must(t, "cgdeleg check --container user-child") // warnings are for later logins
 
@@ -233,7 +233,7 @@ func v1Hierarchies() (names []string) {
 	return names
 }
 
-// What the login outside did not have, nobody in the container can mend, and
+// What the login outside did not have, nobody in the container can fix, and
 // check says so.
 func TestCheckOfContainerWithoutMemory(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -244,9 +244,9 @@ func TestCheckOfContainerWithoutMemory(t *testing.T) {
 		"no cgroups": {nil, "started without cgroups of its own"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, "cgclinest", 22020, test.controllers...)
+			u, server := sshServer(t, "cgclinest", 22020, test.controllers...)
 			p := newParent(t, u, mountCgroups(threeHierarchies...))
-			login := host.Login(t, u.Name)
+			login := server.Login(t, u.Name)
 			p.start(t, login)
 			child := p.newChild(t, limit)
 			s := startShell(t, login, attachSu)
@@ -264,14 +264,14 @@ func TestCheckOfContainerWithoutMemory(t *testing.T) {
 }
 
 // With the module in the container's own PAM files, su makes the session, and
-// there is nothing to mend.
+// there is nothing to fix.
 func TestNestedStartWithTheModule(t *testing.T) {
-	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+	u, server := sshServer(t, "cgclinest", 22020, threeHierarchies...)
 	p := newParent(t, u, mountCgroups(threeHierarchies...))
 	install(t, p.rootfs)
 	const last = "session required pam_permit.so\n"
 	replaceIn(t, p.rootfs+"/etc/pam.d/su-l", last, last+"session optional pam_cgdeleg.so\n")
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	p.start(t, login)
 	child := p.newChild(t, limit)
 	s := startShell(t, login, attachSu)
@@ -292,9 +292,9 @@ func TestNestedStartWithTheModule(t *testing.T) {
 // The container's root may not move the user's processes on cgroup v1, as the
 // host's may. cgdeleg open and close do it nevertheless.
 func TestOpenAndCloseInAContainer(t *testing.T) {
-	u, host := sshHost(t, "cgclinest", 22020, threeHierarchies...)
+	u, server := sshServer(t, "cgclinest", 22020, threeHierarchies...)
 	p := newParent(t, u, mountCgroups(threeHierarchies...))
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	p.start(t, login)
 	s := startShell(t, login, attachSu)
 	wantIn := func(cgroup string) {

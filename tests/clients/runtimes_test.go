@@ -55,8 +55,8 @@ func TestPrograms(t *testing.T) {
 // The rest of what is to be said of LXC is tested by itself (lxc_test.go).
 func testLXC(t *testing.T) []table.Row {
 	testbed.Need(t, "lxc-start", "newuidmap")
-	g, host := newGuest(t, "cgrtlxc", 27006, fourOptions)
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtlxc", 27006, fourOptions)
+	login := server.Login(t, g.user.Name)
 	b := newBox(t, g.user, "c1", limit, "lxc.cgroup.pids.max = 33")
 	pid := b.start(t, login)
 	testFreeze(t, b, login, pid)
@@ -69,8 +69,8 @@ func testLXC(t *testing.T) []table.Row {
 
 func testRunc(t *testing.T) (rows []table.Row) {
 	testbed.Need(t, "runc")
-	g, host := newGuest(t, "cgrtrunc", 27001, fourOptions)
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtrunc", 27001, fourOptions)
+	login := server.Login(t, g.user.Name)
 	run := forUsers(t, testbed.Built(t, "cgdeleg")) + " run "
 	c := oci{"runc", "c1"}
 	g.configure(t, login, askLimits)
@@ -79,7 +79,7 @@ func testRunc(t *testing.T) (rows []table.Row) {
 	wantPlaced(t, pid, "/user/cgrtrunc/0/c1", fourHierarchies...)
 	wantNote(t, login, "runc", "a cgroupsPath in config.json would need a line of the module without -c")
 	wantMemoryHolds(t, login, inPath+c.command("exec c1 /bin/busybox "))
-	second := host.Login(t, g.user.Name)
+	second := server.Login(t, g.user.Name)
 	wantExecInside(t, second, inPath+c.command("exec c1 /bin/busybox "), pid)
 	second.Must(t, inPath+c.command("pause c1"))
 	g.wantFrozen(t, pid)
@@ -140,12 +140,12 @@ func wantExecInside(t *testing.T, login *sshd.Client, busybox string, pid int) {
 // With a cgroupsPath runc wants that cgroup in every hierarchy of the machine.
 func testRuncPath(t *testing.T) (rows []table.Row) {
 	testbed.Need(t, "runc")
-	g, host := newGuest(t, "cgrtpath", 27002, "")
+	g, server := newGuest(t, "cgrtpath", 27002, "")
 	c := oci{"runc", "c1"}
 	ask := askLimits
 	ask.cgroupsPath = "/user/cgrtpath/0/c1"
 
-	login := host.Login(t, g.user.Name)
+	login := server.Login(t, g.user.Name)
 	g.configure(t, login, ask)
 	pid := c.run(t, login, "")
 	wantPlaced(t, pid, ask.cgroupsPath, append(fourHierarchies, "unified")...)
@@ -159,12 +159,12 @@ func testRuncPath(t *testing.T) (rows []table.Row) {
 	wantNothingNow(t, g.user)
 
 	testbed.WriteService(t, "sshd", testbed.SessionLine(t, fourOptions))
-	login = host.Login(t, g.user.Name)
+	login = server.Login(t, g.user.Name)
 	rows = append(rows, wantRefusal(t, login, c, "runc, cgroupsPath S/c1, "+fourOptions, "unable to apply cgroup configuration"))
 
 	// a limit whose controller is not in the session is not dropped in silence
 	testbed.WriteService(t, "sshd", testbed.SessionLine(t, "-c freezer,memory,name=systemd"))
-	without := host.Login(t, g.user.Name)
+	without := server.Login(t, g.user.Name)
 	g.configure(t, without, askLimits)
 	rows = append(rows, wantRefusal(t, without, c, "runc, -c without pids", "cannot set pids limit"))
 	without.Logout()
@@ -192,8 +192,8 @@ func testCrun(t *testing.T) []table.Row {
 	if offered, err := os.ReadFile(filepath.Join(unified.Point, "cgroup.controllers")); err != nil || len(strings.TrimSpace(string(offered))) == 0 {
 		t.Skip("this machine's cgroup v2 has no controllers: see tests/vm for that")
 	}
-	g, host := newGuest(t, "cgrtcrun", 27003, "")
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtcrun", 27003, "")
+	login := server.Login(t, g.user.Name)
 	g.configure(t, login, askLimits)
 	const words = "cgroups in hybrid mode not supported"
 	row := wantRefusal(t, login, oci{"crun", "c1"}, "crun", words)
@@ -246,8 +246,8 @@ func (p podman) remove(t *testing.T, login *sshd.Client, pid int) {
 // pids.max is for the threads of podman, conmon and runc, too.
 func testPodman(t *testing.T) (rows []table.Row) {
 	testbed.Need(t, "podman", "runc", "newuidmap")
-	g, host := newGuest(t, "cgrtpod", 27004, fourOptions)
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtpod", 27004, fourOptions)
+	login := server.Login(t, g.user.Name)
 	run := forUsers(t, testbed.Built(t, "cgdeleg")) + " run -p memory.limit_in_bytes=64M -p pids.max=100 -- "
 	p := podman{"p1"}
 
@@ -266,7 +266,7 @@ func testPodman(t *testing.T) (rows []table.Row) {
 	wantNote(t, login, "podman", "cgdeleg run -p memory.limit_in_bytes=1G -p pids.max=200 -- podman --runtime=runc --cgroup-manager=cgroupfs run IMAGE")
 	pid, _ = p.run(t, login, g, run)
 	wantMemoryHolds(t, login, inPath+p.command("exec p1 /bin/busybox "))
-	second := host.Login(t, g.user.Name)
+	second := server.Login(t, g.user.Name)
 	wantExecInside(t, second, inPath+p.command("exec p1 /bin/busybox "), pid)
 	freezeByHand(t, g, second, pid)
 	second.Logout()
@@ -309,8 +309,8 @@ func freezeByHand(t *testing.T, g *guest, login *sshd.Client, pid int) {
 // proof that the tests here would notice its lack.
 func testNoModule(t *testing.T) (rows []table.Row) {
 	testbed.Need(t, "runc", "podman", "bwrap", "newuidmap")
-	g, host := newGuest(t, "cgrtbare", 27005)
-	login := host.Login(t, g.user.Name)
+	g, server := newGuest(t, "cgrtbare", 27005)
+	login := server.Login(t, g.user.Name)
 	run := forUsers(t, testbed.Built(t, "cgdeleg")) + " run "
 	c, p := oci{"runc", "c1"}, podman{"p1"}
 

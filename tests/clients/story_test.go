@@ -65,8 +65,8 @@ func TestNestedStory(t *testing.T) {
 		"ssh, the init mounts what is not the container's too": {"ssh", mountCgroups(v1Hierarchies()...), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, host := sshHost(t, "cgneststory", 24060, threeHierarchies...)
-			login := host.Login(t, u.Name)
+			u, server := sshServer(t, "cgneststory", 24060, threeHierarchies...)
+			login := server.Login(t, u.Name)
 			p := startParent(t, u, login, test.init, []string{sessionInside}, test.config...)
 			s := waysIn[test.way].enter(t, login)
 			if out := s.Must(t, "cgdeleg check -q"); out != "" {
@@ -175,8 +175,8 @@ func testFreezeOfParent(t *testing.T, p *parent, login terminal, child *box, pid
 func TestNestedStoryWithoutTheModule(t *testing.T) {
 	for way, test := range waysIn {
 		t.Run(way, func(t *testing.T) {
-			u, host := sshHost(t, "cgneststory", 24060, threeHierarchies...)
-			login := host.Login(t, u.Name)
+			u, server := sshServer(t, "cgneststory", 24060, threeHierarchies...)
+			login := server.Login(t, u.Name)
 			p := startParent(t, u, login, mountCgroups(threeHierarchies...), nil)
 			s := test.enter(t, login)
 			limited := p.newChild(t, limit)
@@ -203,9 +203,9 @@ func TestNestedStoryWithoutTheModule(t *testing.T) {
 
 // Containers that are left running at every logout go on where they are.
 func TestNestedContainersOutliveTheirLogins(t *testing.T) {
-	u, host := sshHost(t, "cgneststay", 24062, threeHierarchies...)
+	u, server := sshServer(t, "cgneststay", 24062, threeHierarchies...)
 	top := "/user/" + u.Name + "/0" + inParent
-	login := host.Login(t, u.Name)
+	login := server.Login(t, u.Name)
 	p := startParent(t, u, login, mountCgroups(threeHierarchies...), []string{sessionInside})
 	s := bySSH(t, login)
 	child := p.newChild(t, limit)
@@ -215,7 +215,7 @@ func TestNestedContainersOutliveTheirLogins(t *testing.T) {
 	wantPlaced(t, pid, top+inChild, threeHierarchies...)
 	child.wantBeating(t)
 
-	login = host.Login(t, u.Name)
+	login = server.Login(t, u.Name)
 	s = bySSH(t, login)
 	if at := testbed.ParsePlacement(s.Must(t, "cat /proc/self/cgroup"))["memory"]; at != "/user/ubuntu/1" {
 		t.Errorf("the second login in the container is in %s", at)
@@ -226,13 +226,13 @@ func TestNestedContainersOutliveTheirLogins(t *testing.T) {
 	s = bySSH(t, login)
 	pid = child.start(t, s)
 	if cgroup := testbed.Placement(t, pid)["freezer"]; hasCgroup(u, "/user/ubuntu/0") {
-		t.Errorf("a dead session was not swept; the child is in %s", cgroup)
+		t.Errorf("a dead session was not cleaned up; the child is in %s", cgroup)
 	}
 	child.stop(t, s)
 	s.end(t)
 	p.stop(t, login)
 	login.Logout()
-	login = host.Login(t, u.Name) // which sweeps what the first one left
+	login = server.Login(t, u.Name) // which cleans up what the first one left
 	login.Logout()
 	wantNothingNow(t, u)
 }
@@ -241,8 +241,8 @@ func TestNestedContainersOutliveTheirLogins(t *testing.T) {
 // own, with the limits of the copied configuration.
 func TestNestedCopyAndSnapshot(t *testing.T) {
 	testbed.Need(t, "rsync") // with which LXC copies folders
-	u, host := sshHost(t, "cgnestcopy", 24064, threeHierarchies...)
-	login := host.Login(t, u.Name)
+	u, server := sshServer(t, "cgnestcopy", 24064, threeHierarchies...)
+	login := server.Login(t, u.Name)
 	p := startParent(t, u, login, mountCgroups(threeHierarchies...), []string{sessionInside})
 	s := bySSH(t, login)
 	child := p.newChild(t, limit)
@@ -285,7 +285,7 @@ func TestNestedAutostart(t *testing.T) {
 		"without":           {"#!/bin/sh\nexec su %[1]s -c lxc-autostart\n", nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, _ := sshHost(t, "cgnestauto", 24066)
+			u, _ := sshServer(t, "cgnestauto", 24066)
 			testbed.WriteService(t, "su")
 			p := newParent(t, u, mountCgroups(threeHierarchies...)+"PATH=/usr/local/bin:/usr/bin:/bin sh /etc/boot >/tmp/boot.log 2>&1 &\n", auto)
 			child := p.newChild(t, append(test.limits, auto)...)
@@ -293,7 +293,7 @@ func TestNestedAutostart(t *testing.T) {
 				t.Fatal(err)
 			}
 			program := testbed.Built(t, "cgdeleg")
-			mendAsRoot(t, fmt.Sprintf(test.script, u.Name), program)
+			fixAsRoot(t, fmt.Sprintf(test.script, u.Name), program)
 			child.wantBeating(t)
 
 			for b, want := range map[*box]string{p.box: test.parent, child: test.child} {

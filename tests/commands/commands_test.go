@@ -124,13 +124,13 @@ func TestStatusOfLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := fmt.Sprintf("%d %s", login.PID, strings.TrimSpace(string(comm)))
+	application := fmt.Sprintf("%d %s", login.PID, strings.TrimSpace(string(comm)))
 	const columns = " status -n -o user,session,state,leader,service,own -u cgcmdstatus"
-	if got, want := strings.Join(strings.Fields(login.Must(t, path+columns)), " "), u.Name+" 0 alive "+host+" *"; got != want {
+	if got, want := strings.Join(strings.Fields(login.Must(t, path+columns)), " "), u.Name+" 0 alive "+application+" *"; got != want {
 		t.Errorf("from inside: %s, want %s", got, want)
 	}
 	outside := cgdeleg(t, nil, strings.Fields(columns)...)
-	if got, want := strings.Join(strings.Fields(outside.out), " "), u.Name+" 0 alive "+host+" -"; got != want {
+	if got, want := strings.Join(strings.Fields(outside.out), " "), u.Name+" 0 alive "+application+" -"; got != want {
 		t.Errorf("from outside: %s, want %s", got, want)
 	}
 
@@ -168,8 +168,8 @@ func TestStatusOfLogin(t *testing.T) {
 	}
 }
 
-// An older process that is moved in is the leader: nothing records the host.
-// The age is the leader's.
+// An older process that is moved in is the leader: nothing records the
+// application. The age is the leader's.
 func TestStatusOfDead(t *testing.T) {
 	testbed.Need(t)
 	u := testbed.AddUser(t, "cgcmddead", 24002)

@@ -20,7 +20,7 @@ const leaveBehind = "setsid nohup sleep 600 </dev/null >/dev/null 2>&1 & echo as
 // What a user leaves running keeps its session until it has ended, and the
 // login after that removes it.
 func TestProcessOutlivesLogin(t *testing.T) {
-	for name, host := range map[string]func(*testing.T, testbed.User) func(command string) string{
+	for name, application := range map[string]func(*testing.T, testbed.User) func(command string) string{
 		"su": func(t *testing.T, u testbed.User) func(string) string {
 			return func(command string) string { return run(t, root, "su", u.Name, "-c", command) }
 		},
@@ -36,7 +36,7 @@ func TestProcessOutlivesLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			service(t, name, "su", "/usr/sbin/sshd")
 			u := testbed.AddUser(t, "cglogback", 21060)
-			login := host(t, u)
+			login := application(t, u)
 
 			pid := pidOf(t, login(leaveBehind))
 			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })

@@ -1,5 +1,5 @@
-// Package logins tests the module in the real hosts (sshd, su, sudo, login,
-// cron): whoever logs in is in cgroups of its own, and after the logout
+// Package logins tests the module in the real applications (sshd, su, sudo,
+// login, cron): whoever logs in is in cgroups of its own, and after the logout
 // nothing of them is left.
 package logins
 
@@ -49,8 +49,9 @@ func writeProbe(t *testing.T) {
 	}
 }
 
-// service prepares a test of one host: the programs, the PAM service with the
-// module in it, and at the end a look that the module had nothing to say.
+// service prepares a test of one application: the programs, the PAM service
+// with the module in it, and at the end a look that the module had nothing to
+// say.
 func service(t *testing.T, name string, programs ...string) {
 	t.Helper()
 	log := loggingService(t, name, programs...)
@@ -143,8 +144,8 @@ func here(t *testing.T) map[string]string {
 	return testbed.Placement(t, os.Getpid())
 }
 
-// wantFirst is wantOwnSession of a host that the test started, for a user who
-// has no other session.
+// wantFirst is wantOwnSession of an application that the test started, for a
+// user who has no other session.
 func wantFirst(t *testing.T, u testbed.User, output string) {
 	t.Helper()
 	if n := wantOwnSession(t, u, output, here(t)); n != 0 {
@@ -153,7 +154,7 @@ func wantFirst(t *testing.T, u testbed.User, output string) {
 }
 
 // repeat runs a login again and again. Each must have left nothing behind when
-// the next one comes, which would sweep it.
+// the next one comes, which would clean it up.
 func repeat(t *testing.T, users []testbed.User, login func(t *testing.T)) {
 	t.Helper()
 	for round := range rounds {
@@ -167,8 +168,8 @@ func repeat(t *testing.T, users []testbed.User, login func(t *testing.T)) {
 	}
 }
 
-// run runs a host, without a terminal, to its end and returns what it and its
-// login wrote. One that hangs or fails ends the test.
+// run runs an application, without a terminal, to its end and returns what it
+// and its login wrote. One that hangs or fails ends the test.
 func run(t *testing.T, by testbed.User, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)

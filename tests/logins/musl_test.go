@@ -33,7 +33,7 @@ func TestAlpinePAMFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for host, login := range map[string]func(*testing.T, testbed.User) string{
+	for application, login := range map[string]func(*testing.T, testbed.User) string{
 		"login": loginsByRoot["login"],
 		"sshd": func(t *testing.T, u testbed.User) string {
 			login := sshd.Start(t, sshd.Options{}).Login(t, u.Name, typed())
@@ -42,7 +42,7 @@ func TestAlpinePAMFiles(t *testing.T) {
 		},
 	} {
 		for _, line := range []string{"session optional pam_cgdeleg.so\n", ""} {
-			t.Run(host+" with the line "+strings.TrimSpace(line), func(t *testing.T) {
+			t.Run(application+" with the line "+strings.TrimSpace(line), func(t *testing.T) {
 				writeProbe(t)
 				writeFile(t, file, 0o644, string(stock)+line)
 				t.Cleanup(func() { _ = os.WriteFile(file, stock, 0o644) })

@@ -15,16 +15,16 @@ import (
 // outward logs the outer user in on a terminal, to run the command.
 type outward func(t *testing.T, u testbed.User, command string) *terminal
 
-// A login inside of another takes its host out of the outer session for as
+// A login inside of another takes its application out of the outer session for as
 // long as it lasts, and no other process.
 func TestLoginInsideLogin(t *testing.T) {
-	for host, login := range map[string]outward{"su-l": bySu, "sshd": bySSH} {
+	for application, login := range map[string]outward{"su-l": bySu, "sshd": bySSH} {
 		for inner, command := range map[string]string{
 			"sudo": "sudo -n -u cgloginner " + innerScript,
 			"su":   "su cgloginner -c",
 		} {
-			t.Run(inner+" inside "+host, func(t *testing.T) {
-				service(t, host, "su", "ssh", "/usr/sbin/sshd")
+			t.Run(inner+" inside "+application, func(t *testing.T) {
+				service(t, application, "su", "ssh", "/usr/sbin/sshd")
 				service(t, inner, inner)
 				a := testbed.AddUser(t, "cglogouter", 21050)
 				b := testbed.AddUser(t, "cgloginner", 21051)

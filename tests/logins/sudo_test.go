@@ -45,7 +45,7 @@ func TestSudoWithoutTerminal(t *testing.T) {
 
 // A child of the module that ends at a bad moment, or a signal on a thread that
 // sudo does not know of, leaves sudo waiting for ever: 12 of 200 times with the
-// Go runtime in the host.
+// Go runtime in the application.
 func TestSudoNeverHangs(t *testing.T) {
 	service(t, "sudo", "sudo")
 	from := testbed.AddUser(t, "cglogfrom", 21013)

@@ -17,21 +17,21 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-// terminal is a host on a pseudo-terminal of its own, with the test at the
-// keyboard.
+// terminal is an application on a pseudo-terminal of its own, with the test at
+// the keyboard.
 type terminal struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	ctx    context.Context
 	master *os.File
-	ended  chan struct{} // closed when the host has ended and all is read
+	ended  chan struct{} // closed when the application has ended and all is read
 
 	mu     sync.Mutex
 	output strings.Builder
 	seen   int // what awaited texts have consumed
 }
 
-// onTerminal starts a host as the leader of a session with a controlling
+// onTerminal starts an application as the leader of a session with a controlling
 // terminal.
 func onTerminal(t *testing.T, by testbed.User, args ...string) *terminal {
 	t.Helper()
@@ -55,8 +55,8 @@ func onTerminal(t *testing.T, by testbed.User, args ...string) *terminal {
 	return c
 }
 
-// read gathers the output until the host has ended. EIO says that nobody has
-// the terminal open just now: login hangs it up and opens it again.
+// read gathers the output until the application has ended. EIO says that nobody
+// has the terminal open just now: login hangs it up and opens it again.
 func (c *terminal) read(waited <-chan struct{}) {
 	defer close(c.ended)
 	defer c.master.Close()
@@ -119,7 +119,7 @@ func (c *terminal) enter(line string) {
 	}
 }
 
-// finish waits for the host's end and returns the rest of its output.
+// finish waits for the application's end and returns the rest of its output.
 func (c *terminal) finish() string {
 	c.t.Helper()
 	if err := c.outcome(); err != nil {
@@ -128,7 +128,7 @@ func (c *terminal) finish() string {
 	return c.text()
 }
 
-// outcome waits for the host's end and says what was wrong with it.
+// outcome waits for the application's end and says what was wrong with it.
 func (c *terminal) outcome() error {
 	<-c.ended
 	if c.ctx.Err() != nil {

@@ -1,8 +1,8 @@
 #!/bin/sh
 # openrc.sh: contrib/openrc's service under Debian's OpenRC: started, seen to
-# sweep a dead session, brought back when it dies, stopped. OpenRC is unpacked, not
-# installed; it runs over this machine's files, in mount and PID namespaces of its
-# own. Alpine's OpenRC cannot be had here.
+# clean up a dead session, brought back when it dies, stopped. OpenRC is
+# unpacked, not installed; it runs over this machine's files, in mount and PID
+# namespaces of its own. Alpine's OpenRC cannot be had here.
 set -eu
 cd "$(dirname "$0")/../.."
 here=$PWD
@@ -85,7 +85,7 @@ chroot "$root" /bin/sh -eu -c '
 	service stop
 	await "it ends at stop" no_daemon
 	service status && fail "status says that it runs when it was stopped"
-	say "started, swept, started again, stopped"
+	say "started, cleaned up, started again, stopped"
 '
 END
 cd /

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 here=$PWD
 GO=${GO:-go}
 # shellcheck disable=SC2086 # a list of words
-set -- ${MUSL_TESTS:-hosts logins sessions commands} -- "$@"
+set -- ${MUSL_TESTS:-applications logins sessions commands} -- "$@"
 
 scratch=$(mktemp -d /var/tmp/cgdeleg-musl-run.XXXXXX)
 trap 'rm -rf --one-file-system "$scratch"' EXIT
@@ -34,9 +34,9 @@ ln -s /usr/lib/security/pam_cgdeleg.so "$stage/src/build/pam_cgdeleg.so"
 ln -s /usr/bin/cgdeleg "$stage/src/build/cgdeleg"
 flags="-std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1"
 # shellcheck disable=SC2086 # a list of words
-build/musl/cc $flags -o "$stage/src/build/musl/pamhost" tests/hosts/pamhost/pamhost.c -lpam
+build/musl/cc $flags -o "$stage/src/build/musl/pamapp" tests/applications/pamapp/pamapp.c -lpam
 # shellcheck disable=SC2086 # a list of words
-build/musl/cc $flags -shared -fPIC -o "$stage/src/build/musl/pam_args" tests/hosts/pamargs/pam_args.c
+build/musl/cc $flags -shared -fPIC -o "$stage/src/build/musl/pam_args" tests/applications/pamargs/pam_args.c
 
 packages=
 while [ "$1" != -- ]; do

@@ -108,7 +108,7 @@ func TestPackagedModules(t *testing.T) {
 		cd "$2"
 		mv vendor "$2.gocode"
 		GOCODE="$2.gocode" debian/packaged-modules.sh "$3"
-		${GO:-go} build -o "$4" ./cmd/cgdeleg ./pam/program
+		${GO:-go} build -o "$4" ./cmd/cgdeleg ./pam/helper
 		test ! -e vendor`
 	cmd := exec.Command("sh", "-c", script, "sh", trees[0], sources, workspace, programs)
 	cmd.Env = append(os.Environ(), "GOWORK="+filepath.Join(workspace, "go.work"), "GOFLAGS=-mod=vendor", "GOPROXY=off",

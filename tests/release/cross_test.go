@@ -41,17 +41,17 @@ func (m machine) run(env []string, words ...string) string {
 	return output(m.t, cmd)
 }
 
-// pamhost compiles the host of tests/hosts.
-func (m machine) pamhost() string {
+// pamapp compiles the application of tests/applications.
+func (m machine) pamapp() string {
 	m.t.Helper()
-	host := filepath.Join(m.t.TempDir(), "pamhost")
+	application := filepath.Join(m.t.TempDir(), "pamapp")
 	command(m.t, m.gnu+"-linux-gnu-gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-isystem", filepath.Join(m.sysroot, "include"),
-		"-L"+filepath.Join(m.sysroot, "lib"), "-o", host,
-		root(m.t, "tests", "hosts", "pamhost", "pamhost.c"), "-lpam", "-ldl", "-lpthread")
-	return host
+		"-L"+filepath.Join(m.sysroot, "lib"), "-o", application,
+		root(m.t, "tests", "applications", "pamapp", "pamapp.c"), "-lpam", "-ldl", "-lpthread")
+	return application
 }
 
-// words returns the results of a pamhost word.
+// words returns the results of a pamapp word.
 func words(out, word string) (results []string) {
 	for line := range strings.Lines(out) {
 		if result, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), word+": "); ok {
@@ -71,23 +71,23 @@ func (m machine) plain() string {
 	return library
 }
 
-// The module starts nothing in the host that loads it. qemu-user has threads of
-// its own, which the host sees: what counts is that there are no more of them,
-// and that a Go library as any other is seen to start some.
+// The module starts nothing in the application that loads it. qemu-user has
+// threads of its own, which the application sees: what counts is that there are
+// no more of them, and that a Go library as any other is seen to start some.
 func TestLoadsWithoutThreads(t *testing.T) {
 	for _, arch := range arches(t) {
 		t.Run(arch, func(t *testing.T) {
 			m := machineOf(t, arch)
-			host := m.pamhost()
+			application := m.pamapp()
 			states := func(library string) []string {
-				out := m.run(nil, host, "state", "load="+library, "state")
+				out := m.run(nil, application, "state", "load="+library, "state")
 				if got := words(out, "load"); len(got) != 1 || got[0] != "ok" {
 					t.Fatalf("%s could not be loaded: %s", library, out)
 				}
 				return words(out, "state")
 			}
 			if s := states(m.built("pam_cgdeleg.so")); len(s) != 2 || s[0] != s[1] {
-				t.Errorf("the module changed its host:\nbefore %s\nafter  %s", s[0], s[1])
+				t.Errorf("the module changed its application:\nbefore %s\nafter  %s", s[0], s[1])
 			}
 			s := states(m.plain())
 			if before, after := strings.Fields(s[0])[0], strings.Fields(s[1])[0]; before == after {
@@ -109,7 +109,7 @@ func TestSessionUnderQEMU(t *testing.T) {
 				t.Fatal(err)
 			}
 			log := testbed.LogFromNow(t)
-			out := m.run([]string{"CONFDIR=" + confdir}, m.pamhost(), "start=qemu:"+u.Name, "open", "cgroups", "close", "cgroups", "end")
+			out := m.run([]string{"CONFDIR=" + confdir}, m.pamapp(), "start=qemu:"+u.Name, "open", "cgroups", "close", "cgroups", "end")
 			for _, word := range []string{"open", "close"} {
 				if got := words(out, word); len(got) != 1 || got[0] != "0" {
 					t.Errorf("%s answered %v", word, got)
@@ -145,13 +145,13 @@ func TestMuslModule(t *testing.T) {
 			}
 			musl := filepath.Join(m.sysroot, "musl", "lib")
 			muslCC("-shared", "-fPIC", "-Wl,-soname,libpam.so.0", "-o", filepath.Join(dir, "libpam.so.0"), "testdata/libpam.c")
-			host := filepath.Join(dir, "muslhost")
-			muslCC("-fPIE", "-pie", "-Wl,--dynamic-linker="+filepath.Join(musl, "libc.so"), "-o", host,
-				filepath.Join(musl, "Scrt1.o"), filepath.Join(musl, "crti.o"), "testdata/muslhost.c", filepath.Join(musl, "crtn.o"))
-			out := m.run([]string{"LD_LIBRARY_PATH=" + dir}, host, m.built("musl/pam_cgdeleg.so"))
+			application := filepath.Join(dir, "muslapp")
+			muslCC("-fPIE", "-pie", "-Wl,--dynamic-linker="+filepath.Join(musl, "libc.so"), "-o", application,
+				filepath.Join(musl, "Scrt1.o"), filepath.Join(musl, "crti.o"), "testdata/muslapp.c", filepath.Join(musl, "crtn.o"))
+			out := m.run([]string{"LD_LIBRARY_PATH=" + dir}, application, m.built("musl/pam_cgdeleg.so"))
 			before, after := words(out, "before"), words(out, "after")
 			if len(before) != 1 || len(after) != 1 || before[0] != after[0] {
-				t.Errorf("loading it changed the host:\n%s", out)
+				t.Errorf("loading it changed the application:\n%s", out)
 			}
 			reply := workerReply(m, "open", fmt.Sprint(os.Getpid()), "65534", "65534", "nobody", "test", "", "min_uid=100000")
 			if !strings.Contains(reply, "result success") {

@@ -1,6 +1,6 @@
-// Package sessions tests package delegate on the real kernel, where a PAM host
-// is too far away: races that are lost on purpose, trees that are too large,
-// locks that are not to be had.
+// Package sessions tests package delegate on the real kernel, where a PAM
+// application is too far away: races that are lost on purpose, trees that are
+// too large, locks that are not to be had.
 package sessions
 
 import (
@@ -205,9 +205,9 @@ func TestLostRaceIsRunAgain(t *testing.T) {
 	}
 }
 
-// Without the lock nothing is swept: what looks dead may be a login that is
+// Without the lock nothing is cleaned up: what looks dead may be a login that is
 // just being made.
-func TestNoSweepWithoutLock(t *testing.T) {
+func TestNoCleanupWithoutLock(t *testing.T) {
 	testbed.Need(t)
 	u := testbed.AddUser(t, "cgsesnolock", 23003)
 	deadSession(t, u, 7)
@@ -215,7 +215,7 @@ func TestNoSweepWithoutLock(t *testing.T) {
 	r.Lock = delegate.Lock{Dir: "/proc/nosuch"}
 	opened := open(t, r)
 	if _, err := os.Stat(sessionDir(t, "freezer", u, 7)); err != nil {
-		t.Errorf("a session was swept without the lock: %v", err)
+		t.Errorf("a session was cleaned up without the lock: %v", err)
 	}
 	r.Lock = delegate.DefaultLock
 	closeSession(t, r, opened)
@@ -225,7 +225,7 @@ func TestNoSweepWithoutLock(t *testing.T) {
 }
 
 // A dead session that is large or deep does not keep the others from being
-// swept, and is removed in the end, by logins as by cleanup.
+// cleaned up, and is removed in the end, by logins as by cleanup.
 func TestLargeDeadSessions(t *testing.T) {
 	testbed.Need(t)
 	wide := make([]string, 6000)
@@ -253,9 +253,9 @@ func TestLargeDeadSessions(t *testing.T) {
 		t.Run("cleanup, "+name, func(t *testing.T) {
 			u := testbed.AddUser(t, "cgseslarge", 23004)
 			deadSession(t, u, 1, below...)
-			swept, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
-			if err != nil || len(swept) != 1 || swept[0].Left != nil {
-				t.Errorf("swept %v, %v", swept, err)
+			cleaned, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+			if err != nil || len(cleaned) != 1 || cleaned[0].Left != nil {
+				t.Errorf("cleaned up %v, %v", cleaned, err)
 			}
 		})
 	}
@@ -278,21 +278,21 @@ func TestLargeLiveSession(t *testing.T) {
 	}
 	r := request(u, process(t))
 	closeSession(t, r, open(t, r))
-	swept, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
-	if err != nil || len(swept) != 1 || swept[0].Left == nil {
-		t.Errorf("swept %v, %v", swept, err)
+	cleaned, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+	if err != nil || len(cleaned) != 1 || cleaned[0].Left == nil {
+		t.Errorf("cleaned up %v, %v", cleaned, err)
 	}
 	if dirs, _ := filepath.Glob(filepath.Join(sessionDir(t, "freezer", u, 0), "c*")); len(slices.DeleteFunc(dirs, isFile)) != 6000 {
 		t.Errorf("%d of the live session's cgroups are left", len(dirs))
 	}
 	_ = unix.Kill(inhabitant, unix.SIGKILL)
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		swept, _ = delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
-		if len(swept) == 0 || swept[0].Left == nil {
+		cleaned, _ = delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+		if len(cleaned) == 0 || cleaned[0].Left == nil {
 			return
 		}
 	}
-	t.Error("the session is not swept when its process has ended")
+	t.Error("the session is not cleaned up when its process has ended")
 }
 
 func isFile(path string) bool {

@@ -42,8 +42,9 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
-// Musl says whether this is the Alpine-like root of tests/musl: its hosts, its
-// PAM and the module are built with musl, and the worker is a program.
+// Musl says whether this is the Alpine-like root of tests/musl: its
+// applications, its PAM and the module are built with musl, and the worker is a
+// program.
 func Musl() bool { return prebuilt() != "" }
 
 // prebuilt is the folder with the tests' C programs where there is no compiler;
@@ -142,14 +143,15 @@ func SessionLine(t testing.TB, options string) string {
 }
 
 // WriteService writes the private /etc/pam.d/SERVICE for the length of the
-// test. It authenticates with pam_unix, or not at all where the host is root.
+// test. It authenticates with pam_unix, or not at all where the application is
+// root.
 func WriteService(t testing.TB, service string, sessionLines ...string) {
 	t.Helper()
 	writeService(t, service, append([]string{"auth sufficient pam_rootok.so"}, asking(sessionLines)...))
 }
 
-// WriteAskingService is WriteService for hosts that run as root and are to ask
-// for the password nevertheless, as sshd and login do.
+// WriteAskingService is WriteService for applications that run as root and are
+// to ask for the password nevertheless, as sshd and login do.
 func WriteAskingService(t testing.TB, service string, sessionLines ...string) {
 	t.Helper()
 	writeService(t, service, asking(sessionLines))

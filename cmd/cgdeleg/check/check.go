@@ -1,6 +1,6 @@
 // Package check looks for what keeps an unprivileged user's containers from
 // having cgroups, and says of each trouble what it is, where it was seen and
-// how to mend it.
+// how to fix it.
 //
 // It looks and changes nothing (but for the check "probe", where it is asked
 // for). It knows one machine, the running or a recorded one, and one user on it;
@@ -28,7 +28,7 @@ const (
 	Failed  Status = "failed"  // containers do not start, or have no cgroups
 )
 
-// IsTrouble tells whether something is to be mended, or could not be told.
+// IsTrouble tells whether something is to be fixed, or could not be told.
 func (s Status) IsTrouble() bool { return s != OK && s != Note && s != Skipped }
 
 // Evidence is a file and what is in it that matters.
@@ -43,7 +43,7 @@ func (e Evidence) file() string {
 	return file
 }
 
-// Command is one command of a mend.
+// Command is one command of a fix.
 type Command struct {
 	Args []string `json:"args"`
 	// Root tells that root has to run it.
@@ -53,8 +53,8 @@ type Command struct {
 	ByHand bool `json:"by_hand"`
 }
 
-// Mend is how a finding is mended.
-type Mend struct {
+// Fix is how a finding is fixed.
+type Fix struct {
 	Text     string    `json:"text"` // one line: what it does, and what is to be done after it
 	Commands []Command `json:"commands"`
 }
@@ -64,7 +64,7 @@ type Result struct {
 	Status   Status     `json:"status"`
 	Says     string     `json:"says"` // one sentence: the trouble, or what is well
 	Evidence []Evidence `json:"evidence"`
-	Mend     *Mend      `json:"mend,omitempty"`
+	Fix      *Fix       `json:"mend,omitempty"`
 	// Usage are lines for a shell, or for a configuration, that a Note is about.
 	Usage []string `json:"usage,omitempty"`
 }
@@ -98,7 +98,7 @@ const (
 type Finding struct {
 	*Check
 	Result
-	// BlockedBy names the check that has to be mended first.
+	// BlockedBy names the check that has to be fixed first.
 	BlockedBy string
 }
 
@@ -205,9 +205,9 @@ func unknown(says string, err error) Result {
 	return Result{Status: Unknown, Says: says + ": " + err.Error()}
 }
 
-// mended adds a mend to a result.
-func (r Result) mended(text string, commands ...Command) Result {
-	r.Mend = &Mend{Text: text, Commands: commands}
+// fixed adds a fix to a result.
+func (r Result) fixed(text string, commands ...Command) Result {
+	r.Fix = &Fix{Text: text, Commands: commands}
 	return r
 }
 

@@ -25,25 +25,25 @@ const (
 // delegateConf is the drop-in.
 var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\nDelegate=cpu memory pids\n")
 
-// tools answer as a test wants.
-type tools struct {
+// system answers as a test wants.
+type system struct {
 	lxc, systemd     string
 	clients          string // their versions: "crun 1.8.1, podman 4.3.1"
 	delegated, known bool
 }
 
-func (t tools) Version(program string) string {
-	for client := range strings.SplitSeq(t.clients, ", ") {
+func (s system) Version(program string) string {
+	for client := range strings.SplitSeq(s.clients, ", ") {
 		if name, version, _ := strings.Cut(client, " "); name == program {
 			return version
 		}
 	}
-	return map[string]string{"lxc": t.lxc, "systemd": t.systemd}[program]
+	return map[string]string{"lxc": s.lxc, "systemd": s.systemd}[program]
 }
 
-func (t tools) IsDelegated(string) (bool, bool) { return t.delegated, t.known }
-func (t tools) SudoUser() string                { return "" }
-func (t tools) Probe() error                    { return os.ErrPermission }
+func (s system) IsDelegated(string) (bool, bool) { return s.delegated, s.known }
+func (s system) SudoUser() string                { return "" }
+func (s system) Probe() error                    { return os.ErrPermission }
 
 // toVendor moves a service's file to where distributions without one in /etc have it.
 func toVendor(service string) change {
@@ -187,8 +187,8 @@ func machine(t *testing.T, name string, changes ...change) cgroupfs.Machine {
 // run runs all checks.
 func run(t *testing.T, f *check.Facts) []check.Finding {
 	t.Helper()
-	if f.Tools == nil {
-		f.Tools = tools{lxc: "5.0.2"}
+	if f.System == nil {
+		f.System = system{lxc: "5.0.2"}
 	}
 	check.Gather(f)
 	return check.Run(f, check.All(), nil)
@@ -207,20 +207,20 @@ func troubles(findings []check.Finding) (names []string) {
 func isTrouble(f check.Finding) bool { return f.Status.IsTrouble() }
 
 // Every trouble that a check knows, made on a machine where all is well: the
-// check finds it, and no other says anything. The mend is what a person is told
+// check finds it, and no other says anything. The fix is what a person is told
 // to run first.
 func TestTroubles(t *testing.T) {
 	const common, session = "/etc/pam.d/common-session", "/sys/fs/cgroup/user/alice/0"
 	for name, test := range map[string]struct {
 		machine string
 		changes []change
-		tools   tools
+		system  system
 		user    string // --user
 		config  string // --lxc-config
 		nested  int
 		want    []string // troubles
 		says    string   // the first of them, or a part of it
-		mend    string   // its first command, or a part of it
+		fix     string   // its first command, or a part of it
 	}{
 		"nothing, v1":                {machine: v1},
 		"nothing, v1, its container": {machine: v1, config: config},
@@ -230,110 +230,110 @@ func TestTroubles(t *testing.T) {
 		"nothing, systemd on v2":     {machine: v2sd},
 		"nothing, systemd on v1":     {machine: hybrid},
 		"unknown user without a process": {machine: v2, user: "alice", changes: []change{replace("/etc/subuid", "alice", "bob"), replace("/etc/subgid", "alice", "bob")},
-			want: []string{"failed:subid"}, says: "fewer subordinate IDs than the 65536", mend: "usermod --add-subuids"},
+			want: []string{"failed:subid"}, says: "fewer subordinate IDs than the 65536", fix: "usermod --add-subuids"},
 
 		"no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
-			want: []string{"failed:mode"}, says: "no cgroup file system is mounted", mend: "mount -t cgroup2"},
+			want: []string{"failed:mode"}, says: "no cgroup file system is mounted", fix: "mount -t cgroup2"},
 		"stale mount": {machine: v2, changes: []change{replace("/proc/self/mountinfo", " / /sys/fs/cgroup ", " /../.. /sys/fs/cgroup ")},
-			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", mend: "sudo umount /sys/fs/cgroup"},
+			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", fix: "sudo umount /sys/fs/cgroup"},
 		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
 			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},
 			want: []string{"warning:hierarchies"}, says: "no mounted hierarchy has nosuch"},
 		"a controller that the kernel's command line turned off": {machine: v1,
 			changes: []change{replace(common, "freezer", "freezer,debug"), write("/proc/cgroups", "#\ndebug\t0\t1\t0\n")},
-			want:    []string{"warning:hierarchies"}, says: "debug", mend: "/etc/default/grub"},
+			want:    []string{"warning:hierarchies"}, says: "debug", fix: "/etc/default/grub"},
 		"a list that cannot be meant": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c all,memory")},
 			want: []string{"failed:hierarchies"}, says: `"all" cannot stand beside`},
 		"pam_cgfs's list on v2": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c freezer,memory,cpu,pids,name=systemd")}},
 		"processes in the base of a container": {machine: v2,
 			changes: []change{write("/sys/fs/cgroup/cgroup.type", "domain\n"), write("/sys/fs/cgroup/cgroup.procs", "1\n23\n"), write("/sys/fs/cgroup/cgroup.subtree_control", "cpu\n")},
-			want:    []string{"warning:base"}, says: "there are processes in the cgroup itself", mend: "mkdir -p /sys/fs/cgroup/init.scope"},
+			want:    []string{"warning:base"}, says: "there are processes in the cgroup itself", fix: "mkdir -p /sys/fs/cgroup/init.scope"},
 		"processes in the machine's root": {machine: v2,
 			changes: []change{write("/sys/fs/cgroup/cgroup.procs", "1\n23\n")}},
 
 		"no line of the module": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n")},
-			want: []string{"failed:pam-line"}, says: `it came by sshd, whose PAM service "sshd" has no line`, mend: "sudo cgdeleg open --user alice --pid"},
+			want: []string{"failed:pam-line"}, says: `it came by sshd, whose PAM service "sshd" has no line`, fix: "sudo cgdeleg open --user alice --pid"},
 		"no line of the module any more": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
 			want: []string{"warning:pam-line"}},
 		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
-			want: []string{"failed:pam-line"}, mend: "sudo sh -c 'printf"},
+			want: []string{"failed:pam-line"}, fix: "sudo sh -c 'printf"},
 		"the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/usr/share/pam-configs/cgdeleg", "")},
-			want: []string{"failed:pam-line"}, mend: "sudo pam-auth-update --enable cgdeleg"},
+			want: []string{"failed:pam-line"}, fix: "sudo pam-auth-update --enable cgdeleg"},
 		"no line in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, "")},
-			want: []string{"failed:pam-line"}, mend: `sudo sh -c 'cp /usr/lib/pam.d/sshd /etc/pam.d/sshd && printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/sshd'`},
+			want: []string{"failed:pam-line"}, fix: `sudo sh -c 'cp /usr/lib/pam.d/sshd /etc/pam.d/sshd && printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/sshd'`},
 		"no line in a file of /etc that includes the vendor's, --user": {machine: v2, user: "alice", changes: []change{
 			toVendor("common-session"), replace("/usr/lib/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write(common, "session include /usr/lib/pam.d/common-session")},
-			want: []string{"failed:pam-line"}, mend: `sudo sh -c 'printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/common-session'`},
+			want: []string{"failed:pam-line"}, fix: `sudo sh -c 'printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/common-session'`},
 		"pam_cgfs in what a file of /etc includes, --user": {machine: v2, user: "alice", changes: []change{
 			toVendor("common-session"), replace("/usr/lib/pam.d/common-session", "pam_cgdeleg.so", "pam_cgfs.so"), write(common, "session include /usr/lib/pam.d/common-session")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /usr/lib/pam.d/common-session`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /usr/lib/pam.d/common-session`},
 		"pam_cgfs where the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{
 			replace(common, "pam_cgdeleg.so", "pam_cgfs.so"), write("/usr/share/pam-configs/cgdeleg", "")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `sudo sh -c 'sed -i '\''/pam_cgfs\.so/d'\'' /etc/pam.d/common-session && pam-auth-update --enable cgdeleg'`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sh -c 'sed -i '\''/pam_cgfs\.so/d'\'' /etc/pam.d/common-session && pam-auth-update --enable cgdeleg'`},
 		"a file whose name is a command, --user": {machine: v2, user: "alice", changes: []change{
 			write("/etc/pam.d/sshd", "session include [common-session; touch x]\n"), write("/etc/pam.d/common-session; touch x", "session required pam_permit.so\n")},
-			want: []string{"failed:pam-line"}, mend: `>>'\''/etc/pam.d/common-session; touch x'\'''`},
+			want: []string{"failed:pam-line"}, fix: `>>'\''/etc/pam.d/common-session; touch x'\'''`},
 		"pam_cgfs before a line that cannot be read": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so\nsession include nowhere\n")},
 			want: []string{"warning:pam-cgfs"}},
 		"pam_cgfs in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, ""), write("/usr/lib/pam.d/sshd", "session optional pam_cgfs.so\n")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `/usr/lib/pam.d/sshd >/etc/pam.d/sshd'`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `/usr/lib/pam.d/sshd >/etc/pam.d/sshd'`},
 		"a line of no type": {machine: v2, changes: []change{replace("/etc/pam.d/sshd", "@include common-session", "sesion required pam_x.so\n@include common-session")}},
 		"min_uid": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=2000"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:pam-line"}, says: "min_uid=2000"},
 		"module not installed": {machine: v2, changes: []change{removeModule, write("/proc/self/cgroup", "0::/\n")},
-			want: []string{"failed:module"}, mend: "sudo cgdeleg open --user alice --pid"},
+			want: []string{"failed:module"}, fix: "sudo cgdeleg open --user alice --pid"},
 		"module taken away under a session": {machine: v2, changes: []change{removeModule}, want: []string{"warning:module"}},
 		"before pam_systemd": {machine: v2sd, changes: []change{moveFirst(common, "pam_cgdeleg.so")},
 			want: []string{"failed:pam-order"}, says: "pam_systemd.so stands behind it"},
 		"pam_cgfs as well": {machine: v2, changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so")},
-			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/common-session"},
+			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/common-session"},
 		"pam_cgfs of another service": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n"), write("/etc/pam.d/kiosk.dpkg-old", "session optional pam_cgfs.so\n")},
-			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/kiosk"},
+			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/kiosk"},
 		"pam_cgfs of a vendor's service": {machine: v2, changes: []change{write("/usr/lib/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n")},
-			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /usr/lib/pam.d/kiosk"},
+			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /usr/lib/pam.d/kiosk"},
 		"a vendor's service that /etc has anew": {machine: v2, changes: []change{write("/usr/lib/pam.d/su", "session optional pam_cgfs.so\n")}},
 		"old files with pam_cgfs": {machine: v2, changes: []change{
 			oldFiles("common-session.pam-old", "sshd.dpkg-old", "sshd.ucf-dist", "sshd.rpmsave", "sshd.pacnew", "sshd.pacsave", "sshd.apk-new", "sshd.new-1.2_3",
 				"._cfg0000_sshd", ".sshd.swp", "#sshd#", "sshd~", "sshd.bak", "sshd.old", "sshd.save", "sshd.orig")}},
 		"an old file that a service includes": {machine: v2, changes: []change{oldFiles("kiosk.old"), write("/etc/pam.d/kiosk", "session include kiosk.old\n")},
-			want: []string{"warning:pam-cgfs"}, mend: "sudo editor /etc/pam.d/kiosk.old"},
+			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/kiosk.old"},
 		"pam_cgfs's package, --user": {machine: v2, user: "alice", changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so"), write("/usr/share/pam-configs/cgfs", "")},
-			want: []string{"warning:pam-cgfs"}, mend: "sudo apt-get remove libpam-cgfs"},
+			want: []string{"warning:pam-cgfs"}, fix: "sudo apt-get remove libpam-cgfs"},
 		"pam_cgfs in the module's place": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgfs.so -c memory"), write("/proc/self/cgroup", "0::/\n")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: "sudo cgdeleg open --user alice --pid"},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: "sudo cgdeleg open --user alice --pid"},
 		"pam_cgfs in the module's place, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgfs.so -c memory")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /etc/pam.d/common-session`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /etc/pam.d/common-session`},
 
-		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", mend: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
+		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", fix: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
 		"no drop-in, --user": {machine: stock, user: "alice", want: []string{"failed:delegation"}},
-		"drop-in not loaded": {machine: stock, changes: []change{delegateConf}, tools: tools{known: true},
-			want: []string{"failed:delegation"}, says: "though the drop-in is there", mend: "sudo systemctl daemon-reload"},
-		"drop-in newer than the login": {machine: stock, changes: []change{delegateConf}, tools: tools{known: true, delegated: true},
+		"drop-in not loaded": {machine: stock, changes: []change{delegateConf}, system: system{known: true},
+			want: []string{"failed:delegation"}, says: "though the drop-in is there", fix: "sudo systemctl daemon-reload"},
+		"drop-in newer than the login": {machine: stock, changes: []change{delegateConf}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified"},
 		"in the user manager's service": {machine: stock,
 			changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1000.slice/user@1000.service\n")},
-			want:    []string{"failed:session"}, says: "systemd's user@1000.service", mend: "systemd-run --user --scope"},
+			want:    []string{"failed:session"}, says: "systemd's user@1000.service", fix: "systemd-run --user --scope"},
 		"by su in another's login": {machine: stock,
 			changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1001.slice/session-7.scope/init.scope\n")},
 			want:    []string{"failed:session"}, says: "systemd's session-7.scope, and only the scope of a login of alice's own"},
-		"LXC 6 asks the user manager": {machine: stock, tools: tools{lxc: "6.0.4", known: true, delegated: true},
+		"LXC 6 asks the user manager": {machine: stock, system: system{lxc: "6.0.4", known: true, delegated: true},
 			changes: []change{delegateConf, write("/run/user/1000/bus", "")},
 			want:    []string{"warning:session"}, says: "LXC will ask systemd's user manager"},
-		"systemd too new for v1": {machine: hybrid, tools: tools{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
+		"systemd too new for v1": {machine: hybrid, system: system{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
 
 		"moved out of the session": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n")},
-			want: []string{"failed:session"}, says: "no cgroup of its own in unified", mend: "sudo cgdeleg open --user alice --pid"},
+			want: []string{"failed:session"}, says: "no cgroup of its own in unified", fix: "sudo cgdeleg open --user alice --pid"},
 		"session of another": {machine: v2, changes: []change{stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
 			want: []string{"failed:session"}},
 		"a file that is not the user's": {machine: v2, changes: []change{stat(session+"/cgroup.subtree_control", cgroupfs.Stat{Mode: 0o100644})},
-			want: []string{"failed:writable"}, says: "not every file of the session", mend: "sudo cgdeleg open --user alice"},
+			want: []string{"failed:writable"}, says: "not every file of the session", fix: "sudo cgdeleg open --user alice"},
 		"the group is another's": {machine: v2, changes: []change{stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 1000, GID: 0})},
 			want: []string{"failed:writable"}},
 		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", cgroupfs.Stat{Mode: 0o40700})},
-			want: []string{"failed:parents"}, says: "cannot be searched", mend: "sudo chmod o+x /sys/fs/cgroup/user"},
+			want: []string{"failed:parents"}, says: "cannot be searched", fix: "sudo chmod o+x /sys/fs/cgroup/user"},
 		"shell in the session itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/user/alice/0\n"), write(session+"/cgroup.procs", "4711\n")},
-			want: []string{"failed:leaf"}, mend: "sh -c 'mkdir -p /sys/fs/cgroup/user/alice/0/init.scope"},
+			want: []string{"failed:leaf"}, fix: "sh -c 'mkdir -p /sys/fs/cgroup/user/alice/0/init.scope"},
 		"no memory on v2": {machine: v2, changes: []change{write(session+"/cgroup.controllers", "cpu pids\n")},
 			want: []string{"warning:controllers"}, says: "the session lacks memory"},
 		"a realtime process": {machine: v2,
@@ -353,19 +353,19 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:limits"}},
 
 		"no user namespaces": {machine: v2, changes: []change{write("/proc/sys/user/max_user_namespaces", "0\n")},
-			want: []string{"failed:userns"}, mend: "sudo sysctl -w user.max_user_namespaces=15000"},
+			want: []string{"failed:userns"}, fix: "sudo sysctl -w user.max_user_namespaces=15000"},
 		"Debian's switch": {machine: v2, changes: []change{write("/proc/sys/kernel/unprivileged_userns_clone", "0\n")},
-			want: []string{"failed:userns"}, mend: "sudo sysctl -w kernel.unprivileged_userns_clone=1"},
+			want: []string{"failed:userns"}, fix: "sudo sysctl -w kernel.unprivileged_userns_clone=1"},
 		"Ubuntu 24.04's AppArmor": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")},
 			want: []string{"warning:apparmor"}},
 		"Ubuntu 24.04's AppArmor, with a profile": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), write("/etc/apparmor.d/usr.bin.lxc-start", "profile x { userns, }\n")}},
 		"no newuidmap": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap")},
-			want: []string{"failed:idmap-tools"}, says: "newuidmap is not installed", mend: "apt install uidmap"},
+			want: []string{"failed:idmap-tools"}, says: "newuidmap is not installed", fix: "apt install uidmap"},
 		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755})},
-			want: []string{"failed:idmap-tools"}, mend: "chown root:root /usr/bin/newgidmap"},
+			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
 		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 6})}},
 		"newgidmap with the capability of the other": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 7})},
-			want: []string{"failed:idmap-tools"}, mend: "chown root:root /usr/bin/newgidmap"},
+			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
 		"nosuid": {machine: v2, changes: []change{stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, NoSetUID: true})},
 			want: []string{"failed:idmap-tools"}, says: "nosuid"},
 		"closed home, with an ACL for the containers": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40770, UID: 1000, GID: 1000, Searchers: []int{100000}})}},
@@ -374,32 +374,32 @@ func TestTroubles(t *testing.T) {
 		"no_new_privs": {machine: v2, changes: []change{replace("/proc/self/status", "NoNewPrivs:\t0", "NoNewPrivs:\t1")},
 			want: []string{"failed:idmap-tools"}, says: "no_new_privs"},
 		"few subordinate IDs": {machine: v2, changes: []change{replace("/etc/subuid", "alice:100000:65536", "alice:100000:1000")},
-			want: []string{"failed:subid"}, mend: "sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 alice"},
+			want: []string{"failed:subid"}, fix: "sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 alice"},
 		"two levels of containers": {machine: v2, nested: 2, want: []string{"failed:subid"}, says: "2 levels of containers need"},
 		"others have the same IDs": {machine: v2, changes: []change{replace("/etc/subuid", "bob:165536:65536", "bob:165535:65536")},
 			want: []string{"warning:subid-overlap"}},
 		"closed home": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40700, UID: 1000, GID: 1000})},
-			want: []string{"failed:paths"}, mend: "chmod o+x /home/alice"},
+			want: []string{"failed:paths"}, fix: "chmod o+x /home/alice"},
 
 		"membership that cannot be read": {machine: v2, changes: []change{write("/proc/self/cgroup", "garbage\n")},
 			want: []string{"unknown:namespace", "unknown:session"}, says: "this process's cgroups cannot be told"},
 		"ancestors that cannot be read": {machine: v2, changes: []change{remove("/proc/161"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"unknown:login", "failed:session"}, says: "hidepid"},
-		"a host that is not root's": {machine: v2, changes: []change{replace("/proc/146/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), replace("/proc/122/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), write("/proc/self/cgroup", "0::/\n")},
+		"an application that is not root's": {machine: v2, changes: []change{replace("/proc/146/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), replace("/proc/122/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:login"}, says: "no program that calls it is among its ancestors"},
 		"the login has ended": {machine: v1, changes: []change{replace("/proc/190/status", "PPid:\t176", "PPid:\t1")}},
 		"the login has ended, and so the shell": {machine: v1, changes: []change{replace("/proc/self/status", "PPid:\t190", "PPid:\t1"), write("/proc/self/cgroup", "9:name=openrc:/\n7:memory:/\n6:freezer:/\n0::/\n")},
-			want: []string{"failed:login"}, mend: "sudo cgdeleg open --user alice --pid PID"},
+			want: []string{"failed:login"}, fix: "sudo cgdeleg open --user alice --pid PID"},
 		"root of a user namespace": {machine: v2, changes: []change{replace("/proc/self/status", "Uid:\t1000\t1000", "Uid:\t1000\t0"), write("/proc/self/uid_map", "0 1000 1\n"), stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 65534, GID: 65534})},
 			want: []string{"failed:session"}},
 		"a range with an account's own ID": {machine: v2, changes: []change{replace("/etc/passwd", "alice:", "carol:x:100001:100001::/home/carol:/bin/sh\nalice:")},
 			want: []string{"warning:subid-overlap"}, says: "another user has some of the same IDs"},
 		"the container wants root's ID": {machine: v2, config: config, changes: []change{replace(config, "100000 65536", "0 65536")},
-			want: []string{"failed:config-idmap"}, says: "IDs that are not alice's", mend: "editor"},
+			want: []string{"failed:config-idmap"}, says: "IDs that are not alice's", fix: "editor"},
 		"no subuid file": {machine: v2, changes: []change{remove("/etc/subuid")},
-			want: []string{"failed:subid"}, mend: "sudo touch /etc/subuid"},
+			want: []string{"failed:subid"}, fix: "sudo touch /etc/subuid"},
 		"a user of a directory service": {machine: v2, changes: []change{replace("/etc/passwd", ":1000:", ":4000:"), replace("/etc/subuid", "alice", "al")},
-			want: []string{"failed:subid"}, mend: "sudo sh -c 'echo 1000:"},
+			want: []string{"failed:subid"}, fix: "sudo sh -c 'echo 1000:"},
 		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
 			want: []string{"warning:config-limits"}},
 		"lxc.cgroup.relative": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.cgroup.relative = 1\n")},
@@ -408,55 +408,55 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:delegation"}, says: "is missing"},
 		"a drop-in that is switched off": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/90-off.conf", "[Scope]\nDelegate=no\n")},
 			want: []string{"failed:delegation"}, says: "is missing"},
-		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, tools: tools{known: true, delegated: true},
+		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}},
 		"a parent's directory of another's": {machine: v2, changes: []change{stat("/home", cgroupfs.Stat{Mode: 0o40700})},
-			want: []string{"failed:paths"}, mend: "sudo chmod o+x /home"},
-		"LXC too new for v1": {machine: v1, tools: tools{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
-		"LXC 7.0 on v1":      {machine: v1, tools: tools{lxc: "7.0.0"}},
+			want: []string{"failed:paths"}, fix: "sudo chmod o+x /home"},
+		"LXC too new for v1": {machine: v1, system: system{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
+		"LXC 7.0 on v1":      {machine: v1, system: system{lxc: "7.0.0"}},
 		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
-			want: []string{"failed:lxc-view"}, says: "wants pids", mend: "-c freezer,memory,name=openrc,pids"},
+			want: []string{"failed:lxc-view"}, says: "wants pids", fix: "-c freezer,memory,name=openrc,pids"},
 		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
-			want: []string{"failed:config-idmap"}, mend: "sudo usermod --add-subgids 100000-165535 alice"},
+			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 100000-165535 alice"},
 		"the container's IDs are another's": {machine: v2, config: config, changes: []change{replace(config, "100000", "165536")},
-			want: []string{"failed:config-idmap"}, mend: "editor"},
+			want: []string{"failed:config-idmap"}, fix: "editor"},
 		"no idmap": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment")},
 			want: []string{"failed:config-idmap"}, says: "has no lxc.idmap"},
 		"a limit whose controller is not in -c": {machine: v1, config: config, changes: []change{write("/proc/self/cgroup", "9:name=openrc:/user/alice/0\n8:pids:/\n7:memory:/\n6:freezer:/user/alice/0\n0::/\n"), replace(common, "freezer,memory", "freezer")},
-			want: []string{"failed:config-limits"}, says: "has no memory", mend: "sudo cgdeleg open --user alice --pid"},
+			want: []string{"failed:config-limits"}, says: "has no memory", fix: "sudo cgdeleg open --user alice --pid"},
 		"the container's group IDs are not there at all": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536\n", "")},
-			want: []string{"failed:config-idmap"}, mend: "sudo usermod --add-subgids 100000-165535 alice"},
+			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 100000-165535 alice"},
 		"no idmap, and no subordinate IDs": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment"), replace("/etc/subuid", "alice", "carol")},
 			want: []string{"failed:subid"}, says: "than the 65536"},
 		"lxc.cgroup.use and a limit want the same": {machine: v1, config: config,
 			changes: []change{replace("/proc/self/cgroup", "memory:/user/alice/0", "memory:/"), replace(common, "freezer,memory", "freezer"), write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,memory,pids\n")},
-			want:    []string{"failed:lxc-view"}, says: "wants memory,pids", mend: "-c freezer,name=openrc,memory,pids"},
+			want:    []string{"failed:lxc-view"}, says: "wants memory,pids", fix: "-c freezer,name=openrc,memory,pids"},
 		"a limit whose controller is not mounted": {machine: v1, config: config,
 			changes: []change{replace("/proc/self/mountinfo", "/sys/fs/cgroup/memory rw", "/sys/fs/elsewhere rw"), replace("/proc/self/mountinfo", "cgroup memory rw,memory", "tmpfs memory rw"), replace(common, "freezer,memory", "freezer")},
-			want:    []string{"failed:config-limits"}, says: "no mounted hierarchy has it", mend: "sudo mkdir -p /sys/fs/cgroup/memory"},
+			want:    []string{"failed:config-limits"}, says: "no mounted hierarchy has it", fix: "sudo mkdir -p /sys/fs/cgroup/memory"},
 		"a part of all that was asked for": {machine: v1, changes: []change{replace(common, " -c freezer,memory,name=openrc", ""), replace("/proc/self/cgroup", "memory:/user/alice/0", "memory:/")},
-			want: []string{"failed:session"}, mend: "-c misc,rdma,pids,hugetlb,net_prio,perf_event,net_cls,freezer,devices,memory,blkio,cpuacct,cpu,cpuset,name=openrc"},
+			want: []string{"failed:session"}, fix: "-c misc,rdma,pids,hugetlb,net_prio,perf_event,net_cls,freezer,devices,memory,blkio,cpuacct,cpu,cpuset,name=openrc"},
 		"no line of the module, and a limit": {machine: v1, config: config, changes: []change{replace(common, "pam_cgdeleg.so -c freezer,memory", "pam_cgfs.so -c freezer"), replace("/proc/self/cgroup", "/user/alice/0", "/")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, mend: "-c freezer,name=openrc,memory"},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: "-c freezer,name=openrc,memory"},
 
 		"a container on v1 without mounts": {machine: v1, changes: []change{container(), write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
-			want: []string{"failed:mode"}, mend: "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup && for h in misc rdma pids"},
+			want: []string{"failed:mode"}, fix: "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup && for h in misc rdma pids"},
 		"a container without cgroups of its own": {machine: v1, changes: []change{container(), replace("/proc/self/cgroup", "/user/alice/0", "/")},
-			want: []string{"failed:container"}, says: "its root may make none", mend: "cgdeleg check"},
+			want: []string{"failed:container"}, says: "its root may make none", fix: "cgdeleg check"},
 		"a container without the memory that is needed in it": {machine: v1, config: config,
 			changes: []change{container("freezer", "openrc"), replace("/proc/self/cgroup", "/user/alice/0", "/")},
 			want:    []string{"failed:container"}, says: "without a cgroup of its own in memory"},
 		"a container with hierarchies that are not its own": {machine: v1, config: config,
 			changes: []change{container("freezer", "memory", "openrc"), replace("/proc/self/cgroup", "/user/alice/0", "/"), replace(common, "pam_cgdeleg.so", "pam_permit.so")},
-			want:    []string{"failed:pam-line"}, mend: "-c freezer,memory,name=openrc"},
+			want:    []string{"failed:pam-line"}, fix: "-c freezer,memory,name=openrc"},
 		"the same, with a line that asks for all": {machine: v1,
 			changes: []change{container("freezer", "memory", "openrc"), replace("/proc/self/cgroup", "/user/alice/0", "/"), replace(common, " -c freezer,memory,name=openrc", "")},
-			want:    []string{"failed:session"}, mend: "-c freezer,memory,name=openrc"},
+			want:    []string{"failed:session"}, fix: "-c freezer,memory,name=openrc"},
 		"the same, in a session": {machine: v1,
 			changes: []change{container("freezer", "memory", "openrc"), replace(common, " -c freezer,memory,name=openrc", "")}},
 		"newuidmap of somebody outside": {machine: v1,
 			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534})},
-			want:    []string{"failed:idmap-tools"}, mend: "sudo install -o root -m 4755 -t /usr/local/bin /usr/bin/newuidmap"},
+			want:    []string{"failed:idmap-tools"}, fix: "sudo install -o root -m 4755 -t /usr/local/bin /usr/bin/newuidmap"},
 		"another newuidmap comes first in the path": {machine: v1,
 			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534}),
 				write("/usr/local/bin/newuidmap", ""), stat("/usr/local/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755})}},
@@ -464,9 +464,9 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:config-limits"}, says: "limits are for the other version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, Tools: test.tools}
-			if test.tools == (tools{}) {
-				f.Tools = nil
+			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, System: test.system}
+			if test.system == (system{}) {
+				f.System = nil
 			}
 			var err error
 			if test.user != "" {
@@ -490,14 +490,14 @@ func TestTroubles(t *testing.T) {
 				t.Fatalf("got %q, want %q", got, test.want)
 			}
 			if len(test.want) > 0 {
-				wantFirst(t, findings, test.says, test.mend)
+				wantFirst(t, findings, test.says, test.fix)
 			}
 		})
 	}
 }
 
 // wantFirst looks at the first trouble's words and first command.
-func wantFirst(t *testing.T, findings []check.Finding, says, mend string) {
+func wantFirst(t *testing.T, findings []check.Finding, says, fix string) {
 	t.Helper()
 	i := slices.IndexFunc(findings, isTrouble)
 	first := findings[i]
@@ -505,11 +505,11 @@ func wantFirst(t *testing.T, findings []check.Finding, says, mend string) {
 		t.Errorf("it says %q, want %q", first.Says, says)
 	}
 	command := ""
-	if first.Mend != nil && len(first.Mend.Commands) > 0 {
-		command = first.Mend.Commands[0].String()
+	if first.Fix != nil && len(first.Fix.Commands) > 0 {
+		command = first.Fix.Commands[0].String()
 	}
-	if !strings.Contains(command, mend) {
-		t.Errorf("its mend is %q, want %q", command, mend)
+	if !strings.Contains(command, fix) {
+		t.Errorf("its fix is %q, want %q", command, fix)
 	}
 }
 
@@ -551,7 +551,7 @@ func moveFirst(path, module string) change {
 func TestNamedAndIgnored(t *testing.T) {
 	outside := machine(t, v2, replace("/etc/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n"))
 	facts := func() *check.Facts {
-		f := &check.Facts{Machine: outside, Tools: tools{}}
+		f := &check.Facts{Machine: outside, System: system{}}
 		var err error
 		if f.Subject, err = check.Caller(outside); err != nil {
 			t.Fatal(err)

@@ -37,7 +37,7 @@ var clientChecks = []*Check{
 // client returns the version of a program that would use the session; or why
 // there is nothing to say of it.
 func (f *Facts) client(program string) (version string, reason string) {
-	version = f.Tools.Version(program)
+	version = f.System.Version(program)
 	switch {
 	case version == "":
 		return "", program + " is not installed, or does not say its version"
@@ -54,7 +54,7 @@ func checkRunc(f *Facts) Result {
 		return skip(reason)
 	case f.sessionPath() == "":
 		return note("runc " + version + " makes its cgroups in the session; give it no cgroupsPath: the session has another in each hierarchy")
-	case f.isUnified() || f.entry.asked.All:
+	case f.isUnified() || f.login.asked.All:
 		return ok("runc " + version + " makes its cgroups in the session")
 	}
 	return note("runc " + version + " makes its cgroups in the session; a cgroupsPath in config.json would need a line of the module without -c")
@@ -72,7 +72,7 @@ func checkCrun(f *Facts) Result {
 		return ok("crun " + version + " makes its cgroups in the session")
 	case session == "":
 		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: take runc")
-	case f.isUnified() || f.entry.asked.All:
+	case f.isUnified() || f.login.asked.All:
 		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence", cgroupsPath(session))
 	}
 	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence, and a line of the module without -c", cgroupsPath(session))
@@ -92,14 +92,14 @@ func (f *Facts) refusesCrun() bool { return !f.isUnified() && f.unified() != nil
 // it; "" where it is not the same in all hierarchies, as with systemd's own beside
 // others, so that no one name is right.
 func (f *Facts) sessionPath() (session string) {
-	for i := range f.places {
-		p := &f.places[i]
+	for i := range f.locations {
+		l := &f.locations[i]
 		switch {
-		case !p.delegated() || len(p.Controllers) == 0 || strings.HasPrefix(p.Name, "name="):
-		case session != "" && session != p.base:
+		case !l.delegated() || len(l.Controllers) == 0 || strings.HasPrefix(l.Name, "name="):
+		case session != "" && session != l.base:
 			return ""
 		default:
-			session = p.base
+			session = l.base
 		}
 	}
 	return session
@@ -126,7 +126,7 @@ func checkPodman(f *Facts) Result {
 	if f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && conf.Engine.Manager != "cgroupfs" {
 		return ok("podman " + version + " asks systemd's user manager")
 	}
-	crun := f.Tools.Version("crun")
+	crun := f.System.Version("crun")
 	takesCrun := crun != "" && path.Base(cmp.Or(conf.Engine.Runtime, "crun")) == "crun"
 	if takesCrun && !makesCgroups(crun) {
 		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits in silence",

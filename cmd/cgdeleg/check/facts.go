@@ -27,19 +27,19 @@ type Facts struct {
 	Nested int
 	// Probe allows to make a cgroup, to see whether it works.
 	Probe bool
-	// Tools answer what no file does.
-	Tools Tools
+	// System answers what no file does.
+	System System
 
 	found     []hierarchy.Hierarchy
 	unusable  []error
 	discovery error
-	places    []place
+	locations []location
 	lost      error // why it cannot be told where the subject's process is
-	entry     entry
+	login     login
 }
 
-// Tools ask programs and buses of the running machine.
-type Tools interface {
+// System asks programs and buses of the running machine.
+type System interface {
 	// Version returns the version of one of Programs; "" if there is none, or it
 	// does not say. That of systemd is of the one that runs this machine.
 	Version(program string) string
@@ -81,25 +81,25 @@ func Gather(f *Facts) {
 	}
 	f.found, f.unusable, f.discovery = hierarchy.Discover(f.Machine)
 	if f.Subject.PID != 0 {
-		f.places, f.lost = readPlaces(f)
+		f.locations, f.lost = readLocations(f)
 	}
-	f.entry = findEntry(f)
-	if f.entry.host == "" && f.hasAny() {
-		f.entry.asked = f.delegatedNames()
+	f.login = findLogin(f)
+	if f.login.application == "" && f.hasAny() {
+		f.login.asked = f.delegatedNames()
 	}
 }
 
 // delegatedNames is what a login that has ended, or cgdeleg open, must have asked
 // for.
 func (f *Facts) delegatedNames() (list hierarchy.List) {
-	for i := range f.places {
-		p := &f.places[i]
+	for i := range f.locations {
+		l := &f.locations[i]
 		switch {
-		case !p.delegated() || len(p.Controllers) == 0:
-		case p.IsUnified():
+		case !l.delegated() || len(l.Controllers) == 0:
+		case l.IsUnified():
 			list.Names = append(list.Names, hierarchy.Unified)
 		default:
-			list.Names = append(list.Names, p.Controllers...)
+			list.Names = append(list.Names, l.Controllers...)
 		}
 	}
 	return list
@@ -151,9 +151,9 @@ func (f *Facts) unified() *hierarchy.Hierarchy {
 // hasSystemd tells whether systemd runs the machine (sd_booted(3)).
 func (f *Facts) hasSystemd() bool { return f.Machine.Exists("/run/systemd/system") }
 
-// place is where the subject's process is in one hierarchy, as LXC would take
+// location is where the subject's process is in one hierarchy, as LXC would take
 // it.
-type place struct {
+type location struct {
 	*hierarchy.Hierarchy
 	member string // of /proc/PID/cgroup
 	own    string // the same below the mount point
@@ -164,27 +164,27 @@ type place struct {
 	denied []Evidence
 }
 
-func (p *place) path(names ...string) string {
-	return path.Join(append([]string{p.Mount.Point, p.base}, names...)...)
+func (l *location) path(names ...string) string {
+	return path.Join(append([]string{l.Mount.Point, l.base}, names...)...)
 }
 
 // delegated tells whether the subject may make cgroups here.
-func (p *place) delegated() bool { return p.err == nil && len(p.denied) == 0 }
+func (l *location) delegated() bool { return l.err == nil && len(l.denied) == 0 }
 
-func readPlaces(f *Facts) ([]place, error) {
+func readLocations(f *Facts) ([]location, error) {
 	members, err := f.memberships()
 	if err != nil {
 		return nil, err
 	}
-	var all []place
+	var all []location
 	for i := range f.found {
-		p := place{Hierarchy: &f.found[i], member: hierarchy.PathIn(members, f.found[i].Name)}
-		p.own, p.err = p.Below(p.member)
-		if p.err == nil {
-			p.base = "/" + strings.Trim(strings.TrimSuffix(p.own, "/init.scope"), "/")
-			p.denied, p.err = deniedIn(f, &p)
+		l := location{Hierarchy: &f.found[i], member: hierarchy.PathIn(members, f.found[i].Name)}
+		l.own, l.err = l.Below(l.member)
+		if l.err == nil {
+			l.base = "/" + strings.Trim(strings.TrimSuffix(l.own, "/init.scope"), "/")
+			l.denied, l.err = deniedIn(f, &l)
 		}
-		all = append(all, p)
+		all = append(all, l)
 	}
 	return all, nil
 }
@@ -204,13 +204,13 @@ func (f *Facts) memberships() ([]hierarchy.Membership, error) {
 // deniedIn returns which files of a cgroup the subject may not write, of those
 // that it needs. On v1 that is the directory, on v2 also each file that the
 // kernel says to be the delegatee's (LXC's test_writeable_v1 and _v2 in cgfsng.c).
-func deniedIn(f *Facts, p *place) (denied []Evidence, err error) {
+func deniedIn(f *Facts, l *location) (denied []Evidence, err error) {
 	names := []string{""}
-	if p.IsUnified() {
+	if l.IsUnified() {
 		names = append(names, delegate.DelegateeFiles(f.Machine)...)
 	}
 	for _, name := range names {
-		file := p.path(name)
+		file := l.path(name)
 		st, err := f.Machine.Stat(file)
 		if err != nil {
 			if name != "" {
@@ -243,12 +243,12 @@ func (f *Facts) readWord(file string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// entry is how the subject's process came to be: by which PAM service, and what
+// login is how the subject's process came to be: by which PAM service, and what
 // that has of the module.
-type entry struct {
-	service string // of /etc/pam.d; "" if no program that calls PAM was found
-	host    string // the program, as /proc/PID/comm has it
-	pid     int    // of the program
+type login struct {
+	service     string // of /etc/pam.d; "" if no program that calls PAM was found
+	application string // the program, as /proc/PID/comm has it
+	pid         int    // of the program
 	// outside tells that the process was put into this PID namespace from
 	// outside, by lxc-attach or docker exec.
 	outside bool
@@ -266,9 +266,9 @@ type entry struct {
 	minUID int
 }
 
-// hosts are the programs that call PAM for a login and the services that they
-// name.
-var hosts = map[string][]string{
+// applications are the programs that call PAM for a login and the services that
+// they name.
+var applications = map[string][]string{
 	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "sshd-auth": {"sshd"}, "dropbear": {"dropbear"},
 	"login": {"login"}, "su": {"su", "su-l"}, "runuser": {"runuser", "runuser-l"}, "sudo": {"sudo", "sudo-i"},
 	"cron": {"cron"}, "crond": {"crond", "cron"}, "atd": {"atd"}, "doas": {"doas"},
@@ -279,44 +279,44 @@ var hosts = map[string][]string{
 // maxAncestors bounds the way from a process up to the first one.
 const maxAncestors = 1000
 
-// findEntry looks for the host among the subject's ancestors. With a user alone,
-// it takes the service by which most people log in.
-func findEntry(f *Facts) entry {
-	e := entry{asked: hierarchy.Everything}
+// findLogin looks for the application among the subject's ancestors. With a
+// user alone, it takes the service by which most people log in.
+func findLogin(f *Facts) login {
+	l := login{asked: hierarchy.Everything}
 	if f.Subject.PID == 0 {
-		e.service = "sshd"
-		e.read(f)
-		return e
+		l.service = "sshd"
+		l.read(f)
+		return l
 	}
 	pid := f.Subject.PID
 	for range maxAncestors {
-		if name, isHost := IsHost(f.Machine, pid); isHost {
-			e.host, e.pid = name, pid
-			e.service = e.pickService(f, hosts[name])
-			e.read(f)
-			return e
+		if name, isApplication := IsApplication(f.Machine, pid); isApplication {
+			l.application, l.pid = name, pid
+			l.service = l.pickService(f, applications[name])
+			l.read(f)
+			return l
 		}
 		status := statusOf(f.Machine, pid)
 		if len(status) == 0 {
-			e.hidden = true
-			return e
+			l.hidden = true
+			return l
 		}
 		if status.number("PPid", 0) <= 0 {
-			e.outside = pid != 1
-			return e
+			l.outside = pid != 1
+			return l
 		}
 		pid = status.number("PPid", 0)
 	}
-	return e
+	return l
 }
 
-// pickService takes the second of two services where the host was asked for a
-// login shell (su -, sudo -i) and the machine has a file for that.
-func (e *entry) pickService(f *Facts, services []string) string {
+// pickService takes the second of two services where the application was asked
+// for a login shell (su -, sudo -i) and the machine has a file for that.
+func (l *login) pickService(f *Facts, services []string) string {
 	if len(services) < 2 || !pamconf.Exists(f.Machine, services[1]) {
 		return services[0]
 	}
-	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", e.pid))
+	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.pid))
 	isLogin := slices.ContainsFunc(strings.Split(string(data), "\x00"), func(arg string) bool {
 		return slices.Contains([]string{"-", "-l", "--login", "-i"}, arg)
 	})
@@ -327,26 +327,26 @@ func (e *entry) pickService(f *Facts, services []string) string {
 }
 
 // read reads the service's stack.
-func (e *entry) read(f *Facts) {
-	e.lines, e.err = pamconf.Session(f.Machine, e.service)
-	for i := range e.lines {
-		isModule := e.lines[i].Is(moduleName)
+func (l *login) read(f *Facts) {
+	l.lines, l.err = pamconf.Session(f.Machine, l.service)
+	for i := range l.lines {
+		isModule := l.lines[i].Is(moduleName)
 		if isModule {
-			e.module = &e.lines[i]
+			l.module = &l.lines[i]
 		}
-		if !isModule && (e.module != nil || !e.lines[i].Is(predecessor)) {
+		if !isModule && (l.module != nil || !l.lines[i].Is(predecessor)) {
 			continue
 		}
 		// without the module, what pam_cgfs makes is what is to be expected
-		o, _, err := options.Parse(e.lines[i].Args)
-		e.asked, e.askedErr, e.minUID = o.Controllers, err, o.MinUID
+		o, _, err := options.Parse(l.lines[i].Args)
+		l.asked, l.askedErr, l.minUID = o.Controllers, err, o.MinUID
 	}
 }
 
 // asked returns the hierarchies in which the module would make a session: of
 // those that -c asks for, the ones that this machine, or container, has to give.
 func (f *Facts) asked() (chosen []hierarchy.Choice, missing []string) {
-	chosen, missing = hierarchy.Choose(f.found, f.entry.asked)
+	chosen, missing = hierarchy.Choose(f.found, f.login.asked)
 	chosen = slices.DeleteFunc(chosen, func(c hierarchy.Choice) bool { return f.deniedToRoot(&c.Hierarchy) != nil })
 	if f.isUnified() { // as the module does: pam_cgfs's line asks for name=systemd everywhere
 		missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(name, "name=") })
@@ -361,7 +361,7 @@ func (f *Facts) deniedToRoot(h *hierarchy.Hierarchy) *Evidence {
 	if !f.inUserNamespace() {
 		return nil
 	}
-	base := place{Hierarchy: h, base: h.Base}
+	base := location{Hierarchy: h, base: h.Base}
 	for _, dir := range []string{base.path("user"), base.path()} {
 		st, err := f.Machine.Stat(dir)
 		if err != nil {
@@ -380,22 +380,23 @@ func ownerAndMode(st cgroupfs.Stat) string {
 	return fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)
 }
 
-// placeIn returns the place in the hierarchy of that name.
-func (f *Facts) placeIn(name string) *place {
-	for i := range f.places {
-		if f.places[i].Name == name {
-			return &f.places[i]
+// locationIn returns the location in the hierarchy of that name.
+func (f *Facts) locationIn(name string) *location {
+	for i := range f.locations {
+		if f.locations[i].Name == name {
+			return &f.locations[i]
 		}
 	}
 	return nil
 }
 
-// IsHost tells whether a process is a program that calls PAM for a login, and
-// what it is called. Such a program is root's: others may have any name.
-func IsHost(m cgroupfs.Machine, pid int) (name string, isHost bool) {
+// IsApplication tells whether a process is a program that calls PAM for a
+// login, and what it is called. Such a program is root's: others may have any
+// name.
+func IsApplication(m cgroupfs.Machine, pid int) (name string, isApplication bool) {
 	status := statusOf(m, pid)
-	_, isHost = hosts[status["Name"]]
-	return status["Name"], isHost && status.number("Uid", 1) == 0
+	_, isApplication = applications[status["Name"]]
+	return status["Name"], isApplication && status.number("Uid", 1) == 0
 }
 
 // Parent returns the process's parent; 0 if it has none in this PID namespace.
@@ -412,7 +413,7 @@ func (f *Facts) Exist() (paths []string) {
 	for _, dir := range securityDirs {
 		paths = append(paths, dir+"/"+moduleName)
 	}
-	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") {
+	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") {
 		paths = append(paths, m.Module)
 	}
 	for _, dir := range unitDirs {

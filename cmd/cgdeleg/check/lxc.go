@@ -36,7 +36,7 @@ var lxcChecks = []*Check{
 }
 
 func checkLXCv1(f *Facts) Result {
-	version := f.Tools.Version("lxc")
+	version := f.System.Version("lxc")
 	if version == "" {
 		return skip("there is no LXC, or its version is not known")
 	}
@@ -45,7 +45,7 @@ func checkLXCv1(f *Facts) Result {
 	}
 	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
-			mended("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub"))
+			fixed("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub"))
 	}
 	return ok("LXC " + version)
 }
@@ -56,11 +56,11 @@ func checkLXCView(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var usable []string
-	for i := range f.places {
-		p := &f.places[i]
-		if p.delegated() && (len(p.Controllers) > 0) {
-			usable = append(usable, p.Controllers...)
-			evidence = append(evidence, Evidence{p.path(), p.Name})
+	for i := range f.locations {
+		l := &f.locations[i]
+		if l.delegated() && (len(l.Controllers) > 0) {
+			usable = append(usable, l.Controllers...)
+			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
 	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
@@ -68,13 +68,13 @@ func checkLXCView(f *Facts) Result {
 		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith(lacking), "")
 	}
 	if len(evidence) == 0 {
-		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openMend(), "")
+		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openFix(), "")
 	}
 	if f.Config != nil && f.isUnified() {
 		// LXC then stays in the leaf, where the shell is (cgfsng.c, cgroup_relative)
 		if item, found := f.Config.Last("lxc.cgroup.relative"); found && item.Value == "1" {
 			return failed("lxc.cgroup.relative has LXC make its cgroups in the leaf, where no controller can be enabled", Evidence{fmt.Sprintf("%s:%d", item.File, item.Line), item.Key + " = " + item.Value}).
-				mended("take that line out", Command{Args: []string{f.editor(), item.File}, ByHand: true})
+				fixed("take that line out", Command{Args: []string{f.editor(), item.File}, ByHand: true})
 		}
 	}
 	return ok("in "+strings.Join(usable, " "), evidence...)
@@ -101,30 +101,30 @@ func (f *Facts) cgroupUse() (names []string) {
 }
 
 // openWith opens a session that has these controllers too.
-func (f *Facts) openWith(controllers []string) *Mend {
-	m := f.openMend(controllers...)
-	m.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
-	if f.entry.module != nil && !f.entry.asked.All {
-		m.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.entry.module.File)
+func (f *Facts) openWith(controllers []string) *Fix {
+	fix := f.openFix(controllers...)
+	fix.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
+	if f.login.module != nil && !f.login.asked.All {
+		fix.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.login.module.File)
 	}
-	return m
+	return fix
 }
 
 func checkConfigIDMap(f *Facts) Result {
 	maps, err := f.Config.IDMaps()
 	if err != nil {
-		return failed("lxc.idmap cannot be understood: " + err.Error()).mended("correct that line")
+		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line")
 	}
 	if len(maps) == 0 {
 		return failed("the configuration has no lxc.idmap: only root can start it").
-			mended("add lines lxc.idmap with the user's ranges to it")
+			fixed("add lines lxc.idmap with the user's ranges to it")
 	}
 	both, err := f.subIDs()
 	if err != nil {
 		return unknown("subordinate IDs cannot be read", err)
 	}
 	var evidence []Evidence
-	mend := &Mend{Text: "give the user these IDs"}
+	fix := &Fix{Text: "give the user these IDs"}
 	canGive := true
 	for _, m := range maps {
 		own := both[0]
@@ -139,8 +139,8 @@ func checkConfigIDMap(f *Facts) Result {
 			Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}, own.evidence())
 		canGive = canGive && f.mayGive(both, m.Outside, m.Count)
 		isSame := func(c Command) bool { return slices.Equal(c.Args, f.addSubIDs(both, m.Outside, m.Count).Args) }
-		if !slices.ContainsFunc(mend.Commands, isSame) {
-			mend.Commands = append(mend.Commands, f.addSubIDs(both, m.Outside, m.Count))
+		if !slices.ContainsFunc(fix.Commands, isSame) {
+			fix.Commands = append(fix.Commands, f.addSubIDs(both, m.Outside, m.Count))
 		}
 	}
 	if len(evidence) == 0 {
@@ -148,9 +148,9 @@ func checkConfigIDMap(f *Facts) Result {
 	}
 	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
-		return r.mended("they may be other people's: write the user's own ranges into lxc.idmap", Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true})
+		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true})
 	}
-	r.Mend = mend
+	r.Fix = fix
 	return r
 }
 
@@ -176,12 +176,12 @@ func checkConfigLimits(f *Facts) Result {
 	case len(lacking) > 0:
 		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
 		if names := f.unmounted(lacking); len(names) > 0 {
-			return r.mended("mount it, and look again", f.mountCommands(names)...)
+			return r.fixed("mount it, and look again", f.mountCommands(names)...)
 		}
-		return r.mended("take these limits out of the configuration", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
+		return r.fixed("take these limits out of the configuration", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	case ignored > 0:
 		return warning("limits are for the other version of cgroups, and LXC passes them over", evidence...).
-			mended("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
+			fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
 }
@@ -221,9 +221,9 @@ func (f *Facts) hasController(controller string) bool {
 	if f.isUnified() && slices.Contains([]string{"freezer", "devices"}, controller) {
 		return true // v2 has both without a controller
 	}
-	for i := range f.places {
-		p := &f.places[i]
-		if p.IsUnified() == f.isUnified() && slices.Contains(f.controllersIn(p), controller) {
+	for i := range f.locations {
+		l := &f.locations[i]
+		if l.IsUnified() == f.isUnified() && slices.Contains(f.controllersIn(l), controller) {
 			return true
 		}
 	}

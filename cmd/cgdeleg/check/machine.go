@@ -54,9 +54,9 @@ var machineChecks = []*Check{
 
 func checkUser(f *Facts) Result {
 	if f.IsRoot() {
-		name := cmp.Or(f.Tools.SudoUser(), "NAME")
+		name := cmp.Or(f.System.SudoUser(), "NAME")
 		return warning("root needs no delegation: this says nothing about a user").
-			mended("check a user's login instead, or without sudo in it", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
+			fixed("check a user's login instead, or without sudo in it", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
 	}
 	if f.Subject.PID == 0 {
 		return ok(fmt.Sprintf("what a login of %s would get", f.Subject.Name))
@@ -70,7 +70,7 @@ func checkMode(f *Facts) Result {
 		return unknown("the cgroup mounts cannot be told", f.discovery)
 	case len(f.found) == 0 && len(f.unusable) == 0:
 		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
-			mended("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
+			fixed("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
 	}
 	var v1 []string
 	unified := ""
@@ -130,7 +130,7 @@ func checkMounts(f *Facts) Result {
 	if len(f.found) == 0 {
 		r.Status = Failed
 	}
-	return r.mended("mount them anew, inside of the container", commands...)
+	return r.fixed("mount them anew, inside of the container", commands...)
 }
 
 // checkReadOnly looks for hierarchies in which nobody can make anything, as
@@ -151,7 +151,7 @@ func checkReadOnly(f *Facts) Result {
 	if len(evidence) == len(f.found) {
 		r = failed("the cgroups are mounted read-only", evidence...)
 	}
-	return r.mended("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
+	return r.fixed("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
 }
 
 // mountCommand mounts a hierarchy where it usually is, beside those that are
@@ -217,15 +217,15 @@ func checkNamespace(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return failed("this shell is outside of its cgroup namespace: it was put into a container from outside", evidence...).
-			mended("log in to the container, or enter its cgroup namespace too", Command{Args: []string{"nsenter", "--cgroup", "--mount", "--pid", "--target", "PID"}, Root: true, ByHand: true})
+			fixed("log in to the container, or enter its cgroup namespace too", Command{Args: []string{"nsenter", "--cgroup", "--mount", "--pid", "--target", "PID"}, Root: true, ByHand: true})
 	}
 	return ok("")
 }
 
 func checkHierarchies(f *Facts) Result {
-	if err := f.entry.askedErr; err != nil {
+	if err := f.login.askedErr; err != nil {
 		return failed(err.Error(), f.moduleLine()...).
-			mended("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+			fixed("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	chosen, missing := f.asked()
 	var names []string
@@ -248,13 +248,13 @@ func checkHierarchies(f *Facts) Result {
 	}
 	for _, name := range missing {
 		if slices.Contains(disabled, name) {
-			return r.mended("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
+			return r.fixed("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
 		}
 	}
 	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
-		return r.mended("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+		return r.fixed("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
-	return r.mended("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
+	return r.fixed("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
 }
 
 // disabledControllers returns the controllers that the kernel has and that its
@@ -272,23 +272,23 @@ func (f *Facts) disabledControllers() (names []string) {
 // moduleLine returns the module's line as evidence, moduleFile the file that has
 // it, or that should.
 func (f *Facts) moduleLine() []Evidence {
-	if f.entry.module == nil {
+	if f.login.module == nil {
 		return nil
 	}
-	l := f.entry.module
+	l := f.login.module
 	return []Evidence{{fmt.Sprintf("%s:%d", l.File, l.Number), strings.Join(append([]string{l.Module}, l.Args...), " ")}}
 }
 
 func (f *Facts) moduleFile() string {
-	if f.entry.module != nil {
-		return f.entry.module.File
+	if f.login.module != nil {
+		return f.login.module.File
 	}
-	for _, line := range f.entry.lines {
+	for _, line := range f.login.lines {
 		if strings.HasPrefix(path.Base(line.File), "common-session") {
 			return line.File // Debian's, which many services include
 		}
 	}
-	service := cmp.Or(f.entry.service, "sshd")
+	service := cmp.Or(f.login.service, "sshd")
 	for _, dir := range pamconf.Dirs {
 		if file := dir + "/" + service; f.Machine.Exists(file) {
 			return file
@@ -309,7 +309,7 @@ func checkBase(f *Facts) Result {
 			wanted = c.Enable
 		}
 	}
-	base := place{Hierarchy: h, base: h.Base}
+	base := location{Hierarchy: h, base: h.Base}
 	enabled := f.readWords(base.path("cgroup.subtree_control"))
 	off := slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return slices.Contains(enabled, c) })
 	here := f.readWords(base.path("cgroup.procs"))
@@ -318,7 +318,7 @@ func checkBase(f *Facts) Result {
 		return warning(fmt.Sprintf("%s cannot be enabled: there are processes in the cgroup itself", strings.Join(off, ",")),
 			Evidence{base.path("cgroup.procs"), strings.Join(first(here, 5), " ")},
 			Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")}).
-			mended("move them to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
+			fixed("move them to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
 				"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(base.path()))))
 	}
 	return ok("", Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")})
@@ -355,10 +355,10 @@ func checkContainer(f *Facts) Result {
 	switch {
 	case len(given) == 0 && len(denied) > 0:
 		return failed("this container was started without cgroups of its own: its root may make none", evidence...).
-			mended("outside, start it from a login that has cgroups", outside)
+			fixed("outside, start it from a login that has cgroups", outside)
 	case len(lacking) > 0:
 		return failed("this container was started without a cgroup of its own in "+strings.Join(lacking, ",")+", which the containers in it need", evidence...).
-			mended("outside, start it from a login that has "+strings.Join(lacking, ",")+" too", outside)
+			fixed("outside, start it from a login that has "+strings.Join(lacking, ",")+" too", outside)
 	}
 	return ok("in "+strings.Join(given, " "), evidence...)
 }

@@ -40,39 +40,39 @@ var pamChecks = []*Check{
 }
 
 func checkLogin(f *Facts) Result {
-	e := f.entry
+	l := f.login
 	switch {
-	case e.host != "":
-		return ok(fmt.Sprintf("by %s (process %d)", e.host, e.pid))
+	case l.application != "":
+		return ok(fmt.Sprintf("by %s (process %d)", l.application, l.pid))
 	case f.hasAny():
 		return ok("its login has ended, or was none, and it has cgroups of its own")
-	case e.hidden:
+	case l.hidden:
 		return unknown("its ancestors cannot be told", errors.New("/proc does not show them (hidepid)"))
-	case e.outside:
+	case l.outside:
 		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
-			with(f.openMend(), "or log in by ssh or the console")
+			with(f.openFix(), "or log in by ssh or the console")
 	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
-		with(f.openMend(), "or log in by ssh or the console")
+		with(f.openFix(), "or log in by ssh or the console")
 }
 
 // hasAny tells whether the process has a cgroup of its own in any hierarchy.
 func (f *Facts) hasAny() bool {
-	return slices.ContainsFunc(f.places, func(p place) bool { return p.delegated() && len(p.Controllers) > 0 })
+	return slices.ContainsFunc(f.locations, func(l location) bool { return l.delegated() && len(l.Controllers) > 0 })
 }
 
 // cgroupEvidence says where the subject's process is.
 func (f *Facts) cgroupEvidence() (all []Evidence) {
-	for _, p := range f.missingPlaces() {
-		all = append(all, Evidence{f.cgroupFile(), p.Name + ":" + p.member})
+	for _, l := range f.missingLocations() {
+		all = append(all, Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
 	return all
 }
 
-// openMend opens a session for the shell as it stands, with all that its
+// openFix opens a session for the shell as it stands, with all that its
 // containers will be found to need: one command is to be enough.
-func (f *Facts) openMend(more ...string) *Mend {
+func (f *Facts) openFix(more ...string) *Fix {
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
 	if f.Subject.PID <= 1 { // the shell is gone, and init is nobody's
 		command = byHand("cgdeleg", "open", "--user", f.Subject.Name, "--pid", "PID")
@@ -80,19 +80,19 @@ func (f *Facts) openMend(more ...string) *Mend {
 	if list := f.listToOpen(more); list != "" {
 		command.Args = append(command.Args, "-c", list)
 	}
-	return &Mend{Text: "make a session for this shell", Commands: []Command{command}}
+	return &Fix{Text: "make a session for this shell", Commands: []Command{command}}
 }
 
 // listToOpen is what stands behind -c where a session is to be opened: what was
 // asked for and can be had, and what containers need beside. "" means all.
 func (f *Facts) listToOpen(more []string) string {
 	var names []string
-	for _, name := range f.entry.asked.Names {
+	for _, name := range f.login.asked.Names {
 		if _, denied := f.provider(name); !denied {
 			names = append(names, name)
 		}
 	}
-	if f.entry.asked.All {
+	if f.login.asked.All {
 		names = f.placesToOpen()
 	}
 	forLimits, _ := f.lackingForLimits()
@@ -108,12 +108,12 @@ func (f *Facts) listToOpen(more []string) string {
 // all can be had, or the process has some of it already, and would stay as it is.
 func (f *Facts) placesToOpen() (names []string) {
 	isPart := false
-	for i := range f.places {
-		p := &f.places[i]
-		isDenied := f.deniedToRoot(p.Hierarchy) != nil
-		isPart = isPart || isDenied || p.delegated()
-		if !isDenied && len(p.Controllers) > 0 {
-			names = append(names, strings.Split(p.Name, ",")...)
+	for i := range f.locations {
+		l := &f.locations[i]
+		isDenied := f.deniedToRoot(l.Hierarchy) != nil
+		isPart = isPart || isDenied || l.delegated()
+		if !isDenied && len(l.Controllers) > 0 {
+			names = append(names, strings.Split(l.Name, ",")...)
 		}
 	}
 	if !isPart {
@@ -122,12 +122,12 @@ func (f *Facts) placesToOpen() (names []string) {
 	return names
 }
 
-// with adds a mend, and to its text what else would help.
-func (r Result) with(m *Mend, also string) Result {
+// with adds a fix, and to its text what else would help.
+func (r Result) with(fix *Fix, also string) Result {
 	if also != "" {
-		m.Text += "; " + also
+		fix.Text += "; " + also
 	}
-	r.Mend = m
+	r.Fix = fix
 	return r
 }
 
@@ -152,7 +152,7 @@ func checkModule(f *Facts) Result {
 			return ok(dir + "/" + moduleName)
 		}
 	}
-	if m := f.entry.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
+	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
 		return ok(m.Module)
 	}
 	install := f.install("libpam-cgdeleg", "pam_cgdeleg", "pam-cgdeleg", "pam_cgdeleg")
@@ -161,40 +161,40 @@ func checkModule(f *Facts) Result {
 		if f.isDelegated() {
 			r.Status = Warning
 		}
-		return r.mended("install its package, for the next login", install)
+		return r.fixed("install its package, for the next login", install)
 	}
-	r = r.with(f.openMend(), "for every login install its package")
-	r.Mend.Commands = append(r.Mend.Commands, install)
+	r = r.with(f.openFix(), "for every login install its package")
+	r.Fix.Commands = append(r.Fix.Commands, install)
 	return r
 }
 
 func checkPAMLine(f *Facts) Result {
-	e := f.entry
-	if e.service == "" {
+	l := f.login
+	if l.service == "" {
 		return skip("the login's service is not known")
 	}
-	if e.err != nil {
-		return unknown("the PAM service "+e.service+" cannot be read", e.err)
+	if l.err != nil {
+		return unknown("the PAM service "+l.service+" cannot be read", l.err)
 	}
-	if e.module != nil {
-		if least := e.minUID; f.Subject.UID < least {
+	if l.module != nil {
+		if least := l.minUID; f.Subject.UID < least {
 			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
-				mended("lower min_uid", byHand(f.editor(), e.module.File))
+				fixed("lower min_uid", byHand(f.editor(), l.module.File))
 		}
-		return ok(e.service+" has one", f.moduleLine()...)
+		return ok(l.service+" has one", f.moduleLine()...)
 	}
 	forAll, add := f.lineForAll()
-	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", e.host, e.service), f.cgroupEvidence()...)
+	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
-		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", e.service))
-		return r.mended(forAll, add)
+		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
+		return r.fixed(forAll, add)
 	}
 	if f.isDelegated() {
 		r.Status = Warning
-		return r.mended(forAll, add)
+		return r.fixed(forAll, add)
 	}
-	r = r.with(f.openMend(), forAll)
-	r.Mend.Commands = append(r.Mend.Commands, add)
+	r = r.with(f.openFix(), forAll)
+	r.Fix.Commands = append(r.Fix.Commands, add)
 	return r
 }
 
@@ -202,8 +202,8 @@ func checkPAMLine(f *Facts) Result {
 // with the other name.
 func (f *Facts) lineForAll() (text string, add Command) {
 	isOld := func(l pamconf.Line) bool { return l.Is(predecessor) }
-	if i := slices.IndexFunc(f.entry.lines, isOld); i >= 0 {
-		return f.renamed(f.entry.lines[i].File)
+	if i := slices.IndexFunc(f.login.lines, isOld); i >= 0 {
+		return f.renamed(f.login.lines[i].File)
 	}
 	const line = "session optional pam_cgdeleg.so"
 	vendors := f.moduleFile()
@@ -256,17 +256,17 @@ func (f *Facts) administrators(file string) (own string, isMissing bool) {
 }
 
 func checkPAMOrder(f *Facts) Result {
-	if f.entry.module == nil {
+	if f.login.module == nil {
 		return skip("there is no line of the module")
 	}
 	behind := false
-	for _, line := range f.entry.lines {
+	for _, line := range f.login.lines {
 		switch {
 		case line.Is(moduleName):
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
 			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				mended("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.entry.module.File))
+				fixed("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.login.module.File))
 		}
 	}
 	return ok("")
@@ -303,7 +303,7 @@ func checkPAMCgfs(f *Facts) Result {
 	}
 	r := warning("pam_cgfs has a line; its logouts remove empty cgroups of other logins", lines...)
 	if f.Machine.Exists(cgfsProfile) {
-		return r.mended("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
+		return r.fixed("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
 	}
 	var commands []Command
 	for _, e := range lines {
@@ -312,7 +312,7 @@ func checkPAMCgfs(f *Facts) Result {
 			commands = append(commands, c)
 		}
 	}
-	return r.mended("take its line out, or its package away", commands...)
+	return r.fixed("take its line out, or its package away", commands...)
 }
 
 // What Debian's libpam-cgfs and our package give to pam-auth-update.

@@ -55,30 +55,30 @@ var sessionChecks = []*Check{
 	},
 }
 
-// missingPlaces returns where a session was asked for and the subject's process
-// has none. A v2 without controllers beside v1 is no loss: systemd keeps it for
-// itself, and nothing is limited there.
-func (f *Facts) missingPlaces() (missing []*place) {
+// missingLocations returns where a session was asked for and the subject's
+// process has none. A v2 without controllers beside v1 is no loss: systemd
+// keeps it for itself, and nothing is limited there.
+func (f *Facts) missingLocations() (missing []*location) {
 	chosen, _ := f.asked()
 	for _, c := range chosen {
-		p := f.placeIn(c.Name)
-		if p == nil || p.delegated() || len(c.Controllers) == 0 {
+		l := f.locationIn(c.Name)
+		if l == nil || l.delegated() || len(c.Controllers) == 0 {
 			continue
 		}
-		missing = append(missing, p)
+		missing = append(missing, l)
 	}
 	return missing
 }
 
 // isDelegated tells whether the subject's process has all that was asked for.
 func (f *Facts) isDelegated() bool {
-	return len(f.places) > 0 && len(f.missingPlaces()) == 0
+	return len(f.locations) > 0 && len(f.missingLocations()) == 0
 }
 
 // ownsDirectory tells whether the directory itself may be written, whatever is
 // with the files in it.
-func (p *place) ownsDirectory() bool {
-	return p.err == nil && !slices.ContainsFunc(p.denied, func(e Evidence) bool { return e.Path == p.path() })
+func (l *location) ownsDirectory() bool {
+	return l.err == nil && !slices.ContainsFunc(l.denied, func(e Evidence) bool { return e.Path == l.path() })
 }
 
 func checkSession(f *Facts) Result {
@@ -87,14 +87,14 @@ func checkSession(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var names []string
-	for _, p := range f.missingPlaces() {
-		if p.ownsDirectory() {
+	for _, l := range f.missingLocations() {
+		if l.ownsDirectory() {
 			continue // the next check's
 		}
-		names = append(names, p.Name)
-		value := p.Name + ":" + p.member
-		if p.err != nil {
-			value += ", " + p.err.Error()
+		names = append(names, l.Name)
+		value := l.Name + ":" + l.member
+		if l.err != nil {
+			value += ", " + l.err.Error()
 		}
 		evidence = append(evidence, Evidence{f.cgroupFile(), value})
 	}
@@ -103,22 +103,22 @@ func checkSession(f *Facts) Result {
 	}
 	if f.asksUserManager() {
 		return warning("the shell has no cgroup of its own in "+strings.Join(names, " ")+", but LXC will ask systemd's user manager for one; podman's and crun's cgroupfs managers will not", evidence...).
-			with(f.openMend(), "")
+			with(f.openFix(), "")
 	}
 	if unit := f.managedUnit(); unit != "" {
 		return failed("the shell is in systemd's "+unit+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
-			mended("log in by ssh or the console, or ask systemd for a scope for one command",
+			fixed("log in by ssh or the console, or ask systemd for a scope for one command",
 				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
 	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
-		with(f.openMend(), also)
+		with(f.openFix(), also)
 }
 
 func (f *Facts) placeEvidence() (all []Evidence) {
-	for i := range f.places {
-		if p := &f.places[i]; p.delegated() {
-			all = append(all, Evidence{p.path(), p.Name})
+	for i := range f.locations {
+		if l := &f.locations[i]; l.delegated() {
+			all = append(all, Evidence{l.path(), l.Name})
 		}
 	}
 	return all
@@ -127,7 +127,7 @@ func (f *Facts) placeEvidence() (all []Evidence) {
 // asksUserManager tells whether LXC gets its cgroups from systemd's user
 // manager: LXC does that since 6, over the user's bus.
 func (f *Facts) asksUserManager() bool {
-	asks := slices.Compare(versionNumbers(f.Tools.Version("lxc")), []int{6}) >= 0
+	asks := slices.Compare(versionNumbers(f.System.Version("lxc")), []int{6}) >= 0
 	return f.isUnified() && asks && f.Machine.Exists(userBus(f.Subject.UID))
 }
 
@@ -140,9 +140,9 @@ func (f *Facts) managedUnit() string {
 	if !f.hasSystemd() {
 		return ""
 	}
-	for _, p := range f.missingPlaces() {
-		isSystemds := p.IsUnified() || p.Name == "name=systemd"
-		match := sessionScope.FindStringSubmatch(p.own)
+	for _, l := range f.missingLocations() {
+		isSystemds := l.IsUnified() || l.Name == "name=systemd"
+		match := sessionScope.FindStringSubmatch(l.own)
 		isHis := match != nil && match[1] == strconv.Itoa(f.Subject.UID)
 		if !isSystemds || isHis {
 			continue
@@ -150,7 +150,7 @@ func (f *Facts) managedUnit() string {
 		if match != nil {
 			return match[2] // another user's, by su or sudo
 		}
-		if name := path.Base(p.own); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
+		if name := path.Base(l.own); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
 			return name
 		}
 	}
@@ -159,29 +159,29 @@ func (f *Facts) managedUnit() string {
 
 func checkWritable(f *Facts) Result {
 	var evidence []Evidence
-	for i := range f.places {
-		p := &f.places[i]
-		if p.err != nil || !p.ownsDirectory() {
+	for i := range f.locations {
+		l := &f.locations[i]
+		if l.err != nil || !l.ownsDirectory() {
 			continue
 		}
-		evidence = append(evidence, p.denied...)
-		st, err := f.Machine.Stat(p.path())
+		evidence = append(evidence, l.denied...)
+		st, err := f.Machine.Stat(l.path())
 		if err == nil && st.UID == f.Subject.UID && st.GID != f.Subject.GID && !slices.Contains(f.Subject.Groups, st.GID) {
-			evidence = append(evidence, Evidence{p.path(), fmt.Sprintf("owner %d:%d, but the user's group is %d", st.UID, st.GID, f.Subject.GID)})
+			evidence = append(evidence, Evidence{l.path(), fmt.Sprintf("owner %d:%d, but the user's group is %d", st.UID, st.GID, f.Subject.GID)})
 		}
 	}
 	if len(evidence) > 0 {
 		return failed("not every file of the session is the user's", evidence...).
-			with(f.openMend(), "or log in anew")
+			with(f.openFix(), "or log in anew")
 	}
 	return ok("")
 }
 
 func checkParents(f *Facts) Result {
 	var evidence []Evidence
-	for i := range f.places {
-		p := &f.places[i]
-		for dir := path.Dir(p.path()); strings.HasPrefix(dir, p.Mount.Point) && p.err == nil; dir = path.Dir(dir) {
+	for i := range f.locations {
+		l := &f.locations[i]
+		for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point) && l.err == nil; dir = path.Dir(dir) {
 			if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
 				evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
 			}
@@ -197,7 +197,7 @@ func checkParents(f *Facts) Result {
 	for _, e := range evidence {
 		commands = append(commands, asRoot("chmod", "o+x", e.Path))
 	}
-	return failed("directories above the session's cgroup cannot be searched", evidence...).mended("open them", commands...)
+	return failed("directories above the session's cgroup cannot be searched", evidence...).fixed("open them", commands...)
 }
 
 func checkLeaf(f *Facts) Result {
@@ -205,18 +205,18 @@ func checkLeaf(f *Facts) Result {
 	if h == nil {
 		return skip("there is no cgroup v2 with controllers")
 	}
-	p := f.placeIn(h.Name)
-	if p == nil || !p.delegated() {
+	l := f.locationIn(h.Name)
+	if l == nil || !l.delegated() {
 		return skip("no session was asked for on cgroup v2")
 	}
-	here := f.readWords(p.path("cgroup.procs"))
+	here := f.readWords(l.path("cgroup.procs"))
 	if len(here) == 0 {
-		return ok("", Evidence{f.cgroupFile(), p.Name + ":" + p.member})
+		return ok("", Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
-		Evidence{p.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
-		mended("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
-			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(p.path()))}})
+		Evidence{l.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
+		fixed("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
+			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(l.path()))}})
 }
 
 // expected are the controllers that containers' usual limits need.
@@ -242,9 +242,9 @@ func checkControllers(f *Facts) Result {
 	}
 	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
 	if f.hasSystemd() && f.unified() != nil {
-		return r.mended("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
+		return r.fixed("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
 	}
-	return r.mended("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
+	return r.fixed("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
 }
 
 // asksUnified tells whether a session on cgroup v2 was asked for.
@@ -257,27 +257,27 @@ func (f *Facts) asksUnified() bool {
 // get: on v1 those of the delegated hierarchies, on v2 what the session's cgroup
 // may give on.
 func (f *Facts) sessionControllers() (have []string) {
-	for i := range f.places {
-		have = append(have, f.controllersIn(&f.places[i])...)
+	for i := range f.locations {
+		have = append(have, f.controllersIn(&f.locations[i])...)
 	}
 	slices.Sort(have)
 	return slices.Compact(have)
 }
 
-func (f *Facts) controllersIn(p *place) []string {
+func (f *Facts) controllersIn(l *location) []string {
 	switch {
-	case !p.delegated():
+	case !l.delegated():
 		return nil
-	case p.IsUnified():
-		return f.readWords(p.path("cgroup.controllers"))
+	case l.IsUnified():
+		return f.readWords(l.path("cgroup.controllers"))
 	}
-	return p.Controllers
+	return l.Controllers
 }
 
 func (f *Facts) controllerEvidence() (all []Evidence) {
-	for i := range f.places {
-		if p := &f.places[i]; p.delegated() && p.IsUnified() {
-			file := p.path("cgroup.controllers")
+	for i := range f.locations {
+		if l := &f.locations[i]; l.delegated() && l.IsUnified() {
+			file := l.path("cgroup.controllers")
 			all = append(all, Evidence{file, strings.Join(f.readWords(file), " ")})
 		}
 	}
@@ -289,9 +289,9 @@ func checkRealtime(f *Facts) Result {
 	if h == nil || !slices.Contains(h.Controllers, "cpu") {
 		return skip("there is no cpu controller on cgroup v2")
 	}
-	at := place{Hierarchy: h, base: h.Base}
-	if p := f.placeIn(h.Name); p != nil && p.err == nil {
-		at = *p
+	at := location{Hierarchy: h, base: h.Base}
+	if l := f.locationIn(h.Name); l != nil && l.err == nil {
+		at = *l
 	}
 	if slices.Contains(f.readWords(at.path("cgroup.controllers")), "cpu") {
 		return ok("cpu is there")
@@ -314,7 +314,7 @@ func checkRealtime(f *Facts) Result {
 		return ok("")
 	}
 	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
-		mended("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
+		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
 }
 
 // scheduling returns a process's name and scheduling policy (proc_pid_stat(5),
@@ -340,9 +340,9 @@ func checkLimits(f *Facts) Result {
 	var evidence []Evidence
 	for i := range f.found {
 		h := &f.found[i]
-		at := place{Hierarchy: h, base: path.Join(h.Base, "user")}
-		if p := f.placeIn(h.Name); p != nil && p.err == nil {
-			at = *p
+		at := location{Hierarchy: h, base: path.Join(h.Base, "user")}
+		if l := f.locationIn(h.Name); l != nil && l.err == nil {
+			at = *l
 		}
 		for dir := at.base; ; dir = path.Dir(dir) {
 			evidence = append(evidence, f.tightLimits(h, dir)...)
@@ -355,7 +355,7 @@ func checkLimits(f *Facts) Result {
 		return ok("")
 	}
 	return warning("limits above the session leave little room for a container", evidence...).
-		mended("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
+		fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
 }
 
 // unlimited is what lifts a limit: v1's memory controller has a word of its own.
@@ -433,8 +433,8 @@ func checkProbe(f *Facts) Result {
 	if f.Subject.Proc != "/proc/self" {
 		return skip("only the shell from which this was started can be probed")
 	}
-	if err := f.Tools.Probe(); err != nil {
-		return failed("it cannot: "+err.Error()).with(f.openMend(), "or log in anew")
+	if err := f.System.Probe(); err != nil {
+		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in anew")
 	}
 	return ok("a cgroup was made, entered, left and removed")
 }

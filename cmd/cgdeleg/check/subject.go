@@ -58,7 +58,7 @@ func shellOf(m cgroupfs.Machine, status procStatus) int {
 	for range maxAncestors {
 		parent := Parent(m, pid)
 		isWrapper := slices.Contains(wrappers, statusOf(m, pid)["Name"])
-		isHis := statusOf(m, parent).number("Uid", 1) == status.number("Uid", 1) // else it is the host
+		isHis := statusOf(m, parent).number("Uid", 1) == status.number("Uid", 1) // else it is the application
 		if parent <= 1 || !isHis || !isWrapper && processGroup(m, pid) != parent {
 			return pid
 		}

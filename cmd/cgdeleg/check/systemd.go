@@ -41,7 +41,7 @@ func checkDelegation(f *Facts) Result {
 	scope := f.Scope()
 	delegated, known := false, false
 	if scope != "" {
-		delegated, known = f.Tools.IsDelegated(scope)
+		delegated, known = f.System.IsDelegated(scope)
 	}
 	file, value := f.delegateLine()
 	const again = "and log in anew"
@@ -51,13 +51,13 @@ func checkDelegation(f *Facts) Result {
 	case file == "":
 		conf := path.Join("/etc/systemd/system", dropIn)
 		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
-			mended("install it, "+again,
+			fixed("install it, "+again,
 				asRoot("mkdir", "-p", path.Dir(conf)),
 				asRoot("sh", "-c", `printf '[Scope]\nDelegate=cpu memory pids\n' >`+conf),
 				asRoot("systemctl", "daemon-reload"))
 	case known:
 		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
-			mended("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
+			fixed("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
 	}
 	return ok("the drop-in is there", Evidence{file, value})
 }
@@ -94,11 +94,11 @@ func (f *Facts) Scope() string {
 	if h == nil {
 		return ""
 	}
-	p := f.placeIn(h.Name)
-	if p == nil || p.err != nil {
+	l := f.locationIn(h.Name)
+	if l == nil || l.err != nil {
 		return ""
 	}
-	match := sessionScope.FindStringSubmatch(p.own)
+	match := sessionScope.FindStringSubmatch(l.own)
 	if match == nil || match[1] != strconv.Itoa(f.Subject.UID) {
 		return ""
 	}
@@ -107,8 +107,8 @@ func (f *Facts) Scope() string {
 
 func (f *Facts) scopeEvidence() []Evidence {
 	h := f.unified()
-	if p := f.placeIn(h.Name); p != nil {
-		return []Evidence{{f.cgroupFile(), p.Name + ":" + p.member}}
+	if l := f.locationIn(h.Name); l != nil {
+		return []Evidence{{f.cgroupFile(), l.Name + ":" + l.member}}
 	}
 	return nil
 }
@@ -117,14 +117,14 @@ func checkSystemdV1(f *Facts) Result {
 	if !f.hasSystemd() || f.isUnified() {
 		return skip("systemd does not manage cgroup v1 here")
 	}
-	version := f.Tools.Version("systemd")
+	version := f.System.Version("systemd")
 	numbers := versionNumbers(version)
 	if len(numbers) == 0 {
 		return skip("systemd's version is not known")
 	}
 	if numbers[0] >= 256 {
 		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
-			mended("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub"))
+			fixed("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub"))
 	}
 	return ok("systemd " + version)
 }

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 )
 
 // IDMap is one mapping of user or group IDs (user_namespaces(7)).
@@ -16,7 +16,7 @@ type IDMap struct {
 
 // IDMaps returns the mappings of lxc.idmap, and of lxc.id_map as it was called
 // before LXC 2.1. An empty value clears those before it. Errors are
-// *conffile.ParseError, for the first value that LXC does not understand.
+// *confparse.ParseError, for the first value that LXC does not understand.
 func (c *Config) IDMaps() ([]IDMap, error) {
 	var maps []IDMap
 	for _, item := range c.Items {
@@ -29,7 +29,7 @@ func (c *Config) IDMaps() ([]IDMap, error) {
 		}
 		m, reason := parseIDMap(item.Value)
 		if reason != "" {
-			return nil, &conffile.ParseError{File: item.File, Line: item.Line, Text: item.Key + " = " + item.Value, Reason: reason}
+			return nil, &confparse.ParseError{File: item.File, Line: item.Line, Text: item.Key + " = " + item.Value, Reason: reason}
 		}
 		m.Item = item
 		maps = append(maps, m)
@@ -50,7 +50,7 @@ func parseIDMap(value string) (m IDMap, reason string) {
 	m.Kind = fields[0][0]
 	for i, number := range []*uint64{&m.Inside, &m.Outside, &m.Count} {
 		var ok bool
-		if *number, ok = conffile.ParseUint(fields[i+1]); !ok {
+		if *number, ok = confparse.ParseUint(fields[i+1]); !ok {
 			return IDMap{}, "bad number"
 		}
 	}

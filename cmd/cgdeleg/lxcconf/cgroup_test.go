@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 )
 
 func TestIDMaps(t *testing.T) {
@@ -66,7 +66,7 @@ func TestIDMapsRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			maps, err := config(t, "lxc.idmap = u 0 1 2\nlxc.idmap = "+test.value+"\n").IDMaps()
-			var parse *conffile.ParseError
+			var parse *confparse.ParseError
 			if !errors.As(err, &parse) || parse.File != "/config" || parse.Line != 2 || parse.Reason != test.reason || maps != nil {
 				t.Errorf("got %v, %v; want %s", maps, err, test.reason)
 			}

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -42,8 +42,9 @@ const (
 
 // Read reads a file and what it includes with lxc.include: a file, or
 // the *.conf of a directory. LXC takes those in the directory's own order; here
-// they are sorted. Errors are *fs.PathError for the file itself and *conffile.ParseError
-// for a line of it or of an included file, also if that cannot be read.
+// they are sorted. Errors are *fs.PathError for the file itself and
+// *confparse.ParseError for a line of it or of an included file, also if that
+// cannot be read.
 func Read(m cgroupfs.Machine, file string) (*Config, error) {
 	data, err := m.ReadFile(file)
 	if err != nil {
@@ -74,7 +75,7 @@ type reader struct {
 	files   int // included so far
 }
 
-// parse adds the items of a file. Errors are *conffile.ParseError.
+// parse adds the items of a file. Errors are *confparse.ParseError.
 func (r *reader) parse(file string, data []byte, depth int) error {
 	n := 0
 	for text := range strings.Lines(string(data)) {
@@ -92,12 +93,12 @@ func (r *reader) parse(file string, data []byte, depth int) error {
 		case isItem:
 			r.items = append(r.items, item)
 		}
-		var included *conffile.ParseError
+		var included *confparse.ParseError
 		if errors.As(err, &included) {
 			return err
 		}
 		if reason != "" {
-			return &conffile.ParseError{File: file, Line: n, Text: strings.TrimSuffix(text, "\n"), Reason: reason, Err: err}
+			return &confparse.ParseError{File: file, Line: n, Text: strings.TrimSuffix(text, "\n"), Reason: reason, Err: err}
 		}
 	}
 	return nil
@@ -130,9 +131,10 @@ func unquote(s string) string {
 }
 
 // include reads what an lxc.include names. It returns what is wrong with that
-// line, with the cause if there is one, or alone the *conffile.ParseError of an included
-// file. An empty value includes nothing, nor does a directory that is missing, if
-// a slash at the end says that it is one: userns.conf has such a line.
+// line, with the cause if there is one, or alone the *confparse.ParseError of
+// an included file. An empty value includes nothing, nor does a directory that
+// is missing, if a slash at the end says that it is one: userns.conf has such a
+// line.
 func (r *reader) include(name string, depth int) (reason string, err error) {
 	const unreadable = "file cannot be included"
 	isDir := strings.HasSuffix(name, "/")
@@ -182,7 +184,7 @@ func configs(dir string, names []string) (files []string) {
 // LXCPATH/NAME/config. The path is what lxc.lxcpath (once lxcpath) says in
 // HOME/.config/lxc/lxc.conf (lxc.system.conf(5)), or HOME/.local/share/lxc.
 // Errors are *fs.PathError, for a name that is none with fs.ErrInvalid, and
-// *conffile.ParseError.
+// *confparse.ParseError.
 func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !path.IsAbs(home) {
 		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -198,7 +200,7 @@ func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
 			continue
 		}
 		if !path.IsAbs(value) {
-			return "", &conffile.ParseError{File: file, Line: line, Text: value, Reason: option + " that is no absolute path"}
+			return "", &confparse.ParseError{File: file, Line: line, Text: value, Reason: option + " that is no absolute path"}
 		}
 		return path.Join(value, name, "config"), nil
 	}

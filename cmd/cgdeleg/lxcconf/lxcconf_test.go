@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -133,29 +133,29 @@ func TestReadRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		files files
-		want  conffile.ParseError
+		want  confparse.ParseError
 		cause error
 	}{
-		{"no equals sign", files{"config": "lxc.a = 1\n lxc.b\n"}, conffile.ParseError{File: "/config", Line: 2, Text: " lxc.b", Reason: "no equals sign"}, nil},
-		{"in an included file", files{"config": "lxc.include = /d", "d/a.conf": "\nlxc.b"}, conffile.ParseError{File: "/d/a.conf", Line: 2, Text: "lxc.b", Reason: "no equals sign"}, nil},
-		{"missing file", files{"config": "lxc.include = /m"}, conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = /m", Reason: unreadable}, unix.ENOENT},
+		{"no equals sign", files{"config": "lxc.a = 1\n lxc.b\n"}, confparse.ParseError{File: "/config", Line: 2, Text: " lxc.b", Reason: "no equals sign"}, nil},
+		{"in an included file", files{"config": "lxc.include = /d", "d/a.conf": "\nlxc.b"}, confparse.ParseError{File: "/d/a.conf", Line: 2, Text: "lxc.b", Reason: "no equals sign"}, nil},
+		{"missing file", files{"config": "lxc.include = /m"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /m", Reason: unreadable}, unix.ENOENT},
 		{"missing file of an included one", files{"config": "lxc.include = /m", "m": "lxc.include = /n"},
-			conffile.ParseError{File: "/m", Line: 1, Text: "lxc.include = /n", Reason: unreadable}, unix.ENOENT},
-		{"directory called x.conf", files{"config": "lxc.include = /d", "d/x.conf/": ""}, conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = /d", Reason: unreadable}, unix.EISDIR},
-		{"file that the line calls a directory", files{"config": "lxc.include = /m/", "m": ""}, conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = /m/", Reason: unreadable}, unix.ENOTDIR},
-		{"missing directory that may be a file", files{"config": "lxc.include = /d.d"}, conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = /d.d", Reason: unreadable}, unix.ENOENT},
-		{"NUL in the name", files{"config": "lxc.include = /a\x00b"}, conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = /a\x00b", Reason: unreadable}, unix.EINVAL},
+			confparse.ParseError{File: "/m", Line: 1, Text: "lxc.include = /n", Reason: unreadable}, unix.ENOENT},
+		{"directory called x.conf", files{"config": "lxc.include = /d", "d/x.conf/": ""}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /d", Reason: unreadable}, unix.EISDIR},
+		{"file that the line calls a directory", files{"config": "lxc.include = /m/", "m": ""}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /m/", Reason: unreadable}, unix.ENOTDIR},
+		{"missing directory that may be a file", files{"config": "lxc.include = /d.d"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /d.d", Reason: unreadable}, unix.ENOENT},
+		{"NUL in the name", files{"config": "lxc.include = /a\x00b"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /a\x00b", Reason: unreadable}, unix.EINVAL},
 		{"relative path", files{"config": "lxc.include = more", "more": ""},
-			conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = more", Reason: "relative path: another file wherever LXC is started"}, nil},
-		{"too deep", chain, conffile.ParseError{File: "/f15", Line: 1, Text: "lxc.include = /f16", Reason: "files that include each other too deep"}, nil},
-		{"itself", files{"config": "lxc.include = /config"}, conffile.ParseError{File: "/config", Line: 1, Text: "lxc.include = /config", Reason: "files that include each other too deep"}, nil},
+			confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = more", Reason: "relative path: another file wherever LXC is started"}, nil},
+		{"too deep", chain, confparse.ParseError{File: "/f15", Line: 1, Text: "lxc.include = /f16", Reason: "files that include each other too deep"}, nil},
+		{"itself", files{"config": "lxc.include = /config"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /config", Reason: "files that include each other too deep"}, nil},
 		{"itself, many times", files{"config": "lxc.include = /d", "d/a.conf": strings.Repeat("lxc.include = /e\n", maxFiles), "e": ""},
-			conffile.ParseError{File: "/d/a.conf", Line: maxFiles, Text: "lxc.include = /e", Reason: "too many files"}, nil},
-		{"too many items", files{"config": strings.Repeat("lxc.a=\n", maxItems+1)}, conffile.ParseError{File: "/config", Line: maxItems + 1, Text: "lxc.a=", Reason: "too many items"}, nil},
+			confparse.ParseError{File: "/d/a.conf", Line: maxFiles, Text: "lxc.include = /e", Reason: "too many files"}, nil},
+		{"too many items", files{"config": strings.Repeat("lxc.a=\n", maxItems+1)}, confparse.ParseError{File: "/config", Line: maxItems + 1, Text: "lxc.a=", Reason: "too many items"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, err := Read(machine(t, test.files), "/config")
-			var parse *conffile.ParseError
+			var parse *confparse.ParseError
 			if !errors.As(err, &parse) || c != nil {
 				t.Fatalf("got %v, %v", c, err)
 			}
@@ -195,11 +195,11 @@ func TestReadMissing(t *testing.T) {
 }
 
 func TestParseErrorText(t *testing.T) {
-	err := &conffile.ParseError{File: "/config", Line: 3, Text: "\x1b" + strings.Repeat("x", 1000), Reason: "why"}
+	err := &confparse.ParseError{File: "/config", Line: 3, Text: "\x1b" + strings.Repeat("x", 1000), Reason: "why"}
 	if got := err.Error(); !strings.HasPrefix(got, `/config:3: why in "\x1bxx`) || len(got) > 300 {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
-	err = &conffile.ParseError{File: "f", Line: 1, Text: "x", Reason: "why", Err: fs.ErrNotExist}
+	err = &confparse.ParseError{File: "f", Line: 1, Text: "x", Reason: "why", Err: fs.ErrNotExist}
 	if got, want := err.Error(), `f:1: why (file does not exist) in "x"`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -256,8 +256,8 @@ func TestContainerPathRefuses(t *testing.T) {
 	for _, value := range []string{"lxc", "", `"/srv"`} {
 		m := machine(t, files{"home/a/.config/lxc/lxc.conf": "\nlxc.lxcpath = " + value + "\n"})
 		_, err := ContainerPath(m, "/home/a", "c1")
-		var parse *conffile.ParseError
-		if !errors.As(err, &parse) || *parse != (conffile.ParseError{File: "/home/a/.config/lxc/lxc.conf", Line: 2, Text: value, Reason: "lxc.lxcpath that is no absolute path"}) {
+		var parse *confparse.ParseError
+		if !errors.As(err, &parse) || *parse != (confparse.ParseError{File: "/home/a/.config/lxc/lxc.conf", Line: 2, Text: value, Reason: "lxc.lxcpath that is no absolute path"}) {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
@@ -278,7 +278,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data string) {
 		r := reader{machine: cgroupfs.Recorded("/nonexistent")}
 		err := r.parse("f", []byte(data), 0)
-		var parse *conffile.ParseError
+		var parse *confparse.ParseError
 		if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {
 			t.Fatalf("%T %v", err, err)
 		}

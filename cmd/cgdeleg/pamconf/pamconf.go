@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -60,7 +60,8 @@ var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
 //
 // Beside an error are the lines that come before what is wrong. Errors are
 // *fs.PathError (with fs.ErrInvalid for a service that cannot be a
-// file name) and *conffile.ParseError, also for an included file that cannot be read.
+// file name) and *confparse.ParseError, also for an included file that cannot
+// be read.
 func Session(m cgroupfs.Machine, service string) ([]Line, error) {
 	service = lower(service) // as pam_start does
 	if service == "" || service == "." || service == ".." || strings.ContainsAny(service, "/\x00") {
@@ -85,7 +86,7 @@ func Exists(m cgroupfs.Machine, service string) bool {
 // missing tells whether err is about a service that has no file, not about one
 // that was included.
 func missing(err error) bool {
-	var parse *conffile.ParseError
+	var parse *confparse.ParseError
 	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &parse)
 }
 
@@ -154,11 +155,11 @@ type level struct {
 
 // parse adds the session lines of a file. If service is not empty, every line
 // starts with the service that it is for, and others are passed over. Errors
-// are *conffile.ParseError.
+// are *confparse.ParseError.
 func (s *stack) parse(file string, data []byte, service string, at level) error {
 	lines, unfinished := assemble(string(data))
 	for i, l := range lines {
-		failed := &conffile.ParseError{File: file, Line: l.number, Text: l.text}
+		failed := &confparse.ParseError{File: file, Line: l.number, Text: l.text}
 		if s.seen++; s.seen > maxLines {
 			failed.Reason = "too many lines in one stack"
 			return failed
@@ -175,7 +176,7 @@ func (s *stack) parse(file string, data []byte, service string, at level) error 
 			words = words[1:]
 		}
 		reason, err := s.add(Line{File: file, Number: l.number}, words, at)
-		var included *conffile.ParseError
+		var included *confparse.ParseError
 		if errors.As(err, &included) {
 			return err
 		}
@@ -188,7 +189,7 @@ func (s *stack) parse(file string, data []byte, service string, at level) error 
 }
 
 // add takes one line. It returns what is wrong with it, with the cause if there
-// is one, or alone the *conffile.ParseError of a file that it includes.
+// is one, or alone the *confparse.ParseError of a file that it includes.
 func (s *stack) add(l Line, words []token, at level) (reason string, err error) {
 	if len(words) == 0 {
 		return "no module type", nil

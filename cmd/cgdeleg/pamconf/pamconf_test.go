@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -114,7 +114,7 @@ func TestSessionRefusesLines(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			lines, err := Session(machine(t, files{"etc/pam.d/x": "session include y", "etc/pam.d/y": "session required pam_ok.so\n" + test.line}), "x")
-			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/y", Line: 2, Text: test.line, Reason: test.reason})
+			requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/y", Line: 2, Text: test.line, Reason: test.reason})
 			if got, want := brief(lines), []string{"y:1 required pam_ok.so"}; !slices.Equal(got, want) {
 				t.Errorf("beside the error: %v, want %v", got, want)
 			}
@@ -122,11 +122,11 @@ func TestSessionRefusesLines(t *testing.T) {
 	}
 }
 
-func requireParseError(t *testing.T, err error, want conffile.ParseError) {
+func requireParseError(t *testing.T, err error, want confparse.ParseError) {
 	t.Helper()
-	var parse *conffile.ParseError
+	var parse *confparse.ParseError
 	if !errors.As(err, &parse) {
-		t.Fatalf("got %v, want a *conffile.ParseError", err)
+		t.Fatalf("got %v, want a *confparse.ParseError", err)
 	}
 	got := *parse
 	got.Err = nil
@@ -239,7 +239,7 @@ func TestMissingInclude(t *testing.T) {
 			_, err := Session(machine(t, files{
 				"etc/pam.d/su": "@include a\n", "etc/pam.d/a": "# a\n" + test.line + "\n", "etc/pam.d/other": "session required pam_no.so\n",
 			}), "su")
-			requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/a", Line: 2, Text: test.line, Reason: "file cannot be included"})
+			requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/a", Line: 2, Text: test.line, Reason: "file cannot be included"})
 			var path *fs.PathError
 			if !errors.As(err, &path) || path.Path != test.path {
 				t.Errorf("cause %v", err)
@@ -265,19 +265,19 @@ func TestBounds(t *testing.T) {
 	})
 	t.Run("deeper", func(t *testing.T) {
 		_, err := Session(machine(t, chain(maxDepth)), "f0")
-		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/f15", Line: 1, Reason: "files that include each other too deep"})
+		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/f15", Line: 1, Reason: "files that include each other too deep"})
 	})
 	t.Run("a file that includes itself", func(t *testing.T) {
 		_, err := Session(machine(t, files{"etc/pam.d/su": "@include su\n"}), "su")
-		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/su", Line: 1, Reason: "files that include each other too deep"})
+		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/su", Line: 1, Reason: "files that include each other too deep"})
 	})
 	t.Run("many files", func(t *testing.T) {
 		_, err := Session(machine(t, files{"etc/pam.d/su": strings.Repeat("@include a\n", maxFiles+1), "etc/pam.d/a": ""}), "su")
-		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/su", Line: maxFiles + 1, Reason: "too many files in one stack"})
+		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/su", Line: maxFiles + 1, Reason: "too many files in one stack"})
 	})
 	t.Run("many lines", func(t *testing.T) {
 		_, err := Session(machine(t, files{"etc/pam.d/su": strings.Repeat("session optional pam_a.so\n", maxLines+1)}), "su")
-		requireParseError(t, err, conffile.ParseError{File: "/etc/pam.d/su", Line: maxLines + 1, Reason: "too many lines in one stack"})
+		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/su", Line: maxLines + 1, Reason: "too many lines in one stack"})
 	})
 	t.Run("a line of 3 MiB", func(t *testing.T) {
 		lines, err := Session(machine(t, files{"etc/pam.d/su": "session optional pam_a.so" + strings.Repeat(" a\\\n", 3<<18) + "\n"}), "su")
@@ -308,11 +308,11 @@ func TestIs(t *testing.T) {
 }
 
 func TestParseErrorText(t *testing.T) {
-	err := &conffile.ParseError{File: "/etc/pam.d/su", Line: 3, Text: "x\n" + strings.Repeat("x", 1000), Reason: "why"}
+	err := &confparse.ParseError{File: "/etc/pam.d/su", Line: 3, Text: "x\n" + strings.Repeat("x", 1000), Reason: "why"}
 	if got := err.Error(); !strings.HasPrefix(got, `/etc/pam.d/su:3: why in "x\nxx`) || len(got) > 300 {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
-	err = &conffile.ParseError{File: "f", Line: 1, Text: "@include a", Reason: "file cannot be included", Err: &fs.PathError{Op: "open", Path: "/a", Err: fs.ErrNotExist}}
+	err = &confparse.ParseError{File: "f", Line: 1, Text: "@include a", Reason: "file cannot be included", Err: &fs.PathError{Op: "open", Path: "/a", Err: fs.ErrNotExist}}
 	if got, want := err.Error(), `f:1: file cannot be included (open /a: file does not exist) in "@include a"`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -330,7 +330,7 @@ func FuzzSession(f *testing.F) {
 		for _, service := range []string{"", "su"} {
 			s := stack{machine: cgroupfs.Recorded("/nonexistent")}
 			err := s.parse("f", []byte(data), service, level{})
-			var parse *conffile.ParseError
+			var parse *confparse.ParseError
 			if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {
 				t.Fatalf("%T %v", err, err)
 			}

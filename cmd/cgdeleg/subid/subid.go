@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -34,14 +34,15 @@ func (r Range) isOf(name string, uid int) bool {
 	return r.Owner == name || r.Owner == strconv.Itoa(uid)
 }
 
-// Read reads the file at path. Errors are *fs.PathError and *conffile.ParseError.
+// Read reads the file at path. Errors are *fs.PathError and
+// *confparse.ParseError.
 //
 // Shadow's tools pass over a line that they do not understand without a word
 // (lib/subordinateio.c). So does Read, but beside the ranges of all other lines
-// it returns a *conffile.ParseError for the first such line, as somebody meant something
-// by it. Empty lines, comments, and lines for NIS ("+", "-") are no error. Like
-// shadow it takes octal and hexadecimal numbers, and anything after a third
-// colon for a comment.
+// it returns a *confparse.ParseError for the first such line, as somebody meant
+// something by it. Empty lines, comments, and lines for NIS ("+", "-") are no
+// error. Like shadow it takes octal and hexadecimal numbers, and anything after
+// a third colon for a comment.
 func Read(m cgroupfs.Machine, path string) ([]Range, error) {
 	data, err := m.ReadFile(path)
 	if err != nil {
@@ -55,7 +56,7 @@ func Read(m cgroupfs.Machine, path string) ([]Range, error) {
 	return all, nil
 }
 
-func parse(data string) (all []Range, first *conffile.ParseError) {
+func parse(data string) (all []Range, first *confparse.ParseError) {
 	n := 0
 	for line := range strings.Lines(data) {
 		n++
@@ -68,7 +69,7 @@ func parse(data string) (all []Range, first *conffile.ParseError) {
 			r.Line = n
 			all = append(all, r)
 		} else if first == nil {
-			first = &conffile.ParseError{Line: n, Text: line, Reason: reason}
+			first = &confparse.ParseError{Line: n, Text: line, Reason: reason}
 		}
 	}
 	return all, first
@@ -87,8 +88,8 @@ func parseRange(line string) (r Range, reason string) {
 	}
 	var ok1, ok2 bool
 	r.Owner = fields[0]
-	r.First, ok1 = conffile.ParseUint(fields[1])
-	r.Count, ok2 = conffile.ParseUint(fields[2])
+	r.First, ok1 = confparse.ParseUint(fields[1])
+	r.Count, ok2 = confparse.ParseUint(fields[2])
 	if !ok1 || !ok2 {
 		return Range{}, "bad number"
 	}

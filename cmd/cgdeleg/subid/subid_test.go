@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
@@ -79,8 +79,8 @@ func TestReadMalformed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := read(t, "a:1:2\n"+test.line+"\nnext\nb:3:4\n")
-			var parse *conffile.ParseError
-			if !errors.As(err, &parse) || *parse != (conffile.ParseError{File: "/subuid", Line: 2, Text: test.line, Reason: test.reason}) {
+			var parse *confparse.ParseError
+			if !errors.As(err, &parse) || *parse != (confparse.ParseError{File: "/subuid", Line: 2, Text: test.line, Reason: test.reason}) {
 				t.Errorf("got %+v", err)
 			}
 			if want := []Range{{"a", 1, 2, 1}, {"b", 3, 4, 4}}; !reflect.DeepEqual(got, want) {
@@ -99,7 +99,7 @@ func TestReadMissing(t *testing.T) {
 }
 
 func TestParseErrorText(t *testing.T) {
-	err := &conffile.ParseError{File: "/etc/subuid", Line: 3, Text: "\x1b" + strings.Repeat("x", 1000), Reason: "why"}
+	err := &confparse.ParseError{File: "/etc/subuid", Line: 3, Text: "\x1b" + strings.Repeat("x", 1000), Reason: "why"}
 	if got := err.Error(); !strings.HasPrefix(got, `/etc/subuid:3: why in "\x1bxx`) || len(got) > 300 {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}

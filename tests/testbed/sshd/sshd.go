@@ -145,7 +145,7 @@ func (s *Server) Output() string {
 }
 
 // children returns the listener's children: a process for each connection,
-// which is PAM's host.
+// which is PAM's application.
 func (s *Server) children() (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -168,7 +168,7 @@ func (s *Server) children() (pids []int) {
 // several commands may run, also at once.
 type Client struct {
 	*ssh.Client
-	PID int // of the connection's privileged sshd, PAM's host
+	PID int // of the connection's privileged sshd, PAM's application
 
 	server *Server
 	t      *testing.T

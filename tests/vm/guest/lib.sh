@@ -98,8 +98,8 @@ finish() {
 
 # --- the module -------------------------------------------------------------
 
-# install_module OPTIONS: the built module behind pam_systemd, for every host,
-# as pam-auth-update writes it.
+# install_module OPTIONS: the built module behind pam_systemd, for every
+# application, as pam-auth-update writes it.
 install_module() {
 	install -m 644 /in/pam_cgdeleg.so "$(security_dir)/pam_cgdeleg.so"
 	install -m 755 /in/cgdeleg /usr/bin/cgdeleg
@@ -163,15 +163,15 @@ login() {
 	works "$user logs in ($name)" timeout "$PATIENCE" ssh -o BatchMode=yes -o ServerAliveInterval=0 -o KexAlgorithms=curve25519-sha256 \
 		-M -S "$CONTROL/$name" -N -f "$user@localhost"
 	# A connection's command is answered when PAM's session is open, not before.
-	login_host "$name" >"$CONTROL/$name.host"
+	login_application "$name" >"$CONTROL/$name.application"
 }
 
 # in_login NAME COMMAND: COMMAND is a command line for the user's shell.
 in_login() { timeout "$((PATIENCE * 2))" ssh -S "$CONTROL/$1" -n login "$2"; }
 
-# login_host NAME: the process that called PAM: sshd's privileged one, the
+# login_application NAME: the process that called PAM: sshd's privileged one, the
 # parent of that from which the user's shell comes.
-login_host() {
+login_application() {
 	local shell_parent
 	# shellcheck disable=SC2016 # the shell of the login expands it
 	shell_parent=$(in_login "$1" 'echo $PPID')
@@ -180,10 +180,10 @@ login_host() {
 
 # logout NAME: returns when sshd has closed the session and ended.
 logout() {
-	local name=$1 host
-	host=$(cat "$CONTROL/$name.host")
+	local name=$1 application
+	application=$(cat "$CONTROL/$name.application")
 	ssh -S "$CONTROL/$name" -O exit login 2>/dev/null
-	eventually "sshd has closed the session ($name)" gone "$host"
+	eventually "sshd has closed the session ($name)" gone "$application"
 }
 
 gone() { ! [ -e "/proc/$1" ]; }
@@ -247,8 +247,8 @@ elogind_knows() {
 	equal "elogind calls the session active ($1)" "$(loginctl show-session "$id" -p State --value 2>&1)" active
 	like "elogind knows the session of a process of its own ($1)" \
 		"$(in_login "$2" "loginctl session-status | head -n 1" 2>&1)" "$id - ${3:-alice}*"
-	pid=$(login_host "$2")
-	like "elogind knows the session of the host ($1)" "$(busctl call org.freedesktop.login1 /org/freedesktop/login1 \
+	pid=$(login_application "$2")
+	like "elogind knows the session of the application ($1)" "$(busctl call org.freedesktop.login1 /org/freedesktop/login1 \
 		org.freedesktop.login1.Manager GetSessionByPID u "$pid" 2>&1)" "o \"/org/freedesktop/login1/session/*$id\""
 }
 

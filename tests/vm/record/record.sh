@@ -29,9 +29,9 @@ record_machine() {
 sshd=$(pgrep -o -x sshd)
 if booted_systemd; then
 	login first alice
-	host=$(cat "$CONTROL/first.host")
+	application=$(cat "$CONTROL/first.application")
 	if mount_point memory >/dev/null; then name=hybrid-systemd; else name=debian12-v2-systemd; fi
-	record_machine "/out/$name" "$host"
+	record_machine "/out/$name" "$application"
 	equal "what was recorded is read back" "$(/in/cgdeleg --root "/out/$name" status 2>&1 | wc -l)" 1
 elif mount_point memory >/dev/null; then
 	mkdir /sys/fs/cgroup/openrc/sshd # as OpenRC does it; without a login
@@ -47,10 +47,10 @@ else
 	make_limited_box alice c1
 	login first alice
 	login second alice
-	# A host that is killed closes no session.
-	host=$(cat "$CONTROL/second.host")
-	pkill -9 -P "$host"
-	kill -9 "$host"
+	# An application that is killed closes no session.
+	application=$(cat "$CONTROL/second.application")
+	pkill -9 -P "$application"
+	kill -9 "$application"
 	eventually "the second session is dead" fails_quietly grep -q . $cg/user/alice/1/init.scope/cgroup.procs
 	record_machine /out/openrc-v2
 	like "what was recorded is read back" "$(/in/cgdeleg --root /out/openrc-v2 status | tr -s '\n ' ' ')" "*alice 0 alive 2 *alice 1 dead 0 *"

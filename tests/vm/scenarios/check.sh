@@ -1,5 +1,5 @@
 #!/bin/bash
-# What cgdeleg check says of a login, and that its mend mends: under systemd on
+# What cgdeleg check says of a login, and that its fix works: under systemd on
 # cgroup v2 the drop-in is missing first. The reports that are left in /out are
 # recorded machines to test over.
 # machines: bookworm-systemd-v2 bookworm-systemd-hybrid bookworm-no-systemd-v2 bookworm-no-systemd-hybrid
@@ -31,8 +31,8 @@ if booted_systemd && [ $h = unified ]; then
 	start_box stock c1
 	equal "a container starts, but without its limit" "$(read_cgroup unified "$(box_init stock c1)" memory.max)" max
 	stop_box stock c1
-	like "a user is told that root has to mend it" "$(in_login stock "cgdeleg fix delegation --yes" 2>&1)" "*needs root*"
-	works "root runs the mend" cgdeleg fix delegation --yes --pid "$(in_login stock "echo \$PPID")"
+	like "a user is told that root has to fix it" "$(in_login stock "cgdeleg fix delegation --yes" 2>&1)" "*needs root*"
+	works "root runs the fix" cgdeleg fix delegation --yes --pid "$(in_login stock "echo \$PPID")"
 	works "the drop-in is there" test -e /etc/systemd/system/session-.scope.d/50-cgdeleg.conf
 	equal "systemd knows it" "$(systemctl show -P Delegate "$scope")" yes
 	logout_of_logind stock

@@ -70,7 +70,7 @@ equal "what needs no controller needs no line" "$(module_says su_in_container 'c
 equal "with the login in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
 
 # As systemd and OpenRC leave the base for a leaf. There, too, neither what closes
-# the session nor its host must stay in it.
+# the session nor its application must stay in it.
 module_options ""
 for leaf in init.scope rc.init; do
 	equal "with the first process in $leaf nothing is to be said" \

@@ -22,7 +22,7 @@ sessions() { find $cg -mindepth 1 -type d ! -name '*.slice'; }
 login first alice
 session=$(cgroup_of 1000 "$(session_id first)")
 equal "the login is in the leaf of elogind's cgroup" "$(cgroup_of_login unified first)" "$session/init.scope"
-equal "so is the host" "$(cgroup_in unified "$(login_host first)")" "$session/init.scope"
+equal "so is the application" "$(cgroup_in unified "$(login_application first)")" "$session/init.scope"
 fails "there is no session beside it" test -e $cg/user
 elogind_knows "after the login" first
 equal "the session has every controller" "$(cat $cg"$session"/cgroup.controllers)" "$(cat $cg/cgroup.controllers)"
@@ -90,7 +90,7 @@ works "a process that stays keeps its cgroup" test -e $cg"$third"/init.scope
 kill "$(cat /tmp/sleep.pid)"
 eventually "the process has ended" gone "$(cat /tmp/sleep.pid)"
 login fourth alice
-fails "the next login sweeps it" test -e $cg"$third"
+fails "the next login cleans it up" test -e $cg"$third"
 logout_of_elogind fourth
 equal "nothing is left at the end" "$(sessions)" ""
 equal "of anybody's" "$(not_roots $cg)" ""

@@ -1,4 +1,4 @@
-package conffile
+package confparse
 
 import (
 	"errors"

@@ -1,8 +1,8 @@
 /*
- * pamhost: a PAM host whose shape is a script, for tests of what a module does
- * to the process that loads it.
+ * pamapp: a PAM application whose shape is a script, for tests of what a module
+ * does to the process that loads it.
  *
- *	pamhost WORD...
+ *	pamapp WORD...
  *
  * Words are done in order; each prints one line "WORD: RESULT" (most of them
  * "ok" or the PAM return value). Blocks are words between { and }.
@@ -31,8 +31,8 @@
  *	child			starts a child that sleeps; prints its PID
  *	endchild		ends and reaps it
  *	reaped			how many children the SIGCHLD handler reaped
- *	syslog			logs a line, as every real host does before it
- *				calls PAM: syslog(3) keeps its socket open
+ *	syslog			logs a line, as every real application does before
+ *				it calls PAM: syslog(3) keeps its socket open
  *	state			everything that a module must leave as it was
  *	memory			VmSize and VmRSS in kB
  *	cgroups			/proc/self/cgroup, on one line
@@ -404,7 +404,7 @@ static void simple(const char *w)
 	else if (!strcmp(w, "reaped"))
 		say(w, "%d", (int)reaped);
 	else if (!strcmp(w, "syslog"))
-		syslog(LOG_INFO, "pamhost");
+		syslog(LOG_INFO, "pamapp");
 	else if (!strcmp(w, "state"))
 		state();
 	else if (!strcmp(w, "memory"))

@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -32,9 +32,9 @@ func wantPlacement(t *testing.T, got string, want map[string]string) {
 	}
 }
 
-// Every shape of host: after "inside" the process is in session 0, after
+// Every shape of application: after "inside" the process is in session 0, after
 // "outside" it is where it was before.
-func TestHostShapes(t *testing.T) {
+func TestApplicationShapes(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgshape", 20101)
 	testbed.WriteService(t, "cgshape", testbed.SessionLine(t, threeHierarchies))
@@ -53,9 +53,9 @@ func TestHostShapes(t *testing.T) {
 		{"SIGCHLD with SA_NOCLDWAIT", "sigchld=nocldwait state " + session, []int{0}},
 		{"SIGCHLD blocked", "sigchld=block state " + session, []int{0}},
 		{"SIGCHLD with a reaping handler", "sigchld=reap state " + session + " reaped", []int{0}},
-		{"another child of the host", "sigchld=reap child start=cgshape:%u open cgroups close cgroups end endchild", []int{0}},
+		{"another child of the application", "sigchld=reap child start=cgshape:%u open cgroups close cgroups end endchild", []int{0}},
 		{"old kernel", "seccomp=old state " + session, []int{0}},
-		{"set-user-ID host", "caller=20101 state " + session, []int{0}},
+		{"set-user-ID application", "caller=20101 state " + session, []int{0}},
 		{"standard input closed", "closefds=0 state " + session, []int{0}},
 		{"stdio closed", "closefds=2 state " + session, []int{0}},
 		{"everything to 5 closed", "closefds=5 state " + session, []int{0}},
@@ -85,7 +85,7 @@ func TestHostShapes(t *testing.T) {
 				}
 			}
 			if reaped := a.all("reaped"); len(reaped) > 0 && reaped[0] != "0" {
-				t.Errorf("the host's handler reaped %s of the module's children", reaped[0])
+				t.Errorf("the application's handler reaped %s of the module's children", reaped[0])
 			}
 			log.WantSilence()
 			testbed.WantNothingLeft(t, u.Name)
@@ -140,7 +140,7 @@ func TestCloseInChild(t *testing.T) {
 			if got := testbed.Tree(u.Name); len(got) == 0 {
 				t.Error("the session of a living process was removed")
 			}
-			sweepByLogin(t, "cgchild", u.Name)
+			cleanupByLogin(t, "cgchild", u.Name)
 			testbed.WantNothingLeft(t, u.Name)
 		})
 	}
@@ -158,12 +158,12 @@ func TestCloseInChildAfterDrop(t *testing.T) {
 	// an unprivileged process cannot leave, and what it sees of that is no fault
 	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
-	sweepByLogin(t, "cgdrop", u.Name)
+	cleanupByLogin(t, "cgdrop", u.Name)
 	testbed.WantNothingLeft(t, u.Name)
 }
 
-// sweepByLogin opens and closes a session, which sweeps the dead ones.
-func sweepByLogin(t *testing.T, service, user string) {
+// cleanupByLogin opens and closes a session, which cleans up the dead ones.
+func cleanupByLogin(t *testing.T, service, user string) {
 	t.Helper()
 	a := run(t, fmt.Sprintf("start=%s:%s open close end", service, user))
 	a.want(t, "open", "0")
@@ -205,11 +205,11 @@ func rss(t *testing.T, memory string) int {
 	return 0
 }
 
-// A host whose other threads never stop to allocate, to load libraries and to
-// start threads. The fork must not inherit a lock that the worker needs. Threads
-// that are just ending when the host leaves the session must not keep it: the
-// kernel does not move them.
-func TestManySessionsInThreadedHost(t *testing.T) {
+// An application whose other threads never stop to allocate, to load libraries
+// and to start threads. The fork must not inherit a lock that the worker needs.
+// Threads that are just ending when the application leaves the session must not
+// keep it: the kernel does not move them.
+func TestManySessionsInThreadedApplication(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgthreads", 20106)
 	testbed.WriteService(t, "cgthreads", testbed.SessionLine(t, threeHierarchies+",unified debug"))

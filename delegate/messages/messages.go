@@ -1,11 +1,11 @@
-// Package words says what came of opening and closing a session, for people:
+// Package messages says what came of opening and closing a session, for people:
 // in the module's log and on the screens of cgdeleg alike, so that what one
 // reads in the one can be looked up in the documentation of the other.
 //
 // It turns results of package delegate into sentences and knows nothing of
 // where they go. The module's worker and cmd/cgdeleg import it, delegate does
 // not.
-package words
+package messages
 
 import (
 	"errors"
@@ -90,7 +90,8 @@ func warningText(w error) string {
 // Closed says what became of a session that the process was in, without the
 // user's name. The session is named by its number or its scope; left is what
 // delegate.Closed has. IsFault tells that it should not have come so: processes
-// that are still in it, or a host that gave its privileges up, are no fault.
+// that are still in it, or an application that gave its privileges up, are no
+// fault.
 func Closed(session string, left error) (text string, isFault bool) {
 	if left == nil {
 		return fmt.Sprintf("session %s closed and removed", session), false

@@ -1,6 +1,6 @@
 /*
- * muslhost LIBRARY: loads it, as a host's libpam would, and prints how many
- * threads and signal handlers there are before and after.
+ * muslapp LIBRARY: loads it, as an application's libpam would, and prints how
+ * many threads and signal handlers there are before and after.
  */
 #include <dirent.h>
 #include <dlfcn.h>

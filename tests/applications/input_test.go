@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -65,8 +65,8 @@ func TestUserNames(t *testing.T) {
 			}
 			before := topLevel(t)
 			log := testbed.LogFromNow(t)
-			h := launchWords(t, "syslog", "state", "start=cgnames:"+test.user, "open", "pause", "close", "end", "state")
-			if got := h.await("open"); got != "0" {
+			app := launchWords(t, "syslog", "state", "start=cgnames:"+test.user, "open", "pause", "close", "end", "state")
+			if got := app.await("open"); got != "0" {
 				t.Errorf("open answered %s", got)
 			}
 			if test.where == "" {
@@ -76,8 +76,8 @@ func TestUserNames(t *testing.T) {
 			} else if got := testbed.Tree(test.where); len(got) != 6 {
 				t.Errorf("user/%s holds %v, want a session in three hierarchies", test.where, got)
 			}
-			h.resume()
-			a := h.finish()
+			app.resume()
+			a := app.finish()
 			a.want(t, "close", "0")
 			a.wantSameState(t)
 			if test.log == "" {
@@ -136,8 +136,8 @@ func TestOptions(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
-			h := launchWords(t, "syslog", "env=PAM_ARGS="+test.words, "start=cgoptions:"+u.Name, "state", "open", "pause", "close", "end", "state")
-			if got := h.await("open"); got != test.value {
+			app := launchWords(t, "syslog", "env=PAM_ARGS="+test.words, "start=cgoptions:"+u.Name, "state", "open", "pause", "close", "end", "state")
+			if got := app.await("open"); got != test.value {
 				t.Errorf("pam_sm_open_session returned %s, want %s", got, test.value)
 			}
 			var where []string
@@ -151,8 +151,8 @@ func TestOptions(t *testing.T) {
 			if !slices.Equal(where, test.where) {
 				t.Errorf("sessions in %v, want %v", where, test.where)
 			}
-			h.resume()
-			a := h.finish()
+			app.resume()
+			a := app.finish()
 			if test.value == "0" {
 				a.want(t, "close", "0")
 			}
@@ -214,16 +214,16 @@ func TestReturnValueOfCloseWithoutWorker(t *testing.T) {
 	writeArgsService(t, "cgnoclose")
 	cgroup := makeCgroup(t, testbed.HierarchyNamed(t, "pids"), "noclose")
 	log := testbed.LogFromNow(t)
-	h := launch(t, "env=PAM_ARGS=-c|freezer start=cgnoclose:cgnoclose open pause close end")
-	h.await("open")
+	app := launch(t, "env=PAM_ARGS=-c|freezer start=cgnoclose:cgnoclose open pause close end")
+	app.await("open")
 	write(t, filepath.Join(cgroup, "pids.max"), "1")
-	write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(h.cmd.Process.Pid))
-	h.resume()
-	a := h.finish()
+	write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
+	app.resume()
+	a := app.finish()
 	a.want(t, "close", "14")
 	log.Want(`^worker could not be run: Resource temporarily unavailable`)
-	testbed.WriteService(t, "cgsweep", testbed.SessionLine(t, "-c freezer"))
-	sweepByLogin(t, "cgsweep", u.Name)
+	testbed.WriteService(t, "cgcleanup", testbed.SessionLine(t, "-c freezer"))
+	cleanupByLogin(t, "cgcleanup", u.Name)
 }
 
 // writeArgsService writes a service whose only session module is ours, with

@@ -1,7 +1,7 @@
-// Package conffile is what the readers of other programs' configuration files
+// Package confparse is what the readers of other programs' configuration files
 // (PAM's, LXC's, shadow's) have in common: an error that names the line, and
 // numbers as C programs read them. It knows no format.
-package conffile
+package confparse
 
 import (
 	"fmt"

@@ -31,7 +31,7 @@ func (e *privilegeError) Error() string { return e.words }
 
 func needsRoot(what string) error { return &privilegeError{what + " needs root: run it with sudo"} }
 
-// explain turns an error into a sentence with the mend, and an exit code.
+// explain turns an error into a sentence with the fix, and an exit code.
 func explain(err error) (words string, code int) {
 	var usage *usageError
 	var failed *failure

@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -13,11 +13,11 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-// hangingWorker waits until the host's worker hangs in its mkdir, and returns
-// its PID.
-func hangingWorker(t *testing.T, h *host) int {
+// hangingWorker waits until the application's worker hangs in its mkdir, and
+// returns its PID.
+func hangingWorker(t *testing.T, app *application) int {
 	t.Helper()
-	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", h.cmd.Process.Pid)
+	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", app.cmd.Process.Pid)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for pid := range strings.FieldsSeq(readFile(children)) {
 			tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/syscall")
@@ -38,18 +38,19 @@ func readFile(path string) string {
 	return string(data)
 }
 
-// The worker is a process of its own: nothing of the host or of its caller is
-// left in it, so that neither can disturb it. Its host is a set-user-ID program
-// of a user who is in a session of its own on every hierarchy.
+// The worker is a process of its own: nothing of the application or of its
+// caller is left in it, so that neither can disturb it. Its application is a
+// set-user-ID program of a user who is in a session of its own on every
+// hierarchy.
 func TestWorkerIsItsOwnProcess(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgworker", 20701)
 	testbed.WriteService(t, "cgworker", testbed.SessionLine(t, "timeout=2"))
-	h := launch(t, "start=cgworker:cgworker open handle=1 start=cgworker:cgworker umask=077 chdir=/etc env=SECRET=1 caller=20701 "+
+	app := launch(t, "start=cgworker:cgworker open handle=1 start=cgworker:cgworker umask=077 chdir=/etc env=SECRET=1 caller=20701 "+
 		"sigchld=ignore sigchld=block seccomp=hang pause open close end handle=0 close end")
-	h.await("open")
-	h.resume()
-	worker := hangingWorker(t, h)
+	app.await("open")
+	app.resume()
+	worker := hangingWorker(t, app)
 	dir := fmt.Sprintf("/proc/%d/", worker)
 	status := readFile(dir + "status")
 	for _, line := range []string{"Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Umask:\t0022", "SigBlk:\t0000000000000000"} {
@@ -72,7 +73,7 @@ func TestWorkerIsItsOwnProcess(t *testing.T) {
 			t.Errorf("%s: in %s, where the user could freeze it", name, path)
 		}
 	}
-	h.finish()
+	app.finish()
 	testbed.WantNothingLeft(t, "cgworker")
 }
 
@@ -90,7 +91,7 @@ func ignoredSignals(t *testing.T, status string) uint64 {
 }
 
 // wantDescriptors looks that a worker has /dev/null, the reply, and what its
-// own runtime and its own work opened, but nothing of the host's.
+// own runtime and its own work opened, but nothing of the application's.
 func wantDescriptors(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir + "fd")
@@ -114,18 +115,18 @@ func wantDescriptors(t *testing.T, dir string) {
 	}
 }
 
-// A host that is killed takes its worker with it.
-func TestWorkerDiesWithItsHost(t *testing.T) {
+// An application that is killed takes its worker with it.
+func TestWorkerDiesWithItsApplication(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgorphan", 20702)
 	testbed.WriteService(t, "cgorphan", testbed.SessionLine(t, threeHierarchies+" timeout=60"))
-	h := launch(t, "start=cgorphan:cgorphan seccomp=hang open")
-	worker := hangingWorker(t, h)
-	// stopped, because the end of the host also ends what made it hang
+	app := launch(t, "start=cgorphan:cgorphan seccomp=hang open")
+	worker := hangingWorker(t, app)
+	// stopped, because the end of the application also ends what made it hang
 	if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.cmd.Process.Kill(); err != nil {
+	if err := app.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -135,14 +136,14 @@ func TestWorkerDiesWithItsHost(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(worker, syscall.SIGKILL)
-			t.Fatal("the worker outlived its host")
+			t.Fatal("the worker outlived its application")
 		}
 	}
 }
 
-// Children that another thread of the host forks inherit the reply's pipe and
-// keep it open. The worker's end must be noticed all the same, or every login by
-// such a host would wait for its deadline.
+// Children that another thread of the application forks inherit the reply's
+// pipe and keep it open. The worker's end must be noticed all the same, or
+// every login by such an application would wait for its deadline.
 func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgforks", 20704)
@@ -153,12 +154,12 @@ func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
 	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(testbed.Tree(u.Name)) > 0; time.Sleep(200 * time.Millisecond) {
-		sweepByLogin(t, "cgforks", u.Name) // until the forked children have ended
+		cleanupByLogin(t, "cgforks", u.Name) // until the forked children have ended
 	}
 }
 
-// A worker that is killed when it has begun to move the host: what it did is
-// undone, and the host is where it was.
+// A worker that is killed when it has begun to move the application: what it
+// did is undone, and the application is where it was.
 func TestWorkerKilledInTheMiddle(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgmiddle", 20703)
@@ -166,19 +167,19 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 	hits := 0
 	for range 40 {
 		log := testbed.LogFromNow(t)
-		h := launch(t, "syslog start=cgmiddle:cgmiddle pause open cgroups pause close cgroups end")
-		h.await("start")
+		app := launch(t, "syslog start=cgmiddle:cgmiddle pause open cgroups pause close cgroups end")
+		app.await("start")
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)
-			killWorkerOnMove(h.cmd.Process.Pid, stop)
+			killWorkerOnMove(app.cmd.Process.Pid, stop)
 		}()
-		h.resume()
-		inside := h.await("cgroups")
+		app.resume()
+		inside := app.await("cgroups")
 		close(stop)
 		<-done
-		h.resume()
-		a := h.finish()
+		app.resume()
+		a := app.finish()
 		a.want(t, "open", "0")
 		wantPlacement(t, a.all("cgroups")[1], testbed.Placement(t, os.Getpid()))
 		if len(log.Ours()) > 0 {
@@ -186,7 +187,7 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 			log.Want(`^worker was killed by signal 9; this session has no cgroups of its own$`)
 			wantPlacement(t, inside, testbed.Placement(t, os.Getpid()))
 		}
-		sweepByLogin(t, "cgmiddle", "cgmiddle")
+		cleanupByLogin(t, "cgmiddle", "cgmiddle")
 	}
 	t.Logf("hit %d of 40", hits)
 	if hits == 0 {
@@ -194,16 +195,17 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 	}
 }
 
-// killWorkerOnMove kills the host's child as soon as the host is in a session.
-func killWorkerOnMove(host int, stop <-chan struct{}) {
-	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", host)
+// killWorkerOnMove kills the application's child as soon as the application is
+// in a session.
+func killWorkerOnMove(application int, stop <-chan struct{}) {
+	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", application)
 	for {
 		select {
 		case <-stop:
 			return
 		default:
 		}
-		if strings.Contains(readFile(fmt.Sprintf("/proc/%d/cgroup", host)), "/user/") {
+		if strings.Contains(readFile(fmt.Sprintf("/proc/%d/cgroup", application)), "/user/") {
 			for pid := range strings.FieldsSeq(readFile(children)) {
 				n, _ := strconv.Atoi(pid)
 				_ = syscall.Kill(n, syscall.SIGKILL)

@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-// What stops the worker must not stop the login: the stack succeeds, the host
-// is as it was, and the log says why there are no cgroups.
+// What stops the worker must not stop the login: the stack succeeds, the
+// application is as it was, and the log says why there are no cgroups.
 func TestWorkerTrouble(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgtrouble", 20201)
@@ -29,7 +29,7 @@ func TestWorkerTrouble(t *testing.T) {
 			`^worker did not finish in 1 s`},
 		{"hangs, SIGCHLD ignored", "syslog sigchld=ignore seccomp=hang state start=cgtrouble-1s:%u open close end state",
 			`^worker did not finish in 1 s`},
-		{"hangs, the host reaps", "syslog sigchld=reap seccomp=hang state start=cgtrouble-1s:%u open close end state",
+		{"hangs, the application reaps", "syslog sigchld=reap seccomp=hang state start=cgtrouble-1s:%u open close end state",
 			`^worker did not finish in 1 s`},
 		{"descriptors used up", "syslog start=cgtrouble:%u open close softlimit=nofile:5 open close end",
 			`^worker could not be run: `},
@@ -137,11 +137,11 @@ func TestNoThreadsToBeHad(t *testing.T) {
 			cgroup := makeCgroup(t, pids, "pids")
 			write(t, filepath.Join(cgroup, "pids.max"), fmt.Sprint(limit))
 			log := testbed.LogFromNow(t)
-			h := launch(t, "syslog start=cgpids:cgpids state pause open state close end")
-			h.await("state")
-			write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(h.cmd.Process.Pid))
-			h.resume()
-			a := h.finish()
+			app := launch(t, "syslog start=cgpids:cgpids state pause open state close end")
+			app.await("state")
+			write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
+			app.resume()
+			a := app.finish()
 			a.want(t, "open", "0")
 			a.want(t, "close", "0")
 			a.wantSameState(t)

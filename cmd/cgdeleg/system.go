@@ -21,25 +21,25 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/systemd"
 )
 
-// toolsOf returns what answers the checks' questions on a machine.
-func toolsOf(m cgroupfs.Machine) check.Tools {
+// systemOf returns what answers the checks' questions on a machine.
+func systemOf(m cgroupfs.Machine) check.System {
 	if m.IsRecorded() {
-		return recordedTools{m}
+		return recordedSystem{m}
 	}
-	return liveTools{}
+	return liveSystem{}
 }
 
 // How long a bus may take to answer, and a program: podman's start is a long one.
 const (
-	toolPatience    = time.Second
+	systemPatience  = time.Second
 	programPatience = 10 * time.Second
 )
 
-// liveTools asks the programs and the buses of this machine.
-type liveTools struct{}
+// liveSystem asks the programs and the buses of this machine.
+type liveSystem struct{}
 
 // Version asks each program once: several checks want to know.
-func (liveTools) Version(program string) string {
+func (liveSystem) Version(program string) string {
 	if version, asked := versions[program]; asked {
 		return version()
 	}
@@ -123,7 +123,7 @@ func lookPath(program string) (string, error) {
 }
 
 func systemdVersion() string {
-	ctx, cancel := context.WithTimeout(context.Background(), toolPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), systemPatience)
 	defer cancel()
 	version, err := systemd.Version(ctx)
 	if err != nil {
@@ -132,14 +132,14 @@ func systemdVersion() string {
 	return version
 }
 
-func (liveTools) IsDelegated(unit string) (delegated, known bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), toolPatience)
+func (liveSystem) IsDelegated(unit string) (delegated, known bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), systemPatience)
 	defer cancel()
 	d, err := systemd.UnitDelegation(ctx, unit)
 	return d.Delegated, err == nil
 }
 
-func (liveTools) SudoUser() string {
+func (liveSystem) SudoUser() string {
 	if name := os.Getenv("SUDO_USER"); name != "root" {
 		return name
 	}
@@ -148,7 +148,7 @@ func (liveTools) SudoUser() string {
 
 // Probe moves a process that does nothing but wait into a new cgroup, and takes
 // both away.
-func (liveTools) Probe() (err error) {
+func (liveSystem) Probe() (err error) {
 	child := exec.Command("cat")
 	wait, err := child.StdinPipe()
 	if err != nil {
@@ -170,7 +170,7 @@ func (liveTools) Probe() (err error) {
 // removeProbe removes a cgroup and the leaf in it. A process that has ended is
 // still in its cgroup for a moment.
 func removeProbe(path string) error {
-	for end := time.Now().Add(toolPatience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(systemPatience); ; time.Sleep(time.Millisecond) {
 		if err := os.Remove(path + "/init.scope"); err == nil || errors.Is(err, os.ErrNotExist) {
 			err = os.Remove(path)
 			if err == nil || errors.Is(err, os.ErrNotExist) {
@@ -183,16 +183,16 @@ func removeProbe(path string) error {
 	}
 }
 
-// versionsFile is the file of a recorded machine that says what the tools said:
+// versionsFile is the file of a recorded machine that says what the system said:
 // lines such as "lxc 5.0.2".
 const versionsFile = "/versions"
 
-// recordedTools repeat what the tools of a recorded machine said.
-type recordedTools struct{ machine cgroupfs.Machine }
+// recordedSystem repeats what the system of a recorded machine said.
+type recordedSystem struct{ machine cgroupfs.Machine }
 
-func (r recordedTools) Version(program string) string { return r.says(program) }
+func (r recordedSystem) Version(program string) string { return r.says(program) }
 
-func (r recordedTools) says(of string) string {
+func (r recordedSystem) says(of string) string {
 	data, err := r.machine.ReadFile(versionsFile)
 	if err != nil {
 		return ""
@@ -205,11 +205,11 @@ func (r recordedTools) says(of string) string {
 	return ""
 }
 
-func (r recordedTools) IsDelegated(unit string) (delegated, known bool) {
+func (r recordedSystem) IsDelegated(unit string) (delegated, known bool) {
 	answer := r.says(unit)
 	return answer == "delegated", answer != ""
 }
 
-func (recordedTools) SudoUser() string { return "" }
+func (recordedSystem) SudoUser() string { return "" }
 
-func (recordedTools) Probe() error { return errRecorded }
+func (recordedSystem) Probe() error { return errRecorded }

@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -17,11 +17,11 @@ import (
 // package has it:
 //
 //	sessions share N=0                      TestSessionsAtOnce
-//	opener and closer one process           TestHostShapes
+//	opener and closer one process           TestApplicationShapes
 //	no lock                                 TestStorm
-//	SIGSEGV on open-close-open              TestHostShapes
+//	SIGSEGV on open-close-open              TestApplicationShapes
 //	user ".." writes outside                TestUserNames
-//	umask of the host changed               TestHostIsLeftAsItWas
+//	umask of the application changed        TestApplicationIsLeftAsItWas
 //	unknown -c names ignored silently       TestOptions
 
 // A logout must not prune the user's other sessions: their empty cgroups may
@@ -30,23 +30,23 @@ func TestLogoutLeavesOtherSessionsCgroups(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgprune", 20401)
 	testbed.WriteService(t, "cgprune", testbed.SessionLine(t, threeHierarchies))
-	hosts := openAtOnce(t, 2, "cgprune", u.Name)
-	for _, h := range hosts {
-		sessionNumber(t, h, u.Name)
+	applications := openAtOnce(t, 2, "cgprune", u.Name)
+	for _, app := range applications {
+		sessionNumber(t, app, u.Name)
 	}
 	freezer := testbed.HierarchyNamed(t, "freezer")
-	at := testbed.Placement(t, hosts[0].cmd.Process.Pid)[freezer.Name]
+	at := testbed.Placement(t, applications[0].cmd.Process.Pid)[freezer.Name]
 	payload := filepath.Join(freezer.Point, at, "lxc.payload.c1", "deeper")
 	if err := os.MkdirAll(payload, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	hosts[1].resume()
-	hosts[1].finish()
+	applications[1].resume()
+	applications[1].finish()
 	if _, err := os.Stat(payload); err != nil {
 		t.Errorf("the other session's logout removed an empty cgroup: %v", err)
 	}
-	hosts[0].resume()
-	hosts[0].finish()
+	applications[0].resume()
+	applications[0].finish()
 	testbed.WantNothingLeft(t, u.Name)
 }
 
@@ -57,11 +57,11 @@ func TestV1PathDoesNotSpoofV2(t *testing.T) {
 	testbed.WriteService(t, "cgspoof", testbed.SessionLine(t, "-c freezer,unified"))
 	freezer, unified := testbed.HierarchyNamed(t, "freezer"), testbed.HierarchyNamed(t, "unified")
 	spoof := makeCgroup(t, freezer, "x0::")
-	h := launch(t, "start=cgspoof:cgspoof pause open cgroups close cgroups end")
-	h.await("start")
-	write(t, filepath.Join(spoof, "cgroup.procs"), fmt.Sprint(h.cmd.Process.Pid))
-	h.resume()
-	a := h.finish()
+	app := launch(t, "start=cgspoof:cgspoof pause open cgroups close cgroups end")
+	app.await("start")
+	write(t, filepath.Join(spoof, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
+	app.resume()
+	a := app.finish()
 	inside := testbed.ParsePlacement(a.all("cgroups")[0])
 	if got, want := inside[unified.Name], "/user/cgspoof/0/init.scope"; got != want {
 		t.Errorf("on v2 in %s, want %s", got, want)
@@ -107,11 +107,11 @@ func TestLoginComesBackToItsCallersCgroup(t *testing.T) {
 			if err := os.Mkdir(former, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			h := launch(t, "start=cgback:cgback pause open cgroups pause close cgroups end")
-			h.await("start")
-			write(t, filepath.Join(former, "cgroup.procs"), fmt.Sprint(h.cmd.Process.Pid))
-			h.resume()
-			h.await("cgroups")
+			app := launch(t, "start=cgback:cgback pause open cgroups pause close cgroups end")
+			app.await("start")
+			write(t, filepath.Join(former, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
+			app.resume()
+			app.await("cgroups")
 			want, _ := filepath.Rel(pids.Point, former)
 			want = "/" + want
 			if gone {
@@ -122,12 +122,12 @@ func TestLoginComesBackToItsCallersCgroup(t *testing.T) {
 			} else {
 				defer unix.Rmdir(former)
 			}
-			h.resume()
-			h.await("close")
-			if got := testbed.ParsePlacement(h.await("cgroups"))[pids.Name]; got != want {
+			app.resume()
+			app.await("close")
+			if got := testbed.ParsePlacement(app.await("cgroups"))[pids.Name]; got != want {
 				t.Errorf("after the close in %s, want %s", got, want)
 			}
-			h.finish()
+			app.finish()
 		})
 	}
 }
@@ -148,7 +148,7 @@ func TestThousandLeftOvers(t *testing.T) {
 	}
 	log := testbed.LogFromNow(t)
 	for range 4 {
-		sweepByLogin(t, "cgheap", u.Name)
+		cleanupByLogin(t, "cgheap", u.Name)
 	}
 	log.WantSilence()
 }
@@ -176,8 +176,8 @@ func TestOwnership(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgowner", 20407)
 	testbed.WriteService(t, "cgowner", testbed.SessionLine(t, threeHierarchies+",unified"))
-	h := launch(t, "start=cgowner:cgowner open pause close end")
-	h.await("open")
+	app := launch(t, "start=cgowner:cgowner open pause close end")
+	app.await("open")
 	var want []string
 	for _, name := range []string{"freezer", "memory", "name=systemd", "unified"} {
 		hierarchy := testbed.HierarchyNamed(t, name)
@@ -190,8 +190,8 @@ func TestOwnership(t *testing.T) {
 	if got := testbed.Tree(u.Name); !slices.Equal(got, want) {
 		t.Errorf("tree:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	h.resume()
-	h.finish()
+	app.resume()
+	app.finish()
 }
 
 // ownedFiles returns which files the user is to own.

@@ -1,4 +1,4 @@
-package words
+package messages
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func TestOpenedNothing(t *testing.T) {
 	}
 }
 
-// Processes that stay are no fault, nor is a host that gave up root.
+// Processes that stay are no fault, nor is an application that gave up root.
 func TestClosed(t *testing.T) {
 	for err, fault := range map[error]bool{
 		unix.EBUSY: false, unix.EACCES: false, unix.EPERM: false, unix.EIO: true, unix.EROFS: true,

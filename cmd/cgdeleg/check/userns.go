@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/conffile"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
@@ -64,7 +64,7 @@ func checkUserNamespaces(f *Facts) Result {
 				allow = sysctl.name + "=15000"
 			}
 			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
-				mended("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
+				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
 		}
 	}
 	return ok("")
@@ -81,7 +81,7 @@ func checkAppArmor(f *Facts) Result {
 		}
 	}
 	return warning("AppArmor takes the capabilities of user namespaces from programs without a profile that allows them", Evidence{file, "1"}).
-		mended("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
+		fixed("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
 }
 
 // toolDirs are where newuidmap and newgidmap are looked for, in the order of the
@@ -102,7 +102,7 @@ func checkIDMapTools(f *Facts) Result {
 		file, st := f.lookUp(tool.name)
 		if file == "" {
 			return failed(tool.name+" is not installed").
-				mended("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
+				fixed("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
 		}
 		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
 			continue
@@ -118,19 +118,19 @@ func checkIDMapTools(f *Facts) Result {
 	switch {
 	case foreign:
 		return failed("their owner is none of this container's users, so that set-user-ID does nothing", evidence...).
-			mended("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
+			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
-			mended("mount it without nosuid", byHand("mount", "-o", "remount,suid", "/usr"))
+			fixed("mount it without nosuid", byHand("mount", "-o", "remount,suid", "/usr"))
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
 			commands = append(commands, asRoot("chown", "root:root", e.Path), asRoot("chmod", "4755", e.Path))
 		}
-		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).mended("make them set-user-ID root", commands...)
+		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).fixed("make them set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
 		return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
-			mended("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+			fixed("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
 }
@@ -172,7 +172,7 @@ type subIDs struct {
 func (f *Facts) subIDs() (both []subIDs, err error) {
 	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
 		s.all, err = subid.Read(f.Machine, s.file)
-		var malformed *conffile.ParseError
+		var malformed *confparse.ParseError
 		if err != nil && !errors.As(err, &malformed) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -224,7 +224,7 @@ func checkSubID(f *Facts) Result {
 	}
 	free, found := subid.Free(want, both[0].all, both[1].all)
 	if !found || !f.mayGive(both, free, want) {
-		return failed(says, evidence...).mended("give it a range that nobody has", byHand(f.editor(), both[0].file, both[1].file))
+		return failed(says, evidence...).fixed("give it a range that nobody has", byHand(f.editor(), both[0].file, both[1].file))
 	}
 	commands := []Command{f.addSubIDs(both, free, want)}
 	for _, s := range both {
@@ -235,7 +235,7 @@ func checkSubID(f *Facts) Result {
 	if !f.isLocal() { // usermod knows only /etc/passwd
 		commands[len(commands)-1] = asRoot("sh", "-c", fmt.Sprintf("echo %d:%d:%d | tee -a %s >>%s", f.Subject.UID, free, want, both[0].file, both[1].file))
 	}
-	return failed(says, evidence...).mended("give it a free range", commands...)
+	return failed(says, evidence...).fixed("give it a free range", commands...)
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
@@ -320,7 +320,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			mended("give one of them another range, and its containers' files to that", byHand(f.editor(), evidence[0].Path))
+			fixed("give one of them another range, and its containers' files to that", byHand(f.editor(), evidence[0].Path))
 	}
 	return ok("")
 }
@@ -357,7 +357,7 @@ func checkPaths(f *Facts) Result {
 		}
 		commands = append(commands, command)
 	}
-	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).mended("open the way (o+x shows no names)", commands...)
+	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).fixed("open the way (o+x shows no names)", commands...)
 }
 
 // containerMaySearch tells whether an ID of the subject's ranges may go through a

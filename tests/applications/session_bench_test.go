@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -26,10 +26,10 @@ func BenchmarkSession(b *testing.B) {
 	for _, l := range lines {
 		b.Run(l.name, func(b *testing.B) {
 			testbed.WriteService(b, "cgbench", l.line)
-			host := pamhostPath(b)
+			application := pamappPath(b)
 			b.ResetTimer()
 			script := []string{fmt.Sprintf("repeat=%d", b.N), "{", "start=cgbench:" + u.Name, "open", "close", "end", "}"}
-			if out, err := exec.Command(host, script...).CombinedOutput(); err != nil {
+			if out, err := exec.Command(application, script...).CombinedOutput(); err != nil {
 				b.Fatalf("%v: %s", err, out)
 			}
 		})

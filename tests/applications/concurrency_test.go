@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"fmt"
@@ -23,47 +23,47 @@ func TestSessionsAtOnce(t *testing.T) {
 	}{{2, "cgmany"}, {3, "cgmany"}, {50, "cgmany"}, {50, "cgmany-all"}} {
 		t.Run(fmt.Sprintf("%d by %s", test.count, test.service), func(t *testing.T) {
 			log := testbed.LogFromNow(t)
-			hosts := openAtOnce(t, test.count, test.service, u.Name)
+			applications := openAtOnce(t, test.count, test.service, u.Name)
 			numbers := map[int]int{}
-			for i, h := range hosts {
-				numbers[sessionNumber(t, h, u.Name)] = i
+			for i, app := range applications {
+				numbers[sessionNumber(t, app, u.Name)] = i
 			}
 			if len(numbers) != test.count {
 				t.Errorf("%d sessions have %d different numbers", test.count, len(numbers))
 			}
-			closeOneByOne(t, hosts, u.Name)
+			closeOneByOne(t, applications, u.Name)
 			log.WantOnly(testbed.WaitedForLock)
 			testbed.WantNothingLeft(t, u.Name)
 		})
 	}
 }
 
-// openAtOnce starts hosts that open at the same moment, as near as can be, and
-// waits until all are inside.
-func openAtOnce(t *testing.T, count int, service, user string) []*host {
+// openAtOnce starts applications that open at the same moment, as near as can
+// be, and waits until all are inside.
+func openAtOnce(t *testing.T, count int, service, user string) []*application {
 	t.Helper()
-	var hosts []*host
+	var applications []*application
 	for range count {
-		hosts = append(hosts, launch(t, fmt.Sprintf("start=%s:%s pause open cgroups pause cgroups close cgroups end", service, user)))
+		applications = append(applications, launch(t, fmt.Sprintf("start=%s:%s pause open cgroups pause cgroups close cgroups end", service, user)))
 	}
-	for _, h := range hosts {
-		h.await("start")
+	for _, app := range applications {
+		app.await("start")
 	}
-	for _, h := range hosts {
-		h.resume()
+	for _, app := range applications {
+		app.resume()
 	}
-	return hosts
+	return applications
 }
 
-// sessionNumber returns in which session of the user the host is; it must be
-// the same in all hierarchies.
-func sessionNumber(t *testing.T, h *host, user string) int {
+// sessionNumber returns in which session of the user the application is; it
+// must be the same in all hierarchies.
+func sessionNumber(t *testing.T, app *application, user string) int {
 	t.Helper()
-	if got := h.await("open"); got != "0" {
+	if got := app.await("open"); got != "0" {
 		t.Fatalf("open answered %s", got)
 	}
 	number := -1
-	for name, path := range testbed.ParsePlacement(h.await("cgroups")) {
+	for name, path := range testbed.ParsePlacement(app.await("cgroups")) {
 		if name == "unified" && filepath.Base(path) == "init.scope" {
 			path = filepath.Dir(path)
 		}
@@ -77,22 +77,22 @@ func sessionNumber(t *testing.T, h *host, user string) int {
 		number = n
 	}
 	if number < 0 {
-		t.Fatal("host is in no session")
+		t.Fatal("application is in no session")
 	}
 	return number
 }
 
 // closeOneByOne closes the sessions, and looks each time that all the others
 // stand, also their empty cgroups.
-func closeOneByOne(t *testing.T, hosts []*host, user string) {
+func closeOneByOne(t *testing.T, applications []*application, user string) {
 	t.Helper()
 	freezer := testbed.HierarchyNamed(t, "freezer")
-	for i, h := range hosts {
-		h.resume()
-		a := h.finish()
+	for i, app := range applications {
+		app.resume()
+		a := app.finish()
 		a.want(t, "close", "0")
-		if left := len(testbed.Sessions(freezer, user)); left != len(hosts)-i-1 {
-			t.Errorf("%d sessions left after %d of %d closed", left, i+1, len(hosts))
+		if left := len(testbed.Sessions(freezer, user)); left != len(applications)-i-1 {
+			t.Errorf("%d sessions left after %d of %d closed", left, i+1, len(applications))
 		}
 	}
 }
@@ -105,12 +105,12 @@ func TestStorm(t *testing.T) {
 	u := testbed.AddUser(t, "cgstorm", 20302)
 	testbed.WriteService(t, "cgstorm", testbed.SessionLine(t, ""))
 	log := testbed.LogFromNow(t)
-	var hosts []*host
+	var applications []*application
 	for range 20 {
-		hosts = append(hosts, launch(t, "repeat=10 { start=cgstorm:cgstorm open close end } cgroups"))
+		applications = append(applications, launch(t, "repeat=10 { start=cgstorm:cgstorm open close end } cgroups"))
 	}
-	for _, h := range hosts {
-		h.finish()
+	for _, app := range applications {
+		app.finish()
 	}
 	log.WantOnly(testbed.WaitedForLock)
 	testbed.WantNothingLeft(t, u.Name)
@@ -122,10 +122,10 @@ func TestLowestFreeNumber(t *testing.T) {
 	u := testbed.AddUser(t, "cglowest", 20303)
 	testbed.WriteService(t, "cglowest", testbed.SessionLine(t, threeHierarchies))
 	freezer := testbed.HierarchyNamed(t, "freezer")
-	hosts := openAtOnce(t, 3, "cglowest", u.Name)
-	numbers := map[int]*host{}
-	for _, h := range hosts {
-		numbers[sessionNumber(t, h, u.Name)] = h
+	applications := openAtOnce(t, 3, "cglowest", u.Name)
+	numbers := map[int]*application{}
+	for _, app := range applications {
+		numbers[sessionNumber(t, app, u.Name)] = app
 	}
 	numbers[1].resume()
 	numbers[1].finish()

@@ -1,6 +1,6 @@
-// Package hosts tests what the module does to the process that loads it, with
-// pamhost, a PAM host whose shape a script gives.
-package hosts
+// Package applications tests what the module does to the process that loads it,
+// with pamapp, a PAM application whose shape a script gives.
+package applications
 
 import (
 	"bufio"
@@ -25,13 +25,13 @@ const threeHierarchies = "-c freezer,memory,name=systemd"
 var compiled = struct {
 	sync.Once
 	path string
-}{path: "/run/pamhost"} // private to the tests, and gone with them
+}{path: "/run/pamapp"} // private to the tests, and gone with them
 
-// pamhostPath builds pamhost once for all tests of the package.
-func pamhostPath(t testing.TB) string {
+// pamappPath builds pamapp once for all tests of the package.
+func pamappPath(t testing.TB) string {
 	t.Helper()
 	compiled.Do(func() {
-		data, err := os.ReadFile(testbed.CompileC(t, "pamhost/pamhost.c", "-lpam", "-ldl", "-lpthread"))
+		data, err := os.ReadFile(testbed.CompileC(t, "pamapp/pamapp.c", "-lpam", "-ldl", "-lpthread"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func pamhostPath(t testing.TB) string {
 	return compiled.path
 }
 
-// answers are pamhost's lines, in order.
+// answers are pamapp's lines, in order.
 type answers []string
 
 // all returns what a word answered, every time that it was done.
@@ -92,12 +92,12 @@ func (a answers) wantSameState(t *testing.T) {
 // run runs a script to its end.
 func run(t *testing.T, script string) answers {
 	t.Helper()
-	h := launch(t, script)
-	return h.finish()
+	app := launch(t, script)
+	return app.finish()
 }
 
-// host is a running pamhost.
-type host struct {
+// application is a running pamapp.
+type application struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -107,7 +107,7 @@ type host struct {
 }
 
 // launch starts a script. Words are separated by spaces; \s is a space in one.
-func launch(t *testing.T, script string) *host {
+func launch(t *testing.T, script string) *application {
 	t.Helper()
 	words := strings.Fields(script)
 	for i := range words {
@@ -116,55 +116,55 @@ func launch(t *testing.T, script string) *host {
 	return launchWords(t, words...)
 }
 
-func launchWords(t *testing.T, words ...string) *host {
+func launchWords(t *testing.T, words ...string) *application {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	h := &host{t: t, cmd: exec.CommandContext(ctx, pamhostPath(t), words...), cancel: cancel}
-	h.cmd.Stderr = os.Stderr
-	out, err := h.cmd.StdoutPipe()
+	app := &application{t: t, cmd: exec.CommandContext(ctx, pamappPath(t), words...), cancel: cancel}
+	app.cmd.Stderr = os.Stderr
+	out, err := app.cmd.StdoutPipe()
 	if err == nil {
-		h.in, err = h.cmd.StdinPipe()
+		app.in, err = app.cmd.StdinPipe()
 	}
 	if err == nil {
-		err = h.cmd.Start()
+		err = app.cmd.Start()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cancel(); _ = h.cmd.Wait() })
-	h.lines = bufio.NewScanner(out)
-	return h
+	t.Cleanup(func() { cancel(); _ = app.cmd.Wait() })
+	app.lines = bufio.NewScanner(out)
+	return app
 }
 
 // await reads until the word has answered, and returns the answer.
-func (h *host) await(word string) string {
-	h.t.Helper()
-	for h.lines.Scan() {
-		h.seen = append(h.seen, h.lines.Text())
-		if result, ok := strings.CutPrefix(h.lines.Text(), word+": "); ok {
+func (app *application) await(word string) string {
+	app.t.Helper()
+	for app.lines.Scan() {
+		app.seen = append(app.seen, app.lines.Text())
+		if result, ok := strings.CutPrefix(app.lines.Text(), word+": "); ok {
 			return result
 		}
 	}
-	h.t.Fatalf("pamhost ended before %s:\n%s", word, strings.Join(h.seen, "\n"))
+	app.t.Fatalf("pamapp ended before %s:\n%s", word, strings.Join(app.seen, "\n"))
 	return ""
 }
 
 // resume lets the script go on behind its next "pause".
-func (h *host) resume() {
-	h.t.Helper()
-	if _, err := fmt.Fprintln(h.in); err != nil {
-		h.t.Fatal(err)
+func (app *application) resume() {
+	app.t.Helper()
+	if _, err := fmt.Fprintln(app.in); err != nil {
+		app.t.Fatal(err)
 	}
 }
 
 // finish reads to the end and returns all answers.
-func (h *host) finish() answers {
-	h.t.Helper()
-	for h.lines.Scan() {
-		h.seen = append(h.seen, h.lines.Text())
+func (app *application) finish() answers {
+	app.t.Helper()
+	for app.lines.Scan() {
+		app.seen = append(app.seen, app.lines.Text())
 	}
-	if err := h.cmd.Wait(); err != nil {
-		h.t.Fatalf("pamhost: %v\n%s", err, strings.Join(h.seen, "\n"))
+	if err := app.cmd.Wait(); err != nil {
+		app.t.Fatalf("pamapp: %v\n%s", err, strings.Join(app.seen, "\n"))
 	}
-	return h.seen
+	return app.seen
 }

@@ -1,4 +1,4 @@
-package hosts
+package applications
 
 import (
 	"debug/elf"
@@ -9,19 +9,19 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-// A login's host must not notice the module: state is everything that pamhost
-// can look at (threads, descriptors, signal handlers and mask, umask, working
-// directory, IDs, environment, session, limits, children).
-func TestHostIsLeftAsItWas(t *testing.T) {
+// A login's application must not notice the module: state is everything that
+// pamapp can look at (threads, descriptors, signal handlers and mask, umask,
+// working directory, IDs, environment, session, limits, children).
+func TestApplicationIsLeftAsItWas(t *testing.T) {
 	testbed.Need(t, "gcc")
-	u := testbed.AddUser(t, "cghost", 20001)
-	testbed.WriteService(t, "cghost", testbed.SessionLine(t, threeHierarchies))
+	u := testbed.AddUser(t, "cgapp", 20001)
+	testbed.WriteService(t, "cgapp", testbed.SessionLine(t, threeHierarchies))
 	module := testbed.Built(t, "pam_cgdeleg.so")
 	for name, script := range map[string]string{
-		"plain":             "state start=cghost:%u open state close end state",
+		"plain":             "state start=cgapp:%u open state close end state",
 		"dlopen alone":      "state load=%m state",
-		"odd umask and cwd": "umask=077 chdir=/proc state start=cghost:%u open state close end state",
-		"signals":           "sigchld=reap sigchld=block state start=cghost:%u open state close end state",
+		"odd umask and cwd": "umask=077 chdir=/proc state start=cgapp:%u open state close end state",
+		"signals":           "sigchld=reap sigchld=block state start=cgapp:%u open state close end state",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := run(t, strings.NewReplacer("%u", u.Name, "%m", module).Replace(script))
