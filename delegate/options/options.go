@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // Options are the words after the module's name on its PAM line (pam_cgdeleg(8)).
 type Options struct {
-	Controllers hierarchy.List // -c
+	Controllers hierarchy.ControllerList // -c
 	Debug       bool
-	MinUID      int // do nothing for users below
+	plan.Policy // min_uid=, confined=
 	Timeout     time.Duration
 }
 
@@ -26,10 +27,11 @@ const (
 )
 
 // Parse understands what it can: complaints are for the log, one for
-// each word that is passed over. Err, a *hierarchy.ListError, is a controller list that cannot be
+// each word that is ignored. Err, a *hierarchy.ListError, is a controller list that cannot be
 // meant; there is no guessing what its writer wanted.
 func Parse(words []string) (o Options, complaints []string, err error) {
 	o = Options{Controllers: hierarchy.Everything, Timeout: defaultTimeout}
+	o.MinUID = plan.DefaultMinUID
 	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
 	lists := 0
 	for i := 0; i < len(words); i++ {
@@ -37,6 +39,7 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 		list, isList := strings.CutPrefix(word, "-c")
 		minUID, isMinUID := strings.CutPrefix(word, "min_uid=")
 		timeout, isTimeout := strings.CutPrefix(word, "timeout=")
+		confined, isConfined := strings.CutPrefix(word, "confined=")
 		switch {
 		case isList:
 			if list == "" && i+1 < len(words) {
@@ -62,8 +65,13 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 			} else {
 				complain("option %.100q: want timeout=N with 1 to %d seconds; option ignored", word, maxTimeout/time.Second)
 			}
+		case isConfined:
+			o.MoveConfined = confined == "move"
+			if confined != "move" && confined != "leave" {
+				complain("option %.100q: want confined=leave or confined=move; option ignored", word)
+			}
 		default:
-			complain("unknown option %.100q ignored; known are -c LIST, debug, min_uid=N, timeout=N", word)
+			complain("unknown option %.100q ignored; known are -c LIST, confined=move, debug, min_uid=N, timeout=N", word)
 		}
 	}
 	return o, complaints, err
