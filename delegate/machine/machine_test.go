@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +10,35 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func requirePathError(t *testing.T, err error, path string, wanted ...error) {
+	t.Helper()
+	var p *fs.PathError
+	if !errors.As(err, &p) {
+		t.Errorf("got %v, want a *fs.PathError", err)
+		return
+	}
+	if p.Path != path {
+		t.Errorf("%v: path %q, want %q", err, p.Path, path)
+	}
+	if !slices.ContainsFunc(wanted, func(want error) bool { return errors.Is(err, want) }) {
+		t.Errorf("%v: want one of %v", err, wanted)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(fds)
+}
 
 func TestReadDir(t *testing.T) {
 	root := t.TempDir()
@@ -26,7 +57,7 @@ func TestReadDir(t *testing.T) {
 		t.Errorf("empty directory: %q, %v", names, err)
 	}
 	_, err = m.ReadDir("/gone")
-	requirePathError(t, err, "/gone", unix.ENOENT)
+	requirePathError(t, err, "/gone", ErrNotRecorded)
 	_, err = m.ReadDir("/d/a")
 	requirePathError(t, err, "/d/a", unix.ENOTDIR)
 	_, err = m.ReadDir("/fifo") // without waiting for its writer
