@@ -1,8 +1,8 @@
 /*
  * become_worker: what the forked child does in both backends before Go runs in
- * it. The host may have threads, so there is nothing here that could wait for a
- * lock that one of them held at the fork; what opendir allocates comes from a
- * heap that fork(2) of both C libraries leaves usable in the child.
+ * it. The application may have threads, so there is nothing here that could wait
+ * for a lock that one of them held at the fork; what opendir allocates comes from
+ * a heap that fork(2) of both C libraries leaves usable in the child.
  */
 #include "child.h"
 
@@ -96,7 +96,7 @@ static void arrange_descriptors(int reply_fd)
 /*
  * Under su and sudo the real user ID is the caller's, and with it the caller
  * could stop or kill the worker (kill(2)). Only the system calls themselves:
- * the C library's functions would look for the host's other threads.
+ * the C library's functions would look for the application's other threads.
  */
 static void shed_caller(void)
 {
@@ -106,12 +106,12 @@ static void shed_caller(void)
 	syscall(SYS_setresuid, 0, 0, 0);
 }
 
-void become_worker(pid_t host, int reply_fd)
+void become_worker(pid_t application, int reply_fd)
 {
 	shed_caller();
 	reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != host)
+	if (getppid() != application)
 		_exit(1);
 	setsid(); /* a ^C at the login is not for us */
 	umask(022);

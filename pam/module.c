@@ -3,8 +3,8 @@
  * ask PAM for what the worker needs, run it, write its words to the system log
  * and keep its state for the close.
  *
- * Whatever becomes of the worker, these return in time and leave the host as
- * it was.
+ * Whatever becomes of the worker, these return in time and leave the application
+ * as it was.
  */
 #define PAM_SM_SESSION
 #include "worker.h"
@@ -120,18 +120,19 @@ static void push_state(pam_handle_t *pamh, char *text)
 }
 
 /* Why there is no reply, in words, and what follows from it. */
-static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsigned timeout, const char *so)
+static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsigned timeout,
+			const char *consequence)
 {
 	if (r->failure == ETIMEDOUT)
-		pam_syslog(pamh, LOG_ERR, "worker did not finish in %u s (timeout=); %s", timeout, so);
+		pam_syslog(pamh, LOG_ERR, "worker did not finish in %u s (timeout=); %s", timeout, consequence);
 	else if (r->failure != 0)
-		pam_syslog(pamh, LOG_ERR, "worker could not be run: %s; %s", strerror(r->failure), so);
+		pam_syslog(pamh, LOG_ERR, "worker could not be run: %s; %s", strerror(r->failure), consequence);
 	else if (r->status != -1 && WIFSIGNALED(r->status))
-		pam_syslog(pamh, LOG_ERR, "worker was killed by signal %d; %s", WTERMSIG(r->status), so);
+		pam_syslog(pamh, LOG_ERR, "worker was killed by signal %d; %s", WTERMSIG(r->status), consequence);
 	else if (r->status != -1)
-		pam_syslog(pamh, LOG_ERR, "worker ended early with status %d; %s", WEXITSTATUS(r->status), so);
+		pam_syslog(pamh, LOG_ERR, "worker ended early with status %d; %s", WEXITSTATUS(r->status), consequence);
 	else
-		pam_syslog(pamh, LOG_ERR, "worker ended early; %s", so);
+		pam_syslog(pamh, LOG_ERR, "worker ended early; %s", consequence);
 }
 
 /* Writes one "LEVEL TEXT" to the log. */
@@ -219,7 +220,8 @@ static const char *service_of(pam_handle_t *pamh)
 /* Runs a worker that opens, or that closes the session of that state. */
 static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *state, int argc, const char **options)
 {
-	const char *so = open ? "this session has no cgroups of its own" : "the session is left for a later sweep";
+	const char *consequence = open ? "this session has no cgroups of its own"
+				       : "the session is left for a later sweep";
 	struct outcome out = { .result = PAM_SESSION_ERR };
 	unsigned timeout = timeout_option(argc, options);
 	char pid[24], uid[24] = "", gid[24] = "";
@@ -239,7 +241,7 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *stat
 	argv = worker_argv((char *[8]){ "pam_cgdeleg", open ? "open" : "close", pid, uid, gid,
 		(char *)(user ? user : ""), (char *)service_of(pamh), (char *)state }, argc, options);
 	if (argv == NULL) {
-		pam_syslog(pamh, LOG_ERR, "out of memory; %s", so);
+		pam_syslog(pamh, LOG_ERR, "out of memory; %s", consequence);
 		return out;
 	}
 	worker_run(argv, timeout, &reply);
@@ -248,7 +250,7 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *stat
 	if (reply.text != NULL)
 		out = read_reply(pamh, reply.text);
 	if (out.died)
-		log_failure(pamh, &reply, timeout, so);
+		log_failure(pamh, &reply, timeout, consequence);
 	free(reply.text);
 	return out;
 }

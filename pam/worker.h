@@ -2,15 +2,16 @@
  * The seam between the PAM module and the worker, the short-lived child in
  * which everything that knows cgroups runs (docs/architecture.md).
  *
- * The host calls worker_run. The worker is started by a backend's
- * worker_spawn: spawn_fork.c forks and starts the Go runtime that lies dormant
- * in this library; spawn_exec.c, for musl, forks and executes a program.
+ * The application, the program that calls PAM, comes to worker_run (supervise.c).
+ * The worker is started by a backend's worker_spawn: spawn_fork.c forks and starts
+ * the Go runtime that lies dormant in this library; spawn_exec.c, for musl, forks
+ * and executes a program.
  *
  * The worker answers in lines on its descriptor WORKER_REPLY_FD:
  *
  *	log LEVEL TEXT	a line for the system log; LEVEL is debug, warning, error
  *	state TEXT	to be given back, line by line, to the worker that closes;
- *			said before the host is moved, so that it is known also
+ *			said before the application is moved, so that it is known also
  *			if the worker dies then
  *	result NAME	success, failure or unknown-user; the last line. After a
  *			failure nothing is left to close
@@ -40,7 +41,7 @@ struct worker_reply {
 void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply);
 
 /*
- * Starts the worker, in a child that cannot disturb the host, with reply_fd as
+ * Starts the worker, in a child that cannot disturb the application, with reply_fd as
  * its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
  * with errno.
  */

@@ -1,6 +1,7 @@
 /*
- * worker_run: starts the worker, collects its reply, sees it off. Runs in the
- * host, which may have threads, handlers and children of its own.
+ * worker_run: starts the worker (pam/worker is what runs in it), collects its
+ * reply, sees it off. Runs in the application, which may have threads, handlers
+ * and children of its own.
  */
 #include "worker.h"
 
@@ -28,7 +29,7 @@ static long long now_ms(void)
 	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A pipe whose ends are never 0, 1 or 2, which the host may have closed. */
+/* A pipe whose ends are never 0, 1 or 2, which the application may have closed. */
 static int make_pipe(int ends[2])
 {
 	int i, low[2];
@@ -80,8 +81,8 @@ static bool drain(int fd, char *text, size_t *len)
 
 /*
  * Reads until the pipe is closed or the worker has ended. The pipe alone is
- * not enough: a fork by another thread of the host may hold its other end
- * open. Returns 0, or ETIMEDOUT at the deadline.
+ * not enough: a fork by another thread of the application may hold its other
+ * end open. Returns 0, or ETIMEDOUT at the deadline.
  */
 static int collect(int fd, int pidfd, long long deadline, char *text, size_t *len)
 {
@@ -101,8 +102,8 @@ static int collect(int fd, int pidfd, long long deadline, char *text, size_t *le
 }
 
 /*
- * True when the worker has been reaped, by us or (ECHILD) by the host: by a
- * SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
+ * True when the worker has been reaped, by us or (ECHILD) by the application: by
+ * a SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
  */
 static bool reaped(pid_t pid, int *status)
 {
@@ -180,9 +181,9 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 		return;
 	}
 	/*
-	 * No handler of the host may run in the child, so everything is blocked
-	 * over the fork. SIGCHLD stays blocked until the worker is reaped: a
-	 * handler that then finds no child has nothing to misunderstand.
+	 * No handler of the application may run in the child, so everything is
+	 * blocked over the fork. SIGCHLD stays blocked until the worker is reaped:
+	 * a handler that then finds no child has nothing to misunderstand.
 	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
