@@ -29,6 +29,14 @@
 #define MAX_TIMEOUT 60
 #define MAX_LOG_LINES 20
 
+/* What follows the prefix in text; NULL if text does not begin with it. */
+static const char *after(const char *prefix, const char *text)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
 /* The last valid timeout=N. The worker, which reads all the options, complains
  * of others. */
 static unsigned timeout_option(int argc, const char **argv)
@@ -37,11 +45,11 @@ static unsigned timeout_option(int argc, const char **argv)
 	int i;
 
 	for (i = 0; i < argc; i++) {
-		const char *digits = argv[i] + 8;
+		const char *digits = after("timeout=", argv[i]);
 		size_t len;
 		long n;
 
-		if (strncmp(argv[i], "timeout=", 8) != 0)
+		if (digits == NULL)
 			continue;
 		len = strspn(digits, "0123456789");
 		n = strtol(digits, NULL, 10);
@@ -138,14 +146,17 @@ static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsign
 /* Writes one "LEVEL TEXT" to the log. */
 static void log_line(pam_handle_t *pamh, const char *line)
 {
-	static const struct { const char *name; size_t len; int priority; } levels[] = {
-		{ "debug ", 6, LOG_DEBUG }, { "warning ", 8, LOG_WARNING }, { "error ", 6, LOG_ERR },
+	static const struct { const char *name; int priority; } levels[] = {
+		{ "debug ", LOG_DEBUG }, { "warning ", LOG_WARNING }, { "error ", LOG_ERR },
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strncmp(line, levels[i].name, levels[i].len) == 0)
-			pam_syslog(pamh, levels[i].priority, "%s", line + levels[i].len);
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		const char *text = after(levels[i].name, line);
+
+		if (text != NULL)
+			pam_syslog(pamh, levels[i].priority, "%s", text);
+	}
 }
 
 struct outcome {
@@ -168,20 +179,22 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
 	struct outcome out = { .result = PAM_SESSION_ERR, .died = true };
 	size_t used = 0, size = strlen(text) + 1;
-	char *line, *rest;
+	const char *value;
+	char *line, *next;
 	bool said = false;
 	int logged = 0;
 
 	out.state = calloc(1, size);
-	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-		if (strncmp(line, "state ", 6) == 0 && out.state != NULL)
-			used += (size_t)snprintf(out.state + used, size - used, "%s\n", line + 6);
-		else if (strncmp(line, "result ", 7) == 0) {
-			out.result = result_value(line + 7);
+	for (line = strtok_r(text, "\n", &next); line != NULL; line = strtok_r(NULL, "\n", &next)) {
+		if ((value = after("state ", line)) != NULL) {
+			if (out.state != NULL)
+				used += (size_t)snprintf(out.state + used, size - used, "%s\n", value);
+		} else if ((value = after("result ", line)) != NULL) {
+			out.result = result_value(value);
 			out.died = false;
-		} else if (strncmp(line, "log ", 4) == 0) {
-			if (logged++ < MAX_LOG_LINES || strncmp(line + 4, "error ", 6) == 0)
-				log_line(pamh, line + 4);
+		} else if ((value = after("log ", line)) != NULL) {
+			if (logged++ < MAX_LOG_LINES || after("error ", value) != NULL)
+				log_line(pamh, value);
 		} else if (!said) {
 			/* the first line of a dying runtime says why; stacks follow */
 			said = true;
@@ -193,20 +206,6 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		out.state = NULL;
 	}
 	return out;
-}
-
-/* The arguments of a worker: what the C side knows, in the order that
- * parseRequest in worker.go expects, and then the options. */
-static char **worker_argv(char *fixed[8], int argc, const char **options)
-{
-	char **argv = calloc((size_t)argc + 9, sizeof(*argv));
-
-	if (argv == NULL)
-		return NULL;
-	memcpy(argv, fixed, 8 * sizeof(*argv));
-	if (argc > 0)
-		memcpy(argv + 8, options, (size_t)argc * sizeof(*argv));
-	return argv;
 }
 
 static const char *service_of(pam_handle_t *pamh)
@@ -226,10 +225,15 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *stat
 	unsigned timeout = timeout_option(argc, options);
 	char pid[24], uid[24] = "", gid[24] = "";
 	const struct passwd *pw = NULL;
+	const char **args = calloc(ARG_OPTIONS + (size_t)argc + 1, sizeof(*args));
 	struct worker_reply reply;
 	const void *user = NULL;
-	char **argv;
+	int i;
 
+	if (args == NULL) {
+		pam_syslog(pamh, LOG_ERR, "out of memory; %s", consequence);
+		return out;
+	}
 	pam_get_item(pamh, PAM_USER, &user);
 	if (open && user != NULL)
 		pw = pam_modutil_getpwnam(pamh, user);
@@ -238,14 +242,18 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *stat
 		snprintf(uid, sizeof(uid), "%lu", (unsigned long)pw->pw_uid);
 		snprintf(gid, sizeof(gid), "%lu", (unsigned long)pw->pw_gid);
 	}
-	argv = worker_argv((char *[8]){ "pam_cgdeleg", open ? "open" : "close", pid, uid, gid,
-		(char *)(user ? user : ""), (char *)service_of(pamh), (char *)state }, argc, options);
-	if (argv == NULL) {
-		pam_syslog(pamh, LOG_ERR, "out of memory; %s", consequence);
-		return out;
-	}
-	worker_run(argv, timeout, &reply);
-	free(argv);
+	args[ARG_NAME] = "pam_cgdeleg";
+	args[ARG_VERB] = open ? "open" : "close";
+	args[ARG_PID] = pid;
+	args[ARG_UID] = uid;
+	args[ARG_GID] = gid;
+	args[ARG_USER] = user ? user : "";
+	args[ARG_SERVICE] = service_of(pamh);
+	args[ARG_STATE] = state;
+	for (i = 0; i < argc; i++)
+		args[ARG_OPTIONS + i] = options[i];
+	worker_run((char *const *)args, timeout, &reply);
+	free(args);
 	out.died = true;
 	if (reply.text != NULL)
 		out = read_reply(pamh, reply.text);

@@ -27,6 +27,20 @@
 
 #define WORKER_REPLY_FD 3
 
+/* The worker's arguments: what is known of the login, and then the words of the
+ * PAM line. parseRequest in pam/worker has them at the same places. */
+enum worker_argument {
+	ARG_NAME,
+	ARG_VERB, /* open or close */
+	ARG_PID, /* the application's */
+	ARG_UID, /* this and the next are empty if there is no such user, and for a close */
+	ARG_GID,
+	ARG_USER,
+	ARG_SERVICE,
+	ARG_STATE, /* empty if there is none */
+	ARG_OPTIONS, /* the first of them */
+};
+
 struct worker_reply {
 	char *text; /* NUL-terminated, for the caller to free; NULL if nothing came */
 	int failure; /* an errno why there is no whole reply: ETIMEDOUT, EAGAIN ...; or 0 */
