@@ -1,7 +1,7 @@
 /*
  * pam_cgdeleg: the entry points that PAM calls (pam_sm_open_session(3)). They
  * ask PAM for what the worker needs, run it, write its words to the system log
- * and keep its state for the close.
+ * and keep for the close its ticket, a text into which nobody looks here.
  *
  * Whatever becomes of the worker, these return in time and leave the application
  * as it was.
@@ -24,7 +24,7 @@
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
 
-#define STATE_NAME "pam_cgdeleg_state"
+#define TICKETS_NAME "pam_cgdeleg_tickets"
 #define DEFAULT_TIMEOUT 5 /* seconds */
 #define MAX_TIMEOUT 60
 #define MAX_LOG_LINES 20
@@ -60,71 +60,70 @@ static unsigned timeout_option(int argc, const char **argv)
 }
 
 /*
- * What the closes must know, the newest first: a handle can have more than one
- * session open, as when the module stands in a service's file and in one that it
- * includes.
+ * The tickets of a handle, the newest first: it can have more than one session
+ * open, as when the module stands in a service's file and in one that it includes.
  */
-struct state {
-	struct state *older;
+struct ticket {
+	struct ticket *older;
 	char *text;
 };
-struct states {
-	struct state *newest;
+struct tickets {
+	struct ticket *newest;
 };
 
-static void pop_state(struct states *states)
+static void pop_ticket(struct tickets *tickets)
 {
-	struct state *top = states->newest;
+	struct ticket *top = tickets->newest;
 
 	if (top == NULL)
 		return;
-	states->newest = top->older;
+	tickets->newest = top->older;
 	free(top->text);
 	free(top);
 }
 
-static void free_states(pam_handle_t *pamh, void *data, int error_status)
+static void free_tickets(pam_handle_t *pamh, void *data, int error_status)
 {
-	struct states *states = data;
+	struct tickets *tickets = data;
 
 	(void)pamh;
 	(void)error_status;
-	while (states->newest != NULL)
-		pop_state(states);
-	free(states);
+	while (tickets->newest != NULL)
+		pop_ticket(tickets);
+	free(tickets);
 }
 
-/* The handle's states, NULL if there are none yet. */
-static struct states *states_of(pam_handle_t *pamh)
+/* The handle's tickets, NULL if there are none yet. */
+static struct tickets *tickets_of(pam_handle_t *pamh)
 {
 	const void *data = NULL;
 
-	pam_get_data(pamh, STATE_NAME, &data);
-	return (struct states *)data;
+	pam_get_data(pamh, TICKETS_NAME, &data);
+	return (struct tickets *)data;
 }
 
 /* Keeps text, and frees it in the end. Without memory it is lost: the close then
  * finds the session by the process. */
-static void push_state(pam_handle_t *pamh, char *text)
+static void push_ticket(pam_handle_t *pamh, char *text)
 {
-	struct states *states = states_of(pamh);
-	struct state *top = calloc(1, sizeof(*top));
+	struct tickets *tickets = tickets_of(pamh);
+	struct ticket *top = calloc(1, sizeof(*top));
 
-	if (states == NULL) {
-		states = calloc(1, sizeof(*states));
-		if (states != NULL && pam_set_data(pamh, STATE_NAME, states, free_states) != PAM_SUCCESS) {
-			free(states);
-			states = NULL;
+	if (tickets == NULL) {
+		tickets = calloc(1, sizeof(*tickets));
+		if (tickets != NULL && pam_set_data(pamh, TICKETS_NAME, tickets, free_tickets) != PAM_SUCCESS) {
+			free(tickets);
+			tickets = NULL;
 		}
 	}
-	if (states == NULL || top == NULL) {
+	if (tickets == NULL || top == NULL) {
 		free(top);
 		free(text);
 		return;
 	}
 	top->text = text;
-	top->older = states->newest;
-	states->newest = top;
+	top->older = tickets->newest;
+	tickets->newest = top;
 }
 
 /* Why there is no reply, in words, and what follows from it. */
@@ -162,7 +161,7 @@ static void log_line(pam_handle_t *pamh, const char *line)
 struct outcome {
 	int result; /* a PAM return value */
 	bool died; /* the worker did not come to say one */
-	char *state; /* for the close, to be freed; NULL if there is none */
+	char *ticket; /* to be freed; NULL if there is none */
 };
 
 static int result_value(const char *name)
@@ -174,7 +173,8 @@ static int result_value(const char *name)
 	return PAM_SESSION_ERR;
 }
 
-/* Takes the reply apart, writes its log lines, gathers its state lines. */
+/* Takes the reply apart, writes its log lines, gathers its ticket: the lines from
+ * the last "begin" on, without that one. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
 	struct outcome out = { .result = PAM_SESSION_ERR, .died = true };
@@ -184,11 +184,13 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 	bool said = false;
 	int logged = 0;
 
-	out.state = calloc(1, size);
+	out.ticket = calloc(1, size);
 	for (line = strtok_r(text, "\n", &next); line != NULL; line = strtok_r(NULL, "\n", &next)) {
-		if ((value = after("state ", line)) != NULL) {
-			if (out.state != NULL)
-				used += (size_t)snprintf(out.state + used, size - used, "%s\n", value);
+		if ((value = after("ticket ", line)) != NULL) {
+			if (strcmp(value, "begin") == 0)
+				used = 0;
+			else if (out.ticket != NULL)
+				used += (size_t)snprintf(out.ticket + used, size - used, "%s%s", used ? "\n" : "", value);
 		} else if ((value = after("result ", line)) != NULL) {
 			out.result = result_value(value);
 			out.died = false;
@@ -202,8 +204,8 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		}
 	}
 	if (used == 0) {
-		free(out.state);
-		out.state = NULL;
+		free(out.ticket);
+		out.ticket = NULL;
 	}
 	return out;
 }
@@ -216,8 +218,8 @@ static const char *service_of(pam_handle_t *pamh)
 	return service ? service : "";
 }
 
-/* Runs a worker that opens, or that closes the session of that state. */
-static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *state, int argc, const char **options)
+/* Runs a worker that opens, or that closes what the ticket is for. */
+static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *ticket, int argc, const char **options)
 {
 	const char *consequence = open ? "this session has no cgroups of its own"
 				       : "the session is left for a later sweep";
@@ -249,7 +251,7 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *stat
 	args[ARG_GID] = gid;
 	args[ARG_USER] = user ? user : "";
 	args[ARG_SERVICE] = service_of(pamh);
-	args[ARG_STATE] = state;
+	args[ARG_TICKET] = ticket;
 	for (i = 0; i < argc; i++)
 		args[ARG_OPTIONS + i] = options[i];
 	worker_run((char *const *)args, timeout, &reply);
@@ -277,30 +279,30 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
 	out = ask_worker(pamh, true, "", argc, argv);
-	if (out.state != NULL && out.died) {
+	if (out.ticket != NULL && out.died) {
 		/* it may have moved us before it died */
-		free(ask_worker(pamh, false, out.state, argc, argv).state);
-		free(out.state);
-	} else if (out.state != NULL && out.result == PAM_SUCCESS) {
-		push_state(pamh, out.state);
+		free(ask_worker(pamh, false, out.ticket, argc, argv).ticket);
+		free(out.ticket);
+	} else if (out.ticket != NULL && out.result == PAM_SUCCESS) {
+		push_ticket(pamh, out.ticket);
 	} else {
-		free(out.state);
+		free(out.ticket);
 	}
 	return out.result;
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	struct states *states = states_of(pamh);
-	struct state *newest = states ? states->newest : NULL;
+	struct tickets *tickets = tickets_of(pamh);
+	struct ticket *newest = tickets ? tickets->newest : NULL;
 	struct outcome out;
 
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
 	out = ask_worker(pamh, false, newest ? newest->text : "", argc, argv);
-	free(out.state);
+	free(out.ticket);
 	if (newest != NULL)
-		pop_state(states);
+		pop_ticket(tickets);
 	return out.result;
 }

@@ -10,11 +10,14 @@
  * The worker answers in lines on its descriptor WORKER_REPLY_FD:
  *
  *	log LEVEL TEXT	a line for the system log; LEVEL is debug, warning, error
- *	state TEXT	to be given back, line by line, to the worker that closes;
- *			said before the application is moved, so that it is known also
- *			if the worker dies then
- *	result NAME	success, failure or unknown-user; the last line. After a
- *			failure nothing is left to close
+ *	ticket begin	a ticket begins; the lines of one before it, for an attempt
+ *			that lost a race, are dropped
+ *	ticket TEXT	a line of the ticket, which is given back, its lines joined
+ *			by newlines, to the worker that closes. What undoes a step
+ *			is said before the step, so that it is known also if the
+ *			worker dies there. Without any line there is no ticket
+ *	result NAME	success, failure or unknown-user; the last line. After
+ *			anything but success nothing is left to close
  *
  * Its standard error is the same pipe, so what a dying Go runtime says comes as
  * a line that is none of these.
@@ -37,7 +40,7 @@ enum worker_argument {
 	ARG_GID,
 	ARG_USER,
 	ARG_SERVICE,
-	ARG_STATE, /* empty if there is none */
+	ARG_TICKET, /* empty if there is none */
 	ARG_OPTIONS, /* the first of them */
 };
 
