@@ -16,11 +16,15 @@
 	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off", "GOTRACEBACK=none", NULL
 #define WORKER_ENVIRONMENT_LEN 5
 
+/* The status of a child that ends before it has become the worker. */
+#define CHILD_CANNOT_RUN 126
+#define CHILD_NO_PROGRAM 127
+
 /*
  * Makes the forked child a clean process of root's, with nothing left in it of
- * the application but its limit on descriptors and its cgroups: /dev/null on 0 and
- * 1, reply_fd on 2 and WORKER_REPLY_FD. Does not come back if the application has
- * died.
+ * the application but its hard limits and its cgroups: /dev/null on 0 and 1,
+ * reply_fd on 2 and WORKER_REPLY_FD. Does not come back if that cannot be had, or
+ * if the application has died.
  */
 void become_worker(pid_t application, int reply_fd);
 

@@ -33,5 +33,5 @@ pid_t worker_spawn(char *const argv[], int reply_fd)
 	/* a whole reply, so that the log has this line and no other */
 	dprintf(WORKER_REPLY_FD, "log error worker %s could not be run: %s; no session has cgroups of its own until that program is installed again\n"
 		"result failure\n", CGDELEG_WORKER, strerror(errno));
-	_exit(127);
+	_exit(CHILD_NO_PROGRAM);
 }
