@@ -3,8 +3,9 @@
  * ask PAM for what the worker needs, run it, write its words to the system log
  * and keep for the close its ticket, a text into which nobody looks here.
  *
- * Whatever becomes of the worker, these return in time and leave the application
- * as it was.
+ * Whatever becomes of the worker, these leave the application as it was, and return
+ * in time: a close after the timeout at the latest, an open after twice that, since
+ * a second worker undoes what one did that was lost.
  */
 #define PAM_SM_SESSION
 #include "worker.h"
@@ -158,9 +159,18 @@ static void log_line(pam_handle_t *pamh, const char *line)
 	}
 }
 
+/* What a worker is run for, and what follows if it fails. */
+struct errand {
+	const char *verb, *consequence;
+};
+static const struct errand opening = { "open", "this session has no cgroups of its own" };
+static const struct errand closing = { "close", "the session is left for a later sweep" };
+static const struct errand undoing = { "undo", "what was begun is left for a later sweep" };
+
 struct outcome {
 	int result; /* a PAM return value */
-	bool died; /* the worker did not come to say one */
+	bool answered; /* the worker said one */
+	bool lost; /* it did not, and may have done something before it died */
 	char *ticket; /* to be freed; NULL if there is none */
 };
 
@@ -177,7 +187,7 @@ static int result_value(const char *name)
  * the last "begin" on, without that one. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
-	struct outcome out = { .result = PAM_SESSION_ERR, .died = true };
+	struct outcome out = { .result = PAM_SESSION_ERR };
 	size_t used = 0, size = strlen(text) + 1;
 	const char *value;
 	char *line, *next;
@@ -193,7 +203,7 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 				used += (size_t)snprintf(out.ticket + used, size - used, "%s%s", used ? "\n" : "", value);
 		} else if ((value = after("result ", line)) != NULL) {
 			out.result = result_value(value);
-			out.died = false;
+			out.answered = true;
 		} else if ((value = after("log ", line)) != NULL) {
 			if (logged++ < MAX_LOG_LINES || after("error ", value) != NULL)
 				log_line(pamh, value);
@@ -218,11 +228,10 @@ static const char *service_of(pam_handle_t *pamh)
 	return service ? service : "";
 }
 
-/* Runs a worker that opens, or that closes what the ticket is for. */
-static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *ticket, int argc, const char **options)
+/* Runs a worker; the ticket, if there is one, says what is to be closed or undone. */
+static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand, const char *ticket,
+				 int argc, const char **options)
 {
-	const char *consequence = open ? "this session has no cgroups of its own"
-				       : "the session is left for a later sweep";
 	struct outcome out = { .result = PAM_SESSION_ERR };
 	unsigned timeout = timeout_option(argc, options);
 	char pid[24], uid[24] = "", gid[24] = "";
@@ -233,11 +242,11 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *tick
 	int i;
 
 	if (args == NULL) {
-		pam_syslog(pamh, LOG_ERR, "out of memory; %s", consequence);
+		pam_syslog(pamh, LOG_ERR, "out of memory; %s", errand->consequence);
 		return out;
 	}
 	pam_get_item(pamh, PAM_USER, &user);
-	if (open && user != NULL)
+	if (errand == &opening && user != NULL)
 		pw = pam_modutil_getpwnam(pamh, user);
 	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	if (pw != NULL) {
@@ -245,22 +254,22 @@ static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *tick
 		snprintf(gid, sizeof(gid), "%lu", (unsigned long)pw->pw_gid);
 	}
 	args[ARG_NAME] = "pam_cgdeleg";
-	args[ARG_VERB] = open ? "open" : "close";
+	args[ARG_VERB] = errand->verb;
 	args[ARG_PID] = pid;
 	args[ARG_UID] = uid;
 	args[ARG_GID] = gid;
 	args[ARG_USER] = user ? user : "";
 	args[ARG_SERVICE] = service_of(pamh);
-	args[ARG_TICKET] = ticket;
+	args[ARG_TICKET] = ticket ? ticket : "";
 	for (i = 0; i < argc; i++)
 		args[ARG_OPTIONS + i] = options[i];
 	worker_run((char *const *)args, timeout, &reply);
 	free(args);
-	out.died = true;
 	if (reply.text != NULL)
 		out = read_reply(pamh, reply.text);
-	if (out.died)
-		log_failure(pamh, &reply, timeout, consequence);
+	if (!out.answered)
+		log_failure(pamh, &reply, timeout, errand->consequence);
+	out.lost = reply.started && !out.answered;
 	free(reply.text);
 	return out;
 }
@@ -278,16 +287,14 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, true, "", argc, argv);
-	if (out.ticket != NULL && out.died) {
-		/* it may have moved us before it died */
-		free(ask_worker(pamh, false, out.ticket, argc, argv).ticket);
-		free(out.ticket);
-	} else if (out.ticket != NULL && out.result == PAM_SUCCESS) {
+	out = ask_worker(pamh, &opening, NULL, argc, argv);
+	/* Lost, it may have made cgroups and moved us; a failure it took back itself. */
+	if (out.lost)
+		free(ask_worker(pamh, &undoing, out.ticket, argc, argv).ticket);
+	if (out.result == PAM_SUCCESS && out.ticket != NULL)
 		push_ticket(pamh, out.ticket);
-	} else {
+	else
 		free(out.ticket);
-	}
 	return out.result;
 }
 
@@ -300,7 +307,7 @@ int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **a
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, false, newest ? newest->text : "", argc, argv);
+	out = ask_worker(pamh, &closing, newest ? newest->text : NULL, argc, argv);
 	free(out.ticket);
 	if (newest != NULL)
 		pop_ticket(tickets);

@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -170,6 +169,7 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 	int ends[2];
 	pid_t pid;
 
+	reply->started = false;
 	reply->status = -1;
 	reply->failure = ENOMEM;
 	reply->text = malloc(REPLY_MAX + 1);
@@ -193,7 +193,8 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 	reply->failure = errno;
 	pthread_sigmask(SIG_SETMASK, &waiting, NULL);
 	close(ends[1]);
-	if (pid >= 0)
+	reply->started = pid >= 0;
+	if (reply->started)
 		attend(pid, ends[0], timeout, reply);
 	close(ends[0]);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -19,13 +19,18 @@
  *	result NAME	success, failure or unknown-user; the last line. After
  *			anything but success nothing is left to close
  *
- * Its standard error is the same pipe, so what a dying Go runtime says comes as
- * a line that is none of these.
+ * If the worker of an open is killed, ends or runs out of its time before it has
+ * said a result, a second one is run, whose verb is undo. Its arguments are those
+ * of a close, with the ticket as far as it was said, and it takes back what it
+ * finds. It has a deadline of its own, of the same length.
+ *
+ * A worker's standard error is the same pipe, so what a dying Go runtime says comes
+ * as a line that is none of these.
  */
 #ifndef WORKER_H
 #define WORKER_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define WORKER_REPLY_FD 3
@@ -34,10 +39,10 @@
  * PAM line. parseRequest in pam/worker has them at the same places. */
 enum worker_argument {
 	ARG_NAME,
-	ARG_VERB, /* open or close */
+	ARG_VERB, /* open, close or undo */
 	ARG_PID, /* the application's */
-	ARG_UID, /* this and the next are empty if there is no such user, and for a close */
-	ARG_GID,
+	ARG_UID, /* for an open; else, or if there is no such user, empty */
+	ARG_GID, /* the same */
 	ARG_USER,
 	ARG_SERVICE,
 	ARG_TICKET, /* empty if there is none */
@@ -46,20 +51,21 @@ enum worker_argument {
 
 struct worker_reply {
 	char *text; /* NUL-terminated, for the caller to free; NULL if nothing came */
+	bool started; /* there was a worker */
 	int failure; /* an errno why there is no whole reply: ETIMEDOUT, EAGAIN ...; or 0 */
 	int status; /* how the worker ended, as from waitpid(2); -1 if not known */
 };
 
 /*
- * Runs a worker with these arguments and waits for it at most timeout seconds.
- * Leaves nothing behind in the calling process: no child, descriptor, signal
- * disposition or mask.
+ * Runs a worker with these arguments and waits for it at most timeout seconds,
+ * and half a second more for one that the kernel does not let die. Leaves nothing
+ * behind in the calling process: no child, descriptor, signal disposition or mask.
  */
 void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply);
 
 /*
- * Starts the worker, in a child that cannot disturb the application, with reply_fd as
- * its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
+ * Starts the worker, in a child that cannot disturb the application, with reply_fd
+ * as its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
  * with errno.
  */
 pid_t worker_spawn(char *const argv[], int reply_fd);
