@@ -58,13 +58,14 @@ static int open_pidfd(pid_t pid)
 #endif
 }
 
-/* Reads what there is. False at the end of the reply. */
-static bool drain(int fd, char *text, size_t *len)
+/* Reads what there is, until the deadline if somebody writes without end. False at
+ * the end of the reply. */
+static bool drain(int fd, long long deadline, char *text, size_t *len)
 {
-	char surplus[512];
+	char surplus[4096];
 	ssize_t n;
 
-	for (;;) {
+	while (now_ms() < deadline) {
 		if (*len < REPLY_MAX)
 			n = read(fd, text + *len, REPLY_MAX - *len);
 		else
@@ -76,6 +77,7 @@ static bool drain(int fd, char *text, size_t *len)
 		else if (n < 0 && errno != EINTR)
 			return errno == EAGAIN;
 	}
+	return true;
 }
 
 /*
@@ -95,7 +97,7 @@ static int collect(int fd, int pidfd, long long deadline, char *text, size_t *le
 			return ETIMEDOUT;
 		if (poll(wait, 2, (int)left) < 0 && errno != EINTR)
 			return errno;
-		if (!drain(fd, text, len) || (pidfd >= 0 && wait[1].revents))
+		if (!drain(fd, deadline, text, len) || (pidfd >= 0 && wait[1].revents))
 			return 0;
 	}
 }
