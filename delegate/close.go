@@ -87,9 +87,7 @@ func Undo(r CloseRequest) (*Closed, error) {
 	defer c.set.Close()
 	leaveSession(r.Machine, c.set, c.manager)
 	if !hasTicket {
-		numbers, err := c.cleaner.List(c.user)
-		c.cleaner.Others(c.user, numbers, nil)
-		return &Closed{Left: err}, nil
+		return &Closed{Left: c.cleanUp()}, nil
 	}
 	left := c.leave()
 	left = append(left, c.scopes(func(h *hierarchy.Hierarchy, scope string) error {
@@ -98,7 +96,16 @@ func Undo(r CloseRequest) (*Closed, error) {
 	if c.ticket.Session.Number >= 0 {
 		left = append(left, c.cleaner.Session(c.ticket.Session))
 	}
+	left = append(left, c.cleanUp())
 	return &Closed{Session: sessionName(c.ticket), Left: errors.Join(left...)}, nil
+}
+
+// cleanUp removes the user's dead sessions: also what an attempt made of which the
+// ticket does not tell yet.
+func (c *closing) cleanUp() error {
+	numbers, err := c.cleaner.List(c.user)
+	c.cleaner.Others(c.user, numbers, nil)
+	return err
 }
 
 // closing is one run of Close or Undo.
