@@ -39,7 +39,7 @@ func (t *target) addFlags(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("container", "lxc-config")
 }
 
-// facts reads what the checks need.
+// facts reads what the checks need. The caller closes it.
 func (t *target) facts(s *settings) (*check.Facts, error) {
 	m := s.machine()
 	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m)}
@@ -131,6 +131,7 @@ something could not be told.`,
 			if err != nil {
 				return err
 			}
+			defer f.Close()
 			findings := check.Run(f, checks, ignored)
 			switch {
 			case asJSON:

@@ -37,6 +37,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if err != nil {
 				return err
 			}
+			defer f.Close()
 			findings := check.Run(f, []*check.Check{c}, nil)
 			finding := findings[len(findings)-1] // behind what blocks it
 			if f.IsRoot() && finding.Status == check.Skipped {

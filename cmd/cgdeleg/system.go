@@ -17,12 +17,12 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/systemd"
 )
 
 // systemOf returns what answers the checks' questions on a machine.
-func systemOf(m cgroupfs.Machine) check.System {
+func systemOf(m machine.Machine) check.System {
 	if m.IsRecorded() {
 		return recordedSystem{m}
 	}
@@ -188,7 +188,7 @@ func removeProbe(path string) error {
 const versionsFile = "/versions"
 
 // recordedSystem repeats what the system of a recorded machine said.
-type recordedSystem struct{ machine cgroupfs.Machine }
+type recordedSystem struct{ machine machine.Machine }
 
 func (r recordedSystem) Version(program string) string { return r.says(program) }
 

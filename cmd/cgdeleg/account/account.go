@@ -15,12 +15,12 @@ import (
 
 	"github.com/moby/sys/user"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // All returns the accounts of the machine's /etc/passwd, none if that cannot be
 // read.
-func All(m cgroupfs.Machine) []user.User {
+func All(m machine.Machine) []user.User {
 	data, err := m.ReadFile("/etc/passwd")
 	if err != nil {
 		return nil
@@ -37,7 +37,7 @@ func (e *UnknownError) Error() string {
 }
 
 // ByName returns the account of that name. The error is an *UnknownError.
-func ByName(m cgroupfs.Machine, name string) (user.User, error) {
+func ByName(m machine.Machine, name string) (user.User, error) {
 	u, found := find(m, name, func(u user.User) bool { return u.Name == name })
 	if !found {
 		return u, &UnknownError{Name: name}
@@ -46,14 +46,14 @@ func ByName(m cgroupfs.Machine, name string) (user.User, error) {
 }
 
 // ByUID returns the account with that user ID, if there is one.
-func ByUID(m cgroupfs.Machine, uid int) (user.User, bool) {
+func ByUID(m machine.Machine, uid int) (user.User, bool) {
 	return find(m, strconv.Itoa(uid), func(u user.User) bool { return u.Uid == uid })
 }
 
 // find looks into /etc/passwd first. What that does not know may come from a
 // directory service: getent(1) asks those too, for a program that is built
 // without the C library.
-func find(m cgroupfs.Machine, key string, isIt func(user.User) bool) (user.User, bool) {
+func find(m machine.Machine, key string, isIt func(user.User) bool) (user.User, bool) {
 	accounts := All(m)
 	if !slices.ContainsFunc(accounts, isIt) && !m.IsRecorded() && key != "" && !strings.HasPrefix(key, "-") {
 		accounts = fromDirectory(key)

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 func TestFind(t *testing.T) {
@@ -18,7 +18,7 @@ func TestFind(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte(passwd), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m := cgroupfs.Recorded(dir)
+	m := machine.Recorded(dir)
 	if u, err := ByName(m, "alice"); err != nil || u.Uid != 1000 || u.Gid != 1001 || u.Home != "/home/alice" {
 		t.Errorf("alice is %+v, %v", u, err)
 	}
@@ -34,10 +34,10 @@ func TestFind(t *testing.T) {
 	if u, found := ByUID(m, 4711); found {
 		t.Errorf("4711 is %+v", u)
 	}
-	if all := All(cgroupfs.Recorded(t.TempDir())); len(all) > 0 {
+	if all := All(machine.Recorded(t.TempDir())); len(all) > 0 {
 		t.Errorf("a machine without /etc/passwd has %+v", all)
 	}
-	if u, err := ByName(cgroupfs.Machine{}, "root"); err != nil || u.Uid != 0 {
+	if u, err := ByName(machine.Machine{}, "root"); err != nil || u.Uid != 0 {
 		t.Errorf("this machine's root is %+v, %v", u, err)
 	}
 }

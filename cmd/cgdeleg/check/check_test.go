@@ -9,7 +9,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // The recorded machines, by cgdeleg report in logins of alice (testdata/README).
@@ -108,14 +108,14 @@ func appendTo(path, text string) change {
 
 func removeStat(t *testing.T, dir, path string) {
 	t.Helper()
-	file := filepath.Join(dir, cgroupfs.StatFile)
+	file := filepath.Join(dir, machine.StatFile)
 	var kept []string
 	for line := range strings.Lines(read(t, file)) {
 		if !strings.HasSuffix(line, " "+path+"\n") {
 			kept = append(kept, line)
 		}
 	}
-	write(cgroupfs.StatFile, strings.Join(kept, ""))(t, dir)
+	write(machine.StatFile, strings.Join(kept, ""))(t, dir)
 }
 
 // replace replaces all of old in a file, which has to have it.
@@ -131,12 +131,12 @@ func replace(path, old, with string) change {
 }
 
 // stat sets whose a file is.
-func stat(path string, st cgroupfs.Stat) change {
+func stat(path string, st machine.Stat) change {
 	return func(t *testing.T, dir string) {
 		t.Helper()
 		removeStat(t, dir, path)
-		file := filepath.Join(dir, cgroupfs.StatFile)
-		write(cgroupfs.StatFile, read(t, file)+cgroupfs.FormatStat(path, st)+"\n")(t, dir)
+		file := filepath.Join(dir, machine.StatFile)
+		write(machine.StatFile, read(t, file)+machine.FormatStat(path, st)+"\n")(t, dir)
 	}
 }
 
@@ -153,11 +153,11 @@ func container(own ...string) change {
 		for _, h := range hierarchies {
 			point := "/sys/fs/cgroup/" + filepath.Base(h)
 			if slices.Contains(own, filepath.Base(h)) { // LXC's chown and chmod
-				stat(point, cgroupfs.Stat{Mode: 0o40775, UID: 65534})(t, dir)
+				stat(point, machine.Stat{Mode: 0o40775, UID: 65534})(t, dir)
 				continue
 			}
 			removeStat(t, dir, point+"/user")
-			stat(point, cgroupfs.Stat{Mode: 0o40755, UID: 65534, GID: 65534})(t, dir)
+			stat(point, machine.Stat{Mode: 0o40755, UID: 65534, GID: 65534})(t, dir)
 		}
 	}
 }
@@ -171,8 +171,8 @@ func read(t *testing.T, file string) string {
 	return string(data)
 }
 
-// machine returns a copy of a recorded machine, changed.
-func machine(t *testing.T, name string, changes ...change) cgroupfs.Machine {
+// recorded returns a copy of a recorded machine, changed.
+func recorded(t *testing.T, name string, changes ...change) machine.Machine {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
@@ -181,7 +181,7 @@ func machine(t *testing.T, name string, changes ...change) cgroupfs.Machine {
 	for _, c := range changes {
 		c(t, dir)
 	}
-	return cgroupfs.Recorded(dir)
+	return machine.Recorded(dir)
 }
 
 // run runs all checks.
@@ -191,6 +191,7 @@ func run(t *testing.T, f *check.Facts) []check.Finding {
 		f.System = system{lxc: "5.0.2"}
 	}
 	check.Gather(f)
+	t.Cleanup(f.Close)
 	return check.Run(f, check.All(), nil)
 }
 
@@ -324,13 +325,13 @@ func TestTroubles(t *testing.T) {
 
 		"moved out of the session": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified", fix: "sudo cgdeleg open --user alice --pid"},
-		"session of another": {machine: v2, changes: []change{stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
+		"session of another": {machine: v2, changes: []change{stat(session, machine.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
 			want: []string{"failed:session"}},
-		"a file that is not the user's": {machine: v2, changes: []change{stat(session+"/cgroup.subtree_control", cgroupfs.Stat{Mode: 0o100644})},
+		"a file that is not the user's": {machine: v2, changes: []change{stat(session+"/cgroup.subtree_control", machine.Stat{Mode: 0o100644})},
 			want: []string{"failed:writable"}, says: "not every file of the session", fix: "sudo cgdeleg open --user alice"},
-		"the group is another's": {machine: v2, changes: []change{stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 1000, GID: 0})},
+		"the group is another's": {machine: v2, changes: []change{stat(session, machine.Stat{Mode: 0o40755, UID: 1000, GID: 0})},
 			want: []string{"failed:writable"}},
-		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", cgroupfs.Stat{Mode: 0o40700})},
+		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", machine.Stat{Mode: 0o40700})},
 			want: []string{"failed:parents"}, says: "cannot be searched", fix: "sudo chmod o+x /sys/fs/cgroup/user"},
 		"shell in the session itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/user/alice/0\n"), write(session+"/cgroup.procs", "4711\n")},
 			want: []string{"failed:leaf"}, fix: "sh -c 'mkdir -p /sys/fs/cgroup/user/alice/0/init.scope"},
@@ -361,15 +362,15 @@ func TestTroubles(t *testing.T) {
 		"Ubuntu 24.04's AppArmor, with a profile": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), write("/etc/apparmor.d/usr.bin.lxc-start", "profile x { userns, }\n")}},
 		"no newuidmap": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap")},
 			want: []string{"failed:idmap-tools"}, says: "newuidmap is not installed", fix: "apt install uidmap"},
-		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755})},
+		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755})},
 			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
-		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 6})}},
-		"newgidmap with the capability of the other": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", cgroupfs.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 7})},
+		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 6})}},
+		"newgidmap with the capability of the other": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 7})},
 			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
-		"nosuid": {machine: v2, changes: []change{stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, NoSetUID: true})},
+		"nosuid": {machine: v2, changes: []change{stat("/usr/bin/newuidmap", machine.Stat{Mode: 0o104755, NoSetUID: true})},
 			want: []string{"failed:idmap-tools"}, says: "nosuid"},
-		"closed home, with an ACL for the containers": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40770, UID: 1000, GID: 1000, Searchers: []int{100000}})}},
-		"closed home, with an ACL for another": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40770, UID: 1000, GID: 1000, Searchers: []int{1001}})},
+		"closed home, with an ACL for the containers": {machine: v2, changes: []change{stat("/home/alice", machine.Stat{Mode: 0o40770, UID: 1000, GID: 1000, Searchers: []int{100000}})}},
+		"closed home, with an ACL for another": {machine: v2, changes: []change{stat("/home/alice", machine.Stat{Mode: 0o40770, UID: 1000, GID: 1000, Searchers: []int{1001}})},
 			want: []string{"failed:paths"}},
 		"no_new_privs": {machine: v2, changes: []change{replace("/proc/self/status", "NoNewPrivs:\t0", "NoNewPrivs:\t1")},
 			want: []string{"failed:idmap-tools"}, says: "no_new_privs"},
@@ -378,7 +379,7 @@ func TestTroubles(t *testing.T) {
 		"two levels of containers": {machine: v2, nested: 2, want: []string{"failed:subid"}, says: "2 levels of containers need"},
 		"others have the same IDs": {machine: v2, changes: []change{replace("/etc/subuid", "bob:165536:65536", "bob:165535:65536")},
 			want: []string{"warning:subid-overlap"}},
-		"closed home": {machine: v2, changes: []change{stat("/home/alice", cgroupfs.Stat{Mode: 0o40700, UID: 1000, GID: 1000})},
+		"closed home": {machine: v2, changes: []change{stat("/home/alice", machine.Stat{Mode: 0o40700, UID: 1000, GID: 1000})},
 			want: []string{"failed:paths"}, fix: "chmod o+x /home/alice"},
 
 		"membership that cannot be read": {machine: v2, changes: []change{write("/proc/self/cgroup", "garbage\n")},
@@ -390,7 +391,7 @@ func TestTroubles(t *testing.T) {
 		"the login has ended": {machine: v1, changes: []change{replace("/proc/190/status", "PPid:\t176", "PPid:\t1")}},
 		"the login has ended, and so the shell": {machine: v1, changes: []change{replace("/proc/self/status", "PPid:\t190", "PPid:\t1"), write("/proc/self/cgroup", "9:name=openrc:/\n7:memory:/\n6:freezer:/\n0::/\n")},
 			want: []string{"failed:login"}, fix: "sudo cgdeleg open --user alice --pid PID"},
-		"root of a user namespace": {machine: v2, changes: []change{replace("/proc/self/status", "Uid:\t1000\t1000", "Uid:\t1000\t0"), write("/proc/self/uid_map", "0 1000 1\n"), stat(session, cgroupfs.Stat{Mode: 0o40755, UID: 65534, GID: 65534})},
+		"root of a user namespace": {machine: v2, changes: []change{replace("/proc/self/status", "Uid:\t1000\t1000", "Uid:\t1000\t0"), write("/proc/self/uid_map", "0 1000 1\n"), stat(session, machine.Stat{Mode: 0o40755, UID: 65534, GID: 65534})},
 			want: []string{"failed:session"}},
 		"a range with an account's own ID": {machine: v2, changes: []change{replace("/etc/passwd", "alice:", "carol:x:100001:100001::/home/carol:/bin/sh\nalice:")},
 			want: []string{"warning:subid-overlap"}, says: "another user has some of the same IDs"},
@@ -410,7 +411,7 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:delegation"}, says: "is missing"},
 		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}},
-		"a parent's directory of another's": {machine: v2, changes: []change{stat("/home", cgroupfs.Stat{Mode: 0o40700})},
+		"a parent's directory of another's": {machine: v2, changes: []change{stat("/home", machine.Stat{Mode: 0o40700})},
 			want: []string{"failed:paths"}, fix: "sudo chmod o+x /home"},
 		"LXC too new for v1": {machine: v1, system: system{lxc: "7.1.0"}, want: []string{"failed:lxc-v1"}, says: "LXC 7.1.0 does not know cgroup v1"},
 		"LXC 7.0 on v1":      {machine: v1, system: system{lxc: "7.0.0"}},
@@ -455,16 +456,16 @@ func TestTroubles(t *testing.T) {
 		"the same, in a session": {machine: v1,
 			changes: []change{container("freezer", "memory", "openrc"), replace(common, " -c freezer,memory,name=openrc", "")}},
 		"newuidmap of somebody outside": {machine: v1,
-			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534})},
+			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", machine.Stat{Mode: 0o104755, UID: 65534, GID: 65534})},
 			want:    []string{"failed:idmap-tools"}, fix: "sudo install -o root -m 4755 -t /usr/local/bin /usr/bin/newuidmap"},
 		"another newuidmap comes first in the path": {machine: v1,
-			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755, UID: 65534, GID: 65534}),
-				write("/usr/local/bin/newuidmap", ""), stat("/usr/local/bin/newuidmap", cgroupfs.Stat{Mode: 0o104755})}},
+			changes: []change{container("freezer", "memory", "openrc"), stat("/usr/bin/newuidmap", machine.Stat{Mode: 0o104755, UID: 65534, GID: 65534}),
+				write("/usr/local/bin/newuidmap", ""), stat("/usr/local/bin/newuidmap", machine.Stat{Mode: 0o104755})}},
 		"a limit for the other version": {machine: v2, config: config, changes: []change{replace(config, "lxc.cgroup2.memory.max = 64M", "lxc.cgroup.memory.limit_in_bytes = 64M")},
 			want: []string{"warning:config-limits"}, says: "limits are for the other version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), Nested: test.nested, System: test.system}
+			f := &check.Facts{Machine: recorded(t, test.machine, test.changes...), Nested: test.nested, System: test.system}
 			if test.system == (system{}) {
 				f.System = nil
 			}
@@ -549,7 +550,7 @@ func moveFirst(path, module string) change {
 // A named check that is blocked is no good, and the blocker is shown; an ignored
 // check blocks nothing.
 func TestNamedAndIgnored(t *testing.T) {
-	outside := machine(t, v2, replace("/etc/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n"))
+	outside := recorded(t, v2, replace("/etc/pam.d/common-session", "pam_cgdeleg.so", "pam_permit.so"), write("/proc/self/cgroup", "0::/\n"))
 	facts := func() *check.Facts {
 		f := &check.Facts{Machine: outside, System: system{}}
 		var err error
@@ -557,6 +558,7 @@ func TestNamedAndIgnored(t *testing.T) {
 			t.Fatal(err)
 		}
 		check.Gather(f)
+		t.Cleanup(f.Close)
 		return f
 	}
 	names := func(findings []check.Finding) (all []string) {

@@ -65,7 +65,7 @@ func TestClients(t *testing.T) {
 		"bubblewrap, LXC 6 has its own":           {stock, []change{delegateConf, userManager}, "bwrap 0.8.0, lxc 6.0.4", "bubblewrap", check.Skipped, "this shell has no cgroup of its own", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &check.Facts{Machine: machine(t, test.machine, test.changes...), System: system{clients: test.clients, known: true, delegated: true}}
+			f := &check.Facts{Machine: recorded(t, test.machine, test.changes...), System: system{clients: test.clients, known: true, delegated: true}}
 			var err error
 			if f.Subject, err = check.Caller(f.Machine); err != nil {
 				t.Fatal(err)

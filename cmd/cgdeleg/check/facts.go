@@ -10,16 +10,16 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
-	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 )
 
 // Facts is what the checks know: who is looked at, what was asked for, and what
 // more than one of them needs to have read.
 type Facts struct {
-	Machine cgroupfs.Machine
+	Machine machine.Machine
 	Subject Subject
 	// Config is a container's configuration; nil: none was asked about.
 	Config *lxcconf.Config
@@ -30,8 +30,8 @@ type Facts struct {
 	// System answers what no file does.
 	System System
 
-	found     []hierarchy.Hierarchy
-	unusable  []error
+	set       *hierarchy.Set // nil before Gather
+	found     []*hierarchy.Hierarchy
 	discovery error
 	locations []location
 	lost      error // why it cannot be told where the subject's process is
@@ -73,13 +73,16 @@ func versionNumbers(version string) (numbers []int) {
 	return numbers
 }
 
-// Gather reads what all checks need. Errors go into the findings of the checks
-// that needed what could not be read.
+// Gather reads what all checks need, and keeps cgroups open for them until Close.
+// Errors go into the findings of the checks that needed what could not be read.
 func Gather(f *Facts) {
 	if f.Nested < 1 {
 		f.Nested = 1
 	}
-	f.found, f.unusable, f.discovery = hierarchy.Discover(f.Machine)
+	if f.set, f.discovery = hierarchy.Find(f.Machine); f.discovery != nil {
+		f.set = &hierarchy.Set{}
+	}
+	f.found = f.set.All
 	if f.Subject.PID != 0 {
 		f.locations, f.lost = readLocations(f)
 	}
@@ -89,9 +92,16 @@ func Gather(f *Facts) {
 	}
 }
 
+// Close closes what Gather opened.
+func (f *Facts) Close() {
+	if f.set != nil {
+		f.set.Close()
+	}
+}
+
 // delegatedNames is what a login that has ended, or cgdeleg open, must have asked
 // for.
-func (f *Facts) delegatedNames() (list hierarchy.List) {
+func (f *Facts) delegatedNames() (list hierarchy.ControllerList) {
 	for i := range f.locations {
 		l := &f.locations[i]
 		switch {
@@ -134,16 +144,12 @@ func (f *Facts) lacks(what needs) string {
 func (f *Facts) IsRoot() bool { return f.Subject.UID == 0 && !f.inUserNamespace() }
 
 // isUnified tells whether the machine has cgroup v2 alone.
-func (f *Facts) isUnified() bool {
-	return len(f.found) == 1 && f.found[0].IsUnified()
-}
+func (f *Facts) isUnified() bool { return f.set.IsUnified() }
 
 // unified returns the v2 hierarchy if it has controllers; nil if not.
 func (f *Facts) unified() *hierarchy.Hierarchy {
-	for i := range f.found {
-		if f.found[i].IsUnified() && len(f.found[i].Controllers) > 0 {
-			return &f.found[i]
-		}
+	if h := f.set.ByName(hierarchy.Unified); h != nil && len(h.Controllers) > 0 {
+		return h
 	}
 	return nil
 }
@@ -177,8 +183,8 @@ func readLocations(f *Facts) ([]location, error) {
 		return nil, err
 	}
 	var all []location
-	for i := range f.found {
-		l := location{Hierarchy: &f.found[i], member: hierarchy.PathIn(members, f.found[i].Name)}
+	for _, h := range f.found {
+		l := location{Hierarchy: h, member: hierarchy.PathIn(members, h.Name)}
 		l.own, l.err = l.Below(l.member)
 		if l.err == nil {
 			l.base = "/" + strings.Trim(strings.TrimSuffix(l.own, "/init.scope"), "/")
@@ -207,7 +213,7 @@ func (f *Facts) memberships() ([]hierarchy.Membership, error) {
 func deniedIn(f *Facts, l *location) (denied []Evidence, err error) {
 	names := []string{""}
 	if l.IsUnified() {
-		names = append(names, delegate.DelegateeFiles(f.Machine)...)
+		names = append(names, cgroupfs.DelegateFiles(f.Machine)...)
 	}
 	for _, name := range names {
 		file := l.path(name)
@@ -259,7 +265,7 @@ type login struct {
 	// module is the module's line; nil if there is none.
 	module *pamconf.Line
 	// asked is what its -c asks for.
-	asked hierarchy.List
+	asked hierarchy.ControllerList
 	// askedErr says what is wrong with its -c.
 	askedErr error
 	// minUID is what its min_uid leaves out users below.
@@ -296,16 +302,16 @@ func findLogin(f *Facts) login {
 			l.read(f)
 			return l
 		}
-		status := statusOf(f.Machine, pid)
-		if len(status) == 0 {
+		status, err := f.Machine.StatusOf(pid)
+		if err != nil {
 			l.hidden = true
 			return l
 		}
-		if status.number("PPid", 0) <= 0 {
+		if status.Parent <= 0 {
 			l.outside = pid != 1
 			return l
 		}
-		pid = status.number("PPid", 0)
+		pid = status.Parent
 	}
 	return l
 }
@@ -345,13 +351,13 @@ func (l *login) read(f *Facts) {
 
 // asked returns the hierarchies in which the module would make a session: of
 // those that -c asks for, the ones that this machine, or container, has to give.
-func (f *Facts) asked() (chosen []hierarchy.Choice, missing []string) {
-	chosen, missing = hierarchy.Choose(f.found, f.login.asked)
-	chosen = slices.DeleteFunc(chosen, func(c hierarchy.Choice) bool { return f.deniedToRoot(&c.Hierarchy) != nil })
+func (f *Facts) asked() (selected []hierarchy.Selection, missing []string) {
+	selected, missing = hierarchy.Select(f.found, f.login.asked)
+	selected = slices.DeleteFunc(selected, func(s hierarchy.Selection) bool { return f.deniedToRoot(s.Hierarchy) != nil })
 	if f.isUnified() { // as the module does: pam_cgfs's line asks for name=systemd everywhere
 		missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(name, "name=") })
 	}
-	return chosen, missing
+	return selected, missing
 }
 
 // deniedToRoot returns the cgroup in which sessions would be made if root may not
@@ -376,7 +382,7 @@ func (f *Facts) deniedToRoot(h *hierarchy.Hierarchy) *Evidence {
 }
 
 // ownerAndMode says whose a file is, as evidence.
-func ownerAndMode(st cgroupfs.Stat) string {
+func ownerAndMode(st machine.Stat) string {
 	return fmt.Sprintf("owner %d:%d, mode %04o", st.UID, st.GID, st.Mode&0o7777)
 }
 
@@ -393,18 +399,19 @@ func (f *Facts) locationIn(name string) *location {
 // IsApplication tells whether a process is a program that calls PAM for a
 // login, and what it is called. Such a program is root's: others may have any
 // name.
-func IsApplication(m cgroupfs.Machine, pid int) (name string, isApplication bool) {
-	status := statusOf(m, pid)
-	_, isApplication = applications[status["Name"]]
-	return status["Name"], isApplication && status.number("Uid", 1) == 0
+func IsApplication(m machine.Machine, pid int) (name string, isApplication bool) {
+	status, _ := m.StatusOf(pid)
+	_, isApplication = applications[status.Name]
+	return status.Name, isApplication && status.UID == 0
 }
 
 // Parent returns the process's parent; 0 if it has none in this PID namespace.
-func Parent(m cgroupfs.Machine, pid int) int { return max(statusOf(m, pid).number("PPid", 0), 0) }
-
-func statusOf(m cgroupfs.Machine, pid int) procStatus {
-	data, _ := m.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	return parseStatus(string(data))
+func Parent(m machine.Machine, pid int) int {
+	status, err := m.StatusOf(pid)
+	if err != nil {
+		return 0
+	}
+	return max(status.Parent, 0)
 }
 
 // Exist returns the paths of which the checks ask whether anything is there, or

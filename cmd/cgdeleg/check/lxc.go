@@ -241,11 +241,11 @@ func (f *Facts) canOpen(controllers []string) bool {
 // provider tells whether a mounted hierarchy has the controller, and whether root
 // may make no cgroup there.
 func (f *Facts) provider(controller string) (found, denied bool) {
-	chosen, _ := hierarchy.Choose(f.found, hierarchy.List{Names: []string{controller}})
-	if len(chosen) == 0 {
+	selected, _ := hierarchy.Select(f.found, hierarchy.ControllerList{Names: []string{controller}})
+	if len(selected) == 0 {
 		return false, false
 	}
-	return true, f.deniedToRoot(&chosen[0].Hierarchy) != nil
+	return true, f.deniedToRoot(selected[0].Hierarchy) != nil
 }
 
 // unmounted returns the v1 hierarchies of the kernel that have the controllers
@@ -254,8 +254,7 @@ func (f *Facts) unmounted(controllers []string) (names []string) {
 	members, _ := f.memberships()
 	for _, m := range members {
 		isIt := func(c string) bool { return slices.Contains(strings.Split(m.Hierarchy, ","), c) }
-		isFound := slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return h.Name == m.Hierarchy })
-		if slices.ContainsFunc(controllers, isIt) && !isFound {
+		if slices.ContainsFunc(controllers, isIt) && f.set.ByName(m.Hierarchy) == nil {
 			names = append(names, m.Hierarchy)
 		}
 	}

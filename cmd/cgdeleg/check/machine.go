@@ -68,7 +68,7 @@ func checkMode(f *Facts) Result {
 	switch {
 	case f.discovery != nil:
 		return unknown("the cgroup mounts cannot be told", f.discovery)
-	case len(f.found) == 0 && len(f.unusable) == 0:
+	case len(f.found) == 0 && len(f.set.Unusable) == 0:
 		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
 			fixed("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
 	}
@@ -103,14 +103,14 @@ func hierarchyWord(unifiedPoint string) []string {
 }
 
 func checkMounts(f *Facts) Result {
-	if r := checkReadOnly(f); r.Status != OK || len(f.unusable) == 0 {
+	if r := checkReadOnly(f); r.Status != OK || len(f.set.Unusable) == 0 {
 		return r
 	}
 	var evidence []Evidence
 	var names []string
 	var commands []Command
 	stale := false
-	for _, err := range f.unusable {
+	for _, err := range f.set.Unusable {
 		var u *hierarchy.UnusableError
 		if !errors.As(err, &u) {
 			continue
@@ -161,7 +161,7 @@ func (f *Facts) mountCommand(name string) (dir string, mount Command) {
 	if name != hierarchy.Unified {
 		return dir, asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir)
 	}
-	if !slices.ContainsFunc(f.found, func(h hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
+	if !slices.ContainsFunc(f.found, func(h *hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
 		dir = "/sys/fs/cgroup"
 	}
 	return dir, asRoot("mount", "-t", "cgroup2", "cgroup2", dir)
@@ -338,8 +338,7 @@ func checkContainer(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var given, denied []string
-	for i := range f.found {
-		h := &f.found[i]
+	for _, h := range f.found {
 		if e := f.deniedToRoot(h); e != nil {
 			evidence = append(evidence, *e)
 			denied = append(denied, h.Controllers...)

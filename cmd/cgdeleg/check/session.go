@@ -250,7 +250,7 @@ func checkControllers(f *Facts) Result {
 // asksUnified tells whether a session on cgroup v2 was asked for.
 func (f *Facts) asksUnified() bool {
 	chosen, _ := f.asked()
-	return slices.ContainsFunc(chosen, func(c hierarchy.Choice) bool { return c.IsUnified() })
+	return slices.ContainsFunc(chosen, func(c hierarchy.Selection) bool { return c.IsUnified() })
 }
 
 // sessionControllers returns the controllers that containers in this session
@@ -303,8 +303,8 @@ func checkRealtime(f *Facts) Result {
 	}
 	slices.Sort(pids)
 	for _, pid := range pids {
-		if name, policy := f.scheduling(pid); policy == 1 || policy == 2 || policy == 6 { // FIFO, RR, DEADLINE
-			evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", name, policy)})
+		if p, err := f.Machine.Process(pid); err == nil && p.IsRealtime() {
+			evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", p.Name, p.Policy)})
 		}
 		if len(evidence) == 5 {
 			break
@@ -317,18 +317,6 @@ func checkRealtime(f *Facts) Result {
 		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
 }
 
-// scheduling returns a process's name and scheduling policy (proc_pid_stat(5),
-// field 41).
-func (f *Facts) scheduling(pid int) (name string, policy int) {
-	fields := statFields(f.Machine, pid)
-	const policyField = 41 - 3
-	if len(fields) <= policyField {
-		return "", 0
-	}
-	policy, _ = strconv.Atoi(fields[policyField])
-	return statusOf(f.Machine, pid)["Name"], policy
-}
-
 // The least that a container with a shell and a few services needs.
 const (
 	fewProcesses = 50
@@ -338,8 +326,7 @@ const (
 
 func checkLimits(f *Facts) Result {
 	var evidence []Evidence
-	for i := range f.found {
-		h := &f.found[i]
+	for _, h := range f.found {
 		at := location{Hierarchy: h, base: path.Join(h.Base, "user")}
 		if l := f.locationIn(h.Name); l != nil && l.err == nil {
 			at = *l

@@ -15,7 +15,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // namespaceChecks look at what unprivileged containers need beside cgroups: a
@@ -136,7 +136,7 @@ func checkIDMapTools(f *Facts) Result {
 }
 
 // lookUp returns the program that is found first; "" if there is none.
-func (f *Facts) lookUp(program string) (file string, st cgroupfs.Stat) {
+func (f *Facts) lookUp(program string) (file string, st machine.Stat) {
 	for _, dir := range toolDirs {
 		file = path.Join(dir, program)
 		if st, err := f.Machine.Stat(file); err == nil {
@@ -362,7 +362,7 @@ func checkPaths(f *Facts) Result {
 
 // containerMaySearch tells whether an ID of the subject's ranges may go through a
 // directory: as its owner, as another, or by its ACL.
-func (f *Facts) containerMaySearch(st cgroupfs.Stat) bool {
+func (f *Facts) containerMaySearch(st machine.Stat) bool {
 	if st.Mode&0o1 != 0 {
 		return true
 	}

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Item is a key with its value, unquoted, and where it stands.
@@ -45,7 +45,7 @@ const (
 // they are sorted. Errors are *fs.PathError for the file itself and
 // *confparse.ParseError for a line of it or of an included file, also if that
 // cannot be read.
-func Read(m cgroupfs.Machine, file string) (*Config, error) {
+func Read(m machine.Machine, file string) (*Config, error) {
 	data, err := m.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (c *Config) Last(key string) (Item, bool) {
 
 // reader is a configuration that is being read.
 type reader struct {
-	machine cgroupfs.Machine
+	machine machine.Machine
 	items   []Item
 	files   int // included so far
 }
@@ -185,7 +185,7 @@ func configs(dir string, names []string) (files []string) {
 // HOME/.config/lxc/lxc.conf (lxc.system.conf(5)), or HOME/.local/share/lxc.
 // Errors are *fs.PathError, for a name that is none with fs.ErrInvalid, and
 // *confparse.ParseError.
-func ContainerPath(m cgroupfs.Machine, home, name string) (string, error) {
+func ContainerPath(m machine.Machine, home, name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !path.IsAbs(home) {
 		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}

@@ -13,15 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // files are path to content; a path that ends with a slash is a directory.
 type files map[string]string
 
-func machine(t *testing.T, all files) cgroupfs.Machine {
+func recorded(t *testing.T, all files) machine.Machine {
 	t.Helper()
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, machine.StatFile), nil, 0o644); err != nil {
+		t.Fatal(err) // what is not in it was absent
+	}
 	for name, content := range all {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -35,7 +38,7 @@ func machine(t *testing.T, all files) cgroupfs.Machine {
 			t.Fatal(err)
 		}
 	}
-	return cgroupfs.Recorded(dir)
+	return machine.Recorded(dir)
 }
 
 // brief is an item as "config:3 lxc.uts.name=c1", its file by base name.
@@ -49,7 +52,7 @@ func brief(items []Item) (all []string) {
 // config parses one file that includes nothing.
 func config(t *testing.T, data string) *Config {
 	t.Helper()
-	c, err := Read(machine(t, files{"config": data}), "/config")
+	c, err := Read(recorded(t, files{"config": data}), "/config")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +116,7 @@ func TestReadIncludes(t *testing.T) {
 			[]string{"userns.conf:1 lxc.cgroup.devices.deny=", "00-lxcfs.conf:1 lxc.hook.mount=/x", "config:2 lxc.idmap=u 0 100000 65536"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, err := Read(machine(t, test.files), "/config")
+			c, err := Read(recorded(t, test.files), "/config")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +157,7 @@ func TestReadRefuses(t *testing.T) {
 		{"too many items", files{"config": strings.Repeat("lxc.a=\n", maxItems+1)}, confparse.ParseError{File: "/config", Line: maxItems + 1, Text: "lxc.a=", Reason: "too many items"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, err := Read(machine(t, test.files), "/config")
+			c, err := Read(recorded(t, test.files), "/config")
 			var parse *confparse.ParseError
 			if !errors.As(err, &parse) || c != nil {
 				t.Fatalf("got %v, %v", c, err)
@@ -180,14 +183,14 @@ func TestReadIncludesPipe(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "config"), []byte("lxc.include = /pipe\nlxc.a = 1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Read(cgroupfs.Recorded(dir), "/config")
+	c, err := Read(machine.Recorded(dir), "/config")
 	if err != nil || len(c.Items) != 1 {
 		t.Errorf("%v, %v", c, err)
 	}
 }
 
 func TestReadMissing(t *testing.T) {
-	c, err := Read(machine(t, files{}), "/config")
+	c, err := Read(recorded(t, files{}), "/config")
 	var path *fs.PathError
 	if !errors.As(err, &path) || path.Path != "/config" || !errors.Is(err, fs.ErrNotExist) || c != nil {
 		t.Errorf("%v, %v", c, err)
@@ -237,7 +240,7 @@ func TestContainerPath(t *testing.T) {
 			if test.conf != "" {
 				all[conf] = test.conf
 			}
-			got, err := ContainerPath(machine(t, all), "/home/a", "c1")
+			got, err := ContainerPath(recorded(t, all), "/home/a", "c1")
 			if err != nil || got != test.want {
 				t.Errorf("got %q, %v; want %q", got, err, test.want)
 			}
@@ -247,21 +250,21 @@ func TestContainerPath(t *testing.T) {
 
 func TestContainerPathRefuses(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "/", "../c1", "a/b", "a\x00b"} {
-		_, err := ContainerPath(machine(t, files{}), "/home/a", name)
+		_, err := ContainerPath(recorded(t, files{}), "/home/a", name)
 		var path *fs.PathError
 		if !errors.As(err, &path) || !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
 	for _, value := range []string{"lxc", "", `"/srv"`} {
-		m := machine(t, files{"home/a/.config/lxc/lxc.conf": "\nlxc.lxcpath = " + value + "\n"})
+		m := recorded(t, files{"home/a/.config/lxc/lxc.conf": "\nlxc.lxcpath = " + value + "\n"})
 		_, err := ContainerPath(m, "/home/a", "c1")
 		var parse *confparse.ParseError
 		if !errors.As(err, &parse) || *parse != (confparse.ParseError{File: "/home/a/.config/lxc/lxc.conf", Line: 2, Text: value, Reason: "lxc.lxcpath that is no absolute path"}) {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
-	_, err := ContainerPath(machine(t, files{"home/a/.config/lxc/lxc.conf/": ""}), "/home/a", "c1")
+	_, err := ContainerPath(recorded(t, files{"home/a/.config/lxc/lxc.conf/": ""}), "/home/a", "c1")
 	if !errors.Is(err, unix.EISDIR) {
 		t.Errorf("file that cannot be read: %v", err)
 	}
@@ -276,7 +279,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, data string) {
-		r := reader{machine: cgroupfs.Recorded("/nonexistent")}
+		r := reader{machine: machine.Recorded("/nonexistent")}
 		err := r.parse("f", []byte(data), 0)
 		var parse *confparse.ParseError
 		if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {

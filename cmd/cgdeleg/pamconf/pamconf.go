@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Line is one line of a stack (pam.d(5)), as PAM runs it.
@@ -62,7 +62,7 @@ var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
 // *fs.PathError (with fs.ErrInvalid for a service that cannot be a
 // file name) and *confparse.ParseError, also for an included file that cannot
 // be read.
-func Session(m cgroupfs.Machine, service string) ([]Line, error) {
+func Session(m machine.Machine, service string) ([]Line, error) {
 	service = lower(service) // as pam_start does
 	if service == "" || service == "." || service == ".." || strings.ContainsAny(service, "/\x00") {
 		return nil, &fs.PathError{Op: "open", Path: service, Err: fs.ErrInvalid}
@@ -79,7 +79,7 @@ func Session(m cgroupfs.Machine, service string) ([]Line, error) {
 }
 
 // Exists tells whether the service has a file of its own.
-func Exists(m cgroupfs.Machine, service string) bool {
+func Exists(m machine.Machine, service string) bool {
 	return slices.ContainsFunc(Dirs[:], func(dir string) bool { return m.Exists(dir + "/" + service) })
 }
 
@@ -91,7 +91,7 @@ func missing(err error) bool {
 }
 
 // session is Session without the "other".
-func session(m cgroupfs.Machine, service string) ([]Line, error) {
+func session(m machine.Machine, service string) ([]Line, error) {
 	s := stack{machine: m}
 	name := service
 	if hasDirectory(m) {
@@ -108,7 +108,7 @@ func session(m cgroupfs.Machine, service string) ([]Line, error) {
 }
 
 // hasDirectory tells whether PAM looks at files per service at all.
-func hasDirectory(m cgroupfs.Machine) bool {
+func hasDirectory(m machine.Machine) bool {
 	for _, dir := range Dirs {
 		if m.Exists(dir + "/.") { // only a directory has one
 			return true
@@ -119,7 +119,7 @@ func hasDirectory(m cgroupfs.Machine) bool {
 
 // stack is a stack that is being read.
 type stack struct {
-	machine cgroupfs.Machine
+	machine machine.Machine
 	lines   []Line
 	files   int // read so far
 	seen    int // lines read so far, of any type

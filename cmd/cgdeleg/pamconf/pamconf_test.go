@@ -12,16 +12,19 @@ import (
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // files are path to content.
 type files map[string]string
 
-// machine writes files and returns them as a machine.
-func machine(t testing.TB, all files) cgroupfs.Machine {
+// recorded writes files and returns them as a machine.
+func recorded(t testing.TB, all files) machine.Machine {
 	t.Helper()
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, machine.StatFile), nil, 0o644); err != nil {
+		t.Fatal(err) // what is not in it was absent
+	}
 	for name, content := range all {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -31,7 +34,7 @@ func machine(t testing.TB, all files) cgroupfs.Machine {
 			t.Fatal(err)
 		}
 	}
-	return cgroupfs.Recorded(dir)
+	return machine.Recorded(dir)
 }
 
 // brief is a line as "sshd:3 optional pam_x.so a|b", its file by base name.
@@ -88,7 +91,7 @@ func TestSessionLines(t *testing.T) {
 		{"bytes that are no UTF-8", "session optional pam_a.so \xff\xfe\n", []string{"x:1 optional pam_a.so \xff\xfe"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			lines, err := Session(machine(t, files{"etc/pam.d/x": test.data}), "x")
+			lines, err := Session(recorded(t, files{"etc/pam.d/x": test.data}), "x")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +116,7 @@ func TestSessionRefusesLines(t *testing.T) {
 		{"backslash alone at the end", `\`, "backslash at the end of the file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			lines, err := Session(machine(t, files{"etc/pam.d/x": "session include y", "etc/pam.d/y": "session required pam_ok.so\n" + test.line}), "x")
+			lines, err := Session(recorded(t, files{"etc/pam.d/x": "session include y", "etc/pam.d/y": "session required pam_ok.so\n" + test.line}), "x")
 			requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/y", Line: 2, Text: test.line, Reason: test.reason})
 			if got, want := brief(lines), []string{"y:1 required pam_ok.so"}; !slices.Equal(got, want) {
 				t.Errorf("beside the error: %v, want %v", got, want)
@@ -184,7 +187,7 @@ func TestSessionFiles(t *testing.T) {
 		{"include does not leave the machine", files{"etc/pam.d/su": "@include ../../../../../../a\n", "a": ok}, "su", []string{"a:1 required pam_ok.so"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			lines, err := Session(machine(t, test.files), test.service)
+			lines, err := Session(recorded(t, test.files), test.service)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +208,7 @@ func TestSessionNotFound(t *testing.T) {
 		{"no such service, no other", files{"etc/pam.d/login": ""}, "/etc/pam.d/su"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Session(machine(t, test.files), "su")
+			_, err := Session(recorded(t, test.files), "su")
 			var path *fs.PathError
 			if !errors.As(err, &path) || path.Path != test.path || !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("got %v", err)
@@ -215,7 +218,7 @@ func TestSessionNotFound(t *testing.T) {
 }
 
 func TestSessionRefusesServices(t *testing.T) {
-	m := machine(t, files{"etc/pam.d/other": "session required pam_a.so\n", "etc/passwd": ""})
+	m := recorded(t, files{"etc/pam.d/other": "session required pam_a.so\n", "etc/passwd": ""})
 	for _, service := range []string{"", ".", "..", "/", "../passwd", "a/b", "/etc/passwd", "a\x00b"} {
 		_, err := Session(m, service)
 		var path *fs.PathError
@@ -236,7 +239,7 @@ func TestMissingInclude(t *testing.T) {
 		{"NUL in the name", "@include a\x00b", "/etc/pam.d/a\x00b"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Session(machine(t, files{
+			_, err := Session(recorded(t, files{
 				"etc/pam.d/su": "@include a\n", "etc/pam.d/a": "# a\n" + test.line + "\n", "etc/pam.d/other": "session required pam_no.so\n",
 			}), "su")
 			requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/a", Line: 2, Text: test.line, Reason: "file cannot be included"})
@@ -258,29 +261,29 @@ func TestBounds(t *testing.T) {
 		return all
 	}
 	t.Run("as deep as PAM goes", func(t *testing.T) {
-		lines, err := Session(machine(t, chain(maxDepth-1)), "f0")
+		lines, err := Session(recorded(t, chain(maxDepth-1)), "f0")
 		if err != nil || len(lines) != 1 {
 			t.Errorf("%v, %v", lines, err)
 		}
 	})
 	t.Run("deeper", func(t *testing.T) {
-		_, err := Session(machine(t, chain(maxDepth)), "f0")
+		_, err := Session(recorded(t, chain(maxDepth)), "f0")
 		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/f15", Line: 1, Reason: "files that include each other too deep"})
 	})
 	t.Run("a file that includes itself", func(t *testing.T) {
-		_, err := Session(machine(t, files{"etc/pam.d/su": "@include su\n"}), "su")
+		_, err := Session(recorded(t, files{"etc/pam.d/su": "@include su\n"}), "su")
 		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/su", Line: 1, Reason: "files that include each other too deep"})
 	})
 	t.Run("many files", func(t *testing.T) {
-		_, err := Session(machine(t, files{"etc/pam.d/su": strings.Repeat("@include a\n", maxFiles+1), "etc/pam.d/a": ""}), "su")
+		_, err := Session(recorded(t, files{"etc/pam.d/su": strings.Repeat("@include a\n", maxFiles+1), "etc/pam.d/a": ""}), "su")
 		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/su", Line: maxFiles + 1, Reason: "too many files in one stack"})
 	})
 	t.Run("many lines", func(t *testing.T) {
-		_, err := Session(machine(t, files{"etc/pam.d/su": strings.Repeat("session optional pam_a.so\n", maxLines+1)}), "su")
+		_, err := Session(recorded(t, files{"etc/pam.d/su": strings.Repeat("session optional pam_a.so\n", maxLines+1)}), "su")
 		requireParseError(t, err, confparse.ParseError{File: "/etc/pam.d/su", Line: maxLines + 1, Reason: "too many lines in one stack"})
 	})
 	t.Run("a line of 3 MiB", func(t *testing.T) {
-		lines, err := Session(machine(t, files{"etc/pam.d/su": "session optional pam_a.so" + strings.Repeat(" a\\\n", 3<<18) + "\n"}), "su")
+		lines, err := Session(recorded(t, files{"etc/pam.d/su": "session optional pam_a.so" + strings.Repeat(" a\\\n", 3<<18) + "\n"}), "su")
 		if err != nil || len(lines) != 1 || len(lines[0].Args) != 3<<18 {
 			t.Errorf("%d lines, %v", len(lines), err)
 		}
@@ -328,7 +331,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data string) {
 		for _, service := range []string{"", "su"} {
-			s := stack{machine: cgroupfs.Recorded("/nonexistent")}
+			s := stack{machine: machine.Recorded("/nonexistent")}
 			err := s.parse("f", []byte(data), service, level{})
 			var parse *confparse.ParseError
 			if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {

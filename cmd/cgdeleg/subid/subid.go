@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Range is one line of the file: Count IDs from First on.
@@ -43,7 +43,7 @@ func (r Range) isOf(name string, uid int) bool {
 // something by it. Empty lines, comments, and lines for NIS ("+", "-") are no
 // error. Like shadow it takes octal and hexadecimal numbers, and anything after
 // a third colon for a comment.
-func Read(m cgroupfs.Machine, path string) ([]Range, error) {
+func Read(m machine.Machine, path string) ([]Range, error) {
 	data, err := m.ReadFile(path)
 	if err != nil {
 		return nil, err

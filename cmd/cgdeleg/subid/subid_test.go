@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 func read(t *testing.T, data string) ([]Range, error) {
@@ -20,7 +20,7 @@ func read(t *testing.T, data string) ([]Range, error) {
 	if err := os.WriteFile(filepath.Join(dir, "subuid"), []byte(data), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return Read(cgroupfs.Recorded(dir), "/subuid")
+	return Read(machine.Recorded(dir), "/subuid")
 }
 
 // Lines of subuid(5).
@@ -91,10 +91,25 @@ func TestReadMalformed(t *testing.T) {
 }
 
 func TestReadMissing(t *testing.T) {
-	all, err := Read(cgroupfs.Recorded(t.TempDir()), "/etc/subgid")
-	var path *fs.PathError
-	if !errors.As(err, &path) || path.Path != "/etc/subgid" || !errors.Is(err, fs.ErrNotExist) || all != nil {
-		t.Errorf("%v, %v", all, err)
+	for _, test := range []struct {
+		name string
+		file string // of the recording
+		want error
+	}{
+		{"absent", machine.StatFile, fs.ErrNotExist},
+		{"not recorded", "other", machine.ErrNotRecorded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, test.file), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			all, err := Read(machine.Recorded(dir), "/etc/subgid")
+			var path *fs.PathError
+			if !errors.As(err, &path) || path.Path != "/etc/subgid" || !errors.Is(err, test.want) || all != nil {
+				t.Errorf("%v, %v", all, err)
+			}
+		})
 	}
 }
 
