@@ -6,6 +6,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Child is a cgroup below a session: what its parts are in all hierarchies
@@ -29,14 +30,23 @@ const (
 // ChildrenOf returns the cgroups below the session, a few levels deep and
 // within a bound for their number, sorted by name. More tells that there are
 // others.
-func ChildrenOf(m cgroupfs.Machine, s *Session) (children []Child, more bool) {
-	b := &cgroupfs.Budget{Dirs: 4096, Depth: 4096}
+func ChildrenOf(m machine.Machine, s *Session) (children []Child, more bool) {
+	set, err := hierarchy.Find(m)
+	if err != nil {
+		return nil, false
+	}
+	defer set.Close()
+	b := &cgroupfs.Budget{Dirs: 4096}
 	for _, p := range s.Parts {
-		dir, err := p.in.OpenBelow(m, p.Path)
+		h := set.ByName(p.Hierarchy)
+		if h == nil {
+			continue // it was unmounted
+		}
+		dir, err := h.OpenBelow(p.Path)
 		if err != nil {
 			continue // it ended
 		}
-		some, others := readChildren(p.in, dir, childrenDepth, b)
+		some, others := readChildren(h, dir, childrenDepth, b)
 		dir.Close()
 		children, more = joinChildren(children, some), more || others
 	}

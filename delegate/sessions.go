@@ -1,6 +1,8 @@
 package delegate
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Session is user/NAME/N as it stands in the hierarchies, or a scope that was
@@ -23,10 +27,10 @@ type Session struct {
 	Scope string
 	// Own tells that the calling process is in it.
 	Own bool
-	// Leader is the process in it that was started first: the host, unless
+	// Leader is the process in it that was started first: the application, unless
 	// somebody moved an older one in. The zero Process if there is none, or if
 	// /proc does not show all of them.
-	Leader Process
+	Leader machine.Process
 	// Age is how long ago the leader was started. A session without processes
 	// is at least that old: since the last change in the hierarchy where that
 	// is longest ago. -1: not known.
@@ -34,8 +38,8 @@ type Session struct {
 	Parts []Part // in the order of /proc/PID/cgroup, the scope's behind
 
 	dead time.Time // when a session without processes was last changed
-	// doubtful tells of a scope that nothing shows whether it was adopted.
-	doubtful bool
+	// uncertain tells of a scope that nothing shows whether it was adopted.
+	uncertain bool
 }
 
 // Part is a session's cgroup in one hierarchy.
@@ -87,19 +91,20 @@ func (s *Session) Has(pid int) bool {
 // Sessions returns all sessions of all users, sorted by user and number, those
 // that are only a scope at the end; and an *hierarchy.UnusableError for every
 // hierarchy that could not be looked at. It fails only on /proc itself.
-func Sessions(m cgroupfs.Machine) (sessions []Session, unusable []error, err error) {
-	found, unusable, err := hierarchy.Discover(m)
+func Sessions(m machine.Machine) (sessions []Session, unusable []error, err error) {
+	set, err := hierarchy.Find(m)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, dirName := range userDirs(m, found) {
-		for _, n := range numbersOf(m, found, dirName) {
-			if s := numbered(m, found, dirName, n); len(s.Parts) > 0 { // it may have ended meanwhile
+	defer set.Close()
+	for _, user := range layout.Users(set) {
+		for _, n := range layout.Numbers(set, user) {
+			if s := numbered(set, layout.ID{User: user, Number: n}); len(s.Parts) > 0 { // it may have ended meanwhile
 				sessions = append(sessions, s)
 			}
 		}
 	}
-	scopes := adoptedScopes(m, found)
+	scopes := adoptedScopes(m, set)
 	for _, some := range [][]Session{sessions, scopes} {
 		for i := range some {
 			some[i].findLeader(m)
@@ -107,18 +112,18 @@ func Sessions(m cgroupfs.Machine) (sessions []Session, unusable []error, err err
 	}
 	sessions = joinScopes(sessions, scopes)
 	markOwn(m, sessions)
-	return sessions, unusable, nil
+	return sessions, set.Unusable, nil
 }
 
 // numbered returns the session user/NAME/N, without parts if there is none.
-func numbered(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number int) Session {
-	s := Session{User: UserName(dirName), Number: number}
-	for i := range found {
-		dir, err := openSession(m, &found[i], dirName, number)
+func numbered(set *hierarchy.Set, id layout.ID) Session {
+	s := Session{User: layout.UserName(id.User), Number: id.Number}
+	for _, h := range set.All {
+		dir, err := id.Open(h)
 		if err != nil {
 			continue
 		}
-		s.add(Part{in: &found[i], Path: sessionPath(&found[i], dirName, number)}, dir)
+		s.add(Part{in: h, Path: id.Path(h)}, dir)
 		dir.Close()
 	}
 	return s
@@ -127,24 +132,23 @@ func numbered(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, n
 // add adds a part, of which the path and the hierarchy are known, unless its
 // cgroup went meanwhile.
 func (s *Session) add(p Part, dir *cgroupfs.Dir) {
-	var err error
-	p.Hierarchy, p.Dir = p.in.Name, dir.Path()
-	if p.UID, p.GID, err = dir.Owner(); err != nil {
+	info, err := dir.Info()
+	if err != nil {
 		return
 	}
-	p.Processes, _ = dir.ProcsBelow(&cgroupfs.Budget{Dirs: 1 << 20, Depth: 4096})
+	p.Hierarchy, p.Dir, p.UID, p.GID = p.in.Name, dir.Path(), max(0, info.UID), max(0, info.GID)
+	p.Processes, _ = dir.ProcsBelow(&cgroupfs.Budget{Dirs: 1 << 20})
 	p.Memory = memoryIn(p.in, dir)
 	p.Controllers = p.in.Controllers
 	if p.in.IsUnified() {
-		enabled, _ := dir.Read("cgroup.subtree_control")
-		p.Controllers = strings.Fields(string(enabled))
+		p.Controllers, _ = dir.ReadWords("cgroup.subtree_control")
 	}
 	if len(s.Parts) == 0 && !p.Adopted {
 		s.UID = p.UID
 	}
 	s.Parts = append(s.Parts, p)
-	if changed, err := dir.Changed(); err == nil && (s.dead.IsZero() || changed.Before(s.dead)) {
-		s.dead = changed
+	if s.dead.IsZero() || info.Changed.Before(s.dead) {
+		s.dead = info.Changed
 	}
 }
 
@@ -167,8 +171,25 @@ func memoryIn(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) int64 {
 	return bytes
 }
 
+// oldest returns the process that was started first, the zero Process if there
+// is none, or if one may not be looked at: that could be it.
+func oldest(m machine.Machine, pids []int) machine.Process {
+	var first machine.Process
+	for _, pid := range pids {
+		p, err := m.Process(pid)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return machine.Process{} // /proc is mounted with hidepid=1
+		case err != nil: // it ended
+		case first.PID == 0, p.Started < first.Started, p.Started == first.Started && p.PID < first.PID:
+			first = p
+		}
+	}
+	return first
+}
+
 // findLeader fills in leader and age.
-func (s *Session) findLeader(m cgroupfs.Machine) {
+func (s *Session) findLeader(m machine.Machine) {
 	var pids []int
 	for _, p := range s.Parts {
 		pids = append(pids, p.Processes...)
@@ -186,14 +207,14 @@ func (s *Session) findLeader(m cgroupfs.Machine) {
 
 // joinScopes makes one session of those that are the same login: where systemd
 // has some hierarchies to itself, a login has a scope there and user/NAME/N in
-// the others. They have the same leader. A doubtful scope counts only so.
+// the others. They have the same leader. A uncertain scope counts only so.
 func joinScopes(sessions, scopes []Session) []Session {
 	for _, scope := range scopes {
 		at := slices.IndexFunc(sessions, func(s Session) bool {
 			return s.Leader.PID != 0 && s.Leader.PID == scope.Leader.PID && s.Scope == ""
 		})
 		if at < 0 {
-			if !scope.doubtful {
+			if !scope.uncertain {
 				sessions = append(sessions, scope)
 			}
 			continue
@@ -207,7 +228,7 @@ func joinScopes(sessions, scopes []Session) []Session {
 // markOwn marks the session in which the calling process is. Who changed user
 // within a login is in a session of the other user's, and still in the login's
 // scope; then only the former is marked.
-func markOwn(m cgroupfs.Machine, sessions []Session) {
+func markOwn(m machine.Machine, sessions []Session) {
 	data, err := m.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return

@@ -9,28 +9,32 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
 // Setting is a value for a file of the new cgroup, such as memory.max.
 type Setting struct{ File, Value string }
 
-// RunRequest asks for a cgroup of its own for one command.
-type RunRequest struct {
-	Machine  cgroupfs.Machine
+// SubgroupRequest asks for a cgroup of its own for one process.
+type SubgroupRequest struct {
+	Machine  machine.Machine
 	PID      int    // the process to move in; of the calling user
 	Name     string // of the new cgroup, one path component
 	Settings []Setting
 }
 
-// NoDelegationError says that the process may write none of the cgroups it is
+// NoWritableCgroupError says that the process may write none of the cgroups it is
 // in, so that nothing can be made below them.
-type NoDelegationError struct {
+type NoWritableCgroupError struct {
 	Cgroups []hierarchy.Membership // where the process is
 }
 
-func (e *NoDelegationError) Error() string { return "no hierarchy is delegated to this process" }
+func (e *NoWritableCgroupError) Error() string { return "no hierarchy is delegated to this process" }
 
 // SettingError says that no delegated hierarchy has a file of that name.
 type SettingError struct {
@@ -42,24 +46,26 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("no delegated hierarchy has the file %q; delegated: %s", e.File, strings.Join(e.Delegated, " "))
 }
 
-// Enter makes a cgroup below the process's own in every hierarchy that is
+// NewSubgroup makes a cgroup below the process's own in every hierarchy that is
 // delegated to the calling user, writes the settings, and moves the process in.
 // It needs no privileges. On v2 the process goes to a leaf of the new cgroup, so
-// that what it starts (LXC, another Enter) finds a cgroup without processes.
+// that what it starts (LXC, another NewSubgroup) finds a cgroup without processes.
 // After an error nothing of it is left.
 //
-// It returns the paths of the new cgroups. Errors are *NoDelegationError,
-// *SettingError, *HierarchyError, and those of /proc.
-func Enter(r RunRequest) (paths []string, err error) {
-	found, _, err := hierarchy.Discover(r.Machine)
+// It returns the paths of the new cgroups. Errors are *NoWritableCgroupError,
+// *SettingError, *apply.HierarchyError, and those of /proc.
+func NewSubgroup(r SubgroupRequest) (paths []string, err error) {
+	set, err := hierarchy.Find(r.Machine)
 	if err != nil {
 		return nil, err
 	}
+	defer set.Close()
 	members, err := hierarchy.Memberships(r.Machine, r.PID)
 	if err != nil {
 		return nil, err
 	}
-	var made []*runCgroup
+	mgr := manager.Of(r.Machine, set)
+	var made []*subgroup
 	defer func() {
 		for _, c := range made {
 			if err != nil {
@@ -68,19 +74,19 @@ func Enter(r RunRequest) (paths []string, err error) {
 			c.close()
 		}
 	}()
-	for i := range found {
-		c, err := makeRunCgroup(r, &found[i], hierarchy.PathIn(members, found[i].Name))
+	for _, h := range set.All {
+		c, err := makeSubgroup(r, mgr, h, hierarchy.PathIn(members, h.Name))
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, hierarchy.ErrOutside) {
 			continue // not ours
 		}
 		if err != nil {
-			return nil, &HierarchyError{Hierarchy: found[i].Name, Err: err}
+			return nil, &apply.HierarchyError{Hierarchy: h.Name, Err: err}
 		}
 		made = append(made, c)
 		paths = append(paths, c.dir.Path())
 	}
 	if len(made) == 0 {
-		return nil, &NoDelegationError{Cgroups: members}
+		return nil, &NoWritableCgroupError{Cgroups: members}
 	}
 	for _, s := range r.Settings {
 		if err := writeSetting(made, s); err != nil {
@@ -88,33 +94,33 @@ func Enter(r RunRequest) (paths []string, err error) {
 		}
 	}
 	for _, c := range made {
-		if err := c.target.Enter(r.PID); err != nil {
-			return nil, &HierarchyError{Hierarchy: c.h.Name, Err: err}
+		if err := c.target.Attach(r.PID); err != nil {
+			return nil, &apply.HierarchyError{Hierarchy: c.h.Name, Err: err}
 		}
-		c.entered = true
+		c.attached = true
 	}
 	return paths, nil
 }
 
-// runCgroup is the new cgroup in one hierarchy.
-type runCgroup struct {
+// subgroup is the new cgroup in one hierarchy.
+type subgroup struct {
 	h           *hierarchy.Hierarchy
 	former      string
 	parent, dir *cgroupfs.Dir
 	target      *cgroupfs.Dir // what the process enters: dir, or its leaf
-	entered     bool
+	attached    bool
 }
 
-func makeRunCgroup(r RunRequest, h *hierarchy.Hierarchy, member string) (*runCgroup, error) {
+func makeSubgroup(r SubgroupRequest, mgr manager.Manager, h *hierarchy.Hierarchy, member string) (*subgroup, error) {
 	below, err := h.Below(member)
 	if err != nil {
 		return nil, err
 	}
-	if unix.Geteuid() == 0 && !inSession(h, below) {
+	if unix.Geteuid() == 0 && !inSession(h, mgr, below) {
 		return nil, unix.EPERM // root can write everything; only a session is cleaned up
 	}
-	c := &runCgroup{h: h, former: member}
-	c.parent, err = h.OpenBelow(r.Machine, strings.TrimSuffix(below, "/"+leafName))
+	c := &subgroup{h: h, former: member}
+	c.parent, err = h.OpenBelow(strings.TrimSuffix(below, "/"+layout.Leaf))
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +128,7 @@ func makeRunCgroup(r RunRequest, h *hierarchy.Hierarchy, member string) (*runCgr
 		c.close()
 		return nil, err
 	}
-	if err := c.furnish(r); err != nil {
+	if err := c.populate(r); err != nil {
 		c.undo(r)
 		c.close()
 		return nil, err
@@ -130,45 +136,45 @@ func makeRunCgroup(r RunRequest, h *hierarchy.Hierarchy, member string) (*runCgr
 	return c, nil
 }
 
-// furnish makes the new cgroup ready for the process.
-func (c *runCgroup) furnish(r RunRequest) (err error) {
+// populate makes the new cgroup ready for the process.
+func (c *subgroup) populate(r SubgroupRequest) (err error) {
 	if c.dir, err = c.parent.Open(r.Name); err != nil {
 		return err
 	}
 	if !c.h.IsUnified() {
 		if slices.Contains(c.h.Controllers, "cpuset") {
-			if err := inheritCpuset(r.Machine, c.parent, c.dir); err != nil {
+			if err := apply.InheritCpuset(r.Machine, c.parent, c.dir); err != nil {
 				return err
 			}
 		}
 		c.target, err = c.dir.OpenPath("/")
 		return err
 	}
-	offered, err := c.dir.Read("cgroup.controllers")
+	offered, err := c.dir.ReadWords("cgroup.controllers")
 	if err != nil {
 		return err
 	}
-	for controller := range strings.FieldsSeq(string(offered)) {
+	for _, controller := range offered {
 		// one that cannot be enabled is missing below, no more
 		_ = c.dir.Write("cgroup.subtree_control", "+"+controller)
 	}
-	if err := c.dir.Mkdir(leafName); err != nil {
+	if err := c.dir.Mkdir(layout.Leaf); err != nil {
 		return err
 	}
-	c.target, err = c.dir.Open(leafName)
+	c.target, err = c.dir.Open(layout.Leaf)
 	return err
 }
 
 // undo takes back what was made, as far as the kernel lets an unprivileged
 // process.
-func (c *runCgroup) undo(r RunRequest) {
-	if c.entered {
-		_ = enterMember(r.Machine, c.h, c.former, r.PID)
+func (c *subgroup) undo(r SubgroupRequest) {
+	if c.attached {
+		_ = c.h.Attach(c.former, r.PID)
 	}
-	_ = c.parent.RemoveTree(r.Name, &cgroupfs.Budget{Dirs: 8, Depth: 2})
+	_ = c.parent.RemoveTree(r.Name, &cgroupfs.Budget{Dirs: 8})
 }
 
-func (c *runCgroup) close() {
+func (c *subgroup) close() {
 	for _, dir := range []*cgroupfs.Dir{c.parent, c.dir, c.target} {
 		if dir != nil {
 			dir.Close()
@@ -177,7 +183,7 @@ func (c *runCgroup) close() {
 }
 
 // writeSetting writes a setting in the one hierarchy that has its file.
-func writeSetting(made []*runCgroup, s Setting) error {
+func writeSetting(made []*subgroup, s Setting) error {
 	var delegated []string
 	for _, c := range made {
 		err := c.dir.Write(s.File, s.Value)
@@ -185,7 +191,7 @@ func writeSetting(made []*runCgroup, s Setting) error {
 			return nil
 		}
 		if !errors.Is(err, unix.ENOENT) {
-			return &HierarchyError{Hierarchy: c.h.Name, Err: err}
+			return &apply.HierarchyError{Hierarchy: c.h.Name, Err: err}
 		}
 		delegated = append(delegated, c.h.Name)
 	}

@@ -10,19 +10,21 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// Watch tells when it is worth to sweep again: inotify(7) shows new sessions,
+// Watch tells when it is worth cleaning up again: inotify(7) shows new sessions,
 // by other processes too (Linux 6.18, v1 and v2), and on v2 that the last
 // process of one has ended (cgroup.events). On v1 only a look shows that.
 type Watch struct {
-	machine cgroupfs.Machine
+	machine machine.Machine
 	inotify *os.File
 	marks   map[string]int // watch descriptors by what they are for
 }
 
 // NewWatch returns a Watch that sees nothing before Refresh.
-func NewWatch(m cgroupfs.Machine) (*Watch, error) {
+func NewWatch(m machine.Machine) (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
@@ -39,18 +41,19 @@ func (w *Watch) Close() { _ = w.inotify.Close() }
 // What cannot be watched is left to the next Refresh. Errors are those of /proc,
 // and one after Close.
 func (w *Watch) Refresh() (mustPoll bool, err error) {
-	found, _, err := hierarchy.Discover(w.machine)
+	set, err := hierarchy.Find(w.machine)
 	if err != nil {
 		return false, err
 	}
+	defer set.Close()
 	conn, err := w.inotify.SyscallConn()
 	if err != nil {
 		return false, err
 	}
 	err = conn.Control(func(fd uintptr) {
 		r := refresh{Watch: w, fd: int(fd), marks: map[string]int{}}
-		for i := range found {
-			mustPoll = r.hierarchy(&found[i]) || mustPoll
+		for _, h := range set.All {
+			mustPoll = r.hierarchy(h) || mustPoll
 		}
 		r.forget()
 	})
@@ -69,19 +72,14 @@ const newChild = unix.IN_CREATE | unix.IN_ONLYDIR
 // hierarchy watches the base, user/, each user/NAME and on v2 each
 // user/NAME/N/cgroup.events.
 func (r *refresh) hierarchy(h *hierarchy.Hierarchy) (mustPoll bool) {
-	base, err := h.OpenBase(r.machine)
-	if err != nil {
-		return false
-	}
-	defer base.Close()
-	r.mark(base, "", newChild)
-	users, err := base.Open(usersDir)
+	r.mark(h.BaseDir(), "", newChild)
+	users, err := layout.OpenUsers(h)
 	if err != nil {
 		return false
 	}
 	defer users.Close()
 	r.mark(users, "", newChild)
-	names, _, _ := users.Children(maxSessions)
+	names, _, _ := users.Children(layout.MaxSessions)
 	for _, name := range names {
 		if user, err := users.Open(name); err == nil {
 			mustPoll = r.user(user, h.IsUnified()) || mustPoll
@@ -93,9 +91,9 @@ func (r *refresh) hierarchy(h *hierarchy.Hierarchy) (mustPoll bool) {
 
 func (r *refresh) user(user *cgroupfs.Dir, unified bool) (mustPoll bool) {
 	r.mark(user, "", newChild)
-	names, _, _ := user.Children(maxSessions)
+	names, _, _ := user.Children(layout.MaxSessions)
 	for _, name := range names {
-		if _, ok := parseNumber(name); !ok {
+		if !layout.IsNumber(name) {
 			continue
 		}
 		session, err := user.Open(name)
@@ -134,7 +132,7 @@ func (r *refresh) forget() {
 // and a user who thaws and freezes a cgroup without end must not keep us busy.
 const settling = 500 * time.Millisecond
 
-// Wait waits until something happened that a Refresh and a sweep may answer, or
+// Wait waits until something happened that a Refresh and a cleanup may answer, or
 // until patience is over. There is an error after Close, and if the kernel gives
 // one.
 func (w *Watch) Wait(patience time.Duration) error {

@@ -1,15 +1,18 @@
 /*
  * become_worker: what the forked child does in both backends before Go runs in
- * it. The host may have threads, so there is nothing here that could wait for a
- * lock that one of them held at the fork; what opendir allocates comes from a
- * heap that fork(2) of both C libraries leaves usable in the child.
+ * it. The application may have threads, so there is nothing here that could wait
+ * for a lock that one of them held at the fork; what opendir allocates comes from
+ * a heap that fork(2) of both C libraries leaves usable in the child.
  */
 #include "child.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -33,7 +36,10 @@ static void reset_signals(void)
  * ones at least gets up to them. */
 static void lift_limits(void)
 {
-	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU };
+	static const int limits[] = {
+		RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU,
+		RLIMIT_NOFILE, /* none may lift that above fs.nr_open: up to the hard one, then */
+	};
 	struct rlimit now, none = { RLIM_INFINITY, RLIM_INFINITY };
 	size_t i;
 
@@ -79,24 +85,43 @@ static void close_from(int first)
 	closedir(dir);
 }
 
-/* /dev/null on 0 and 1, the reply on 2 and 3, nothing else. */
-static void arrange_descriptors(int reply_fd)
+/*
+ * /dev/null on 0 and 1, the reply on 2 and WORKER_REPLY_FD, nothing else. The
+ * reply came on a descriptor above these. False, with errno, if that failed: a
+ * worker that went on could write into what the application has there, and its
+ * own reply would be lost.
+ */
+static bool arrange_descriptors(int reply_fd)
 {
 	int null = open("/dev/null", O_RDWR);
 
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-	}
-	dup2(reply_fd, 2);
-	dup2(reply_fd, WORKER_REPLY_FD);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+	    dup2(reply_fd, 2) < 0 || dup2(reply_fd, WORKER_REPLY_FD) < 0)
+		return false;
 	close_from(WORKER_REPLY_FD + 1);
+	return true;
+}
+
+/*
+ * Ends the child, with a whole reply if that can be said, so that the log has this
+ * line and no other. The number of the error, because strerror takes a lock of the
+ * C library's, for its translations.
+ */
+static void give_up(int reply_fd, const char *what)
+{
+	char reply[200];
+	int len = snprintf(reply, sizeof(reply),
+			   "log error worker could not be run: %s: error %d; no cgroup was made or removed\n"
+			   "result failure\n", what, errno);
+
+	(void)!write(reply_fd, reply, (size_t)len); /* else the status says it */
+	_exit(CHILD_CANNOT_RUN);
 }
 
 /*
  * Under su and sudo the real user ID is the caller's, and with it the caller
  * could stop or kill the worker (kill(2)). Only the system calls themselves:
- * the C library's functions would look for the host's other threads.
+ * the C library's functions would look for the application's other threads.
  */
 static void shed_caller(void)
 {
@@ -106,17 +131,18 @@ static void shed_caller(void)
 	syscall(SYS_setresuid, 0, 0, 0);
 }
 
-void become_worker(pid_t host, int reply_fd)
+void become_worker(pid_t application, int reply_fd)
 {
 	shed_caller();
 	reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != host)
-		_exit(1);
+	if (getppid() != application)
+		_exit(CHILD_CANNOT_RUN);
 	setsid(); /* a ^C at the login is not for us */
 	umask(022);
-	if (chdir("/") < 0)
-		_exit(1);
-	arrange_descriptors(reply_fd);
 	lift_limits();
+	if (chdir("/") < 0)
+		give_up(reply_fd, "chdir to /");
+	if (!arrange_descriptors(reply_fd))
+		give_up(reply_fd, "its descriptors could not be arranged");
 }

@@ -1,6 +1,6 @@
 /*
  * What the two backends of worker_spawn (worker.h) have in common: the child
- * that is forked from the host, until Go runs in it.
+ * that is forked from the application, until Go runs in it.
  */
 #ifndef CHILD_H
 #define CHILD_H
@@ -8,19 +8,24 @@
 #include "worker.h"
 
 /*
- * The worker's whole environment. The caller of su chooses the host's, and
- * GOMEMLIMIT=garbage aborts a program. One processor and no collector: the
+ * The worker's whole environment. The caller of su chooses the application's,
+ * and GOMEMLIMIT=garbage aborts a program. One processor and no collector: the
  * worker lives for milliseconds, and may be allowed few threads.
  */
 #define WORKER_ENVIRONMENT \
 	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off", "GOTRACEBACK=none", NULL
 #define WORKER_ENVIRONMENT_LEN 5
 
+/* The status of a child that ends before it has become the worker. */
+#define CHILD_CANNOT_RUN 126
+#define CHILD_NO_PROGRAM 127
+
 /*
- * Makes the forked child a clean process of root's, with nothing of the host's
- * left in it but its limit on descriptors and its cgroups: /dev/null on 0 and 1,
- * reply_fd on 2 and WORKER_REPLY_FD. Does not come back if the host has died.
+ * Makes the forked child a clean process of root's, with nothing left in it of
+ * the application but its hard limits and its cgroups: /dev/null on 0 and 1,
+ * reply_fd on 2 and WORKER_REPLY_FD. Does not come back if that cannot be had, or
+ * if the application has died.
  */
-void become_worker(pid_t host, int reply_fd);
+void become_worker(pid_t application, int reply_fd);
 
 #endif

@@ -1,10 +1,11 @@
 /*
  * pam_cgdeleg: the entry points that PAM calls (pam_sm_open_session(3)). They
  * ask PAM for what the worker needs, run it, write its words to the system log
- * and keep its state for the close.
+ * and keep for the close its ticket, a text into which nobody looks here.
  *
- * Whatever becomes of the worker, these return in time and leave the host as
- * it was.
+ * Whatever becomes of the worker, these leave the application as it was, and return
+ * in time: a close after the timeout at the latest, an open after twice that, since
+ * a second worker undoes what one did that was lost.
  */
 #define PAM_SM_SESSION
 #include "worker.h"
@@ -24,10 +25,18 @@
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
 
-#define STATE_NAME "pam_cgdeleg_state"
+#define TICKETS_NAME "pam_cgdeleg_tickets"
 #define DEFAULT_TIMEOUT 5 /* seconds */
 #define MAX_TIMEOUT 60
 #define MAX_LOG_LINES 20
+
+/* What follows the prefix in text; NULL if text does not begin with it. */
+static const char *after(const char *prefix, const char *text)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
 
 /* The last valid timeout=N. The worker, which reads all the options, complains
  * of others. */
@@ -37,11 +46,11 @@ static unsigned timeout_option(int argc, const char **argv)
 	int i;
 
 	for (i = 0; i < argc; i++) {
-		const char *digits = argv[i] + 8;
+		const char *digits = after("timeout=", argv[i]);
 		size_t len;
 		long n;
 
-		if (strncmp(argv[i], "timeout=", 8) != 0)
+		if (digits == NULL)
 			continue;
 		len = strspn(digits, "0123456789");
 		n = strtol(digits, NULL, 10);
@@ -52,105 +61,117 @@ static unsigned timeout_option(int argc, const char **argv)
 }
 
 /*
- * What the closes must know, the newest first: a handle can have more than one
- * session open, as when the module stands in a service's file and in one that it
- * includes.
+ * The tickets of a handle, the newest first: it can have more than one session
+ * open, as when the module stands in a service's file and in one that it includes.
  */
-struct state {
-	struct state *older;
+struct ticket {
+	struct ticket *older;
 	char *text;
 };
-struct states {
-	struct state *newest;
+struct tickets {
+	struct ticket *newest;
 };
 
-static void pop_state(struct states *states)
+static void pop_ticket(struct tickets *tickets)
 {
-	struct state *top = states->newest;
+	struct ticket *top = tickets->newest;
 
 	if (top == NULL)
 		return;
-	states->newest = top->older;
+	tickets->newest = top->older;
 	free(top->text);
 	free(top);
 }
 
-static void free_states(pam_handle_t *pamh, void *data, int error_status)
+static void free_tickets(pam_handle_t *pamh, void *data, int error_status)
 {
-	struct states *states = data;
+	struct tickets *tickets = data;
 
 	(void)pamh;
 	(void)error_status;
-	while (states->newest != NULL)
-		pop_state(states);
-	free(states);
+	while (tickets->newest != NULL)
+		pop_ticket(tickets);
+	free(tickets);
 }
 
-/* The handle's states, NULL if there are none yet. */
-static struct states *states_of(pam_handle_t *pamh)
+/* The handle's tickets, NULL if there are none yet. */
+static struct tickets *tickets_of(pam_handle_t *pamh)
 {
 	const void *data = NULL;
 
-	pam_get_data(pamh, STATE_NAME, &data);
-	return (struct states *)data;
+	pam_get_data(pamh, TICKETS_NAME, &data);
+	return (struct tickets *)data;
 }
 
 /* Keeps text, and frees it in the end. Without memory it is lost: the close then
  * finds the session by the process. */
-static void push_state(pam_handle_t *pamh, char *text)
+static void push_ticket(pam_handle_t *pamh, char *text)
 {
-	struct states *states = states_of(pamh);
-	struct state *top = calloc(1, sizeof(*top));
+	struct tickets *tickets = tickets_of(pamh);
+	struct ticket *top = calloc(1, sizeof(*top));
 
-	if (states == NULL) {
-		states = calloc(1, sizeof(*states));
-		if (states != NULL && pam_set_data(pamh, STATE_NAME, states, free_states) != PAM_SUCCESS) {
-			free(states);
-			states = NULL;
+	if (tickets == NULL) {
+		tickets = calloc(1, sizeof(*tickets));
+		if (tickets != NULL && pam_set_data(pamh, TICKETS_NAME, tickets, free_tickets) != PAM_SUCCESS) {
+			free(tickets);
+			tickets = NULL;
 		}
 	}
-	if (states == NULL || top == NULL) {
+	if (tickets == NULL || top == NULL) {
 		free(top);
 		free(text);
 		return;
 	}
 	top->text = text;
-	top->older = states->newest;
-	states->newest = top;
+	top->older = tickets->newest;
+	tickets->newest = top;
 }
 
 /* Why there is no reply, in words, and what follows from it. */
-static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsigned timeout, const char *so)
+static void log_failure(pam_handle_t *pamh, const struct worker_reply *r, unsigned timeout,
+			const char *consequence)
 {
 	if (r->failure == ETIMEDOUT)
-		pam_syslog(pamh, LOG_ERR, "worker did not finish in %u s (timeout=); %s", timeout, so);
+		pam_syslog(pamh, LOG_ERR, "worker did not finish in %u s (timeout=); %s", timeout, consequence);
 	else if (r->failure != 0)
-		pam_syslog(pamh, LOG_ERR, "worker could not be run: %s; %s", strerror(r->failure), so);
+		pam_syslog(pamh, LOG_ERR, "worker could not be run: %s; %s", strerror(r->failure), consequence);
 	else if (r->status != -1 && WIFSIGNALED(r->status))
-		pam_syslog(pamh, LOG_ERR, "worker was killed by signal %d; %s", WTERMSIG(r->status), so);
+		pam_syslog(pamh, LOG_ERR, "worker was killed by signal %d; %s", WTERMSIG(r->status), consequence);
 	else if (r->status != -1)
-		pam_syslog(pamh, LOG_ERR, "worker ended early with status %d; %s", WEXITSTATUS(r->status), so);
+		pam_syslog(pamh, LOG_ERR, "worker ended early with status %d; %s", WEXITSTATUS(r->status), consequence);
 	else
-		pam_syslog(pamh, LOG_ERR, "worker ended early; %s", so);
+		pam_syslog(pamh, LOG_ERR, "worker ended early; %s", consequence);
 }
 
 /* Writes one "LEVEL TEXT" to the log. */
 static void log_line(pam_handle_t *pamh, const char *line)
 {
-	static const struct { const char *name; size_t len; int priority; } levels[] = {
-		{ "debug ", 6, LOG_DEBUG }, { "warning ", 8, LOG_WARNING }, { "error ", 6, LOG_ERR },
+	static const struct { const char *name; int priority; } levels[] = {
+		{ "debug ", LOG_DEBUG }, { "warning ", LOG_WARNING }, { "error ", LOG_ERR },
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strncmp(line, levels[i].name, levels[i].len) == 0)
-			pam_syslog(pamh, levels[i].priority, "%s", line + levels[i].len);
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		const char *text = after(levels[i].name, line);
+
+		if (text != NULL)
+			pam_syslog(pamh, levels[i].priority, "%s", text);
+	}
 }
+
+/* What a worker is run for, and what follows if it fails. */
+struct errand {
+	const char *verb, *consequence;
+};
+static const struct errand opening = { "open", "this session has no cgroups of its own" };
+static const struct errand closing = { "close", "the session is left for a later sweep" };
+static const struct errand undoing = { "undo", "what was begun is left for a later sweep" };
 
 struct outcome {
 	int result; /* a PAM return value */
-	bool died; /* the worker did not come to say one */
-	char *state; /* for the close, to be freed; NULL if there is none */
+	bool answered; /* the worker said one */
+	bool lost; /* it did not, and may have done something before it died */
+	char *ticket; /* to be freed; NULL if there is none */
 };
 
 static int result_value(const char *name)
@@ -162,25 +183,30 @@ static int result_value(const char *name)
 	return PAM_SESSION_ERR;
 }
 
-/* Takes the reply apart, writes its log lines, gathers its state lines. */
+/* Takes the reply apart, writes its log lines, gathers its ticket: the lines from
+ * the last "begin" on, without that one. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
-	struct outcome out = { .result = PAM_SESSION_ERR, .died = true };
+	struct outcome out = { .result = PAM_SESSION_ERR };
 	size_t used = 0, size = strlen(text) + 1;
-	char *line, *rest;
+	const char *value;
+	char *line, *next;
 	bool said = false;
 	int logged = 0;
 
-	out.state = calloc(1, size);
-	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-		if (strncmp(line, "state ", 6) == 0 && out.state != NULL)
-			used += (size_t)snprintf(out.state + used, size - used, "%s\n", line + 6);
-		else if (strncmp(line, "result ", 7) == 0) {
-			out.result = result_value(line + 7);
-			out.died = false;
-		} else if (strncmp(line, "log ", 4) == 0) {
-			if (logged++ < MAX_LOG_LINES || strncmp(line + 4, "error ", 6) == 0)
-				log_line(pamh, line + 4);
+	out.ticket = calloc(1, size);
+	for (line = strtok_r(text, "\n", &next); line != NULL; line = strtok_r(NULL, "\n", &next)) {
+		if ((value = after("ticket ", line)) != NULL) {
+			if (strcmp(value, "begin") == 0)
+				used = 0;
+			else if (out.ticket != NULL)
+				used += (size_t)snprintf(out.ticket + used, size - used, "%s%s", used ? "\n" : "", value);
+		} else if ((value = after("result ", line)) != NULL) {
+			out.result = result_value(value);
+			out.answered = true;
+		} else if ((value = after("log ", line)) != NULL) {
+			if (logged++ < MAX_LOG_LINES || after("error ", value) != NULL)
+				log_line(pamh, value);
 		} else if (!said) {
 			/* the first line of a dying runtime says why; stacks follow */
 			said = true;
@@ -188,24 +214,10 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		}
 	}
 	if (used == 0) {
-		free(out.state);
-		out.state = NULL;
+		free(out.ticket);
+		out.ticket = NULL;
 	}
 	return out;
-}
-
-/* The arguments of a worker: what the C side knows, in the order that
- * parseRequest in worker.go expects, and then the options. */
-static char **worker_argv(char *fixed[8], int argc, const char **options)
-{
-	char **argv = calloc((size_t)argc + 9, sizeof(*argv));
-
-	if (argv == NULL)
-		return NULL;
-	memcpy(argv, fixed, 8 * sizeof(*argv));
-	if (argc > 0)
-		memcpy(argv + 8, options, (size_t)argc * sizeof(*argv));
-	return argv;
 }
 
 static const char *service_of(pam_handle_t *pamh)
@@ -216,39 +228,48 @@ static const char *service_of(pam_handle_t *pamh)
 	return service ? service : "";
 }
 
-/* Runs a worker that opens, or that closes the session of that state. */
-static struct outcome ask_worker(pam_handle_t *pamh, bool open, const char *state, int argc, const char **options)
+/* Runs a worker; the ticket, if there is one, says what is to be closed or undone. */
+static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand, const char *ticket,
+				 int argc, const char **options)
 {
-	const char *so = open ? "this session has no cgroups of its own" : "the session is left for a later sweep";
 	struct outcome out = { .result = PAM_SESSION_ERR };
 	unsigned timeout = timeout_option(argc, options);
 	char pid[24], uid[24] = "", gid[24] = "";
 	const struct passwd *pw = NULL;
+	const char **args = calloc(ARG_OPTIONS + (size_t)argc + 1, sizeof(*args));
 	struct worker_reply reply;
 	const void *user = NULL;
-	char **argv;
+	int i;
 
+	if (args == NULL) {
+		pam_syslog(pamh, LOG_ERR, "out of memory; %s", errand->consequence);
+		return out;
+	}
 	pam_get_item(pamh, PAM_USER, &user);
-	if (open && user != NULL)
+	if (errand == &opening && user != NULL)
 		pw = pam_modutil_getpwnam(pamh, user);
 	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	if (pw != NULL) {
 		snprintf(uid, sizeof(uid), "%lu", (unsigned long)pw->pw_uid);
 		snprintf(gid, sizeof(gid), "%lu", (unsigned long)pw->pw_gid);
 	}
-	argv = worker_argv((char *[8]){ "pam_cgdeleg", open ? "open" : "close", pid, uid, gid,
-		(char *)(user ? user : ""), (char *)service_of(pamh), (char *)state }, argc, options);
-	if (argv == NULL) {
-		pam_syslog(pamh, LOG_ERR, "out of memory; %s", so);
-		return out;
-	}
-	worker_run(argv, timeout, &reply);
-	free(argv);
-	out.died = true;
+	args[ARG_NAME] = "pam_cgdeleg";
+	args[ARG_VERB] = errand->verb;
+	args[ARG_PID] = pid;
+	args[ARG_UID] = uid;
+	args[ARG_GID] = gid;
+	args[ARG_USER] = user ? user : "";
+	args[ARG_SERVICE] = service_of(pamh);
+	args[ARG_TICKET] = ticket ? ticket : "";
+	for (i = 0; i < argc; i++)
+		args[ARG_OPTIONS + i] = options[i];
+	worker_run((char *const *)args, timeout, &reply);
+	free(args);
 	if (reply.text != NULL)
 		out = read_reply(pamh, reply.text);
-	if (out.died)
-		log_failure(pamh, &reply, timeout, so);
+	if (!out.answered)
+		log_failure(pamh, &reply, timeout, errand->consequence);
+	out.lost = reply.started && !out.answered;
 	free(reply.text);
 	return out;
 }
@@ -266,31 +287,29 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, true, "", argc, argv);
-	if (out.state != NULL && out.died) {
-		/* it may have moved us before it died */
-		free(ask_worker(pamh, false, out.state, argc, argv).state);
-		free(out.state);
-	} else if (out.state != NULL && out.result == PAM_SUCCESS) {
-		push_state(pamh, out.state);
-	} else {
-		free(out.state);
-	}
+	out = ask_worker(pamh, &opening, NULL, argc, argv);
+	/* Lost, it may have made cgroups and moved us; a failure it took back itself. */
+	if (out.lost)
+		free(ask_worker(pamh, &undoing, out.ticket, argc, argv).ticket);
+	if (out.result == PAM_SUCCESS && out.ticket != NULL)
+		push_ticket(pamh, out.ticket);
+	else
+		free(out.ticket);
 	return out.result;
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	struct states *states = states_of(pamh);
-	struct state *newest = states ? states->newest : NULL;
+	struct tickets *tickets = tickets_of(pamh);
+	struct ticket *newest = tickets ? tickets->newest : NULL;
 	struct outcome out;
 
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, false, newest ? newest->text : "", argc, argv);
-	free(out.state);
+	out = ask_worker(pamh, &closing, newest ? newest->text : NULL, argc, argv);
+	free(out.ticket);
 	if (newest != NULL)
-		pop_state(states);
+		pop_ticket(tickets);
 	return out.result;
 }

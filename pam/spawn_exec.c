@@ -7,7 +7,7 @@
  *
  * Not posix_spawn: it cannot set the real user ID, limits or the signal at the
  * parent's death, so that su's caller could stop or starve the worker; and it
- * keeps the host waiting until the program is loaded, with no deadline.
+ * keeps the application waiting until the program is loaded, without a deadline.
  */
 #include "child.h"
 
@@ -24,14 +24,14 @@
 pid_t worker_spawn(char *const argv[], int reply_fd)
 {
 	static char *envp[WORKER_ENVIRONMENT_LEN] = { WORKER_ENVIRONMENT };
-	pid_t host = getpid(), pid = fork();
+	pid_t application = getpid(), pid = fork();
 
 	if (pid != 0)
 		return pid;
-	become_worker(host, reply_fd);
+	become_worker(application, reply_fd);
 	execve(CGDELEG_WORKER, argv, envp);
 	/* a whole reply, so that the log has this line and no other */
 	dprintf(WORKER_REPLY_FD, "log error worker %s could not be run: %s; no session has cgroups of its own until that program is installed again\n"
 		"result failure\n", CGDELEG_WORKER, strerror(errno));
-	_exit(127);
+	_exit(CHILD_NO_PROGRAM);
 }

@@ -2,8 +2,8 @@
  * worker_spawn by fork: the child makes itself a clean process, starts the Go
  * runtime that lies in this library and calls the exported Go function.
  *
- * The runtime must not start in the host: its threads and signal handlers hung
- * sudo, and its failing at start killed su (docs/architecture.md).
+ * The runtime must not start in the application: its threads and signal handlers
+ * hung sudo, and its failing at start killed su (docs/architecture.md).
  */
 #include "child.h"
 
@@ -20,9 +20,9 @@ extern const init_entry go_start_begin[] __attribute__((visibility("hidden")));
 extern const init_entry go_start_end[] __attribute__((visibility("hidden")));
 
 /*
- * What the runtime sees in place of the host's arguments and environment. As on
- * a process's first stack, the auxiliary vector follows; an empty one makes the
- * runtime read /proc/self/auxv.
+ * What the runtime sees in place of the application's arguments and environment.
+ * As on a process's first stack, the auxiliary vector follows; an empty one makes
+ * the runtime read /proc/self/auxv.
  */
 static struct {
 	char *argv[2];
@@ -40,13 +40,13 @@ extern char **environ;
 
 pid_t worker_spawn(char *const argv[], int reply_fd)
 {
-	pid_t host = getpid(), pid = fork();
+	pid_t application = getpid(), pid = fork();
 	const init_entry *entry;
 	int argc = 0;
 
 	if (pid != 0)
 		return pid;
-	become_worker(host, reply_fd);
+	become_worker(application, reply_fd);
 	environ = start.envp;
 	for (entry = go_start_begin; entry < go_start_end; entry++)
 		(*entry)(1, start.argv, start.envp);

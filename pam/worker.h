@@ -2,46 +2,70 @@
  * The seam between the PAM module and the worker, the short-lived child in
  * which everything that knows cgroups runs (docs/architecture.md).
  *
- * The host calls worker_run. The worker is started by a backend's
- * worker_spawn: spawn_fork.c forks and starts the Go runtime that lies dormant
- * in this library; spawn_exec.c, for musl, forks and executes a program.
+ * The application, the program that calls PAM, comes to worker_run (supervise.c).
+ * The worker is started by a backend's worker_spawn: spawn_fork.c forks and starts
+ * the Go runtime that lies dormant in this library; spawn_exec.c, for musl, forks
+ * and executes a program.
  *
  * The worker answers in lines on its descriptor WORKER_REPLY_FD:
  *
  *	log LEVEL TEXT	a line for the system log; LEVEL is debug, warning, error
- *	state TEXT	to be given back, line by line, to the worker that closes;
- *			said before the host is moved, so that it is known also
- *			if the worker dies then
- *	result NAME	success, failure or unknown-user; the last line. After a
- *			failure nothing is left to close
+ *	ticket begin	a ticket begins; the lines of one before it, for an attempt
+ *			that lost a race, are dropped
+ *	ticket TEXT	a line of the ticket, which is given back, its lines joined
+ *			by newlines, to the worker that closes. What undoes a step
+ *			is said before the step, so that it is known also if the
+ *			worker dies there. Without any line there is no ticket
+ *	result NAME	success, failure or unknown-user; the last line. After
+ *			anything but success nothing is left to close
  *
- * Its standard error is the same pipe, so what a dying Go runtime says comes as
- * a line that is none of these.
+ * If the worker of an open is killed, ends or runs out of its time before it has
+ * said a result, a second one is run, whose verb is undo. Its arguments are those
+ * of a close, with the ticket as far as it was said, and it takes back what it
+ * finds. It has a deadline of its own, of the same length.
+ *
+ * A worker's standard error is the same pipe, so what a dying Go runtime says comes
+ * as a line that is none of these.
  */
 #ifndef WORKER_H
 #define WORKER_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define WORKER_REPLY_FD 3
 
+/* The worker's arguments: what is known of the login, and then the words of the
+ * PAM line. parseRequest in pam/worker has them at the same places. */
+enum worker_argument {
+	ARG_NAME,
+	ARG_VERB, /* open, close or undo */
+	ARG_PID, /* the application's */
+	ARG_UID, /* for an open; else, or if there is no such user, empty */
+	ARG_GID, /* the same */
+	ARG_USER,
+	ARG_SERVICE,
+	ARG_TICKET, /* empty if there is none */
+	ARG_OPTIONS, /* the first of them */
+};
+
 struct worker_reply {
 	char *text; /* NUL-terminated, for the caller to free; NULL if nothing came */
+	bool started; /* there was a worker */
 	int failure; /* an errno why there is no whole reply: ETIMEDOUT, EAGAIN ...; or 0 */
 	int status; /* how the worker ended, as from waitpid(2); -1 if not known */
 };
 
 /*
- * Runs a worker with these arguments and waits for it at most timeout seconds.
- * Leaves nothing behind in the calling process: no child, descriptor, signal
- * disposition or mask.
+ * Runs a worker with these arguments and waits for it at most timeout seconds,
+ * and half a second more for one that the kernel does not let die. Leaves nothing
+ * behind in the calling process: no child, descriptor, signal disposition or mask.
  */
 void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply);
 
 /*
- * Starts the worker, in a child that cannot disturb the host, with reply_fd as
- * its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
+ * Starts the worker, in a child that cannot disturb the application, with reply_fd
+ * as its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
  * with errno.
  */
 pid_t worker_spawn(char *const argv[], int reply_fd);

@@ -1,4 +1,4 @@
-package delegate
+package apply
 
 import (
 	"slices"
@@ -6,52 +6,52 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// hostPatience bounds how long a close, or an open that takes back what it made,
-// waits for what is just ending of the host.
+// patience bounds how long a close, or an open that takes back what it made,
+// waits for what is just ending of the application.
 // The longest wait seen in 1,600 logouts by ssh on a loaded machine was 32 ms.
-const hostPatience = 500 * time.Millisecond
+const patience = 500 * time.Millisecond
 
-// awaitHost waits a moment for threads and children of the host that are just
-// ending in the session that the host has left.
+// AwaitSession waits a moment for threads and children of the application that are
+// just ending in the session that it has left, in these hierarchies.
 //
 // The kernel moves no thread that is exiting (PF_EXITING; cgroup_migrate_add_task
 // in kernel/cgroup/cgroup.c), and counts it where it was. And sshd closes when its
 // unprivileged child has announced its end and is just exiting (mm_answer_term in
 // its monitor.c). Without the moment, one or two in a hundred logouts left their
-// session behind, by ssh as by a host whose threads come and go.
+// session behind, by ssh as by an application whose threads come and go.
 //
-// Nothing else is waited for: the user's processes are not children of the host.
-func awaitHost(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, number, host int) {
+// Nothing else is waited for: the user's processes are not children of the
+// application.
+func AwaitSession(m machine.Machine, in []*hierarchy.Hierarchy, id layout.ID, application int) {
 	awaitNo(func() bool {
-		return slices.ContainsFunc(found, func(h hierarchy.Hierarchy) bool {
-			return hostInSession(m, &h, dirName, number, host)
+		return slices.ContainsFunc(in, func(h *hierarchy.Hierarchy) bool {
+			dir, err := id.Open(h)
+			return err == nil && applicationIn(m, h, dir, application)
 		})
 	})
 }
 
-// awaitNo waits until the condition no longer holds, hostPatience at most.
+// awaitNo waits until the condition no longer holds, patience at most.
 func awaitNo(condition func() bool) {
-	for deadline := time.Now().Add(hostPatience); time.Now().Before(deadline) && condition(); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && condition(); {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func hostInSession(m cgroupfs.Machine, h *hierarchy.Hierarchy, dirName string, number, host int) bool {
-	dir, err := openSession(m, h, dirName, number)
-	return err == nil && hostIn(m, h, dir, host)
-}
-
-// hostIn is hostInSession for a session that is open, and closes it.
+// applicationIn tells whether something of the application is in a session, and
+// closes the session.
 //
-// An exiting thread of the host shows as the host's own PID on v1. On v2 it shows
+// An exiting thread of the application shows as its own PID on v1. On v2 it shows
 // only in that the leaf is populated and lists nobody; from Linux 7.0 on so does
-// an exiting process, the host's child or not (commit a72f73c4dd9b).
-func hostIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host int) bool {
+// an exiting process, the application's child or not (commit a72f73c4dd9b).
+func applicationIn(m machine.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, application int) bool {
 	defer dir.Close()
 	if h.IsUnified() {
-		leaf, err := dir.Open(leafName)
+		leaf, err := dir.Open(layout.Leaf)
 		if err != nil {
 			return false
 		}
@@ -66,8 +66,17 @@ func hostIn(m cgroupfs.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, host 
 		return isEnding(dir)
 	}
 	return slices.ContainsFunc(pids, func(pid int) bool {
-		return pid == host || parentOf(m, pid) == host
+		return pid == application || parentOf(m, pid) == application
 	})
+}
+
+// parentOf returns the PID of the process's parent, 0 if that is not known.
+func parentOf(m machine.Machine, pid int) int {
+	p, err := m.Process(pid)
+	if err != nil {
+		return 0
+	}
+	return p.Parent
 }
 
 // isEnding tells of a v2 cgroup that lists no process whether the kernel counts

@@ -1,20 +1,20 @@
-package delegate
+package apply
 
 import (
-	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cpulist"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// inheritCpuset gives a new v1 cpuset cgroup its parent's CPUs and memory
+// InheritCpuset gives a new v1 cpuset cgroup its parent's CPUs and memory
 // nodes: with the empty sets that the kernel starts it with, no process can
 // enter it (ENOSPC; cpuset(7)). CPUs isolated for special use stay out, unless
 // there are no others. clone_children makes the kernel do the same for the
 // cgroups that the user will make below.
-func inheritCpuset(m cgroupfs.Machine, parent, child *cgroupfs.Dir) error {
+func InheritCpuset(m machine.Machine, parent, child *cgroupfs.Dir) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 		set, err := child.Read(file)
 		if err != nil {
@@ -38,16 +38,16 @@ func inheritCpuset(m cgroupfs.Machine, parent, child *cgroupfs.Dir) error {
 	return child.Write("cgroup.clone_children", "1")
 }
 
-func withoutIsolated(m cgroupfs.Machine, cpus string) string {
+func withoutIsolated(m machine.Machine, cpus string) string {
 	data, err := m.ReadFile("/sys/devices/system/cpu/isolated")
 	if err != nil {
 		return cpus
 	}
-	isolated, err := parseCPUList(strings.TrimSpace(string(data)))
+	isolated, err := cpulist.Parse(strings.TrimSpace(string(data)))
 	if err != nil || len(isolated) == 0 {
 		return cpus
 	}
-	all, err := parseCPUList(cpus)
+	all, err := cpulist.Parse(cpus)
 	if err != nil {
 		return cpus
 	}
@@ -55,5 +55,5 @@ func withoutIsolated(m cgroupfs.Machine, cpus string) string {
 	if len(left) == 0 {
 		return cpus
 	}
-	return formatCPUList(left)
+	return cpulist.Format(left)
 }

@@ -1,26 +1,37 @@
-package delegate
+package apply
 
 import (
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 )
+
+// EnableError says that a v2 controller could not be enabled for the session.
+// EBUSY: there are processes in the cgroup itself, and it is not the root
+// (the kernel's "no internal process" rule, Documentation/admin-guide/cgroup-v2.rst).
+type EnableError struct {
+	Controller string
+	Err        error
+}
+
+func (e *EnableError) Error() string { return fmt.Sprintf("controller %s: %v", e.Controller, e.Err) }
+func (e *EnableError) Unwrap() error { return e.Err }
 
 // enable enables v2 controllers for the children of dir, each with a write of
 // its own: one that cannot be enabled must not lose the others. Those become
 // warnings, once each.
-func (o *opening) enable(dir *cgroupfs.Dir, controllers []string) error {
-	enabled, err := dir.Read("cgroup.subtree_control")
+func (a *application) enable(dir *cgroupfs.Dir, controllers []string) error {
+	has, err := dir.ReadWords("cgroup.subtree_control")
 	if err != nil {
 		return err
 	}
-	has := strings.Fields(string(enabled))
 	lacking := slices.DeleteFunc(slices.Clone(controllers), func(c string) bool {
-		return slices.Contains(has, c) || o.warnedOf(c)
+		return slices.Contains(has, c) || a.warnedOf(c)
 	})
 	if len(lacking) == 0 {
 		return nil
@@ -35,7 +46,7 @@ func (o *opening) enable(dir *cgroupfs.Dir, controllers []string) error {
 			return err // the cgroup itself is gone
 		}
 		if err != nil {
-			o.warnings = append(o.warnings, &EnableError{Controller: c, Err: err})
+			a.warnings = append(a.warnings, &EnableError{Controller: c, Err: err})
 		}
 	}
 	return nil
@@ -54,27 +65,24 @@ func isInhabited(dir *cgroupfs.Dir) bool {
 	return err == nil && len(pids) > 0
 }
 
-func (o *opening) warnedOf(controller string) bool {
-	return slices.ContainsFunc(o.warnings, func(err error) bool {
+func (a *application) warnedOf(controller string) bool {
+	return slices.ContainsFunc(a.warnings, func(err error) bool {
 		var e *EnableError
 		return errors.As(err, &e) && e.Controller == controller
 	})
 }
 
 // makeLeaf makes a v2 session's leaf and gives session and leaf to the user.
-// The controllers come first: each brings files that must change owner too.
-func (o *opening) makeLeaf(session *cgroupfs.Dir, controllers []string) (*cgroupfs.Dir, error) {
-	if err := o.enable(session, controllers); err != nil {
+// The controllers came before: each brings files that must change owner too.
+func (a *application) makeLeaf(session *cgroupfs.Dir) (*cgroupfs.Dir, error) {
+	if err := session.Mkdir(layout.Leaf); err != nil {
 		return nil, err
 	}
-	if err := session.Mkdir(leafName); err != nil {
-		return nil, err
-	}
-	leaf, err := session.Open(leafName)
+	leaf, err := session.Open(layout.Leaf)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.delegateBoth(session, leaf); err != nil {
+	if err := a.delegateBoth(session, leaf); err != nil {
 		leaf.Close()
 		return nil, err
 	}
@@ -82,24 +90,12 @@ func (o *opening) makeLeaf(session *cgroupfs.Dir, controllers []string) (*cgroup
 }
 
 // delegateBoth gives a session and its leaf to the user.
-func (o *opening) delegateBoth(session, leaf *cgroupfs.Dir) error {
-	files := DelegateeFiles(o.Machine)
-	if err := delegateTo(session, files, o.UID, o.GID); err != nil {
+func (a *application) delegateBoth(session, leaf *cgroupfs.Dir) error {
+	files := cgroupfs.DelegateFiles(a.Machine)
+	if err := delegateTo(session, files, a.UID, a.GID); err != nil {
 		return err
 	}
-	return delegateTo(leaf, files, o.UID, o.GID)
-}
-
-// DelegateeFiles returns the files that a v2 cgroup's delegatee must own, as the
-// kernel lists them (since 4.15; cgroups(7), "Cgroup delegation"). LXC takes a
-// cgroup for its own only if it can write every one of them. Of a kernel that does
-// not list them they are those that cgroup v2 had before.
-func DelegateeFiles(m cgroupfs.Machine) []string {
-	data, err := m.ReadFile("/sys/kernel/cgroup/delegate")
-	if err != nil {
-		return []string{"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}
-	}
-	return strings.Fields(string(data))
+	return delegateTo(leaf, files, a.UID, a.GID)
 }
 
 func delegateTo(dir *cgroupfs.Dir, files []string, uid, gid int) error {

@@ -22,6 +22,8 @@ type Dir struct {
 	fd     int
 	device uint64
 	path   string
+	// unified tells that it is one of v2.
+	unified bool
 	// machine is set where somebody wants to know what was read, or a recording
 	// has to say what it means that something is not in it.
 	machine *machine.Machine
@@ -103,7 +105,7 @@ func (d *Dir) OpenPath(p string) (*Dir, error) {
 
 // at returns a directory of the same hierarchy.
 func (d *Dir) at(fd int, where string) *Dir {
-	return &Dir{fd: fd, device: d.device, path: where, machine: d.machine}
+	return &Dir{fd: fd, device: d.device, path: where, unified: d.unified, machine: d.machine}
 }
 
 // openPath opens a cgroup by a path whose components were looked at. The kernel
@@ -304,6 +306,17 @@ func (d *Dir) Info() (Info, error) {
 		}
 	}
 	return info, nil
+}
+
+// InodeAt returns the inode number of the cgroup at a path below d (Info). Errors
+// are *fs.PathError.
+func (d *Dir) InodeAt(p string) (uint64, error) {
+	if err := components(p); err != nil {
+		return 0, d.fail("stat", p, err)
+	}
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(d.fd, p, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return st.Ino, d.fail("stat", p, err)
 }
 
 // IsDelegated tells whether systemd marked the cgroup as delegated. Known is false

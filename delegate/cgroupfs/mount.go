@@ -37,7 +37,7 @@ func OpenMount(m machine.Machine, mount Mount) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{fd: fd, path: mount.Point}
+	d := &Dir{fd: fd, path: mount.Point, unified: mount.Unified}
 	if m.IsRecorded() || m.IsNoting() {
 		d.machine = &m
 	}

@@ -184,9 +184,10 @@ func (w *walker) next(left []string) (done bool, err error) {
 // kernel counts (cgroup.events); on v1 the tree is walked. Cgroups that go
 // while it looks do not matter.
 func (d *Dir) Populated(b *Budget) (populated bool, err error) {
-	events, err := d.Read("cgroup.events")
-	if err == nil {
-		return strings.Contains(string(events), "populated 1"), nil
+	if d.unified {
+		if events, err := d.Read("cgroup.events"); err == nil { // the real root has none
+			return strings.Contains(string(events), "populated 1"), nil
+		}
 	}
 	err = d.visit(b, func(at *Dir) (goOn bool, err error) {
 		procs, err := at.Read("cgroup.procs")

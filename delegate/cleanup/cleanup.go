@@ -1,26 +1,216 @@
-package delegate
+// Package cleanup removes sessions that have no process any more, with all that
+// their users made in them.
+//
+// What users made can be any size, so it is walked without a lock. A user's lock is
+// held for two moments only: to list the user's sessions, which no login of theirs
+// is then in the middle of making, and to remove the directories of those that were
+// found dead. In between nobody can claim a session's number, because its directory
+// is there. The package must not know how a session is made.
+package cleanup
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// sweepUser removes the user's dead sessions, but for those in use. What it
-// cannot remove stays for the next sweep.
-func sweepUser(m cgroupfs.Machine, found []hierarchy.Hierarchy, dirName string, inUse []int, until time.Time) {
-	for _, n := range numbersOf(m, found, dirName) {
+// Cleaner removes sessions of one machine.
+type Cleaner struct {
+	Machine machine.Machine
+	Set     *hierarchy.Set
+	Locks   lock.Locks
+	// Deadline is when to end; what is left then goes with a later cleanup. The
+	// zero Time sets none.
+	Deadline time.Time
+	// Dirs bounds how many cgroups are looked at, and how many are removed, in each
+	// hierarchy of each session.
+	Dirs int
+}
+
+// Enough for any session that was not made to be large.
+const (
+	DirsInLogin = 4096    // while somebody waits
+	DirsAtEase  = 1 << 24 // while nobody does: only the deadline counts
+)
+
+func (c *Cleaner) budget() *cgroupfs.Budget {
+	return &cgroupfs.Budget{Dirs: c.Dirs, Deadline: c.Deadline}
+}
+
+// presence is a session's directory in one hierarchy.
+type presence struct {
+	h     *hierarchy.Hierarchy
+	dir   *cgroupfs.Dir
+	inode uint64 // by which it is known again
+}
+
+// find opens the session's directories in all hierarchies.
+func (c *Cleaner) find(id layout.ID) (in []presence, err error) {
+	for _, h := range c.Set.All {
+		dir, err := id.Open(h)
+		if cgroupfs.IsGone(err) {
+			continue
+		}
+		if err == nil {
+			var info cgroupfs.Info
+			if info, err = dir.Info(); err == nil {
+				in = append(in, presence{h, dir, info.Inode})
+				continue
+			}
+			dir.Close()
+		}
+		closeAll(in)
+		return nil, &apply.HierarchyError{Hierarchy: h.Name, Err: err}
+	}
+	return in, nil
+}
+
+func closeAll(in []presence) {
+	for _, p := range in {
+		p.dir.Close()
+	}
+}
+
+// Look returns nil if a session has a process in no hierarchy. Errors are
+// *apply.HierarchyError; EBUSY: it is alive.
+func (c *Cleaner) Look(id layout.ID) error {
+	in, err := c.find(id)
+	if err != nil {
+		return err
+	}
+	defer closeAll(in)
+	return c.look(id, in)
+}
+
+func (c *Cleaner) look(id layout.ID, in []presence) error {
+	for _, p := range in {
+		alive, err := p.dir.Populated(c.budget())
+		if errors.Is(err, cgroupfs.ErrBudget) {
+			alive, err = c.hasProcess(p.h, id)
+		}
+		if err == nil && alive {
+			err = fmt.Errorf("%s has processes: %w", id.Path(p.h), unix.EBUSY)
+		}
+		if err != nil {
+			return &apply.HierarchyError{Hierarchy: p.h.Name, Err: err}
+		}
+	}
+	return nil
+}
+
+// hasProcess answers the question of Populated from the other side: is there a
+// process that says it is in the session? Its cost does not grow with the tree
+// that the user made.
+func (c *Cleaner) hasProcess(h *hierarchy.Hierarchy, id layout.ID) (bool, error) {
+	pids, err := c.Machine.Processes()
+	if err != nil {
+		return false, err
+	}
+	for _, pid := range pids {
+		members, err := hierarchy.Memberships(c.Machine, pid)
+		if err != nil {
+			continue // it ended
+		}
+		if at, ok := layout.SessionOf(h, hierarchy.PathIn(members, h.Name)); ok && at == id {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Session removes a session that has a process in no hierarchy, then user/NAME if
+// that was its last. It takes the user's lock for the end of that, and goes on
+// without if it is not to be had. Errors are those of Look, and one for each
+// hierarchy in which something is left.
+func (c *Cleaner) Session(id layout.ID) error {
+	in, err := c.find(id)
+	if err != nil {
+		return err
+	}
+	defer closeAll(in)
+	if err := c.look(id, in); err != nil || len(in) == 0 {
+		return err
+	}
+	var left []error
+	fail := func(h *hierarchy.Hierarchy, err error) {
+		left = append(left, &apply.HierarchyError{Hierarchy: h.Name, Err: err})
+	}
+	var empty []presence
+	for _, p := range in {
+		if err := p.dir.RemoveBelow(c.budget()); err != nil {
+			fail(p.h, err)
+		} else {
+			empty = append(empty, p)
+		}
+	}
+	held, _ := c.Locks.Acquire(id.User)
+	defer held.Release()
+	for _, p := range empty {
+		if err := p.remove(id); err != nil {
+			fail(p.h, err)
+		}
+	}
+	if len(left) == 0 {
+		c.removeUser(id.User, held, hierarchiesOf(in))
+	}
+	return errors.Join(left...)
+}
+
+// remove removes the session's directory, if it is still the same.
+func (p *presence) remove(id layout.ID) error {
+	inode, err := id.Inode(p.h)
+	if err == nil && inode == p.inode {
+		err = id.Remove(p.h)
+	}
+	if cgroupfs.IsGone(err) {
+		return nil
+	}
+	return err
+}
+
+func hierarchiesOf(in []presence) (all []*hierarchy.Hierarchy) {
+	for _, p := range in {
+		all = append(all, p.h)
+	}
+	return all
+}
+
+// removeUser removes user/NAME in these hierarchies if it is empty, and then the
+// lock's file, which is held. What the kernel says does not matter: EBUSY is other
+// sessions.
+func (c *Cleaner) removeUser(user string, held *lock.Held, in []*hierarchy.Hierarchy) {
+	gone := true
+	for _, h := range in {
+		err := layout.RemoveUser(h, user)
+		gone = gone && (err == nil || cgroupfs.IsGone(err))
+	}
+	if gone {
+		held.Remove()
+	}
+}
+
+// Others removes the dead ones among sessions of a user that List, or a login under
+// the user's lock, has seen, but for those in use. What cannot be removed stays for later.
+func (c *Cleaner) Others(user string, numbers, inUse []int) {
+	for _, n := range numbers {
 		if !slices.Contains(inUse, n) {
-			_ = removeIfDead(m, found, dirName, n, sessionBudgets(until))
+			_ = c.Session(layout.ID{User: user, Number: n})
 		}
 	}
 }
 
-// Swept is a session that Sweep looked at.
-type Swept struct {
+// Cleaned is a session that All looked at.
+type Cleaned struct {
 	User   string
 	Number int
 	// Left says why it is still there; nil: it was dead and is removed, or
@@ -28,69 +218,47 @@ type Swept struct {
 	Left error
 }
 
-// SweepRequest says what is to be swept.
-type SweepRequest struct {
-	Machine cgroupfs.Machine
-	User    string // as PAM names it; empty: every user
-	DryRun  bool   // only tell what would be removed
-	Lock    Lock
+// patience bounds what is spent on one session: enough for any real tree, and an
+// end to one that grows while it is removed.
+const patience = 30 * time.Second
+
+// All removes the dead sessions of these users, and user/NAME of those that have
+// none; with dryRun it only tells which. Beside an error, a *lock.Error, it returns
+// what was cleaned until then.
+func (c *Cleaner) All(users []string, dryRun bool) (all []Cleaned, err error) {
+	for _, user := range users {
+		list := c.List
+		if dryRun {
+			list = func(user string) ([]int, error) { return layout.Numbers(c.Set, user), nil }
+		}
+		numbers, err := list(user)
+		if err != nil {
+			return all, err
+		}
+		for _, n := range numbers {
+			id := layout.ID{User: user, Number: n}
+			clean := c.Session
+			if dryRun {
+				clean = c.Look
+			}
+			c.Deadline = time.Now().Add(patience)
+			all = append(all, Cleaned{User: layout.UserName(user), Number: n, Left: clean(id)})
+		}
+	}
+	return all, nil
 }
 
-// Sweep removes dead sessions: those that have a process in no hierarchy. It
-// needs the lock: without it a session that a login is just making would look
-// dead. The result is sorted by user and number. Errors are *NameError,
-// *LockError and those of /proc; beside an error, what was swept until then.
-func Sweep(r SweepRequest) ([]Swept, error) {
-	found, _, err := hierarchy.Discover(r.Machine)
+// List lists a user's sessions, none of which is just being made; and removes a
+// user/NAME that has none. The error is a *lock.Error.
+func (c *Cleaner) List(user string) ([]int, error) {
+	held, err := c.Locks.Acquire(user)
 	if err != nil {
 		return nil, err
 	}
-	if !r.DryRun {
-		retreat(r.Machine, found)
+	defer held.Release()
+	numbers := layout.Numbers(c.Set, user)
+	if len(numbers) == 0 {
+		c.removeUser(user, held, c.Set.All)
 	}
-	users := userDirs(r.Machine, found)
-	if r.User != "" {
-		dirName, err := DirName(r.User)
-		if err != nil {
-			return nil, err
-		}
-		users = []string{dirName}
-	}
-	var swept []Swept
-	for _, dirName := range users {
-		for _, n := range numbersOf(r.Machine, found, dirName) {
-			left, err := r.sweepOne(found, dirName, n)
-			if err != nil {
-				return swept, err
-			}
-			swept = append(swept, Swept{User: UserName(dirName), Number: n, Left: left})
-		}
-	}
-	return swept, nil
+	return numbers, nil
 }
-
-// sweepOne takes the lock for one session alone, and for a piece of a large one,
-// so that no login has to wait until all is swept.
-func (r *SweepRequest) sweepOne(found []hierarchy.Hierarchy, dirName string, n int) (left, err error) {
-	until := time.Now().Add(sweepPatience)
-	for {
-		b := sessionBudgets(until)
-		if r.DryRun {
-			return checkDead(r.Machine, found, dirName, n, b.look), nil
-		}
-		lock, err := r.Lock.acquire()
-		if err != nil {
-			return nil, err
-		}
-		left := removeIfDead(r.Machine, found, dirName, n, b)
-		lock.release()
-		usedUp := errors.Is(left, cgroupfs.ErrBudget) && b.remove.Dirs <= 0
-		if !usedUp || time.Now().After(until) {
-			return left, nil
-		}
-	}
-}
-
-// sweepPatience bounds what is spent on one session: enough for any real tree,
-// and an end to one that grows while it is removed.
-const sweepPatience = 30 * time.Second

@@ -73,6 +73,12 @@ func parseNumber(s string) (int, bool) {
 	return n, err == nil && n >= 0 && strconv.Itoa(n) == s
 }
 
+// IsNumber tells whether a directory in user/NAME is a session.
+func IsNumber(name string) bool {
+	_, ok := parseNumber(name)
+	return ok
+}
+
 // MaxSessions bounds how many directories are read of one user, and of the users.
 const MaxSessions = 1 << 16
 
@@ -90,6 +96,19 @@ func OpenUser(h *hierarchy.Hierarchy, user string) (*cgroupfs.Dir, error) {
 // has none there.
 func (id ID) Open(h *hierarchy.Hierarchy) (*cgroupfs.Dir, error) {
 	return h.BaseDir().OpenPath(id.relative())
+}
+
+// Inode returns the inode number of the session's cgroup in one hierarchy
+// (cgroupfs.Info). Errors are those of Open.
+func (id ID) Inode(h *hierarchy.Hierarchy) (uint64, error) { return h.BaseDir().InodeAt(id.relative()) }
+
+// Remove removes the session's cgroup in one hierarchy, which has to be empty: EBUSY
+// if it is not.
+func (id ID) Remove(h *hierarchy.Hierarchy) error { return h.BaseDir().Rmdir(id.relative()) }
+
+// RemoveUser removes BASE/user/NAME, which has to be empty: EBUSY if it is not.
+func RemoveUser(h *hierarchy.Hierarchy, user string) error {
+	return h.BaseDir().Rmdir(UsersDir + "/" + user)
 }
 
 // Make makes the session's cgroup in one hierarchy, in which user/NAME has to be.

@@ -51,6 +51,12 @@ func DirName(name string) (string, error) {
 	return dir, nil
 }
 
+// IsDirName tells whether DirName makes that of some user's name.
+func IsDirName(dir string) bool {
+	made, err := DirName(UserName(dir))
+	return err == nil && made == dir
+}
+
 // UserName undoes DirName. A directory that DirName would not make is returned
 // as it is.
 func UserName(dir string) string {

@@ -17,13 +17,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // Opened returns a sentence for everything that was asked for and is not in the
 // session, without the user's name.
 func Opened(opened *delegate.Opened) []string {
 	texts := warningTexts(opened.Warnings)
-	if len(opened.Former)+len(opened.Adopted)+len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
+	if opened.Ticket.IsEmpty() && len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
 		texts = append(texts, "nothing to make a session in; this session has no cgroups of its own")
 	}
 	return texts
@@ -32,8 +36,9 @@ func Opened(opened *delegate.Opened) []string {
 // saysWhyNothing tells whether a warning is reason enough for a login without
 // cgroups.
 func saysWhyNothing(w error) bool {
-	var undelegated *delegate.NotDelegatedError
-	return errors.As(w, &undelegated)
+	var undelegated *manager.ScopeNotDelegatedError
+	var confined *plan.ConfinedError
+	return errors.As(w, &undelegated) || errors.As(w, &confined)
 }
 
 // warningTexts returns a line for each warning, but one for all controllers that
@@ -42,7 +47,7 @@ func warningTexts(warnings []error) (texts []string) {
 	leftOut := map[string][]string{}
 	var reasons []string // in their order
 	for _, w := range warnings {
-		var enable *delegate.EnableError
+		var enable *apply.EnableError
 		if !errors.As(w, &enable) {
 			texts = append(texts, warningText(w))
 			continue
@@ -59,7 +64,7 @@ func warningTexts(warnings []error) (texts []string) {
 	return texts
 }
 
-func reasonOf(e *delegate.EnableError) string {
+func reasonOf(e *apply.EnableError) string {
 	switch {
 	case errors.Is(e, unix.EBUSY):
 		return "there are processes in the cgroup that holds user/"
@@ -70,18 +75,21 @@ func reasonOf(e *delegate.EnableError) string {
 }
 
 func warningText(w error) string {
-	var missing *delegate.MissingError
-	var lock *delegate.LockError
-	var undelegated *delegate.NotDelegatedError
-	var denied *delegate.DeniedError
+	var missing *plan.MissingError
+	var unlocked *lock.Error
+	var undelegated *manager.ScopeNotDelegatedError
+	var denied *plan.DeniedError
+	var confined *plan.ConfinedError
 	switch {
+	case errors.As(w, &confined):
+		return fmt.Sprintf("%v, which a session of its own would shed: left where it is, without cgroups of its own (confined=move on the PAM line moves it all the same)", w)
 	case errors.As(w, &denied):
 		return fmt.Sprintf("left out %s: root may make no cgroup there: %v", denied.Hierarchy, denied.Err)
 	case errors.As(w, &undelegated):
 		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
 	case errors.As(w, &missing):
 		return w.Error() + "; the session is without"
-	case errors.As(w, &lock):
+	case errors.As(w, &unlocked):
 		return fmt.Sprintf("%v; went on without, dead sessions were not swept", w)
 	}
 	return w.Error()
@@ -98,4 +106,13 @@ func Closed(session string, left error) (text string, isFault bool) {
 	}
 	expected := errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
 	return fmt.Sprintf("session %s closed, left for a later sweep: %v", session, left), !expected
+}
+
+// Note says why something was left out for a good reason.
+func Note(note error) string {
+	var account *plan.AccountError
+	if errors.As(note, &account) {
+		return note.Error() + ", nothing done"
+	}
+	return note.Error()
 }

@@ -200,3 +200,17 @@ func (p *Plan) Step(name string) *Step {
 	}
 	return nil
 }
+
+// DoesAnything tells whether some hierarchy is not left alone.
+func (p *Plan) DoesAnything() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action != Leave })
+}
+
+// AllDenied tells whether root may make no session in any hierarchy that was asked
+// for, and there is one.
+func (p *Plan) AllDenied() bool {
+	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s Step) bool {
+		var denied *DeniedError
+		return !errors.As(s.Reason, &denied)
+	})
+}

@@ -1,6 +1,6 @@
 // Package worker is what runs in the module's short-lived child: it turns the
 // request of the C entry points into calls of package delegate, and what comes
-// of it into log lines, a state for the close and a result.
+// of it into log lines, a ticket for the close and a result.
 //
 // It is the whole Go side of the module, whether the child was forked from the
 // application with the Go runtime inside or is a program of its own. It must
@@ -19,9 +19,11 @@ import (
 	"unicode"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
 // ReplyFD is the descriptor on which the application reads the reply (worker.h).
@@ -41,7 +43,7 @@ type request struct {
 	uid, gid int // -1: the user is not known to the system
 	user     string
 	service  string
-	state    string
+	ticket   string
 	options  []string
 }
 
@@ -49,7 +51,7 @@ func parseRequest(args []string) (r request, err error) {
 	if len(args) < 8 {
 		return r, fmt.Errorf("%d arguments, want at least 8", len(args))
 	}
-	r = request{verb: args[1], uid: -1, gid: -1, user: args[5], service: args[6], state: args[7], options: args[8:]}
+	r = request{verb: args[1], uid: -1, gid: -1, user: args[5], service: args[6], ticket: args[7], options: args[8:]}
 	if r.pid, err = strconv.Atoi(args[2]); err != nil {
 		return r, err
 	}
@@ -75,14 +77,14 @@ func parseID(s string) (int, error) {
 // Run does what the arguments say, writes the reply to w and returns the
 // process's exit status.
 func Run(args []string, w io.Writer) (status int) {
-	return run(args, w, delegate.DefaultLock)
+	return run(args, w, lock.Default)
 }
 
-func run(args []string, w io.Writer, lock delegate.Lock) (status int) {
+func run(args []string, w io.Writer, locks lock.Locks) (status int) {
 	r := &replier{w: w}
 	defer func() {
-		// without a result the module takes the worker for dead, and undoes
-		// what it said in its state
+		// without a result the module takes the worker for dead, and has another
+		// one undo what this one did
 		if p := recover(); p != nil {
 			r.log("error", "internal error: %v", p)
 			status = 1
@@ -94,10 +96,13 @@ func run(args []string, w io.Writer, lock delegate.Lock) (status int) {
 	case err != nil:
 		r.log("error", "bad request from the module: %v", err)
 	case req.verb == "open":
-		result = r.open(req, lock)
+		result = r.open(req, locks)
 	case req.verb == "close":
-		r.close(req, lock)
+		r.close(req, locks, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it
+	case req.verb == "undo":
+		r.close(req, locks, delegate.Undo)
+		result = resultSuccess
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
 	}
@@ -142,7 +147,7 @@ func oneLine(s string) string {
 	return out.String()
 }
 
-func (r *replier) open(req request, lock delegate.Lock) (result string) {
+func (r *replier) open(req request, locks lock.Locks) (result string) {
 	o, complaints, err := options.Parse(req.options)
 	r.debug = o.Debug
 	for _, c := range complaints {
@@ -152,7 +157,7 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 		r.log("error", "%v; this session has no cgroups of its own", err)
 		return resultFailure
 	}
-	if _, err := delegate.DirName(req.user); err != nil {
+	if _, err := layout.DirName(req.user); err != nil {
 		r.log("error", "%v; this session has no cgroups of its own", err)
 		return resultFailure
 	}
@@ -160,15 +165,10 @@ func (r *replier) open(req request, lock delegate.Lock) (result string) {
 		r.log("error", "user %q is not known to the system; this session has no cgroups of its own", req.user)
 		return resultUnknownUser
 	}
-	if req.uid < o.MinUID {
-		r.log("debug", "user %q: user ID %d is below min_uid=%d, nothing done", req.user, req.uid, o.MinUID)
-		return resultSuccess
-	}
-	lock.Patience = min(lock.Patience, o.Timeout/4)
+	locks.Patience = min(locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
-		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, UID: req.uid, GID: req.gid,
-		Controllers: o.Controllers, Lock: lock, SweepUntil: time.Now().Add(o.Timeout / 2),
-		BeforeEnter: r.sayState,
+		Login: delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
+		Locks: locks, CleanupUntil: time.Now().Add(o.Timeout / 2), Announce: r.sayTicket,
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -183,56 +183,73 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 		r.log("warning", "user %q: %s", req.user, text)
 	}
 	for _, note := range opened.Notes {
-		r.log("debug", "user %q: %v", req.user, note)
+		r.log("debug", "user %q: %s", req.user, messages.Note(note))
 	}
-	if len(opened.Adopted) > 0 {
-		r.log("debug", "user %q: session scope delegated in %s", req.user, strings.Join(opened.Adopted, " "))
+	if names := opened.AdoptedNames(); len(names) > 0 {
+		r.log("debug", "user %q: session scope delegated in %s", req.user, strings.Join(names, " "))
 	}
-	if len(opened.Former) == 0 {
-		return
-	}
-	var names []string
-	for _, m := range opened.Former {
-		names = append(names, m.Hierarchy)
-	}
-	r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Number, req.service, strings.Join(names, " "))
-}
-
-// sayState tells the module how to undo what is about to happen.
-func (r *replier) sayState(opened *delegate.Opened) {
-	for _, line := range formatState(opened) {
-		r.say("state", line)
+	if names := opened.HierarchyNames(); len(names) > 0 {
+		r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Ticket.Session.Number, req.service, strings.Join(names, " "))
 	}
 }
 
-func (r *replier) close(req request, lock delegate.Lock) {
+// errUnheard says that the module does not hear the worker any more.
+var errUnheard = errors.New("the application does not read the reply")
+
+// sayTicket tells the module how to undo what is about to happen. What it does not
+// hear must not happen.
+func (r *replier) sayTicket(t *ticket.Ticket) error {
+	text, err := t.MarshalText()
+	if err != nil {
+		return err
+	}
+	r.say("ticket", "begin")
+	for line := range strings.Lines(string(text)) {
+		r.say("ticket", strings.TrimSuffix(line, "\n"))
+	}
+	if r.failed {
+		return errUnheard
+	}
+	return nil
+}
+
+// close ends a session in the given way: it is closed, or undone.
+func (r *replier) close(req request, locks lock.Locks, end func(delegate.CloseRequest) (*delegate.Closed, error)) {
 	o, _, _ := options.Parse(req.options) // the open complained
 	r.debug = o.Debug
-	if _, err := delegate.DirName(req.user); err != nil {
+	if _, err := layout.DirName(req.user); err != nil {
 		return // so there was nothing opened
 	}
-	lock.Patience = min(lock.Patience, o.Timeout/4)
-	opened := parseState(req.state)
-	closed, err := delegate.Close(delegate.CloseRequest{
-		Machine: cgroupfs.Machine{}, PID: req.pid, User: req.user, Opened: opened,
-		Lock: lock, Until: time.Now().Add(o.Timeout / 2),
+	locks.Patience = min(locks.Patience, o.Timeout/4)
+	closed, err := end(delegate.CloseRequest{
+		PID: req.pid, User: req.user, Ticket: parseTicket(req.ticket), Locks: locks, Until: time.Now().Add(o.Timeout / 2),
 	})
 	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
 		return
 	}
-	session := strconv.Itoa(closed.Number)
-	if closed.Number < 0 {
-		if opened == nil || len(opened.Elogind) == 0 {
-			r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
-			return
-		}
-		session = opened.Elogind[0].Path
+	if closed.Session == "" && closed.Left == nil {
+		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
+		return
+	}
+	if closed.Session == "" {
+		r.log("warning", "user %q: what was begun is left for a later sweep: %v", req.user, closed.Left)
+		return
 	}
 	level := "debug"
-	text, isFault := messages.Closed(session, closed.Left)
+	text, isFault := messages.Closed(closed.Session, closed.Left)
 	if isFault {
 		level = "warning"
 	}
 	r.log(level, "user %q: %s", req.user, text)
+}
+
+// parseTicket returns nil where there is no ticket, or none that can be used: the
+// close then goes by the process alone.
+func parseTicket(text string) *ticket.Ticket {
+	var t ticket.Ticket
+	if text == "" || t.UnmarshalText([]byte(text)) != nil {
+		return nil
+	}
+	return &t
 }

@@ -87,6 +87,7 @@ func reexec() int {
 
 // furnish mounts what is private to the tests over the machine's.
 func furnish() error {
+	syscall.Umask(0o022) // users of the tests' have to get into what it makes
 	stage, err := os.MkdirTemp("", "testbed")
 	if err != nil {
 		return err

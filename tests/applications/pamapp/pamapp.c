@@ -20,6 +20,7 @@
  *	threads=N		N threads churn malloc, dlopen and pthread_create
  *	sigchld=ignore|reap|nocldwait|block
  *	closefds=N		closes descriptors 0 to N
+ *	openfds=N		opens /dev/null on those from 3 to N that are not open
  *	rlimit=NAME:VALUE	soft and hard: as nproc fsize data nofile stack
  *	softlimit=NAME:VALUE	soft only
  *	env=NAME=VALUE
@@ -28,6 +29,7 @@
  *				inherit for two seconds
  *	seccomp=hang|kill	what mkdir does from now on, here and in children
  *	seccomp=old		no system call that is newer than Linux 5.2
+ *	seccomp=dup		no dup2, for want of descriptors
  *	child			starts a child that sleeps; prints its PID
  *	endchild		ends and reaps it
  *	reaped			how many children the SIGCHLD handler reaped
@@ -187,18 +189,25 @@ static void limit(const char *arg, int hard)
 		}
 }
 
-/* ENOSYS for what a kernel before 5.3 does not have. */
-static void filter_new_calls(void)
+/* What a kernel before 5.3 does not have. */
+static const int new_calls[] = { SYS_pidfd_open, SYS_pidfd_send_signal, SYS_close_range, SYS_openat2, SYS_clone3, -1 };
+
+static const int dup_calls[] = {
+#ifdef SYS_dup2
+	SYS_dup2,
+#endif
+	SYS_dup3, -1 };
+
+/* From now on the calls, at most ten, answer with that error. */
+static void refuse(const int *calls, int error)
 {
-	static const int calls[] = { SYS_pidfd_open, SYS_pidfd_send_signal, SYS_close_range, SYS_openat2, SYS_clone3 };
-	struct sock_filter code[2 * sizeof(calls) / sizeof(calls[0]) + 2];
+	struct sock_filter code[2 * 10 + 2];
 	struct sock_fprog prog = { 0, code };
-	size_t i;
 
 	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		code[prog.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
-		code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	for (; *calls >= 0; calls++) {
+		code[prog.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)*calls, 0, 1);
+		code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
 	}
 	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -359,7 +368,11 @@ static int setting(const char *w)
 	else if (!strncmp(w, "closefds=", 9))
 		for (i = 0; i <= atoi(arg); i++)
 			close(i);
-	else if (!strncmp(w, "rlimit=", 7))
+	else if (!strncmp(w, "openfds=", 8)) {
+		for (i = 3; i <= atoi(arg); i++)
+			if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i)
+				die(w);
+	} else if (!strncmp(w, "rlimit=", 7))
 		limit(arg, 1);
 	else if (!strncmp(w, "softlimit=", 10))
 		limit(arg, 0);
@@ -370,7 +383,9 @@ static int setting(const char *w)
 	else if (!strncmp(w, "chdir=", 6))
 		say("chdir", "%d", chdir(arg));
 	else if (!strcmp(w, "seccomp=old"))
-		filter_new_calls();
+		refuse(new_calls, ENOSYS);
+	else if (!strcmp(w, "seccomp=dup"))
+		refuse(dup_calls, EMFILE);
 	else if (!strncmp(w, "seccomp=", 8))
 		filter_mkdir(arg);
 	else if (!strncmp(w, "caller=", 7)) {
@@ -441,6 +456,11 @@ static void run(char **words, int n)
 
 int main(int argc, char **argv)
 {
+	int fd;
+
+	/* what else is open is the script's to say, and not whoever runs the tests' */
+	for (fd = 3; fd < 1024; fd++)
+		close(fd);
 	/* away from the low descriptors, which a script may close */
 	out = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 20), "w");
 	in = fdopen(fcntl(0, F_DUPFD_CLOEXEC, 20), "r");

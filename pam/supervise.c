@@ -1,6 +1,7 @@
 /*
- * worker_run: starts the worker, collects its reply, sees it off. Runs in the
- * host, which may have threads, handlers and children of its own.
+ * worker_run: starts the worker (pam/worker is what runs in it), collects its
+ * reply, sees it off. Runs in the application, which may have threads, handlers
+ * and children of its own.
  */
 #include "worker.h"
 
@@ -9,7 +10,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -28,7 +28,7 @@ static long long now_ms(void)
 	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A pipe whose ends are never 0, 1 or 2, which the host may have closed. */
+/* A pipe whose ends are never 0, 1 or 2, which the application may have closed. */
 static int make_pipe(int ends[2])
 {
 	int i, low[2];
@@ -58,13 +58,14 @@ static int open_pidfd(pid_t pid)
 #endif
 }
 
-/* Reads what there is. False at the end of the reply. */
-static bool drain(int fd, char *text, size_t *len)
+/* Reads what there is, until the deadline if somebody writes without end. False at
+ * the end of the reply. */
+static bool drain(int fd, long long deadline, char *text, size_t *len)
 {
-	char surplus[512];
+	char surplus[4096];
 	ssize_t n;
 
-	for (;;) {
+	while (now_ms() < deadline) {
 		if (*len < REPLY_MAX)
 			n = read(fd, text + *len, REPLY_MAX - *len);
 		else
@@ -76,12 +77,13 @@ static bool drain(int fd, char *text, size_t *len)
 		else if (n < 0 && errno != EINTR)
 			return errno == EAGAIN;
 	}
+	return true;
 }
 
 /*
  * Reads until the pipe is closed or the worker has ended. The pipe alone is
- * not enough: a fork by another thread of the host may hold its other end
- * open. Returns 0, or ETIMEDOUT at the deadline.
+ * not enough: a fork by another thread of the application may hold its other
+ * end open. Returns 0, or ETIMEDOUT at the deadline.
  */
 static int collect(int fd, int pidfd, long long deadline, char *text, size_t *len)
 {
@@ -95,14 +97,14 @@ static int collect(int fd, int pidfd, long long deadline, char *text, size_t *le
 			return ETIMEDOUT;
 		if (poll(wait, 2, (int)left) < 0 && errno != EINTR)
 			return errno;
-		if (!drain(fd, text, len) || (pidfd >= 0 && wait[1].revents))
+		if (!drain(fd, deadline, text, len) || (pidfd >= 0 && wait[1].revents))
 			return 0;
 	}
 }
 
 /*
- * True when the worker has been reaped, by us or (ECHILD) by the host: by a
- * SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
+ * True when the worker has been reaped, by us or (ECHILD) by the application: by
+ * a SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
  */
 static bool reaped(pid_t pid, int *status)
 {
@@ -169,6 +171,7 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 	int ends[2];
 	pid_t pid;
 
+	reply->started = false;
 	reply->status = -1;
 	reply->failure = ENOMEM;
 	reply->text = malloc(REPLY_MAX + 1);
@@ -180,9 +183,9 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 		return;
 	}
 	/*
-	 * No handler of the host may run in the child, so everything is blocked
-	 * over the fork. SIGCHLD stays blocked until the worker is reaped: a
-	 * handler that then finds no child has nothing to misunderstand.
+	 * No handler of the application may run in the child, so everything is
+	 * blocked over the fork. SIGCHLD stays blocked until the worker is reaped:
+	 * a handler that then finds no child has nothing to misunderstand.
 	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -192,7 +195,8 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 	reply->failure = errno;
 	pthread_sigmask(SIG_SETMASK, &waiting, NULL);
 	close(ends[1]);
-	if (pid >= 0)
+	reply->started = pid >= 0;
+	if (reply->started)
 		attend(pid, ends[0], timeout, reply);
 	close(ends[0]);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

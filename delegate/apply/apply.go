@@ -1,0 +1,263 @@
+// Package apply carries out a plan: it makes a session in each hierarchy, moves the
+// application's process in, gives scopes to the user, and takes all of it back if
+// one part fails.
+//
+// It does what the plan says and decides nothing but what only the kernel knows. It
+// takes no lock: whoever calls it does.
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
+)
+
+// Request is a plan and for whom it is carried out.
+type Request struct {
+	Machine     machine.Machine
+	Set         *hierarchy.Set
+	Plan        *plan.Plan
+	PID         int // the process to move in, with all its threads
+	UID, GID    int // who is to own the session
+	User        string
+	Controllers hierarchy.ControllerList
+	// Announce, if set, is called with what there will be to undo, before the
+	// process is moved or a scope changes hands; again, for the next attempt, when a
+	// race was lost. If it returns an error nothing of that is done.
+	Announce func(*ticket.Ticket) error
+}
+
+// Result is what was done.
+type Result struct {
+	Ticket ticket.Ticket
+	// Taken are the numbers of the user's sessions that there were before.
+	Taken []int
+	// Warnings are what was asked for and is not in the session: *EnableError,
+	// *plan.DeniedError. Notes are *plan.DeniedError where everything was asked for.
+	Warnings, Notes []error
+}
+
+// HierarchyError says in which hierarchy something failed.
+type HierarchyError struct {
+	Hierarchy string
+	Err       error
+}
+
+func (e *HierarchyError) Error() string { return fmt.Sprintf("hierarchy %s: %v", e.Hierarchy, e.Err) }
+func (e *HierarchyError) Unwrap() error { return e.Err }
+
+// inHierarchy returns an error that names the hierarchy, once.
+func inHierarchy(h *hierarchy.Hierarchy, err error) error {
+	var named *HierarchyError
+	var denied *plan.DeniedError
+	if err == nil || errors.As(err, &named) || errors.As(err, &denied) {
+		return err
+	}
+	return &HierarchyError{Hierarchy: h.Name, Err: err}
+}
+
+// attempts bounds how often a lost race is run again.
+const attempts = 20
+
+// Run carries out the plan: all of it or, after an error, nothing. Errors are
+// *HierarchyError with the kernel's *fs.PathError, *plan.DeniedError, and what
+// Announce returns.
+func Run(r Request) (*Result, error) {
+	a := &application{Request: r, id: layout.ID{User: r.User, Number: -1}}
+	for _, s := range r.Plan.With(plan.Make) {
+		a.parts = append(a.parts, &part{Step: s})
+	}
+	if len(a.parts) == 0 {
+		if err := a.announce(); err != nil {
+			return nil, err
+		}
+	} else if err := a.makeSession(); err != nil {
+		return nil, err
+	}
+	if err := a.adoptAll(); err != nil {
+		a.rollBack()
+		return nil, err
+	}
+	return &Result{Ticket: a.ticket(), Taken: a.taken, Warnings: a.warnings, Notes: a.notes}, nil
+}
+
+// application is one run of a plan.
+type application struct {
+	Request
+	id              layout.ID
+	taken           []int
+	parts           []*part // the session of our own
+	warnings, notes []error
+}
+
+// part is a session in one hierarchy, as far as it is made.
+type part struct {
+	*plan.Step
+	isMade     bool          // user/NAME/N is ours
+	isAttached bool          // the process is in it
+	target     *cgroupfs.Dir // what the process is to enter; nil before it is made
+}
+
+func (a *application) ticket() ticket.Ticket {
+	t := ticket.Ticket{Session: a.id}
+	for _, p := range a.parts {
+		t.Former = append(t.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.Member})
+	}
+	for _, s := range a.Plan.With(plan.Adopt) {
+		t.Adopted = append(t.Adopted, hierarchy.Membership{Hierarchy: s.Name, Path: s.Scope})
+	}
+	return t
+}
+
+func (a *application) announce() error {
+	t := a.ticket()
+	if a.Announce == nil || t.IsEmpty() {
+		return nil
+	}
+	return a.Announce(&t)
+}
+
+// makeSession makes and enters the session, again with another number when a race
+// for one was lost.
+func (a *application) makeSession() error {
+	for attempt := 1; ; attempt++ {
+		if err := a.pickNumber(); err != nil {
+			return err
+		}
+		err := a.attempt()
+		if a.leaveOut(err) {
+			if len(a.parts) == 0 { // there is only a scope
+				return a.announce()
+			}
+			attempt--
+			continue
+		}
+		lostRace := errors.Is(err, unix.EEXIST) || cgroupfs.IsGone(err)
+		if !lostRace || attempt == attempts {
+			return err
+		}
+		time.Sleep(time.Duration(attempt) * time.Millisecond)
+	}
+}
+
+// leaveOut goes on without the hierarchy in which no cgroup may be made, if there
+// is another. In a container that is no fault of this login's.
+func (a *application) leaveOut(err error) bool {
+	var denied *plan.DeniedError
+	if !errors.As(err, &denied) || len(a.parts)+len(a.Plan.With(plan.Adopt)) < 2 {
+		return false
+	}
+	a.parts = slices.DeleteFunc(a.parts, func(p *part) bool { return p.Name == denied.Hierarchy })
+	if len(a.parts) == 0 {
+		a.id.Number = -1
+	}
+	if a.Controllers.All {
+		a.notes = append(a.notes, denied)
+	} else {
+		a.warnings = append(a.warnings, denied)
+	}
+	return true
+}
+
+// pickNumber takes the lowest number that is free in every hierarchy, also in those
+// that this session does not want.
+func (a *application) pickNumber() error {
+	a.taken = nil
+	for _, h := range a.Set.All {
+		numbers, err := layout.NumbersIn(h, a.User)
+		if err != nil {
+			return inHierarchy(h, err)
+		}
+		a.taken = append(a.taken, numbers...)
+	}
+	slices.Sort(a.taken)
+	a.taken = slices.Compact(a.taken)
+	a.id.Number = 0
+	for _, n := range a.taken {
+		if n == a.id.Number {
+			a.id.Number++
+		}
+	}
+	return nil
+}
+
+// attempt makes and enters the session everywhere; after an error it takes
+// back what it did.
+func (a *application) attempt() (err error) {
+	defer func() {
+		for _, p := range a.parts {
+			if p.target != nil {
+				p.target.Close()
+			}
+			p.target = nil
+		}
+		if err != nil {
+			a.rollBack()
+		}
+	}()
+	for _, p := range a.parts {
+		if err := a.make(p); err != nil {
+			return inHierarchy(p.Hierarchy, err)
+		}
+	}
+	if err := a.announce(); err != nil {
+		return err
+	}
+	for _, p := range a.parts {
+		if err := p.target.Attach(a.PID); err != nil {
+			return inHierarchy(p.Hierarchy, err)
+		}
+		p.isAttached = true
+	}
+	return nil
+}
+
+// rollBack takes the session back.
+func (a *application) rollBack() {
+	var left []*hierarchy.Hierarchy
+	for _, p := range slices.Backward(a.parts) {
+		if p.isAttached && MoveBack(p.Hierarchy, p.Member, a.PID) == nil {
+			left = append(left, p.Hierarchy)
+		}
+		p.isAttached = false
+	}
+	AwaitSession(a.Machine, left, a.id, a.PID)
+	for _, p := range slices.Backward(a.parts) {
+		if p.isMade {
+			if dir, err := a.id.Open(p.Hierarchy); err == nil {
+				_ = dir.RemoveBelow(&cgroupfs.Budget{Dirs: 64})
+				dir.Close()
+			}
+			_ = a.id.Remove(p.Hierarchy)
+			_ = layout.RemoveUser(p.Hierarchy, a.User) // EBUSY: other sessions
+		}
+		p.isMade = false
+	}
+}
+
+// MoveBack moves the process to the cgroup in which it was, named as in
+// /proc/PID/cgroup, or to the base if that is gone or not known ("").
+func MoveBack(h *hierarchy.Hierarchy, former string, pid int) error {
+	err := error(unix.ENOENT)
+	if former != "" {
+		err = h.Attach(former, pid)
+	}
+	if err == nil || errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return h.AttachToBase(pid)
+}
+
+// isDenied tells whether the kernel refuses root.
+func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) }

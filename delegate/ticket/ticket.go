@@ -1,0 +1,100 @@
+// Package ticket is what an open says so that a close, or whoever has to take back
+// an open that did not come to its end, can undo it. It is text for whoever keeps
+// it meanwhile: the PAM module, in the application. It must not know how anything
+// is undone.
+package ticket
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+)
+
+// Ticket tells what an open made, or was about to make.
+type Ticket struct {
+	// Session is user/NAME/N; a Number of -1: there is none.
+	Session layout.ID
+	// Former tells where the process was before, for each hierarchy in which there
+	// is such a session.
+	Former []hierarchy.Membership
+	// Adopted are the scopes that were given to the user, below the mount points.
+	Adopted []hierarchy.Membership
+}
+
+// IsEmpty tells whether there is nothing to undo.
+func (t *Ticket) IsEmpty() bool { return t.Session.Number < 0 && len(t.Adopted) == 0 }
+
+// The words that begin the lines of a ticket. The kernel allows no newline in what
+// comes after them, nor a colon in a hierarchy's name.
+const (
+	wordSession = "session"
+	wordFormer  = "former"
+	wordAdopted = "adopted"
+)
+
+// MarshalText returns the ticket as lines: "session N NAME", then "former
+// HIERARCHY:PATH" for each former cgroup, as /proc/PID/cgroup has them, and "adopted
+// HIERARCHY:PATH" for each scope. The error is always nil.
+func (t *Ticket) MarshalText() ([]byte, error) {
+	var out strings.Builder
+	line := func(word, rest string) { out.WriteString(word + " " + rest + "\n") }
+	if t.Session.Number >= 0 {
+		line(wordSession, strconv.Itoa(t.Session.Number)+" "+t.Session.User)
+	}
+	for _, m := range t.Former {
+		line(wordFormer, m.Hierarchy+":"+m.Path)
+	}
+	for _, m := range t.Adopted {
+		line(wordAdopted, m.Hierarchy+":"+m.Path)
+	}
+	return []byte(out.String()), nil
+}
+
+// ErrMalformed says that a text is no ticket.
+var ErrMalformed = errors.New("malformed ticket")
+
+// UnmarshalText undoes MarshalText. The error is ErrMalformed.
+func (t *Ticket) UnmarshalText(text []byte) error {
+	got := Ticket{Session: layout.ID{Number: -1}}
+	for line := range strings.Lines(string(text)) {
+		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		ok := false
+		switch word {
+		case wordSession:
+			ok = got.Session.Number < 0
+			if ok {
+				got.Session, ok = parseSession(rest)
+			}
+		case wordFormer:
+			ok = got.Session.Number >= 0 && add(&got.Former, rest)
+		case wordAdopted:
+			ok = add(&got.Adopted, rest)
+		}
+		if !ok {
+			return ErrMalformed
+		}
+	}
+	*t = got
+	return nil
+}
+
+func parseSession(s string) (id layout.ID, ok bool) {
+	number, user, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || strconv.Itoa(n) != number || !layout.IsDirName(user) {
+		return layout.ID{Number: -1}, false
+	}
+	return layout.ID{User: user, Number: n}, true
+}
+
+func add(to *[]hierarchy.Membership, s string) (ok bool) {
+	name, path, hasPath := strings.Cut(s, ":")
+	if !hasPath || name == "" {
+		return false
+	}
+	*to = append(*to, hierarchy.Membership{Hierarchy: name, Path: path})
+	return true
+}

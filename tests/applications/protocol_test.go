@@ -1,0 +1,202 @@
+package applications
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
+)
+
+// standIn is a module whose worker is a shell script of the test's, so that what
+// the C side makes of a worker's words and of its end is seen without Go: it is
+// built as for musl, where the worker is a program.
+type standIn struct{ module, dir string }
+
+func buildStandIn(t *testing.T) standIn {
+	t.Helper()
+	if testbed.Musl() {
+		t.Skip("needs a compiler; the same C files are tested outside of the Alpine-like root")
+	}
+	testbed.Need(t, "gcc")
+	dir := "/run/standin" // private to the tests
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	pam := filepath.Join(testbed.Root(t), "pam")
+	built := testbed.CompileC(t, filepath.Join(pam, "module.c"), filepath.Join(pam, "child.c"), filepath.Join(pam, "spawn_exec.c"),
+		filepath.Join(pam, "supervise.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
+	module := filepath.Join(filepath.Dir(built), "pam_cgdeleg.so") // libpam logs with the file's name
+	if err := os.Rename(built, module); err != nil {
+		t.Fatal(err)
+	}
+	return standIn{module, dir}
+}
+
+// prepare says what the worker does, as shell code for each verb; for others it
+// reports success. say writes lines of the reply.
+func (s standIn) prepare(t *testing.T, verbs map[string]string) {
+	t.Helper()
+	script := "#!/bin/sh\nprintf '%s|' \"$@\" | tr '\\n' ';' >>" + s.dir + "/calls\necho >>" + s.dir + "/calls\n" +
+		"say() { printf '%s\\n' \"$@\" >&3; }\ncase $1 in\n"
+	for verb, code := range verbs {
+		script += verb + ")\n" + code + "\n;;\n"
+	}
+	script += "*) say 'result success';;\nesac\n"
+	if err := os.WriteFile(filepath.Join(s.dir, "worker"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(s.dir, "worker"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, "calls")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// calls returns the arguments of each worker that was run, newlines as ";".
+func (s standIn) calls(t *testing.T) [][]string {
+	t.Helper()
+	var calls [][]string
+	for line := range strings.Lines(readFile(filepath.Join(s.dir, "calls"))) {
+		calls = append(calls, strings.Split(strings.TrimSuffix(line, "|\n"), "|"))
+	}
+	return calls
+}
+
+// What becomes of the words of an open's worker, by the workers that follow:
+// each is VERB:TICKET. The application opens a session and closes it.
+func TestWorkersWords(t *testing.T) {
+	s := buildStandIn(t)
+	testbed.AddUser(t, "cgwords", 20801)
+	testbed.WriteService(t, "cgwords", "session optional "+s.module+" timeout=1")
+	const hang = "\nexec sleep 60"
+	tests := []struct{ name, open, then, log string }{
+		{"no ticket", "say 'result success'", "close:", ""},
+		{"ticket", "say 'ticket begin' 'ticket 0' 'ticket freezer:/a b' 'result success'", "close:0;freezer:/a b", ""},
+		{"ticket that is not begun", "say 'ticket 0' 'ticket freezer:/' 'result success'", "close:0;freezer:/", ""},
+		{"ticket said bit by bit", "say 'ticket begin' 'ticket 0' 'log debug x' 'ticket freezer:/'; sleep 0.1; say 'ticket +c1:/' 'result success'",
+			"close:0;freezer:/;+c1:/", "x"},
+		{"an attempt lost a race", "say 'ticket begin' 'ticket 0' 'ticket a:/' 'ticket begin' 'ticket 1' 'ticket b:/' 'result success'", "close:1;b:/", ""},
+		{"the last attempt has no line", "say 'ticket begin' 'ticket 0' 'ticket begin' 'result success'", "close:", ""},
+		{"line that begins as begin", "say 'ticket begin' 'ticket beginning' 'ticket  begin' 'result success'", "close:beginning; begin", ""},
+		{"empty line", "say 'ticket begin' 'ticket 0' 'ticket ' 'ticket a:/' 'result success'", "close:0;;a:/", ""},
+
+		{"failure", "say 'ticket begin' 'ticket 0' 'log error y' 'result failure'", "close:", "y"},
+		{"unknown user", "say 'ticket 0' 'result unknown-user'", "close:", ""},
+		{"failure, then killed", "say 'ticket 0' 'result failure'; kill -KILL $$", "close:", ""},
+		{"success, then killed", "say 'ticket 0' 'result success'; kill -KILL $$", "close:0", ""},
+
+		{"ended early", "exit 3", "undo: close:", "worker ended early with status 3; this session has no cgroups of its own"},
+		{"ended early, with a ticket", "say 'ticket begin' 'ticket 0' 'ticket a:/'", "undo:0;a:/ close:",
+			"worker ended early with status 0; this session has no cgroups of its own"},
+		{"killed", "kill -KILL $$", "undo: close:", "worker was killed by signal 9; this session has no cgroups of its own"},
+		{"killed, with a ticket", "say 'ticket 0'; kill -KILL $$", "undo:0 close:", "worker was killed by signal 9; this session has no cgroups of its own"},
+		{"killed when the next attempt had begun", "say 'ticket 0' 'ticket begin'; kill -KILL $$", "undo: close:",
+			"worker was killed by signal 9; this session has no cgroups of its own"},
+		{"hangs", hang, "undo: close:", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
+		{"hangs, with a ticket", "say 'ticket 0'" + hang, "undo:0 close:", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
+
+		{"words of a dying runtime", "say 'fatal error: x' 'goroutine 1' 'ticket 0'; exit 2", "undo:0 close:",
+			"worker said: fatal error: x\nworker ended early with status 2; this session has no cgroups of its own"},
+		{"words that begin as a line does", "say 'ticket' 'tic' 'log' 'log error' 'result' 'result success'", "close:", "worker said: ticket"},
+		{"level that nobody knows", "say 'log fatal x' 'log error' 'log ' 'log errors x' 'result success'", "close:", ""},
+		{"25 warnings and an error", "for i in 1 2 3 4 5; do say 'log debug d' 'log debug d' 'log debug d' 'log debug d' 'log debug d'; done; say 'log error e' 'result success'",
+			"close:", strings.Repeat("d\n", 20) + "e"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s.prepare(t, map[string]string{"open": test.open})
+			log := testbed.LogFromNow(t)
+			a := run(t, "syslog state start=cgwords:cgwords open close end state")
+			a.wantSameState(t)
+			var then []string
+			for _, call := range s.calls(t) {
+				then = append(then, call[0]+":"+call[6])
+			}
+			if got, want := strings.Join(then, " "), "open: "+test.then; got != want {
+				t.Errorf("workers %q, want %q", got, want)
+			}
+			testbed.LogFromNow(t) // all is read that was logged
+			if got := strings.Join(log.Ours(), "\n"); got != test.log {
+				t.Errorf("log\n%s\nwant\n%s", got, test.log)
+			}
+		})
+	}
+}
+
+// What a worker is told: the user's IDs only if it opens.
+func TestWorkersArguments(t *testing.T) {
+	s := buildStandIn(t)
+	testbed.AddUser(t, "cgargs", 20802)
+	testbed.WriteService(t, "cgargs", "session optional "+s.module+" t timeout timeout= -c a,b")
+	s.prepare(t, map[string]string{"open": "say 'ticket 0'; exit 1"})
+	h := launch(t, "start=cgargs:cgargs open close end")
+	h.finish()
+	const words = "|cgargs|cgargs|%s|t|timeout|timeout=|-c|a,b"
+	var got []string
+	for _, call := range s.calls(t) {
+		got = append(got, strings.Join(call, "|"))
+	}
+	pid := fmt.Sprint(h.cmd.Process.Pid)
+	want := []string{
+		"open|" + pid + "|20802|20802" + fmt.Sprintf(words, ""),
+		"undo|" + pid + "||" + fmt.Sprintf(words, "0"),
+		"close|" + pid + "||" + fmt.Sprintf(words, ""),
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("workers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// However a worker and the one that is to undo it behave, a login is late by
+// twice the timeout at most.
+func TestLoginIsLateByTwiceTheTimeout(t *testing.T) {
+	s := buildStandIn(t)
+	testbed.AddUser(t, "cglate", 20803)
+	testbed.WriteService(t, "cglate", "session optional "+s.module+" timeout=1")
+	for name, code := range map[string]string{
+		"hang":                "exec sleep 60",
+		"hang, say the words": "say 'ticket 0'\nexec sleep 60",
+		"write without end":   "exec yes >&3",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.prepare(t, map[string]string{"open": code, "undo": code})
+			log := testbed.LogFromNow(t)
+			h := launch(t, "syslog state start=cglate:cglate pause open state end")
+			h.await("start")
+			began := time.Now()
+			h.resume()
+			h.await("open")
+			// the second is for a slow machine; in vain it would be 60
+			if late := time.Since(began); late < 2*time.Second || late > 10*time.Second {
+				t.Errorf("late by %v, with a timeout of 1 s", late)
+			}
+			h.finish().wantSameState(t)
+			log.Want(`^worker did not finish in 1 s \(timeout=\); this session has no cgroups of its own$`)
+			log.Want(`^worker did not finish in 1 s \(timeout=\); what was begun is left for a later sweep$`)
+		})
+	}
+}
+
+// Where no worker was started there is nothing to undo.
+func TestNoWorkerIsNotUndone(t *testing.T) {
+	s := buildStandIn(t)
+	testbed.AddUser(t, "cgnone", 20804)
+	testbed.WriteService(t, "cgnone", "session optional "+s.module)
+	s.prepare(t, nil)
+	log := testbed.LogFromNow(t)
+	run(t, "syslog start=cgnone:cgnone softlimit=nofile:5 open end")
+	testbed.LogFromNow(t)
+	if got, want := strings.Join(log.Ours(), "\n"), "worker could not be run: Too many open files; this session has no cgroups of its own"; got != want {
+		t.Errorf("log\n%s\nwant\n%s", got, want)
+	}
+	if calls := s.calls(t); len(calls) != 0 {
+		t.Errorf("workers %v", calls)
+	}
+}
