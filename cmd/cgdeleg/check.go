@@ -14,6 +14,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // target is what check and fix look at.
@@ -40,9 +41,8 @@ func (t *target) addFlags(cmd *cobra.Command) {
 }
 
 // facts reads what the checks need. The caller closes it.
-func (t *target) facts(s *settings) (*check.Facts, error) {
-	m := s.machine()
-	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m)}
+func (t *target) facts(m machine.Machine) (*check.Facts, error) {
+	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m.Plain())}
 	if t.user == "" && t.flags != nil && t.flags.Changed("user") {
 		return nil, &usageError{errors.New("--user needs a name")}
 	}
@@ -63,6 +63,17 @@ func (t *target) facts(s *settings) (*check.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Config, err = t.lxcConfig(m, &f.Subject); err != nil {
+		return nil, err
+	}
+	check.Gather(f)
+	return f, nil
+}
+
+// lxcConfig reads the container's configuration as the user who would start it; nil
+// if none was asked about.
+func (t *target) lxcConfig(m machine.Machine, subject *check.Subject) (config *lxcconf.Config, err error) {
+	users := m.As(subject.Credentials())
 	file := t.config
 	if file != "" && !m.IsRecorded() {
 		if file, err = filepath.Abs(file); err != nil {
@@ -70,17 +81,17 @@ func (t *target) facts(s *settings) (*check.Facts, error) {
 		}
 	}
 	if t.container != "" {
-		if file, err = lxcconf.ContainerPath(m, f.Subject.Home, t.container); err != nil {
+		if file, err = lxcconf.ContainerPath(users, subject.Home, t.container); err != nil {
 			return nil, &usageError{err}
 		}
 	}
-	if file != "" {
-		if f.Config, err = lxcconf.Read(m, file); err != nil {
-			return nil, &configError{err}
-		}
+	if file == "" {
+		return nil, nil
 	}
-	check.Gather(f)
-	return f, nil
+	if config, err = lxcconf.Read(users, file); err != nil {
+		return nil, &configError{err}
+	}
+	return config, nil
 }
 
 // configError is a container's configuration that cannot be read.
@@ -127,7 +138,7 @@ something could not be told.`,
 				_, err := io.WriteString(out, explanation(out, checks))
 				return err
 			}
-			f, err := t.facts(s)
+			f, err := t.facts(s.machine())
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if yes && s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := t.facts(s)
+			f, err := t.facts(s.machine())
 			if err != nil {
 				return err
 			}

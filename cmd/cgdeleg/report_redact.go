@@ -163,9 +163,13 @@ func (r *recorder) fixedWords() map[string]bool {
 		}
 		add(fixedIn(f))
 	}
+	paths := slices.Concat(r.present, r.absent)
 	for _, st := range r.stats {
-		if !r.isOwn(st.name) {
-			add(st.name)
+		paths = append(paths, st.name)
+	}
+	for _, name := range paths {
+		if !r.isOwn(name) {
+			add(name)
 		}
 	}
 	return fixed
@@ -175,7 +179,7 @@ func (r *recorder) fixedWords() map[string]bool {
 // where what names somebody is replaced throughout the report.
 func (r *recorder) isOwn(name string) bool {
 	home := path.Clean("/" + r.subject.Home)
-	if r.isCgroup(name) || r.chosen[name] {
+	if r.isCgroup(name) || r.notes.IsUsers(name) {
 		return true
 	}
 	return name == home || strings.HasPrefix(name, home+"/") || strings.HasPrefix(home, strings.TrimSuffix(name, "/")+"/")

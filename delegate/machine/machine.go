@@ -182,6 +182,7 @@ func (m Machine) Processes() ([]int, error) {
 // recorded machine: LXCFS has containers see their own there.
 func (m Machine) Uptime() (time.Duration, error) {
 	if !m.IsRecorded() {
+		m.note("/proc/uptime", Content, Found) // by whom it is asked elsewhere
 		var now unix.Timespec
 		err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
 		return time.Duration(now.Nano()), err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,4 +78,17 @@ func TestReadFileOfPipe(t *testing.T) {
 	defer held.Close()
 	_, err = Recorded(root).ReadFile("/fifo")
 	requirePathError(t, err, "/fifo", unix.EAGAIN)
+}
+
+func TestFormatProcess(t *testing.T) {
+	for name, p := range map[string]Process{
+		"all":                {PID: 7, Name: "a b", Parent: 1, Group: 7, Started: 90*time.Minute + 10*time.Millisecond, Policy: 6},
+		"a name with a line": {PID: 8, Name: "x) S 1\n9 (y", Policy: 1},
+		"no policy":          {PID: 9, Name: "", Started: time.Second, Policy: -1},
+	} {
+		got, ok := parseStatFile([]byte(FormatProcess(p)))
+		if got.PID = p.PID; !ok || got != p {
+			t.Errorf("%s: got %+v, %v; want %+v", name, got, ok, p)
+		}
+	}
 }

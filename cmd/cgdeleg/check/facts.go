@@ -99,6 +99,10 @@ func (f *Facts) Close() {
 	}
 }
 
+// usersFiles is the machine for what is below the subject's home and what its files
+// name.
+func (f *Facts) usersFiles() machine.Machine { return f.Machine.As(f.Subject.Credentials()) }
+
 // delegatedNames is what a login that has ended, or cgdeleg open, must have asked
 // for.
 func (f *Facts) delegatedNames() (list hierarchy.ControllerList) {
@@ -403,31 +407,4 @@ func IsApplication(m machine.Machine, pid int) (name string, isApplication bool)
 	status, _ := m.StatusOf(pid)
 	_, isApplication = applications[status.Name]
 	return status.Name, isApplication && status.UID == 0
-}
-
-// Parent returns the process's parent; 0 if it has none in this PID namespace.
-func Parent(m machine.Machine, pid int) int {
-	status, err := m.StatusOf(pid)
-	if err != nil {
-		return 0
-	}
-	return max(status.Parent, 0)
-}
-
-// Exist returns the paths of which the checks ask whether anything is there, or
-// whose it is.
-func (f *Facts) Exist() (paths []string) {
-	for _, dir := range securityDirs {
-		paths = append(paths, dir+"/"+moduleName)
-	}
-	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") {
-		paths = append(paths, m.Module)
-	}
-	for _, dir := range unitDirs {
-		paths = append(paths, dir+"/"+dropIn)
-	}
-	for _, dir := range toolDirs {
-		paths = append(paths, dir+"/newuidmap", dir+"/newgidmap")
-	}
-	return append(paths, "/run/systemd/system", userBus(f.Subject.UID), cgfsProfile)
 }

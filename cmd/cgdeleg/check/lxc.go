@@ -82,7 +82,7 @@ func checkLXCView(f *Facts) Result {
 
 // cgroupUse returns what the user's lxc.conf demands.
 func (f *Facts) cgroupUse() (names []string) {
-	conf, err := lxcconf.Read(f.Machine, f.Subject.Home+"/.config/lxc/lxc.conf")
+	conf, err := lxcconf.Read(f.usersFiles(), f.Subject.Home+"/.config/lxc/lxc.conf")
 	if err != nil {
 		return nil
 	}

@@ -34,6 +34,11 @@ type Subject struct {
 	noNewPrivs bool
 }
 
+// Credentials are those by which its files are read.
+func (s Subject) Credentials() machine.Credentials {
+	return machine.Credentials{UID: s.UID, GID: s.GID, Groups: s.Groups}
+}
+
 // Caller returns the subject of the process that asks: on the running machine
 // this one, on a recorded one that which recorded it. Its PID is that of the
 // shell from which it was started. Errors are those of /proc/self/status.
