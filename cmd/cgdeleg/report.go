@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -264,7 +263,7 @@ func (r *recorder) directory(name string) {
 func (r *recorder) seenAt(name string) { r.list(&r.present, name) }
 
 func (r *recorder) list(paths *[]string, name string) {
-	if !slices.Contains(*paths, name) && r.fits(name, len(name)) {
+	if r.fits(name, len(name)) {
 		*paths = append(*paths, name)
 	}
 }

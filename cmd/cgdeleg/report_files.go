@@ -253,7 +253,8 @@ func (r *recorder) statLines(rd *redaction) string {
 
 func (rd *redaction) lines(paths []string) string {
 	var out strings.Builder
-	for _, name := range paths {
+	slices.Sort(paths)
+	for _, name := range slices.Compact(paths) {
 		out.WriteString(rd.text(name) + "\n")
 	}
 	return out.String()
