@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,8 +65,13 @@ left out, except your own files. With --redact user names are replaced.`,
 			if err != nil {
 				return &failure{fmt.Sprintf("%v; the report is not complete", err)}
 			}
-			cmd.PrintErr(r.leftOut())
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n%s", count, args[0], args[0], keptNames(kept))
+			for _, line := range r.leftOut() {
+				complain(cmd.ErrOrStderr(), "left out %s", line)
+			}
+			err = printf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n", count, args[0], args[0])
+			if err == nil && len(kept) > 0 {
+				err = printf(cmd.OutOrStdout(), "not replaced, because the checks look for the same words: %s\n", strings.Join(kept, " "))
+			}
 			return err
 		},
 	}
@@ -306,15 +312,11 @@ func (r *recorder) leave(name string, err error) {
 }
 
 // leftOut says, for people, what was left out.
-func (r *recorder) leftOut() string {
-	var out strings.Builder
-	for _, line := range r.left {
-		fmt.Fprintf(&out, "cgdeleg: left out %s\n", line)
+func (r *recorder) leftOut() []string {
+	if r.more == 0 {
+		return r.left
 	}
-	if r.more > 0 {
-		fmt.Fprintf(&out, "cgdeleg: left out %s more\n", plural(r.more, "file"))
-	}
-	return out.String()
+	return append(slices.Clone(r.left), plural(r.more, "file")+" more")
 }
 
 // recordVersions writes what the system answers, for recordedSystem.

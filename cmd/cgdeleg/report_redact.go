@@ -64,14 +64,6 @@ func userNames(m machine.Machine, subject string) []string {
 	return all
 }
 
-// keptNames says, for people, which names were not replaced.
-func keptNames(kept []string) string {
-	if len(kept) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("not replaced, because the checks look for the same words: %s\n", strings.Join(kept, " "))
-}
-
 // isSeparator tells what stands between the words of paths and files.
 func isSeparator(c rune) bool {
 	isWord := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 || strings.ContainsRune("_.-$", c)

@@ -270,8 +270,8 @@ func TestReportOfALargeMountinfo(t *testing.T) {
 	if data, err = os.ReadFile(filepath.Join(to, "proc/self/mountinfo")); err != nil || len(data) == 0 || strings.Contains(string(data), "bob") {
 		t.Errorf("recorded %.200q, %v", data, err)
 	}
-	if says := r.leftOut(); says != "" {
-		t.Errorf("it says %s", says)
+	if says := r.leftOut(); len(says) > 0 {
+		t.Errorf("it says %q", says)
 	}
 }
 
@@ -283,9 +283,6 @@ func TestRedactionIsThorough(t *testing.T) {
 	rd, kept := r.redaction()
 	if !slices.Equal(kept, []string{"lxc"}) {
 		t.Errorf("kept %q", kept)
-	}
-	if got, want := keptNames(kept), "not replaced, because the checks look for the same words: lxc\n"; got != want {
-		t.Errorf("it says %q, want %q", got, want)
 	}
 	to := written(t, r, rd)
 	must(t, filepath.WalkDir(to, func(file string, d fs.DirEntry, err error) error {
@@ -474,8 +471,8 @@ func TestReportIsBounded(t *testing.T) {
 	if r.size > maxReport || len(r.files) > maxReport/maxReportFile || !r.isFull {
 		t.Errorf("%d bytes in %d files", r.size, len(r.files))
 	}
-	if says := r.leftOut(); strings.Count(says, "\n") != maxLeftOut+1 || !strings.Contains(says, "left out /x: the report is full") || !strings.Contains(says, " more\n") {
-		t.Errorf("it says %s", says)
+	if says := r.leftOut(); len(says) != maxLeftOut+1 || !strings.HasPrefix(says[0], "/x: the report is full") || !strings.HasSuffix(says[maxLeftOut], " more") {
+		t.Errorf("it says %q", says)
 	}
 	r = ownFiles(t)
 	for range maxReport / entryCost {
