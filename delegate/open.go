@@ -2,6 +2,7 @@ package delegate
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
@@ -83,7 +84,11 @@ func Open(r OpenRequest) (*Opened, error) {
 	if !p.DoesAnything() {
 		return o, nil
 	}
-	leaveSession(r.Machine, set, p.Manager)
+	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	leaveSession(set, p.Manager, own)
 	result, lockErr, err := r.apply(set, p, user)
 	if err != nil {
 		return nil, err
