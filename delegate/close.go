@@ -25,9 +25,9 @@ type CloseRequest struct {
 	// which PID is now, and PID goes to the base.
 	Ticket *ticket.Ticket
 	Locks  lock.Locks
-	// Until is when to end removing what the user made below the session; the
-	// rest goes with a later cleanup. The zero Time sets no end.
-	Until time.Time
+	// Deadline is when to end removing what the user made below the session; the
+	// rest goes with a later cleanup. The zero Time sets none.
+	Deadline time.Time
 }
 
 // Closed tells what became of a session.
@@ -142,7 +142,7 @@ func (r *CloseRequest) begin() (*closing, error) {
 	}
 	c := &closing{
 		CloseRequest: *r, user: user, set: set, manager: manager.Of(r.Machine, set), members: members, own: own, ticket: r.Ticket,
-		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Until, Dirs: cleanup.DirsInLogin},
+		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin},
 	}
 	if c.ticket == nil {
 		c.ticket = &ticket.Ticket{Session: c.present()}
