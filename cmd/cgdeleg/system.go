@@ -157,7 +157,7 @@ func (liveSystem) Probe() (err error) {
 	if err := child.Start(); err != nil {
 		return err
 	}
-	paths, err := delegate.Enter(delegate.RunRequest{
+	paths, err := delegate.NewSubgroup(delegate.SubgroupRequest{
 		PID: child.Process.Pid, Name: fmt.Sprintf("probe-%d", child.Process.Pid),
 	})
 	err = errors.Join(err, wait.Close(), child.Wait())

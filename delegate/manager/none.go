@@ -5,6 +5,8 @@ import "github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 // none is a machine on which nobody manages logins: all hierarchies are free.
 type none struct{}
 
+func (none) Name() string { return "" }
+
 func (none) Place(*hierarchy.Hierarchy, string, Login) Placement { return Placement{} }
 
 func (none) Scopes(*hierarchy.Hierarchy) []Scope { return nil }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
 // lxcChecks look at the session as LXC does, and at a container's configuration
@@ -228,24 +227,6 @@ func (f *Facts) hasController(controller string) bool {
 		}
 	}
 	return false
-}
-
-// canOpen tells whether cgdeleg open could make a session with the controllers.
-func (f *Facts) canOpen(controllers []string) bool {
-	return !slices.ContainsFunc(controllers, func(c string) bool {
-		found, denied := f.provider(c)
-		return !found || denied
-	})
-}
-
-// provider tells whether a mounted hierarchy has the controller, and whether root
-// may make no cgroup there.
-func (f *Facts) provider(controller string) (found, denied bool) {
-	selected, _ := hierarchy.Select(f.found, hierarchy.ControllerList{Names: []string{controller}})
-	if len(selected) == 0 {
-		return false, false
-	}
-	return true, f.deniedToRoot(selected[0].Hierarchy) != nil
 }
 
 // unmounted returns the v1 hierarchies of the kernel that have the controllers
