@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 )
 
 // cleanupFlags are what to clean up, and how it is told.
@@ -39,11 +41,11 @@ The exit code is 1 if a dead session could not be removed.`,
 			if err := f.check(cmd, s); err != nil {
 				return err
 			}
-			request := delegate.SweepRequest{Machine: s.machine(), User: f.user, DryRun: f.dryRun, Lock: delegate.DefaultLock}
+			request := delegate.CleanupRequest{Machine: s.machine(), User: f.user, DryRun: f.dryRun, Locks: lock.Default}
 			if f.watch {
 				return watch(cmd, request, f.json)
 			}
-			cleaned, err := delegate.Sweep(request)
+			cleaned, err := delegate.Cleanup(request)
 			if err != nil && len(cleaned) == 0 {
 				return err
 			}
@@ -69,7 +71,7 @@ func (f *cleanupFlags) check(cmd *cobra.Command, s *settings) error {
 	return nil
 }
 
-func printCleanup(w io.Writer, cleaned []delegate.Swept, f cleanupFlags) error {
+func printCleanup(w io.Writer, cleaned []cleanup.Cleaned, f cleanupFlags) error {
 	if f.json {
 		return printJSON(w, cleanupJSON(cleaned, f.dryRun))
 	}
@@ -103,7 +105,7 @@ type (
 	}
 )
 
-func cleanupJSON(cleaned []delegate.Swept, dryRun bool) jsonCleanup {
+func cleanupJSON(cleaned []cleanup.Cleaned, dryRun bool) jsonCleanup {
 	all := jsonCleanup{Schema: schemaVersion, DryRun: dryRun, Sessions: []jsonCleaned{}}
 	for _, s := range cleaned {
 		all.Sessions = append(all.Sessions, cleanedJSON(s))
@@ -111,7 +113,7 @@ func cleanupJSON(cleaned []delegate.Swept, dryRun bool) jsonCleanup {
 	return all
 }
 
-func cleanedJSON(s delegate.Swept) jsonCleaned {
+func cleanedJSON(s cleanup.Cleaned) jsonCleaned {
 	j := jsonCleaned{User: s.User, Session: s.Number, Result: "removed"}
 	switch {
 	case isFailure(s.Left):
@@ -130,7 +132,7 @@ func cleanedJSON(s delegate.Swept) jsonCleaned {
 func isFailure(left error) bool { return left != nil && !errors.Is(left, unix.EBUSY) }
 
 // notRemoved is the error for dead sessions that are still there.
-func notRemoved(cleaned []delegate.Swept) error {
+func notRemoved(cleaned []cleanup.Cleaned) error {
 	count := 0
 	for _, s := range cleaned {
 		if isFailure(s.Left) {

@@ -10,7 +10,10 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 )
 
 // usageError is a command line that was not understood.
@@ -36,12 +39,12 @@ func explain(err error) (words string, code int) {
 	var usage *usageError
 	var failed *failure
 	var privilege *privilegeError
-	var name *delegate.NameError
+	var name *layout.UserNameError
 	var unknown *account.UnknownError
-	var lock *delegate.LockError
-	var none *delegate.NoDelegationError
+	var unlocked *lock.Error
+	var none *delegate.NoWritableCgroupError
 	var setting *delegate.SettingError
-	var refused *delegate.HierarchyError
+	var refused *apply.HierarchyError
 	var path *fs.PathError
 	var done *exit
 	var config *configError
@@ -68,9 +71,9 @@ func explain(err error) (words string, code int) {
 		return err.Error(), exitUsage
 	case errors.As(err, &failed):
 		return err.Error(), exitFailed
-	case errors.As(err, &lock) && errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &unlocked) && errors.Is(err, fs.ErrPermission):
 		return needsRoot("removing sessions").Error(), exitPrivilege
-	case errors.As(err, &lock):
+	case errors.As(err, &unlocked):
 		return fmt.Sprintf("%v; another cgdeleg or a login holds it, try again", err), exitFailed
 	case errors.As(err, &path) && errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("%v; /proc may be mounted with hidepid: run it with sudo", err), exitUnknown
@@ -85,7 +88,7 @@ func isCobras(err error) bool {
 }
 
 // where lists the cgroups of a process that may write none of them.
-func where(none *delegate.NoDelegationError) string {
+func where(none *delegate.NoWritableCgroupError) string {
 	var out strings.Builder
 	for _, m := range none.Cgroups {
 		fmt.Fprintf(&out, " %s:%s", m.Hierarchy, m.Path)

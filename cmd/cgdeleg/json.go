@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // What `cgdeleg status --json` writes; docs/json.md describes it. What is not
@@ -47,7 +47,7 @@ type (
 	}
 )
 
-func statusJSON(m cgroupfs.Machine, sessions []delegate.Session) jsonStatus {
+func statusJSON(m machine.Machine, sessions []delegate.Session) jsonStatus {
 	all := jsonStatus{Schema: schemaVersion, Sessions: []jsonSession{}}
 	for i := range sessions {
 		s := &sessions[i]

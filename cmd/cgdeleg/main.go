@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // version is set by the Makefile.
@@ -56,11 +56,11 @@ type settings struct {
 }
 
 // machine returns the machine that the commands look at.
-func (s *settings) machine() cgroupfs.Machine {
+func (s *settings) machine() machine.Machine {
 	if s.root == "" {
-		return cgroupfs.Machine{}
+		return machine.Machine{}
 	}
-	return cgroupfs.Recorded(s.root)
+	return machine.Recorded(s.root)
 }
 
 func newRoot() *cobra.Command {

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // metric is a gauge in Prometheus's text format; docs/monitoring.md describes
@@ -30,13 +30,14 @@ type sample struct {
 }
 
 // printPrometheus writes what the sessions amount to.
-func printPrometheus(w io.Writer, m cgroupfs.Machine, sessions []delegate.Session) error {
-	found, unusable, err := hierarchy.Discover(m)
+func printPrometheus(w io.Writer, m machine.Machine, sessions []delegate.Session) error {
+	set, err := hierarchy.Find(m)
 	if err != nil {
 		return err
 	}
+	defer set.Close()
 	out := bufio.NewWriter(w)
-	for _, each := range metricsOf(sessions, found, len(unusable)) {
+	for _, each := range metricsOf(sessions, set) {
 		each.write(out)
 	}
 	return out.Flush()
@@ -44,7 +45,7 @@ func printPrometheus(w io.Writer, m cgroupfs.Machine, sessions []delegate.Sessio
 
 // metricsOf counts. A state or hierarchy without sessions has a sample, too: a
 // time series that comes and goes cannot be watched.
-func metricsOf(sessions []delegate.Session, found []hierarchy.Hierarchy, unusable int) []metric {
+func metricsOf(sessions []delegate.Session, set *hierarchy.Set) []metric {
 	var processes, memory, oldest int64
 	states, users := map[string]int64{}, map[string]bool{}
 	for i := range sessions {
@@ -62,18 +63,18 @@ func metricsOf(sessions []delegate.Session, found []hierarchy.Hierarchy, unusabl
 		{"cgdeleg_sessions", "Sessions. A dead one has no process, and was left by a logout.", []sample{
 			{"state", "alive", states["alive"]}, {"state", "dead", states["dead"]},
 		}},
-		{"cgdeleg_hierarchy_sessions", "Sessions that have a cgroup in the hierarchy.", perHierarchy(sessions, found)},
+		{"cgdeleg_hierarchy_sessions", "Sessions that have a cgroup in the hierarchy.", perHierarchy(sessions, set)},
 		{"cgdeleg_users", "Users who have sessions.", []sample{{value: int64(len(users))}}},
 		{"cgdeleg_processes", "Processes in sessions and in the cgroups below.", []sample{{value: processes}}},
 		{"cgdeleg_memory_bytes", "Memory in use by sessions and the cgroups below, where a hierarchy counts it.", []sample{{value: memory}}},
 		{"cgdeleg_dead_session_age_seconds", "How long the oldest dead session has been there, at least; 0 if there is none.", []sample{{value: oldest}}},
-		{"cgdeleg_unusable_hierarchies", "Hierarchies that could not be looked at.", []sample{{value: int64(unusable)}}},
+		{"cgdeleg_unusable_hierarchies", "Hierarchies that could not be looked at.", []sample{{value: int64(len(set.Unusable))}}},
 	}
 }
 
-func perHierarchy(sessions []delegate.Session, found []hierarchy.Hierarchy) (all []sample) {
-	for i := range found {
-		in := sample{label: "hierarchy", of: found[i].Name}
+func perHierarchy(sessions []delegate.Session, set *hierarchy.Set) (all []sample) {
+	for _, h := range set.All {
+		in := sample{label: "hierarchy", of: h.Name}
 		for j := range sessions {
 			if slices.Contains(hierarchiesOf(&sessions[j]), in.of) {
 				in.value++

@@ -16,9 +16,10 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
-	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 func newReport(s *settings) *cobra.Command {
@@ -93,7 +94,7 @@ func (t *target) configFile(f *check.Facts) string {
 // recorder gathers files of a machine. Whoever asks may be root, and the subject
 // may have laid out what is found: see read.
 type recorder struct {
-	machine cgroupfs.Machine
+	machine machine.Machine
 	subject check.Subject
 	root    string // before every path; but in tests ""
 
@@ -114,7 +115,7 @@ type reportFile struct{ name, data string }
 
 type statEntry struct {
 	name string
-	cgroupfs.Stat
+	machine.Stat
 }
 
 // Bounds on a report. What makes it large is made by users: cgroups, files.
@@ -206,14 +207,14 @@ func (r *recorder) cmdline(name, program string) {
 // cgroups records, of every hierarchy, the cgroups between its root and the
 // shell's, and the user's sessions.
 func (r *recorder) cgroups() {
-	found, _, err := hierarchy.Discover(r.machine)
+	set, err := hierarchy.Find(r.machine)
 	if err != nil {
 		return
 	}
+	defer set.Close()
 	data, _ := r.machine.ReadFile(cmp.Or(r.subject.Proc, "/proc/self") + "/cgroup") // as the checks do
 	members, _ := hierarchy.ParseMemberships(data)
-	for i := range found {
-		h := &found[i]
+	for _, h := range set.All {
 		r.mounts = append(r.mounts, h.Mount.Point)
 		r.words = append(append(r.words, h.Name, h.Mount.Point), h.Controllers...)
 		for _, member := range []string{hierarchy.PathIn(members, h.Name), "/init.scope"} {
@@ -231,7 +232,7 @@ func (r *recorder) cgroups() {
 		r.cgroup(path.Join(h.Mount.Point, h.Base))
 		users := path.Join(h.Mount.Point, h.Base, "user")
 		r.cgroup(users)
-		if name, err := delegate.DirName(r.subject.Name); err == nil { // other people's are nobody's business
+		if name, err := layout.DirName(r.subject.Name); err == nil { // other people's are nobody's business
 			r.cgroupTree(path.Join(users, name), 2)
 		}
 	}
@@ -262,7 +263,7 @@ func (r *recorder) isDir(name string) bool {
 // and of limits, and who owns those that are a delegatee's.
 func (r *recorder) cgroup(dir string) {
 	r.stat(dir)
-	for _, name := range append(strings.Fields(cgroupFiles), delegate.DelegateeFiles(r.machine)...) {
+	for _, name := range append(strings.Fields(cgroupFiles), cgroupfs.DelegateFiles(r.machine)...) {
 		file := path.Join(dir, name)
 		switch {
 		case r.seen[file] || !r.machine.Exists(file):

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // leftOut is why a file does not come into a report.
@@ -120,7 +120,7 @@ func (r *recorder) mayPass(at *os.File, isLast bool) error {
 
 // maySearch tells whether the subject may go through a directory
 // (path_resolution(7), "Permissions").
-func (r *recorder) maySearch(st cgroupfs.Stat) bool {
+func (r *recorder) maySearch(st machine.Stat) bool {
 	switch s := r.subject; {
 	case s.UID == 0:
 		return true
@@ -160,12 +160,12 @@ func (r *recorder) readPath(at *os.File) (string, error) {
 	return string(data), nil
 }
 
-func statOf(file *os.File) (cgroupfs.Stat, error) {
+func statOf(file *os.File) (machine.Stat, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
-		return cgroupfs.Stat{}, &fs.PathError{Op: "fstat", Path: file.Name(), Err: err}
+		return machine.Stat{}, &fs.PathError{Op: "fstat", Path: file.Name(), Err: err}
 	}
-	return cgroupfs.Stat{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid)}, nil
+	return machine.Stat{Mode: st.Mode, UID: int(st.Uid), GID: int(st.Gid)}, nil
 }
 
 // newReportDir makes the report's directory, for its owner alone. Somebody else
@@ -224,9 +224,9 @@ func isOurs(dir *os.Root) error {
 func (r *recorder) writeTo(dir *os.Root, rd *redaction) (count int, err error) {
 	var stats strings.Builder
 	for _, st := range r.stats {
-		stats.WriteString(cgroupfs.FormatStat(rd.text(st.name), st.Stat) + "\n")
+		stats.WriteString(machine.FormatStat(rd.text(st.name), st.Stat) + "\n")
 	}
-	if err := writeNew(dir, cgroupfs.StatFile, stats.String()); err != nil {
+	if err := writeNew(dir, machine.StatFile, stats.String()); err != nil {
 		return 0, err
 	}
 	count = 1

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // redaction replaces the names of users. A name stands for itself, between what
@@ -39,7 +39,7 @@ func (r *recorder) redaction() (rd *redaction, kept []string) {
 // firstPerson is the first user ID that is a person's (login.defs(5), UID_MIN).
 const firstPerson = 1000
 
-func userNames(m cgroupfs.Machine, subject string) []string {
+func userNames(m machine.Machine, subject string) []string {
 	names := []string{subject}
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		data, _ := m.ReadFile(file)

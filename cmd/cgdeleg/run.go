@@ -61,7 +61,7 @@ func runIn(set []delegate.Setting, args []string) error {
 	if err != nil {
 		return &failure{fmt.Sprintf("%v; nothing was run", err)}
 	}
-	_, err = delegate.Enter(delegate.RunRequest{
+	_, err = delegate.NewSubgroup(delegate.SubgroupRequest{
 		PID: os.Getpid(), Name: fmt.Sprintf("run-%d", os.Getpid()), Settings: set,
 	})
 	if err != nil {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
@@ -16,9 +14,12 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
 // sessionFlags are whose session is opened or closed, and for which process.
@@ -26,6 +27,8 @@ type sessionFlags struct {
 	user        string
 	pid         int
 	controllers string
+	confined    string
+	dryRun      bool
 	owner       int // the user ID of the process
 }
 
@@ -56,15 +59,23 @@ The session goes with cgdeleg close, or when it is dead, like any other.`,
 			if err != nil {
 				return &usageError{err}
 			}
+			if !slices.Contains(confinedValues, f.confined) {
+				return &usageError{fmt.Errorf("--confined %q: want leave or move", f.confined)}
+			}
 			who, err := f.check(s)
 			if err != nil {
 				return err
+			}
+			if f.dryRun {
+				return f.printPlan(cmd, s.machine(), who, list)
 			}
 			return f.open(cmd, who, list)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().StringVarP(&f.controllers, "controllers", "c", "all", "in which hierarchies: a `LIST` as on the PAM line")
+	cmd.Flags().StringVar(&f.confined, "confined", "leave", "what to do with a process that somebody limits: `leave|move`")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only print what would be done in each hierarchy, and why")
 	return cmd
 }
 
@@ -92,22 +103,25 @@ later, as after any logout. Needs root.`,
 // check finds the who and the process, and refuses what cannot be meant.
 func (f *sessionFlags) check(s *settings) (user.User, error) {
 	switch {
-	case s.root != "":
+	case s.root != "" && !f.dryRun:
 		return user.User{}, &usageError{errRecorded}
 	case f.user == "":
 		return user.User{}, &usageError{errors.New("--user NAME is missing")}
 	case f.pid < 0 || f.pid == 1:
 		return user.User{}, &usageError{fmt.Errorf("--pid %d: not a process to move", f.pid)}
-	case os.Geteuid() != 0:
+	case s.root != "" && f.pid == 0:
+		return user.User{}, &usageError{errors.New("on a recorded machine, say which process is meant, by --pid PID")}
+	case os.Geteuid() != 0 && !f.dryRun:
 		return user.User{}, needsRoot("opening and closing sessions")
 	}
-	who, err := account.ByName(cgroupfs.Machine{}, f.user)
+	m := s.machine()
+	who, err := account.ByName(m, f.user)
 	if err != nil {
 		return who, err
 	}
 	if f.pid == 0 {
 		f.pid = os.Getppid()
-		switch name := commOf(f.pid); {
+		switch name := (machine.Machine{}).Name(f.pid); {
 		case f.pid == 0: // as lxc-attach does
 			return who, &usageError{errors.New("what runs cgdeleg is outside of this PID namespace: say which process is meant, by --pid PID")}
 		case f.pid == 1:
@@ -116,7 +130,7 @@ func (f *sessionFlags) check(s *settings) (user.User, error) {
 			return who, &usageError{fmt.Errorf("%s runs cgdeleg: say which process is meant, for this shell --pid $$", name)}
 		}
 	}
-	f.owner, err = ownerOf(cgroupfs.Machine{}, f.pid)
+	f.owner, err = ownerOf(m, f.pid)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return who, &failure{fmt.Sprintf("there is no process %d", f.pid)}
@@ -128,12 +142,7 @@ func (f *sessionFlags) check(s *settings) (user.User, error) {
 	return who, nil
 }
 
-func commOf(pid int) string {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return strings.TrimSpace(string(data))
-}
-
-func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.List) error {
+func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.ControllerList) error {
 	present, found, err := f.present(who)
 	if err != nil {
 		return err
@@ -168,12 +177,48 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Li
 	return printDirs(cmd, made)
 }
 
-// make makes the session and moves the process in.
-func (f *sessionFlags) make(who user.User, list hierarchy.List) (*delegate.Opened, error) {
-	r := delegate.OpenRequest{
-		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid,
-		Controllers: list, Lock: delegate.DefaultLock,
+// confinedValues are what --confined and the PAM line's confined= can be.
+var confinedValues = []string{"leave", "move"}
+
+// login is what is asked for. Who asks by hand means also system accounts.
+func (f *sessionFlags) login(who user.User, list hierarchy.ControllerList) delegate.Login {
+	return delegate.Login{
+		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid, Controllers: list,
+		Policy: plan.Policy{MinUID: 0, MoveConfined: f.confined == "move"},
 	}
+}
+
+// printPlan prints what an open would do.
+func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user.User, list hierarchy.ControllerList) error {
+	p, err := delegate.Plan(m, f.login(who, list))
+	if err != nil {
+		return err
+	}
+	t := newTable(cmd.OutOrStdout(), "HIERARCHY", "ACTION", "WHERE, OR WHY NOT")
+	for _, s := range p.Steps {
+		what := ""
+		switch s.Action {
+		case plan.Make:
+			what = path.Join(s.Mount.Point, s.Base, "user", f.user, "N")
+		case plan.Adopt:
+			what = path.Join(s.Mount.Point, s.Scope)
+		case plan.Leave:
+			what = s.Reason.Error()
+		}
+		t.row(printable(s.Name), s.Action.String(), printable(what))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	for _, err := range slices.Concat(p.Warnings, p.Notes) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", printable(err.Error()))
+	}
+	return nil
+}
+
+// make makes the session and moves the process in.
+func (f *sessionFlags) make(who user.User, list hierarchy.ControllerList) (*delegate.Opened, error) {
+	r := delegate.OpenRequest{Login: f.login(who, list), Locks: lock.Default}
 	opened, err := delegate.Open(r)
 	if !errors.Is(err, unix.EACCES) || f.owner == 0 {
 		return opened, err
@@ -184,35 +229,30 @@ func (f *sessionFlags) make(who user.User, list hierarchy.List) (*delegate.Opene
 	if opened, err = delegate.Open(r); err != nil {
 		return nil, err
 	}
-	if err := asUser(f.owner, func() error { return joinSelf(f.pid, opened) }); err != nil {
-		_, closeErr := delegate.Close(delegate.CloseRequest{PID: r.PID, User: r.User, Opened: opened, Lock: r.Lock})
+	if err := asUser(f.owner, func() error { return joinSelf(f.pid, &opened.Ticket) }); err != nil {
+		_, closeErr := delegate.Close(delegate.CloseRequest{PID: r.PID, User: r.User, Ticket: &opened.Ticket, Locks: r.Locks})
 		return nil, errors.Join(err, closeErr)
 	}
 	return opened, nil
 }
 
 // joinSelf moves the process to where this one was moved by the opening.
-func joinSelf(pid int, opened *delegate.Opened) error {
-	members, err := hierarchy.Memberships(cgroupfs.Machine{}, os.Getpid())
+func joinSelf(pid int, t *ticket.Ticket) error {
+	members, err := hierarchy.Memberships(machine.Machine{}, os.Getpid())
 	if err != nil {
 		return err
 	}
-	found, _, err := hierarchy.Discover(cgroupfs.Machine{})
+	set, err := hierarchy.Find(machine.Machine{})
 	if err != nil {
 		return err
 	}
-	for _, former := range opened.Former {
-		i := slices.IndexFunc(found, func(h hierarchy.Hierarchy) bool { return h.Name == former.Hierarchy })
-		if i < 0 {
+	defer set.Close()
+	for _, former := range t.Former {
+		h := set.ByName(former.Hierarchy)
+		if h == nil {
 			return fmt.Errorf("hierarchy %s: it was unmounted", former.Hierarchy)
 		}
-		dir, err := found[i].OpenMember(cgroupfs.Machine{}, hierarchy.PathIn(members, former.Hierarchy))
-		if err != nil {
-			return err
-		}
-		err = dir.Enter(pid)
-		dir.Close()
-		if err != nil {
+		if err := h.Attach(hierarchy.PathIn(members, former.Hierarchy), pid); err != nil {
 			return err
 		}
 	}
@@ -256,10 +296,10 @@ func raiseCapabilities() error {
 // opened returns the session that was opened: among those in which the process
 // is, the new one, if there is one.
 func (f *sessionFlags) opened(who user.User, opened *delegate.Opened) (delegate.Session, bool, error) {
-	if len(opened.Former) == 0 { // only a scope was adopted
+	if opened.Ticket.Session.Number < 0 { // only a scope was adopted
 		return f.present(who)
 	}
-	return f.find(func(s delegate.Session) bool { return s.User == who.Name && s.Number == opened.Number })
+	return f.find(func(s delegate.Session) bool { return s.User == who.Name && s.Number == opened.Ticket.Session.Number })
 }
 
 // present returns the session of this user in which the process is.
@@ -271,7 +311,7 @@ func (f *sessionFlags) present(who user.User) (delegate.Session, bool, error) {
 }
 
 func (f *sessionFlags) find(isIt func(delegate.Session) bool) (delegate.Session, bool, error) {
-	sessions, _, err := delegate.Sessions(cgroupfs.Machine{})
+	sessions, _, err := delegate.Sessions(machine.Machine{})
 	if err != nil {
 		return delegate.Session{}, false, err
 	}
@@ -285,16 +325,17 @@ func (f *sessionFlags) find(isIt func(delegate.Session) bool) (delegate.Session,
 // has tells whether the process has all that the list asks for in this session.
 // "all" asks for no more than can be had, which a hierarchy of systemd's, or a
 // controller that cannot be enabled, is not.
-func (f *sessionFlags) has(s *delegate.Session, list hierarchy.List) (bool, error) {
+func (f *sessionFlags) has(s *delegate.Session, list hierarchy.ControllerList) (bool, error) {
 	if list.All {
 		return true, nil
 	}
-	found, _, err := hierarchy.Discover(cgroupfs.Machine{})
+	set, err := hierarchy.Find(machine.Machine{})
 	if err != nil {
 		return false, err
 	}
-	chosen, _ := hierarchy.Choose(found, list)
-	lacking := slices.ContainsFunc(chosen, func(c hierarchy.Choice) bool {
+	defer set.Close()
+	selected, _ := hierarchy.Select(set.All, list)
+	lacking := slices.ContainsFunc(selected, func(c hierarchy.Selection) bool {
 		return !slices.ContainsFunc(s.Parts, func(p delegate.Part) bool {
 			isMissing := func(controller string) bool { return !slices.Contains(p.Controllers, controller) }
 			return p.Hierarchy == c.Name && slices.Contains(p.Processes, f.pid) && !slices.ContainsFunc(c.Enable, isMissing)
@@ -314,7 +355,7 @@ func printDirs(cmd *cobra.Command, s delegate.Session) error {
 }
 
 func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
-	r := delegate.CloseRequest{PID: f.pid, User: who.Name, Lock: delegate.DefaultLock}
+	r := delegate.CloseRequest{PID: f.pid, User: who.Name, Locks: lock.Default}
 	closed, err := delegate.Close(r)
 	if err == nil && errors.Is(closed.Left, unix.EACCES) && f.owner != 0 { // see make
 		err = asUser(f.owner, func() (err error) {
@@ -325,7 +366,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 	if err != nil {
 		return err
 	}
-	if closed.Number < 0 {
+	if closed.Session == "" {
 		present, ok, err := f.present(who)
 		switch {
 		case err != nil:
@@ -335,7 +376,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		}
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
-	text, isFault := messages.Closed(strconv.Itoa(closed.Number), closed.Left)
+	text, isFault := messages.Closed(closed.Session, closed.Left)
 	if isFault {
 		return &failure{text}
 	}
@@ -344,17 +385,10 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 }
 
 // ownerOf returns the real user ID of a process.
-func ownerOf(m cgroupfs.Machine, pid int) (int, error) {
-	data, err := m.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
+func ownerOf(m machine.Machine, pid int) (int, error) {
+	status, err := m.StatusOf(pid)
+	if err == nil && status.RealUID < 0 {
+		err = errors.New("no user ID in /proc/PID/status")
 	}
-	for line := range bytes.Lines(data) {
-		if ids, ok := bytes.CutPrefix(line, []byte("Uid:")); ok {
-			var real int
-			_, err := fmt.Sscan(string(ids), &real)
-			return real, err
-		}
-	}
-	return 0, errors.New("no user ID in /proc/PID/status")
+	return status.RealUID, err
 }

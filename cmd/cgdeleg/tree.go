@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // printTree shows users, their sessions, and the cgroups below those, in the
 // manner of systemd-cgls.
-func printTree(out screen, m cgroupfs.Machine, sessions []delegate.Session) error {
+func printTree(out screen, m machine.Machine, sessions []delegate.Session) error {
 	buffered := bufio.NewWriter(out)
 	t := treePrinter{screen: out, w: buffered}
 	for i := range sessions {

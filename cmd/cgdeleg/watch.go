@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 )
 
 // watch removes dead sessions until a signal comes.
-func watch(cmd *cobra.Command, request delegate.SweepRequest, asJSON bool) error {
+func watch(cmd *cobra.Command, request delegate.CleanupRequest, asJSON bool) error {
 	if os.Geteuid() != 0 {
 		return needsRoot("removing sessions")
 	}
@@ -44,7 +46,7 @@ func watch(cmd *cobra.Command, request delegate.SweepRequest, asJSON bool) error
 		if err == nil {
 			err = l.cleanup(request)
 		}
-		if errors.As(err, new(*delegate.NameError)) {
+		if errors.As(err, new(*layout.UserNameError)) {
 			return err
 		}
 		pause := idlePause
@@ -74,10 +76,10 @@ type watchLog struct {
 
 // cleanup removes the dead sessions. The lock, for which logins have to wait, is
 // only taken where a look without it showed some.
-func (l *watchLog) cleanup(request delegate.SweepRequest) error {
+func (l *watchLog) cleanup(request delegate.CleanupRequest) error {
 	look := request
 	look.DryRun = true
-	looked, err := delegate.Sweep(look)
+	looked, err := delegate.Cleanup(look)
 	if err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func (l *watchLog) cleanup(request delegate.SweepRequest) error {
 		}
 		cleaned[s.User] = true
 		request.User = s.User
-		results, err := delegate.Sweep(request)
+		results, err := delegate.Cleanup(request)
 		for _, r := range results {
 			l.tell(r)
 		}
@@ -99,7 +101,7 @@ func (l *watchLog) cleanup(request delegate.SweepRequest) error {
 	return nil
 }
 
-func (l *watchLog) tell(s delegate.Swept) {
+func (l *watchLog) tell(s cleanup.Cleaned) {
 	about := fmt.Sprintf("session %d of %s", s.Number, printable(s.User))
 	switch {
 	case isFailure(s.Left):

@@ -232,6 +232,10 @@ func (r *replier) close(req request, locks lock.Locks, end func(delegate.CloseRe
 		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
 		return
 	}
+	if closed.Session == "" {
+		r.log("warning", "user %q: what was begun is left for a later sweep: %v", req.user, closed.Left)
+		return
+	}
 	level := "debug"
 	text, isFault := messages.Closed(closed.Session, closed.Left)
 	if isFault {
