@@ -24,15 +24,12 @@ type confiner struct {
 func (f *Facts) confinedResult(c *plan.ConfinedError, evidence []Evidence) Result {
 	by := f.confinerOf(c)
 	evidence = slices.Concat([]Evidence{{c.File, brief(c.Value)}}, by.evidence, evidence)
-	r := failed(by.name+" has put the login under the limit "+c.File+", and the module moves nobody out of such", evidence...)
-	line := "a line of the module with confined=move moves logins out of it, as pam_cgfs did"
-	if f.login.module != nil {
-		line = "confined=move behind the line in " + f.login.module.File + " moves logins out of it, as pam_cgfs did"
-	}
+	r := failed(by.name+" limits this login ("+c.File+"), and the module does not move a login out of a limit", evidence...)
+	line := "the option confined=move on the module's line in " + f.moduleFile() + " has logins moved out of it, as pam_cgfs did"
 	if by.isJobs {
-		return r.fixed("containers run under this limit, without cgroups of their own; " + line)
+		return r.fixed("containers of this login stay under that limit, without cgroups of their own; " + line)
 	}
-	return r.fixed("take the limit away, and log in again; or else "+line, byHand(f.editor(), f.moduleFile()))
+	return r.fixed("remove the limit and log in again; or "+line, byHand(f.editor(), f.moduleFile()))
 }
 
 // confinerOf says who seems to hold a limit.

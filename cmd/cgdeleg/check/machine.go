@@ -265,7 +265,7 @@ func (f *Facts) wantedText() string {
 		}
 	}
 	if len(made) == 0 && len(all) > 0 {
-		return "mounted are " + strings.Join(all, " ")
+		return "mounted: " + strings.Join(all, " ")
 	}
 	return "a session would be made in " + strings.Join(made, " ")
 }
