@@ -192,6 +192,9 @@ func (r *run) one(c *Check) Finding {
 	if finding.Evidence == nil {
 		finding.Evidence = []Evidence{} // [] in JSON, not null
 	}
+	if finding.Fix != nil && finding.Fix.Commands == nil {
+		finding.Fix.Commands = []Command{}
+	}
 	r.done[c.Name] = finding
 	return finding
 }

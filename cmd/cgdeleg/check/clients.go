@@ -43,6 +43,8 @@ func (f *Facts) client(program string) (version string, reason string) {
 		return "", program + " is not installed, or does not say its version"
 	case !f.isDelegated():
 		return "", "this shell has no cgroup of its own"
+	case f.elsewhere() != nil:
+		return "", "this shell is not in the cgroup that elogind delegates: see lxc-view"
 	}
 	return version, ""
 }
