@@ -88,6 +88,16 @@ func TestEmptyUser(t *testing.T) {
 	}
 }
 
+// That LXC wants what no session can have is said, and that there is no fix for it.
+func TestNothingToOpen(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	put(t, dir, "home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
+	out, errOut, code := runOnDir(dir, "check -q lxc-view")
+	if code != exitFailed || !strings.Contains(out, "lxc.cgroup.use wants freezer") {
+		t.Errorf("code %d, said %s%s", code, out, errOut)
+	}
+}
+
 // Root reads a user's files as that user: it shows nothing of root's, and an open has
 // no effect.
 func TestConfigurationIsReadAsUser(t *testing.T) {

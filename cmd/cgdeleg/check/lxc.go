@@ -117,9 +117,12 @@ func (f *Facts) cgroupUse() (names []string) {
 	return names
 }
 
-// openWith opens a session that has these controllers too.
+// openWith opens a session that has these controllers too; nil if none would.
 func (f *Facts) openWith(controllers []string) *Fix {
 	fix := f.openFix(controllers...)
+	if fix == nil {
+		return nil
+	}
 	fix.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
 	if f.login.module != nil && !f.login.asked.All {
 		fix.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.login.module.File)
