@@ -29,6 +29,9 @@ func put(t *testing.T, dir, name, content string, mode fs.FileMode) {
 	t.Helper()
 	file := filepath.Join(dir, name)
 	must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	for at := filepath.Dir(file); len(at) > len(filepath.Clean(dir)); at = filepath.Dir(at) {
+		must(t, os.Chmod(at, 0o755)) // whatever the umask
+	}
 	must(t, os.WriteFile(file, []byte(content), 0o600))
 	must(t, os.Chmod(file, mode))
 }
@@ -439,7 +442,7 @@ func TestReportOfHome(t *testing.T) {
 	put(t, dir, home+"more/a.conf", "# nothing\nlxc.include = /home/alice/deeper\n", 0o644)
 	put(t, dir, home+"more/b.txt", "private\n", 0o644)
 	put(t, dir, home+"deeper", "", 0o644)
-	must(t, os.MkdirAll(filepath.Join(dir, home, "empty"), 0o755))
+	put(t, dir, home+"empty/"+machine.DirectoryMark, "", 0o644)
 	put(t, dir, home+".local/share/lxc/c1/config", string(data)+
 		"lxc.include = /home/alice/included.conf\nlxc.include = \"/home/alice/more\"\nlxc.include = /home/alice/empty\n", 0o644)
 	r := recordOf(t, dir, "c1")
