@@ -194,6 +194,12 @@ func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Re
 	}
 }
 
+// LeftNothing tells whether there is nothing for a close to do: the login was left
+// alone, or its manager removes all that it was given.
+func (o *Opened) LeftNothing() bool {
+	return o.Ticket.Session.Number < 0 && (len(o.Ticket.Adopted) == 0 || o.Plan.Manager.KeepsScopes())
+}
+
 // HierarchyNames returns in which hierarchies the session was made.
 func (o *Opened) HierarchyNames() (names []string) {
 	for _, m := range o.Ticket.Former {

@@ -1,13 +1,45 @@
 package machine
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func requirePathError(t *testing.T, err error, path string, wanted ...error) {
+	t.Helper()
+	var p *fs.PathError
+	if !errors.As(err, &p) {
+		t.Errorf("got %v, want a *fs.PathError", err)
+		return
+	}
+	if p.Path != path {
+		t.Errorf("%v: path %q, want %q", err, p.Path, path)
+	}
+	if !slices.ContainsFunc(wanted, func(want error) bool { return errors.Is(err, want) }) {
+		t.Errorf("%v: want one of %v", err, wanted)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(fds)
+}
 
 func TestReadDir(t *testing.T) {
 	root := t.TempDir()
@@ -26,7 +58,7 @@ func TestReadDir(t *testing.T) {
 		t.Errorf("empty directory: %q, %v", names, err)
 	}
 	_, err = m.ReadDir("/gone")
-	requirePathError(t, err, "/gone", unix.ENOENT)
+	requirePathError(t, err, "/gone", ErrNotRecorded)
 	_, err = m.ReadDir("/d/a")
 	requirePathError(t, err, "/d/a", unix.ENOTDIR)
 	_, err = m.ReadDir("/fifo") // without waiting for its writer
@@ -46,4 +78,17 @@ func TestReadFileOfPipe(t *testing.T) {
 	defer held.Close()
 	_, err = Recorded(root).ReadFile("/fifo")
 	requirePathError(t, err, "/fifo", unix.EAGAIN)
+}
+
+func TestFormatProcess(t *testing.T) {
+	for name, p := range map[string]Process{
+		"all":                {PID: 7, Name: "a b", Parent: 1, Group: 7, Started: 90*time.Minute + 10*time.Millisecond, Policy: 6},
+		"a name with a line": {PID: 8, Name: "x) S 1\n9 (y", Policy: 1},
+		"no policy":          {PID: 9, Name: "", Started: time.Second, Policy: -1},
+	} {
+		got, ok := parseStatFile([]byte(FormatProcess(p)))
+		if got.PID = p.PID; !ok || got != p {
+			t.Errorf("%s: got %+v, %v; want %+v", name, got, ok, p)
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +53,7 @@ func TestRecordedKeepsInside(t *testing.T) {
 	}
 	for _, path := range []string{"/../outside/secret", "../outside/secret", "/h/../../outside/secret"} {
 		_, err := m.ReadFile(path)
-		requirePathError(t, err, path, unix.ENOENT)
+		requirePathError(t, err, path, ErrNotRecorded)
 		if m.Exists(path) {
 			t.Errorf("%s exists", path)
 		}
@@ -65,14 +67,14 @@ func TestRecordedKeepsInside(t *testing.T) {
 		if names, err := m.ReadDir(path); err == nil {
 			t.Errorf("%s: names %q from outside", path, names)
 		}
-		if d, err := m.OpenMount(Mount{Point: path}); err == nil {
-			d.Close()
-			t.Errorf("%s: opened as a mount", path)
+		if fd, err := openDirectory(m, path); err == nil {
+			unix.Close(fd)
+			t.Errorf("%s: opened", path)
 		}
 	}
-	if d, err := m.OpenMount(Mount{Point: "/todir/proc"}); err == nil {
-		d.Close()
-		t.Error("a mount outside was opened")
+	if fd, err := openDirectory(m, "/todir/proc"); err == nil {
+		unix.Close(fd)
+		t.Error("a directory outside was opened")
 	}
 }
 
@@ -115,15 +117,16 @@ func TestRecordedFollowsInside(t *testing.T) {
 	}
 	_, err := m.ReadFile("/loop")
 	requirePathError(t, err, "/loop", unix.ELOOP)
-	_, err = m.OpenMount(Mount{Point: "/withinhmount"})
+	_, err = openDirectory(m, "/withinhmount")
 	requirePathError(t, err, "/withinhmount", unix.ENOTDIR, unix.ELOOP)
-	d, err := m.OpenMount(Mount{Point: "/"})
+	fd, err := openDirectory(m, "/")
 	must(t, err)
-	defer d.Close()
-	names, _, err := d.Children(10)
-	if want := []string{"h", "proc"}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("children %q, %v; want %q", names, err, want)
-	}
+	unix.Close(fd)
+}
+
+// openDirectory opens one as the root of a hierarchy is opened.
+func openDirectory(m Machine, path string) (fd int, err error) {
+	return m.Open(path, unix.O_DIRECTORY|unix.O_NOFOLLOW)
 }
 
 // A named pipe in a recorded machine keeps nobody waiting, nor does one with a
@@ -140,13 +143,10 @@ func TestRecordedPipe(t *testing.T) {
 		defer close(done)
 		_, _ = m.ReadFile("/fifo")
 		_, _ = m.ReadDir("/fifo")
-		_, _ = m.OpenMount(Mount{Point: "/fifo"})
+		_, _ = openDirectory(m, "/fifo")
 		_, _ = m.Stat("/fifo")
 		m.Exists("/fifo")
-		if d, err := m.OpenMount(Mount{Point: "/h"}); err == nil {
-			_, _ = d.Procs()
-			d.Close()
-		}
+		_, _ = m.As(Credentials{UID: 1}).ReadFile("/fifo")
 	}()
 	select {
 	case <-done:
@@ -164,7 +164,7 @@ func TestRecordedWithoutDirectory(t *testing.T) {
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
 	_, err = m.Processes()
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
-	_, err = m.OpenMount(Mount{Point: "/h"})
+	_, err = openDirectory(m, "/h")
 	requirePathError(t, err, dir+"/h", unix.ENOENT)
 	if m.Exists("/") {
 		t.Error("it exists")
@@ -178,11 +178,65 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 		_, _ = m.ReadFile(path)
 		_, _ = m.ReadDir(path)
 		m.Exists(path)
-		if d, err := m.OpenMount(Mount{Point: path}); err == nil {
-			d.Close()
+		_, _ = m.As(Credentials{UID: 1}).ReadFile(path)
+		if fd, err := openDirectory(m, path); err == nil {
+			unix.Close(fd)
 		}
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}
+
+// Of what is not in the recording it is known whether it was there only if its
+// maker saw that.
+func TestRecordedAnswers(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"etc/here": "x\n", "etc/conf.d/" + DirectoryMark: "",
+		AbsentFile:  "/etc/gone\n/var/gone\n/lib/link\n",
+		PresentFile: "/lib/seen.so\n/lib/link\n/etc/conf.d/a.conf\n",
+	} {
+		must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+	}
+	m := Recorded(dir)
+	for _, test := range []struct {
+		name, path string
+		answer     Answer // of Find
+		err        error  // of ReadFile
+	}{
+		{"a file", "/etc/here", Found, nil},
+		{"a file, asked for as a directory", "/etc/here/.", Absent, unix.ENOTDIR},
+		{"absent", "/etc/gone", Absent, fs.ErrNotExist},
+		{"below what was absent", "/var/gone/a/b", Absent, fs.ErrNotExist},
+		{"the beginning of what was absent", "/var/go", Unknown, ErrNotRecorded},
+		{"not recorded", "/etc/other", Unknown, ErrNotRecorded},
+		{"only seen", "/lib/seen.so", Found, ErrNotRecorded},
+		{"only seen, asked for as a directory", "/lib/seen.so/.", Absent, ErrNotRecorded},
+		{"a link that led nowhere", "/lib/link", Found, fs.ErrNotExist},
+		{"a directory", "/etc/conf.d/.", Found, unix.EISDIR},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := m.Find(test.path); got != test.answer {
+				t.Errorf("it answers %d, want %d", got, test.answer)
+			}
+			if test.path[len(test.path)-1] == '.' && test.answer == Absent {
+				return // no path to read
+			}
+			if _, err := m.ReadFile(test.path); !errors.Is(err, test.err) {
+				t.Errorf("got %v, want %v", err, test.err)
+			}
+		})
+	}
+	names, err := m.ReadDir("/etc/conf.d")
+	if want := []string{"a.conf"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("names %q, %v; want %q", names, err, want)
+	}
+	if _, err = m.ReadDir("/lib"); !errors.Is(err, ErrNotRecorded) {
+		t.Errorf("names in a directory that nobody asked for: %v", err)
+	}
+	if _, err = m.ReadDir("/var/gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("names in a directory that was absent: %v", err)
 	}
 }

@@ -50,8 +50,8 @@ func TestStatOfARecordedMachine(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Recorded(t.TempDir()).Stat("/etc"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without %s: got %v, want ENOENT", StatFile, err)
+	if _, err := Recorded(t.TempDir()).Stat("/etc"); !errors.Is(err, ErrNotRecorded) {
+		t.Errorf("without %s: got %v, want ErrNotRecorded", StatFile, err)
 	}
 }
 

@@ -7,5 +7,7 @@ import "github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 // that it made are still known.
 type none struct{ elogind }
 
+func (none) Name() string { return "" }
+
 // Place leaves every hierarchy to others.
 func (none) Place(*hierarchy.Hierarchy, string, Login) Placement { return Placement{} }

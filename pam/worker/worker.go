@@ -174,6 +174,9 @@ func (r *replier) open(req request, locks lock.Locks) (result string) {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
 		return resultFailure
 	}
+	if opened.LeftNothing() {
+		r.say("ticket", "begin") // and nothing in it
+	}
 	r.report(req, opened)
 	return resultSuccess
 }
