@@ -3,7 +3,6 @@ package machine
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -51,7 +50,7 @@ func TestRecordedKeepsInside(t *testing.T) {
 	}
 	for _, path := range []string{"/../outside/secret", "../outside/secret", "/h/../../outside/secret"} {
 		_, err := m.ReadFile(path)
-		requirePathError(t, err, path, unix.ENOENT)
+		requirePathError(t, err, path, ErrNotRecorded)
 		if m.Exists(path) {
 			t.Errorf("%s exists", path)
 		}
@@ -65,16 +64,19 @@ func TestRecordedKeepsInside(t *testing.T) {
 		if names, err := m.ReadDir(path); err == nil {
 			t.Errorf("%s: names %q from outside", path, names)
 		}
-		if d, err := m.OpenMount(Mount{Point: path}); err == nil {
-			d.Close()
-			t.Errorf("%s: opened as a mount", path)
+		if fd, err := m.Open(path, directory); err == nil {
+			unix.Close(fd)
+			t.Errorf("%s: opened as a directory", path)
 		}
 	}
-	if d, err := m.OpenMount(Mount{Point: "/todir/proc"}); err == nil {
-		d.Close()
-		t.Error("a mount outside was opened")
+	if fd, err := m.Open("/todir/proc", directory); err == nil {
+		unix.Close(fd)
+		t.Error("a directory outside was opened")
 	}
 }
+
+// directory are the flags with which a mount point is opened.
+const directory = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
 
 func TestRecordedProcessesKeepInside(t *testing.T) {
 	_, dir := hostile(t)
@@ -115,23 +117,23 @@ func TestRecordedFollowsInside(t *testing.T) {
 	}
 	_, err := m.ReadFile("/loop")
 	requirePathError(t, err, "/loop", unix.ELOOP)
-	_, err = m.OpenMount(Mount{Point: "/withinhmount"})
+	_, err = m.Open("/withinhmount", directory)
 	requirePathError(t, err, "/withinhmount", unix.ENOTDIR, unix.ELOOP)
-	d, err := m.OpenMount(Mount{Point: "/"})
+	fd, err := m.Open("/", directory)
 	must(t, err)
-	defer d.Close()
-	names, _, err := d.Children(10)
-	if want := []string{"h", "proc"}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("children %q, %v; want %q", names, err, want)
-	}
+	defer unix.Close(fd)
+	fd, err = OpenAt(fd, "h", directory)
+	must(t, err)
+	unix.Close(fd)
 }
 
 // A named pipe in a recorded machine keeps nobody waiting, nor does one with a
 // writer that says nothing.
 func TestRecordedPipe(t *testing.T) {
 	m, dir := hostile(t)
-	must(t, os.Remove(filepath.Join(dir, "h/cgroup.procs")))
-	must(t, unix.Mkfifo(filepath.Join(dir, "h/cgroup.procs"), 0o644))
+	must(t, unix.Mkfifo(filepath.Join(dir, "h/status"), 0o644))
+	must(t, unix.Mkfifo(filepath.Join(dir, StatFile), 0o644))
+	must(t, unix.Mkfifo(filepath.Join(dir, AbsentFile), 0o644))
 	held, err := os.OpenFile(filepath.Join(dir, "fifo"), os.O_RDWR, 0)
 	must(t, err)
 	defer held.Close()
@@ -140,13 +142,11 @@ func TestRecordedPipe(t *testing.T) {
 		defer close(done)
 		_, _ = m.ReadFile("/fifo")
 		_, _ = m.ReadDir("/fifo")
-		_, _ = m.OpenMount(Mount{Point: "/fifo"})
+		_, _ = m.Open("/fifo", directory)
+		_ = m.Stream("/fifo", func([]byte) error { return nil })
 		_, _ = m.Stat("/fifo")
+		_, _ = m.Status("/h")
 		m.Exists("/fifo")
-		if d, err := m.OpenMount(Mount{Point: "/h"}); err == nil {
-			_, _ = d.Procs()
-			d.Close()
-		}
 	}()
 	select {
 	case <-done:
@@ -164,8 +164,10 @@ func TestRecordedWithoutDirectory(t *testing.T) {
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
 	_, err = m.Processes()
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
-	_, err = m.OpenMount(Mount{Point: "/h"})
+	_, err = m.Open("/h", directory)
 	requirePathError(t, err, dir+"/h", unix.ENOENT)
+	err = m.Stream("/proc/self/mountinfo", func([]byte) error { return nil })
+	requirePathError(t, err, dir+"/proc/self/mountinfo", unix.ENOENT)
 	if m.Exists("/") {
 		t.Error("it exists")
 	}
@@ -178,11 +180,20 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 		_, _ = m.ReadFile(path)
 		_, _ = m.ReadDir(path)
 		m.Exists(path)
-		if d, err := m.OpenMount(Mount{Point: path}); err == nil {
-			d.Close()
+		_, _ = m.Stat(path)
+		_ = m.Stream(path, func([]byte) error { return nil })
+		if fd, err := m.Open(path, directory); err == nil {
+			unix.Close(fd)
 		}
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(fds)
 }
