@@ -2,7 +2,6 @@ package delegate
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -138,7 +137,7 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	if err != nil {
 		return nil, err
 	}
-	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+	own, err := ownMemberships(r.Machine)
 	if err != nil {
 		return nil, err
 	}
