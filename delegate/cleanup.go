@@ -1,6 +1,8 @@
 package delegate
 
 import (
+	"os"
+
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
@@ -29,7 +31,11 @@ func Cleanup(r CleanupRequest) ([]cleanup.Cleaned, error) {
 	}
 	defer set.Close()
 	if !r.DryRun {
-		leaveSession(r.Machine, set, manager.Of(r.Machine, set))
+		own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+		if err != nil {
+			return nil, err
+		}
+		leaveSession(set, manager.Of(r.Machine, set), own)
 	}
 	users := layout.Users(set)
 	if r.User != "" {

@@ -2,6 +2,8 @@ package delegate
 
 import (
 	"errors"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
@@ -23,9 +25,9 @@ type CloseRequest struct {
 	// which PID is now, and PID goes to the base.
 	Ticket *ticket.Ticket
 	Locks  lock.Locks
-	// Until is when to end removing what the user made below the session; the
-	// rest goes with a later cleanup. The zero Time sets no end.
-	Until time.Time
+	// Deadline is when to end removing what the user made below the session; the
+	// rest goes with a later cleanup. The zero Time sets none.
+	Deadline time.Time
 }
 
 // Closed tells what became of a session.
@@ -54,7 +56,7 @@ func Close(r CloseRequest) (*Closed, error) {
 	if c.ticket.IsEmpty() {
 		return &Closed{}, nil
 	}
-	leaveSession(r.Machine, c.set, c.manager)
+	leaveSession(c.set, c.manager, c.own)
 	left := c.leave()
 	left = append(left, c.scopes(func(h *hierarchy.Hierarchy, scope string) error {
 		return apply.LeaveScope(r.Machine, c.manager, h, scope, hierarchy.PathIn(c.members, h.Name), r.PID)
@@ -85,7 +87,7 @@ func Undo(r CloseRequest) (*Closed, error) {
 		return nil, err
 	}
 	defer c.set.Close()
-	leaveSession(r.Machine, c.set, c.manager)
+	leaveSession(c.set, c.manager, c.own)
 	if !hasTicket {
 		return &Closed{Left: c.cleanUp()}, nil
 	}
@@ -115,6 +117,7 @@ type closing struct {
 	set     *hierarchy.Set
 	manager manager.Manager
 	members []hierarchy.Membership
+	own     []hierarchy.Membership // of the calling process
 	ticket  *ticket.Ticket
 	cleaner *cleanup.Cleaner
 }
@@ -125,23 +128,34 @@ func (r *CloseRequest) begin() (*closing, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := hierarchy.Find(r.Machine)
+	members, err := hierarchy.Memberships(r.Machine, r.PID)
 	if err != nil {
 		return nil, err
 	}
-	members, err := hierarchy.Memberships(r.Machine, r.PID)
+	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
 	if err != nil {
-		set.Close()
+		return nil, err
+	}
+	set, err := hierarchy.FindSome(r.Machine, func(name string) bool { return r.isWanted(name, own) })
+	if err != nil {
 		return nil, err
 	}
 	c := &closing{
-		CloseRequest: *r, user: user, set: set, manager: manager.Of(r.Machine, set), members: members, ticket: r.Ticket,
-		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Until, Dirs: cleanup.DirsInLogin},
+		CloseRequest: *r, user: user, set: set, manager: manager.Of(r.Machine, set), members: members, own: own, ticket: r.Ticket,
+		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin},
 	}
 	if c.ticket == nil {
 		c.ticket = &ticket.Ticket{Session: c.present()}
 	}
 	return c, nil
+}
+
+// isWanted tells whether a hierarchy has to do with the session, or may have the
+// calling process in one.
+func (r *CloseRequest) isWanted(name string, own []hierarchy.Membership) bool {
+	isNamed := func(m hierarchy.Membership) bool { return m.Hierarchy == name }
+	return r.Ticket == nil || r.Ticket.IsEmpty() || hierarchy.PathIn(own, name) != "/" ||
+		slices.ContainsFunc(r.Ticket.Former, isNamed) || slices.ContainsFunc(r.Ticket.Adopted, isNamed)
 }
 
 // present returns the session of the user in which the process is.

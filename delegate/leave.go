@@ -5,24 +5,19 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
-// leaveSession moves the calling process to the base where it is in some user's
-// session. There the user could freeze it (on v2, whoever owns a cgroup's files
+// leaveSession moves the calling process, which is in these cgroups, to the base
+// where it is in some user's session. There the user could freeze it (on v2, whoever owns a cgroup's files
 // can move its processes), and with it the lock that it is about to take. So a
 // worker that was forked inside a session leaves first.
 //
 // Where neither the base nor a leaf of the first process takes it, or the caller
 // lacks the privileges, it stays.
-func leaveSession(m machine.Machine, set *hierarchy.Set, mgr manager.Manager) {
-	members, err := hierarchy.Memberships(m, os.Getpid())
-	if err != nil || m.IsRecorded() {
-		return
-	}
+func leaveSession(set *hierarchy.Set, mgr manager.Manager, own []hierarchy.Membership) {
 	for _, h := range set.All {
-		below, err := h.Below(hierarchy.PathIn(members, h.Name))
+		below, err := h.Below(hierarchy.PathIn(own, h.Name))
 		if err != nil || !inSession(h, mgr, below) {
 			continue
 		}

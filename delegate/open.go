@@ -2,6 +2,7 @@ package delegate
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
@@ -29,9 +30,9 @@ type OpenRequest struct {
 	Login
 	Machine machine.Machine
 	Locks   lock.Locks
-	// CleanupUntil is when to end removing the user's dead sessions. The zero
-	// Time sets no end; some thousand cgroups of each are removed at most anyway.
-	CleanupUntil time.Time
+	// Deadline is when to end removing the user's dead sessions. The zero Time sets
+	// none; some thousand cgroups of each are removed at most anyway.
+	Deadline time.Time
 	// Announce, if set, is called with what there will be to undo, before the
 	// process is moved or a scope is given to the user; again when a race was lost.
 	// If it returns an error the open fails, and nothing is done.
@@ -83,7 +84,11 @@ func Open(r OpenRequest) (*Opened, error) {
 	if !p.DoesAnything() {
 		return o, nil
 	}
-	leaveSession(r.Machine, set, p.Manager)
+	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	leaveSession(set, p.Manager, own)
 	result, lockErr, err := r.apply(set, p, user)
 	if err != nil {
 		return nil, err
@@ -172,7 +177,7 @@ func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (resu
 // there.
 func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Result) {
 	c := cleanup.Cleaner{
-		Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.CleanupUntil, Dirs: cleanup.DirsInLogin,
+		Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin,
 	}
 	id := result.Ticket.Session
 	if id.Number >= 0 {
@@ -187,6 +192,12 @@ func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Re
 	for _, s := range p.With(plan.Adopt) {
 		c.OtherScopes(p.Manager, s.Hierarchy, s.Scope, r.UID)
 	}
+}
+
+// LeftNothing tells whether there is nothing for a close to do: the login was left
+// alone, or its manager removes all that it was given.
+func (o *Opened) LeftNothing() bool {
+	return o.Ticket.Session.Number < 0 && (len(o.Ticket.Adopted) == 0 || o.Plan.Manager.KeepsScopes())
 }
 
 // HierarchyNames returns in which hierarchies the session was made.

@@ -63,6 +63,7 @@ static unsigned timeout_option(int argc, const char **argv)
 /*
  * The tickets of a handle, the newest first: it can have more than one session
  * open, as when the module stands in a service's file and in one that it includes.
+ * An empty one is of an open that left nothing to close.
  */
 struct ticket {
 	struct ticket *older;
@@ -108,8 +109,11 @@ static struct tickets *tickets_of(pam_handle_t *pamh)
 static void push_ticket(pam_handle_t *pamh, char *text)
 {
 	struct tickets *tickets = tickets_of(pamh);
-	struct ticket *top = calloc(1, sizeof(*top));
+	struct ticket *top;
 
+	if (text == NULL)
+		return;
+	top = calloc(1, sizeof(*top));
 	if (tickets == NULL) {
 		tickets = calloc(1, sizeof(*tickets));
 		if (tickets != NULL && pam_set_data(pamh, TICKETS_NAME, tickets, free_tickets) != PAM_SUCCESS) {
@@ -171,7 +175,7 @@ struct outcome {
 	int result; /* a PAM return value */
 	bool answered; /* the worker said one */
 	bool lost; /* it did not, and may have done something before it died */
-	char *ticket; /* to be freed; NULL if there is none */
+	char *ticket; /* to be freed; "": nothing to undo; NULL: that is not known */
 };
 
 static int result_value(const char *name)
@@ -213,10 +217,8 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 			pam_syslog(pamh, LOG_ERR, "worker said: %.200s", line);
 		}
 	}
-	if (used == 0) {
-		free(out.ticket);
-		out.ticket = NULL;
-	}
+	if (out.ticket != NULL)
+		out.ticket[used] = '\0';
 	return out;
 }
 
@@ -282,7 +284,7 @@ static bool is_user_manager(const char *service)
 
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	struct outcome out;
+	struct outcome out, undo = { .answered = true };
 
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
@@ -290,11 +292,12 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	out = ask_worker(pamh, &opening, NULL, argc, argv);
 	/* Lost, it may have made cgroups and moved us; a failure it took back itself. */
 	if (out.lost)
-		free(ask_worker(pamh, &undoing, out.ticket, argc, argv).ticket);
-	if (out.result == PAM_SUCCESS && out.ticket != NULL)
-		push_ticket(pamh, out.ticket);
-	else
-		free(out.ticket);
+		undo = ask_worker(pamh, &undoing, out.ticket, argc, argv);
+	free(undo.ticket);
+	/* A close must leave alone what is as it was; the rest it tries to undo again. */
+	if (out.result != PAM_SUCCESS && undo.answered && out.ticket != NULL)
+		out.ticket[0] = '\0';
+	push_ticket(pamh, out.ticket);
 	return out.result;
 }
 
@@ -307,6 +310,10 @@ int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **a
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
+	if (newest != NULL && newest->text[0] == '\0') {
+		pop_ticket(tickets);
+		return PAM_SUCCESS;
+	}
 	out = ask_worker(pamh, &closing, newest ? newest->text : NULL, argc, argv);
 	free(out.ticket);
 	if (newest != NULL)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // target is what check and fix look at.
@@ -40,9 +41,8 @@ func (t *target) addFlags(cmd *cobra.Command) {
 }
 
 // facts reads what the checks need. The caller closes it.
-func (t *target) facts(s *settings) (*check.Facts, error) {
-	m := s.machine()
-	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m)}
+func (t *target) facts(m machine.Machine) (*check.Facts, error) {
+	f := &check.Facts{Machine: m, Nested: t.nested, Probe: t.probe, System: systemOf(m.Plain())}
 	if t.user == "" && t.flags != nil && t.flags.Changed("user") {
 		return nil, &usageError{errors.New("--user needs a name")}
 	}
@@ -63,6 +63,17 @@ func (t *target) facts(s *settings) (*check.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Config, err = t.lxcConfig(m, &f.Subject); err != nil {
+		return nil, err
+	}
+	check.Gather(f)
+	return f, nil
+}
+
+// lxcConfig reads the container's configuration as the user who would start it; nil
+// if none was asked about.
+func (t *target) lxcConfig(m machine.Machine, subject *check.Subject) (config *lxcconf.Config, err error) {
+	users := m.As(subject.Credentials())
 	file := t.config
 	if file != "" && !m.IsRecorded() {
 		if file, err = filepath.Abs(file); err != nil {
@@ -70,17 +81,17 @@ func (t *target) facts(s *settings) (*check.Facts, error) {
 		}
 	}
 	if t.container != "" {
-		if file, err = lxcconf.ContainerPath(m, f.Subject.Home, t.container); err != nil {
+		if file, err = lxcconf.ContainerPath(users, subject.Home, t.container); err != nil {
 			return nil, &usageError{err}
 		}
 	}
-	if file != "" {
-		if f.Config, err = lxcconf.Read(m, file); err != nil {
-			return nil, &configError{err}
-		}
+	if file == "" {
+		return nil, nil
 	}
-	check.Gather(f)
-	return f, nil
+	if config, err = lxcconf.Read(users, file); err != nil {
+		return nil, &configError{err}
+	}
+	return config, nil
 }
 
 // configError is a container's configuration that cannot be read.
@@ -124,10 +135,9 @@ something could not be told.`,
 			case list:
 				return listChecks(out, checks)
 			case explain:
-				_, err := io.WriteString(out, explanation(out, checks))
-				return err
+				return printf(out, "%s", explanation(out, checks))
 			}
-			f, err := t.facts(s)
+			f, err := t.facts(s.machine())
 			if err != nil {
 				return err
 			}
@@ -137,9 +147,9 @@ something could not be told.`,
 			case asJSON:
 				err = printFindingsJSON(out, f, findings)
 			case quiet:
-				_, err = io.WriteString(out, troublesText(out, findings))
+				err = printf(out, "%s", troublesText(out, findings))
 			default:
-				_, err = io.WriteString(out, findingsText(out, findings))
+				err = printf(out, "%s", findingsText(out, findings))
 			}
 			if err != nil {
 				return err
@@ -213,18 +223,18 @@ func listChecks(w io.Writer, checks []*check.Check) error {
 	return t.flush()
 }
 
-func explanation(s screen, checks []*check.Check) string {
+func explanation(s screen, checks []*check.Check) markup {
 	var out strings.Builder
 	for i, c := range checks {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(&out, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, wrapped(c.Explain, 79))
+		_ = printf(&out, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, markup(wrapped(c.Explain, 79)))
 		if len(c.DependsOn) > 0 {
-			fmt.Fprintf(&out, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
+			_ = printf(&out, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
 		}
 	}
-	return out.String()
+	return markup(out.String())
 }
 
 // wrapped breaks a text into lines.
@@ -258,7 +268,7 @@ var statusWords = map[check.Status]struct {
 }
 
 // findingsText is a line for each check, and all that is known of a trouble.
-func findingsText(s screen, findings []check.Finding) string {
+func findingsText(s screen, findings []check.Finding) markup {
 	wide := 0
 	for _, f := range findings {
 		wide = max(wide, len(f.Name))
@@ -266,43 +276,43 @@ func findingsText(s screen, findings []check.Finding) string {
 	var out strings.Builder
 	for _, f := range findings {
 		word := statusWords[f.Status]
-		fmt.Fprintf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, visible(f.Says))
+		_ = printf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
 		for _, line := range f.Usage {
-			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(line), bold))
+			_ = printf(&out, "%11s%s\n", "", s.styled(line, bold))
 		}
 		if !f.Status.IsTrouble() {
 			continue
 		}
 		for _, e := range f.Evidence {
-			fmt.Fprintf(&out, "%9s%s\n", "", s.styled(visible(e.Path+": "+e.Value), dim))
+			_ = printf(&out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
 		}
 		if f.Fix == nil {
 			continue
 		}
-		fmt.Fprintf(&out, "%9smend: %s\n", "", visible(f.Fix.Text))
+		_ = printf(&out, "%9smend: %s\n", "", f.Fix.Text)
 		for _, c := range f.Fix.Commands {
-			fmt.Fprintf(&out, "%11s%s\n", "", s.styled(visible(c.String()), bold))
+			_ = printf(&out, "%11s%s\n", "", s.styled(c.String(), bold))
 		}
 	}
-	fmt.Fprintf(&out, "\n%s\n", summary(findings))
-	return out.String()
+	_ = printf(&out, "\n%s\n", summary(findings))
+	return markup(out.String())
 }
 
 // troublesText is a line for everything that is not well, with the commands that
 // fix it: those that can be run as they stand, or else the first.
-func troublesText(s screen, findings []check.Finding) string {
+func troublesText(s screen, findings []check.Finding) markup {
 	var out strings.Builder
 	for _, f := range findings {
 		if !f.Status.IsTrouble() {
 			continue
 		}
-		fmt.Fprintf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), visible(f.Says))
+		_ = printf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
 		if commands := commandsToRun(f.Fix); commands != "" {
-			fmt.Fprintf(&out, "; mend: %s", visible(commands))
+			_ = printf(&out, "; mend: %s", commands)
 		}
 		out.WriteByte('\n')
 	}
-	return out.String()
+	return markup(out.String())
 }
 
 func commandsToRun(fix *check.Fix) string {

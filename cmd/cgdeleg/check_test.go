@@ -2,10 +2,17 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // runOn runs the command over a copy of a recorded machine with some files
@@ -78,5 +85,63 @@ func TestEmptyUser(t *testing.T) {
 		if code := run(append(strings.Fields(command), "--user", ""), &out, &errOut); code != exitUsage {
 			t.Errorf("%s: code %d: %s%s", command, code, &out, &errOut)
 		}
+	}
+}
+
+// That LXC wants what no session can have is said, and that there is no fix for it.
+func TestNothingToOpen(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	put(t, dir, "home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
+	out, errOut, code := runOnDir(dir, "check -q lxc-view")
+	if code != exitFailed || !strings.Contains(out, "lxc.cgroup.use wants freezer") {
+		t.Errorf("code %d, said %s%s", code, out, errOut)
+	}
+}
+
+// Root reads a user's files as that user: it shows nothing of root's, and an open has
+// no effect.
+func TestConfigurationIsReadAsUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to read as another user")
+	}
+	home, err := os.MkdirTemp("/tmp", "home") // what t.TempDir makes only root may go through
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(home)) })
+	must(t, os.Chmod(home, 0o755))
+	alice := check.Subject{Name: "alice", UID: 61234, GID: 61235, Groups: []int{61236}, Home: home}
+	for name, mode := range map[string]os.FileMode{"secret": 0o600, "own": 0o600, "by-group": 0o640, "common": 0o644} {
+		put(t, home, name, "lxc.uts.name = "+name+"\n", mode)
+	}
+	must(t, os.Chown(home+"/own", alice.UID, 0))
+	must(t, os.Chown(home+"/by-group", 0, alice.Groups[0]))
+	must(t, os.Symlink("/proc/kmsg", home+"/kmsg"))
+	must(t, os.Symlink(home+"/own", home+"/link"))
+	must(t, unix.Mkfifo(home+"/pipe", 0o666))
+	config := home + "/.local/share/lxc/c1/config"
+	for _, test := range []struct {
+		include string
+		err     error
+		words   string
+	}{
+		{"own", nil, ""}, {"by-group", nil, ""}, {"common", nil, ""}, {"link", nil, ""},
+		{"secret", fs.ErrPermission, "it was read as the user, who may not"},
+		{"kmsg", machine.ErrKernelFile, "nothing was checked"},
+		{"pipe", machine.ErrNotRegular, "nothing was checked"},
+	} {
+		t.Run(test.include, func(t *testing.T) {
+			put(t, home, config[len(home):], "lxc.include = "+home+"/"+test.include+"\n", 0o644)
+			what := target{container: "c1"}
+			got, err := what.lxcConfig(machine.Machine{}, &alice)
+			if !errors.Is(err, test.err) || (got == nil) != (test.err != nil) {
+				t.Fatalf("got %v, %v; want %v", got, err, test.err)
+			}
+			if err == nil {
+				return
+			}
+			var config *configError
+			if words, _ := explain(err); !errors.As(err, &config) || !strings.Contains(words, test.words) {
+				t.Errorf("it says %q", words)
+			}
+		})
 	}
 }

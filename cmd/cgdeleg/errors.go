@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,8 @@ func explain(err error) (words string, code int) {
 		return err.Error(), exitPrivilege
 	case errors.As(err, &config) && errors.Is(err, fs.ErrNotExist):
 		return err.Error() + "; is the container's name right? lxc-ls has them all", exitUsage
+	case errors.As(err, &config) && errors.Is(err, fs.ErrPermission) && os.Geteuid() == 0:
+		return err.Error() + "; it was read as the user, who may not", exitPrivilege
 	case errors.As(err, &config) && errors.Is(err, fs.ErrPermission):
 		return err.Error() + "; another user's container: run it with sudo", exitPrivilege
 	case errors.As(err, &config):

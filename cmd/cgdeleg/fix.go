@@ -33,7 +33,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if yes && s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := t.facts(s)
+			f, err := t.facts(s.machine())
 			if err != nil {
 				return err
 			}
@@ -47,19 +47,17 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 				return &failure{fmt.Sprintf("mend another check first: cgdeleg fix %s", finding.BlockedBy)}
 			}
 			if !finding.Status.IsTrouble() {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, visible(finding.Says))
-				return err
+				return printf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, finding.Says)
 			}
 			if finding.Fix == nil {
 				return &failure{fmt.Sprintf("%s: %s; no command mends that", c.Name, finding.Says)}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, visible(finding.Says), visible(finding.Fix.Text))
-			if err != nil {
+			if err := printf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, finding.Says, finding.Fix.Text); err != nil {
 				return err
 			}
 			if !yes {
 				for _, command := range finding.Fix.Commands {
-					if _, err := fmt.Fprintln(cmd.OutOrStdout(), visible(command.String())); err != nil {
+					if err := printf(cmd.OutOrStdout(), "%s\n", command); err != nil {
 						return err
 					}
 				}
@@ -78,13 +76,13 @@ func runFix(cmd *cobra.Command, subject check.Subject, fix *check.Fix) error {
 	ran := 0
 	for _, c := range fix.Commands {
 		if c.ByHand {
-			fmt.Fprintf(cmd.OutOrStdout(), "# by hand: %s\n", visible(c.String()))
+			_ = printf(cmd.OutOrStdout(), "# by hand: %s\n", c)
 			continue
 		}
 		if c.Root && os.Geteuid() != 0 {
 			return &privilegeError{fmt.Sprintf("%v needs root: run cgdeleg fix with sudo, with --pid $$ to mean this shell", c)}
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), visible(c.String()))
+		_ = printf(cmd.OutOrStdout(), "%s\n", c)
 		if err := runCommand(cmd, subject, c); err != nil {
 			return &failure{fmt.Sprintf("%v: %v; the mend is not complete", c, err)}
 		}

@@ -10,7 +10,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -44,7 +43,7 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	words, code := explain(err)
 	if words != "" {
-		fmt.Fprintln(errOut, "cgdeleg:", words)
+		complain(errOut, "%s", words)
 	}
 	return code
 }

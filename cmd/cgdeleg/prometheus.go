@@ -86,13 +86,13 @@ func perHierarchy(sessions []delegate.Session, set *hierarchy.Set) (all []sample
 }
 
 func (m *metric) write(w io.Writer) {
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n", m.name, m.help, m.name)
+	_ = printf(w, "# HELP %s %s\n# TYPE %s gauge\n", m.name, m.help, m.name)
 	for _, s := range m.samples {
 		labels := ""
 		if s.label != "" {
 			labels = fmt.Sprintf(`{%s="%s"}`, s.label, labelEscapes.Replace(inUTF8(s.of)))
 		}
-		fmt.Fprintf(w, "%s%s %d\n", m.name, labels, s.value)
+		_ = printf(w, "%s%s %d\n", m.name, labels, s.value)
 	}
 }
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -10,15 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -33,9 +26,9 @@ directory DIR, with their owners, so that cgdeleg check --root DIR says there
 what it says here. They tell of cgroups, PAM files, mounts, subordinate IDs and
 the processes between this shell and its login; of /etc/passwd only your own
 line, of podman's containers.conf cgroup_manager and runtime, of your home directory
-beside that LXC's lxc.conf, default.conf and the container's configuration. What
-others may not read is left out, except your own files. With --redact user names
-are replaced.`,
+beside that LXC's lxc.conf and the container's configuration. The files present
+and absent say what else check found or did not find. What others may not read is
+left out, except your own files. With --redact user names are replaced.`,
 		PreRunE: func(*cobra.Command, []string) (err error) {
 			if t.config != "" { // in the report it is found by its full path
 				t.config, err = filepath.Abs(t.config)
@@ -48,17 +41,21 @@ are replaced.`,
 			if s.root != "" {
 				return &usageError{errRecorded}
 			}
-			f, err := t.facts(s)
+			var notes machine.Notes
+			f, err := t.facts(s.machine().Noting(&notes))
 			if err != nil {
 				return err
 			}
+			defer f.Close()
+			check.Run(f, check.All(), nil)
 			dir, err := newReportDir(args[0])
 			if err != nil {
 				return &failure{err.Error()}
 			}
 			defer func() { _ = dir.Close() }()
-			r := &recorder{machine: f.Machine, subject: f.Subject}
-			r.record(f, t.configFile(f))
+			r := newRecorder(f, &notes)
+			r.record()
+			r.add(versionsFile, recordVersions(f))
 			var kept []string
 			rd := &redaction{}
 			if redact {
@@ -68,8 +65,13 @@ are replaced.`,
 			if err != nil {
 				return &failure{fmt.Sprintf("%v; the report is not complete", err)}
 			}
-			cmd.PrintErr(r.leftOut())
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n%s", count, args[0], args[0], keptNames(kept))
+			for _, line := range r.leftOut() {
+				complain(cmd.ErrOrStderr(), "left out %s", line)
+			}
+			err = printf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n", count, args[0], args[0])
+			if err == nil && len(kept) > 0 {
+				err = printf(cmd.OutOrStdout(), "not replaced, because the checks look for the same words: %s\n", strings.Join(kept, " "))
+			}
 			return err
 		},
 	}
@@ -78,36 +80,34 @@ are replaced.`,
 	return cmd
 }
 
-// configFile returns the path of the container's configuration; "" if none was
-// asked about.
-func (t *target) configFile(f *check.Facts) string {
-	if t.container == "" {
-		return t.config
-	}
-	file, err := lxcconf.ContainerPath(f.Machine, f.Subject.Home, t.container)
-	if err != nil {
-		return "" // facts would have said so
-	}
-	return file
-}
-
-// recorder gathers files of a machine. Whoever asks may be root, and the subject
-// may have laid out what is found: see read.
+// recorder records of a machine what the checks asked it. Whoever asks may be root,
+// and the subject may have laid out what is found: see read.
 type recorder struct {
 	machine machine.Machine
 	subject check.Subject
+	notes   *machine.Notes
 	root    string // before every path; but in tests ""
 
-	files  []reportFile
-	stats  []statEntry
-	mounts []string        // the hierarchies' mount points
-	words  []string        // that a redaction leaves alone: names of hierarchies and controllers
-	chosen map[string]bool // paths that the subject chose
-	seen   map[string]bool
-	size   int      // of all that was gathered
-	left   []string // what was left out, and why
-	more   int      // how much more was left out
-	isFull bool
+	processes []int    // those between the subject's and the first one
+	mounts    []string // the hierarchies' mount points
+	users     []string // where those have the users' sessions
+	words     []string // that a redaction leaves alone: names of hierarchies and controllers
+
+	files   []reportFile
+	stats   []statEntry
+	present []string // paths of what was seen, and is no directory
+	absent  []string // paths where nothing was
+	seen    map[string]bool
+	size    int      // of all that was gathered
+	left    []string // what was left out, and why
+	more    int      // how much more was left out
+	isFull  bool
+}
+
+// newRecorder returns one for what was noted when the facts were gathered and the
+// checks run.
+func newRecorder(f *check.Facts, notes *machine.Notes) *recorder {
+	return &recorder{machine: f.Machine.Plain(), subject: f.Subject, notes: notes, seen: map[string]bool{}}
 }
 
 // reportFile is a file of the report.
@@ -126,302 +126,158 @@ const (
 	maxLeftOut    = 20  // that are named
 )
 
-func (r *recorder) record(f *check.Facts, config string) {
-	r.seen, r.chosen = map[string]bool{}, map[string]bool{}
-	for _, file := range plainFiles {
-		r.file(file)
-	}
-	r.processes()
-	r.cgroups()
-	r.tree("/etc/pam.d", 1)
-	r.tree("/usr/lib/pam.d", 1)
-	r.tree("/etc/lxc", 2)
-	r.tree("/usr/share/lxc/config", 2)
+func (r *recorder) record() {
+	r.lookAround()
 	r.accounts()
-	for _, name := range []string{"lxc.conf", "default.conf"} {
-		r.own(path.Join(r.subject.Home, ".config/lxc", name))
-	}
-	for _, file := range f.ContainersConf() {
-		r.own(file)
-	}
-	if f.Config != nil {
-		r.config(config, 0)
-		for _, key := range []string{"lxc.rootfs.path", "lxc.rootfs"} {
-			if item, found := f.Config.Last(key); found {
-				r.wayTo(strings.TrimPrefix(item.Value, "dir:"))
-			}
+	for _, q := range r.notes.Questions {
+		switch {
+		case strings.Contains(q.Path, "\n"): // no line of a list can have it
+		case r.isForeign(q.Path):
+			r.foreign(q)
+		case !r.isOthers(q.Path):
+			r.answer(q)
 		}
 	}
-	r.wayTo(r.subject.Home)
-	for _, file := range f.Exist() {
-		r.exists(file)
-	}
-	r.add(versionsFile, recordVersions(f))
 }
 
-// plainFiles are read wherever they are.
-var plainFiles = []string{
-	"/proc/self/mountinfo", "/proc/self/cgroup", "/proc/self/status", "/proc/self/uid_map", "/proc/self/gid_map",
-	"/proc/1/cgroup", "/proc/1/status", "/proc/cgroups", "/proc/version",
-	"/proc/sys/kernel/unprivileged_userns_clone", "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-	"/proc/sys/user/max_user_namespaces", "/proc/sys/user/max_cgroup_namespaces",
-	"/sys/kernel/cgroup/delegate", "/sys/devices/system/cpu/isolated",
-	"/etc/subuid", "/etc/subgid", "/etc/os-release", "/etc/pam.conf",
-	"/etc/apparmor.d/lxc-start", "/etc/apparmor.d/usr.bin.lxc-start", "/etc/apparmor.d/lxc-unshare", "/etc/apparmor.d/lxc-usernsexec",
-	"/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "/etc/systemd/system/session-.scope.d/50-cgdeleg.conf",
-}
-
-// processes records those between the shell and the first process: among them
-// is the login's application.
-func (r *recorder) processes() {
-	for pid, n := r.subject.PID, 0; pid > 0 && n < 100; n++ {
-		dir := fmt.Sprintf("/proc/%d", pid)
-		r.file(dir + "/status")
-		r.file(dir + "/cgroup")
-		if name, isApplication := check.IsApplication(r.machine, pid); isApplication { // of others even the number of words is nobody's business
-			r.cmdline(dir+"/cmdline", name)
+// lookAround finds what the filters go by.
+func (r *recorder) lookAround() {
+	r.processes = []int{1}
+	for pid := r.subject.PID; pid > 1 && len(r.processes) < maxProcesses; {
+		r.processes = append(r.processes, pid)
+		status, err := r.machine.StatusOf(pid)
+		if err != nil {
+			break
 		}
-		pid = check.Parent(r.machine, pid)
+		pid = status.Parent
 	}
-}
-
-// cmdline records of an application's words only its own name, and those by
-// which a login shell is asked for: others may be secret (su -c "mysql
-// --password=...").
-func (r *recorder) cmdline(name, program string) {
-	data, err := r.machine.ReadFile(name)
-	if err != nil || r.seen[name] {
-		return
-	}
-	r.seen[name] = true
-	words := program + "\x00"
-	for word := range strings.SplitSeq(string(data), "\x00") {
-		if slices.Contains([]string{"-", "-l", "--login", "-i"}, word) {
-			words += word + "\x00"
-		}
-	}
-	r.stat(name)
-	r.add(name, words)
-}
-
-// cgroups records, of every hierarchy, the cgroups between its root and the
-// shell's, and the user's sessions.
-func (r *recorder) cgroups() {
 	set, err := hierarchy.Find(r.machine)
 	if err != nil {
 		return
 	}
 	defer set.Close()
-	data, _ := r.machine.ReadFile(cmp.Or(r.subject.Proc, "/proc/self") + "/cgroup") // as the checks do
-	members, _ := hierarchy.ParseMemberships(data)
 	for _, h := range set.All {
 		r.mounts = append(r.mounts, h.Mount.Point)
 		r.words = append(append(r.words, h.Name, h.Mount.Point), h.Controllers...)
-		for _, member := range []string{hierarchy.PathIn(members, h.Name), "/init.scope"} {
-			below, err := h.Below(member)
-			if err != nil {
-				continue
-			}
-			for dir := path.Clean(below); ; dir = path.Dir(dir) {
-				r.cgroup(path.Join(h.Mount.Point, dir))
-				if dir == "/" || dir == "." {
-					break
-				}
-			}
-		}
-		r.cgroup(path.Join(h.Mount.Point, h.Base))
-		users := path.Join(h.Mount.Point, h.Base, "user")
-		r.cgroup(users)
-		if name, err := layout.DirName(r.subject.Name); err == nil { // other people's are nobody's business
-			r.cgroupTree(path.Join(users, name), 2)
-		}
+		r.users = append(r.users, path.Join(h.Mount.Point, h.Base, "user"))
+		r.directory(h.Mount.Point)
+		r.directory(path.Join(h.Mount.Point, h.Base))
 	}
 }
 
-func (r *recorder) cgroupTree(dir string, depth int) {
-	r.cgroup(dir)
-	names, err := r.machine.ReadDir(dir)
-	if err != nil || depth == 0 {
-		return
-	}
-	for _, name := range names {
-		if r.isDir(path.Join(dir, name)) && !r.isFull {
-			r.cgroupTree(path.Join(dir, name), depth-1)
-		}
+// maxProcesses bounds how many processes the report is about.
+const maxProcesses = 1000
+
+// answer records what a question was answered. What the checks could not tell, a
+// report does not tell either.
+func (r *recorder) answer(q machine.Question) {
+	name := path.Clean(q.Path)
+	switch answer := r.notes.Answer(q); {
+	case q.Kind == machine.Content && answer != machine.Absent:
+		r.content(name, answer)
+	case answer == machine.Unknown:
+	case answer == machine.Absent:
+		r.gone(name, q.Kind)
+	case q.Kind == machine.Owner:
+		r.stat(name)
+	case q.Kind == machine.Names:
+		r.names(name)
+	case r.isDir(name):
+		r.directory(name)
+	default:
+		r.seenAt(name)
 	}
 }
 
-func (r *recorder) isDir(name string) bool {
-	st, err := r.machine.Stat(name)
-	if r.machine.IsRecorded() { // whose stat file may not have it
-		return r.machine.Exists(name + "/.")
-	}
-	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
-}
-
-// cgroup records one cgroup: the content of the files that tell of delegation
-// and of limits, and who owns those that are a delegatee's.
-func (r *recorder) cgroup(dir string) {
-	r.stat(dir)
-	for _, name := range append(strings.Fields(cgroupFiles), cgroupfs.DelegateFiles(r.machine)...) {
-		file := path.Join(dir, name)
-		switch {
-		case r.seen[file] || !r.machine.Exists(file):
-		case slices.Contains(strings.Fields(cgroupFiles), name):
-			r.file(file)
-		default:
-			r.seen[file] = true
-			r.stat(file)
-		}
-	}
-}
-
-const cgroupFiles = `cgroup.procs cgroup.controllers cgroup.subtree_control cgroup.type cgroup.events cgroup.max.descendants cgroup.stat
-	pids.max pids.current memory.max memory.current memory.stat memory.limit_in_bytes memory.usage_in_bytes cpuset.cpus cpuset.mems`
-
-// tree records the files of a directory.
-func (r *recorder) tree(dir string, depth int) {
-	names, err := r.machine.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		switch file := path.Join(dir, name); {
-		case !r.isDir(file):
-			r.file(file)
-		case depth > 1:
-			r.tree(file, depth-1)
-		}
-	}
-}
-
-// accounts records the subject's line alone, and the numbers of the groups that
-// it is in.
-func (r *recorder) accounts() {
-	s := r.subject
-	r.add("/etc/passwd", fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", s.Name, s.UID, s.GID, s.Home))
-	data, _ := r.machine.ReadFile("/etc/group")
-	groups, _ := user.ParseGroupFilter(bytes.NewReader(data), func(g user.Group) bool { return slices.Contains(g.List, s.Name) })
-	var lines strings.Builder
-	for _, g := range groups {
-		fmt.Fprintf(&lines, "group%d:x:%d:%s\n", g.Gid, g.Gid, s.Name)
-	}
-	r.add("/etc/group", lines.String())
-}
-
-// config records a configuration and the files that it includes (lxcconf.Read
-// has refused those that include each other too deep).
-func (r *recorder) config(name string, depth int) {
-	if r.seen[name] || depth > 16 {
-		return
-	}
-	data, ok := r.own(name)
-	if !ok {
-		return
-	}
-	for line := range strings.Lines(data) {
-		key, value, _ := strings.Cut(line, "=")
-		value = strings.Trim(strings.TrimSpace(value), `"'`)
-		if strings.TrimSpace(key) == "lxc.include" && path.IsAbs(value) && !r.isFull {
-			r.include(path.Clean(value), depth)
-		}
-	}
-}
-
-func (r *recorder) include(name string, depth int) {
-	names, err := r.machine.ReadDir(name)
-	if err != nil {
-		r.config(name, depth+1)
-		return
-	}
-	r.chosen[name+"/.recorded"] = true
-	r.add(name+"/.recorded", "")
-	for _, file := range names {
-		if strings.HasSuffix(file, ".conf") {
-			r.config(path.Join(name, file), depth+1)
-		}
-	}
-}
-
-// wayTo records whose the directories are through which a path leads.
-func (r *recorder) wayTo(dir string) {
-	for ; strings.HasPrefix(dir, "/"); dir = path.Dir(dir) {
-		r.chosen[dir] = true
-		r.stat(dir)
-		if dir == "/" {
-			return
-		}
-	}
-}
-
-// file records a file's content and owner.
-func (r *recorder) file(name string) {
+// content records what is in a file, if that may be shown.
+func (r *recorder) content(name string, answer machine.Answer) {
 	if r.seen[name] {
 		return
 	}
 	r.seen[name] = true
-	r.stat(name)
-	if data, err := r.read(name); err == nil {
-		r.add(name, relevant(name, data))
-	} else {
-		r.leave(name, err)
+	read := r.read
+	if r.notes.IsUsers(name) {
+		read = r.readOwn
 	}
-}
-
-// own records a file that the subject named, or that is in a place of its own;
-// nothing of it if it may not be shown.
-func (r *recorder) own(name string) (data string, ok bool) {
-	if r.seen[name] {
-		return "", false
+	data, err := read(name)
+	if errors.Is(err, errLarge) && path.Base(name) == "mountinfo" {
+		data, err = r.readMounts(name)
 	}
-	r.seen[name], r.chosen[name] = true, true
-	data, err := r.readOwn(name)
-	if err != nil {
-		r.leave(name, err)
-		return "", false
-	}
-	r.stat(name)
-	r.add(name, relevant(name, data))
-	return data, true
-}
-
-// relevant returns what matters of a file: of a long one of numbers a few lines,
-// and of one that may hold secrets what a check wants to know.
-func relevant(name, data string) string {
 	switch {
-	case strings.Contains(name, "/containers/containers.conf"):
-		var c check.PodmanConf
-		c.Read(data)
-		return c.String()
-	case path.Base(name) != "memory.stat":
-		return data
-	}
-	var kept string
-	for line := range strings.Lines(data) {
-		if key, _, _ := strings.Cut(line, " "); strings.HasSuffix(key, "inactive_file") {
-			kept += line
+	case err != nil:
+		r.leave(name, err)
+		if answer == machine.Found && !r.notes.IsUsers(name) {
+			r.seenAt(name)
 		}
+	case answer == machine.Found:
+		r.add(name, r.relevant(name, data))
 	}
-	return kept
 }
 
-// exists records that there is something at a path, and whose it is.
-func (r *recorder) exists(name string) {
-	if r.seen[name] || !r.machine.Exists(name) {
+// gone records that there was nothing at a path, or no directory.
+func (r *recorder) gone(name string, kind machine.Kind) {
+	isThere := r.at(name).Find(name) == machine.Found
+	if isThere {
+		r.seenAt(name)
+	}
+	// A link that leads nowhere is there, and nothing can be read by it.
+	if !isThere || kind == machine.Content || kind == machine.Owner {
+		r.list(&r.absent, name)
+	}
+}
+
+// at is the machine as the checks asked it about that path.
+func (r *recorder) at(name string) machine.Machine {
+	if r.notes.IsUsers(name) {
+		return r.machine.As(r.subject.Credentials())
+	}
+	return r.machine
+}
+
+// names records what is in a directory. Of one that the subject laid out, or of a
+// cgroup of others, it is nobody's business what else is in it than what was asked
+// for.
+func (r *recorder) names(dir string) {
+	r.directory(dir)
+	isOwnCgroup := r.ownCgroup(dir)
+	if r.notes.IsUsers(dir) || dir == "/proc" || r.isCgroup(dir) && !isOwnCgroup {
 		return
 	}
-	r.seen[name] = true
-	r.stat(name)
-	if r.isDir(name) {
-		name += "/.recorded" // what copies a report may leave out empty directories
+	names, _ := r.machine.ReadDir(dir)
+	for _, name := range names {
+		switch at := path.Join(dir, name); {
+		case strings.Contains(name, "\n") || r.isFull:
+		case r.isDir(at):
+			r.directory(at)
+		case !isOwnCgroup: // of whose files there are many, all alike
+			r.seenAt(at)
+		}
 	}
-	r.add(name, "")
+}
+
+func (r *recorder) isDir(name string) bool { return r.at(name).Exists(name + "/.") }
+
+// directory records that there is a directory.
+func (r *recorder) directory(name string) {
+	if mark := path.Join(name, machine.DirectoryMark); !r.seen[mark] {
+		r.seen[mark] = true
+		r.add(mark, "")
+	}
+}
+
+// seenAt records that there is something, which is no directory.
+func (r *recorder) seenAt(name string) { r.list(&r.present, name) }
+
+func (r *recorder) list(paths *[]string, name string) {
+	if r.fits(name, len(name)) {
+		*paths = append(*paths, name)
+	}
 }
 
 // stat records whose a file is.
 func (r *recorder) stat(name string) {
-	st, err := r.machine.Stat(name)
-	if err == nil && !strings.Contains(name, "\n") && r.fits(name, len(name)) {
+	st, err := r.at(name).Stat(name)
+	if err == nil && r.fits(name, len(name)) {
 		r.stats = append(r.stats, statEntry{name, st})
 	}
 }
@@ -456,15 +312,11 @@ func (r *recorder) leave(name string, err error) {
 }
 
 // leftOut says, for people, what was left out.
-func (r *recorder) leftOut() string {
-	var out strings.Builder
-	for _, line := range r.left {
-		fmt.Fprintf(&out, "cgdeleg: left out %s\n", line)
+func (r *recorder) leftOut() []string {
+	if r.more == 0 {
+		return r.left
 	}
-	if r.more > 0 {
-		fmt.Fprintf(&out, "cgdeleg: left out %s more\n", plural(r.more, "file"))
-	}
-	return out.String()
+	return append(slices.Clone(r.left), plural(r.more, "file")+" more")
 }
 
 // recordVersions writes what the system answers, for recordedSystem.

@@ -222,14 +222,16 @@ func isOurs(dir *os.Root) error {
 
 // writeTo writes the report.
 func (r *recorder) writeTo(dir *os.Root, rd *redaction) (count int, err error) {
-	var stats strings.Builder
-	for _, st := range r.stats {
-		stats.WriteString(machine.FormatStat(rd.text(st.name), st.Stat) + "\n")
+	for _, list := range []reportFile{
+		{machine.StatFile, r.statLines(rd)},
+		{machine.PresentFile, rd.lines(r.onlySeen())},
+		{machine.AbsentFile, rd.lines(outermost(r.absent))},
+	} {
+		if err := writeNew(dir, list.name, list.data); err != nil {
+			return count, err
+		}
+		count++
 	}
-	if err := writeNew(dir, machine.StatFile, stats.String()); err != nil {
-		return 0, err
-	}
-	count = 1
 	for _, f := range r.files {
 		switch err := writeNew(dir, rd.text(f.name), r.redacted(rd, f)); {
 		case err == nil:
@@ -239,6 +241,50 @@ func (r *recorder) writeTo(dir *os.Root, rd *redaction) (count int, err error) {
 		}
 	}
 	return count, nil
+}
+
+func (r *recorder) statLines(rd *redaction) string {
+	var out strings.Builder
+	for _, st := range r.stats {
+		out.WriteString(machine.FormatStat(rd.text(st.name), st.Stat) + "\n")
+	}
+	return out.String()
+}
+
+func (rd *redaction) lines(paths []string) string {
+	var out strings.Builder
+	slices.Sort(paths)
+	for _, name := range slices.Compact(paths) {
+		out.WriteString(rd.text(name) + "\n")
+	}
+	return out.String()
+}
+
+// onlySeen returns the paths of what was seen and is no file of the report.
+func (r *recorder) onlySeen() []string {
+	isFile := map[string]bool{}
+	for _, f := range r.files {
+		isFile[f.name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(r.present), func(name string) bool { return isFile[name] })
+}
+
+// outermost returns the paths that are not below others of them.
+func outermost(paths []string) (outer []string) {
+	all := map[string]bool{}
+	for _, name := range paths {
+		all[name] = true
+	}
+	for _, name := range paths {
+		above := path.Dir(name)
+		for above != "/" && above != "." && !all[above] {
+			above = path.Dir(above)
+		}
+		if !all[above] {
+			outer = append(outer, name)
+		}
+	}
+	return outer
 }
 
 // writeNew writes a file that was not there, and the directories above it.

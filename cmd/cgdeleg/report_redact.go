@@ -64,14 +64,6 @@ func userNames(m machine.Machine, subject string) []string {
 	return all
 }
 
-// keptNames says, for people, which names were not replaced.
-func keptNames(kept []string) string {
-	if len(kept) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("not replaced, because the checks look for the same words: %s\n", strings.Join(kept, " "))
-}
-
 // isSeparator tells what stands between the words of paths and files.
 func isSeparator(c rune) bool {
 	isWord := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 || strings.ContainsRune("_.-$", c)
@@ -163,9 +155,13 @@ func (r *recorder) fixedWords() map[string]bool {
 		}
 		add(fixedIn(f))
 	}
+	paths := slices.Concat(r.present, r.absent)
 	for _, st := range r.stats {
-		if !r.isOwn(st.name) {
-			add(st.name)
+		paths = append(paths, st.name)
+	}
+	for _, name := range paths {
+		if !r.isOwn(name) {
+			add(name)
 		}
 	}
 	return fixed
@@ -175,7 +171,7 @@ func (r *recorder) fixedWords() map[string]bool {
 // where what names somebody is replaced throughout the report.
 func (r *recorder) isOwn(name string) bool {
 	home := path.Clean("/" + r.subject.Home)
-	if r.isCgroup(name) || r.chosen[name] {
+	if r.isCgroup(name) || r.notes.IsUsers(name) {
 		return true
 	}
 	return name == home || strings.HasPrefix(name, home+"/") || strings.HasPrefix(home, strings.TrimSuffix(name, "/")+"/")

@@ -2,17 +2,19 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 func must(t *testing.T, err error) {
@@ -27,6 +29,9 @@ func put(t *testing.T, dir, name, content string, mode fs.FileMode) {
 	t.Helper()
 	file := filepath.Join(dir, name)
 	must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	for at := filepath.Dir(file); len(at) > len(filepath.Clean(dir)); at = filepath.Dir(at) {
+		must(t, os.Chmod(at, 0o755)) // whatever the umask
+	}
 	must(t, os.WriteFile(file, []byte(content), 0o600))
 	must(t, os.Chmod(file, mode))
 }
@@ -49,13 +54,18 @@ func renamed(t *testing.T, machine, name string) (dir string) {
 }
 
 // recordOf records a recorded machine, as if it were the running one.
-func recordOf(t *testing.T, dir, container string) *recorder {
+func recordOf(t *testing.T, dir, container string, more ...*check.Check) *recorder {
 	t.Helper()
 	what := target{container: container, nested: 1}
-	f, err := what.facts(&settings{root: dir})
+	var notes machine.Notes
+	f, err := what.facts(machine.Recorded(dir).Noting(&notes))
 	must(t, err)
-	r := &recorder{machine: f.Machine, subject: f.Subject, root: dir}
-	r.record(f, what.configFile(f))
+	defer f.Close()
+	check.Run(f, append(check.All(), more...), nil)
+	r := newRecorder(f, &notes)
+	r.root = dir
+	r.record()
+	r.add(versionsFile, recordVersions(f))
 	return r
 }
 
@@ -132,6 +142,142 @@ func requireAlike(t *testing.T, got, want string) bool {
 	return got == want
 }
 
+// Whatever a check goes by is in the report, in files that no list names.
+func TestReportIsWhatCheckReads(t *testing.T) {
+	for _, test := range []struct {
+		name, machine string
+		files         map[string]string
+	}{
+		{"a drop-in of another name", "systemd-v2-no-dropin", map[string]string{
+			"etc/systemd/system/session-.scope.d/override.conf": "[Scope]\nDelegate=cpu memory pids\n",
+		}},
+		{"a profile without a line", "no-systemd-v2", map[string]string{
+			"usr/share/pam-configs/cgdeleg": "Name: cgroups\n",
+			"etc/pam.d/common-session":      "session required pam_unix.so\n",
+		}},
+		{"a realtime process, and cpu off", "no-systemd-v2", map[string]string{
+			"sys/fs/cgroup/user/alice/0/cgroup.controllers": "memory pids\n",
+			"proc/77/stat": machine.FormatProcess(machine.Process{PID: 77, Name: "audio (x)", Parent: 1, Policy: 1}),
+			"proc/78/stat": machine.FormatProcess(machine.Process{PID: 78, Name: "quiet", Parent: 1}),
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := renamed(t, test.machine, "alice")
+			without := checkOf(t, dir, "")
+			for name, content := range test.files {
+				put(t, dir, name, content, 0o644)
+			}
+			want := checkOf(t, dir, "")
+			if want == without {
+				t.Fatal("these files make no difference")
+			}
+			requireAlike(t, checkOf(t, written(t, recordOf(t, dir, ""), &redaction{}), ""), want)
+		})
+	}
+}
+
+// A check that reads another file needs no second place. Of what nobody asked for a
+// report does not tell whether it was there.
+func TestReportOfANewCheck(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	put(t, dir, "etc/some-new-file", "new\n", 0o644)
+	put(t, dir, "etc/new.d/a", "a\n", 0o644)
+	put(t, dir, "etc/new.d/b", "b\n", 0o644)
+	put(t, dir, "etc/other-file", "other\n", 0o644)
+	says := func(m machine.Machine) string {
+		data, err := m.ReadFile("/etc/some-new-file")
+		names, dirErr := m.ReadDir("/etc/new.d")
+		b, bErr := m.ReadFile("/etc/new.d/b")
+		return fmt.Sprintf("%q %v %q %v %q %v %v %v", data, err, names, dirErr, b, bErr, m.Find("/etc/no-new-file"), m.Find("/lib/new.so/."))
+	}
+	another := check.New("another", "There is a new file", func(f *check.Facts) check.Result {
+		return check.Result{Status: check.OK, Says: says(f.Machine)}
+	})
+	report := machine.Recorded(written(t, recordOf(t, dir, "", another), &redaction{}))
+	if got, want := says(report), says(machine.Recorded(dir)); got != want || !strings.HasPrefix(got, `"new\n" <nil> ["a" "b"] <nil> "b\n"`) {
+		t.Errorf("it says %s, of the machine %s", got, want)
+	}
+	for path, want := range map[string]machine.Answer{
+		"/etc/no-new-file": machine.Absent, "/lib/new.so": machine.Absent, "/etc/some-new-file": machine.Found, "/etc/new.d/a": machine.Found,
+		"/etc/other-file": machine.Unknown, "/etc/new.d.x": machine.Unknown,
+	} {
+		if got := report.Find(path); got != want {
+			t.Errorf("%s: it answers %d, want %d", path, got, want)
+		}
+	}
+	if _, err := report.ReadFile("/etc/new.d/a"); !errors.Is(err, machine.ErrNotRecorded) {
+		t.Errorf("of a file that was only seen: %v", err)
+	}
+}
+
+// What others do on the machine is nobody's business.
+func TestReportOfOthers(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	put(t, dir, "sys/fs/cgroup/user/alice/0/cgroup.controllers", "memory pids\n", 0o644)
+	realtime := machine.Process{PID: 77, Name: "audio", Parent: 76, Group: 75, Started: time.Hour, Policy: 2}
+	quiet := machine.Process{PID: 78, Name: "private", Parent: 1}
+	for _, p := range []machine.Process{realtime, quiet} {
+		of := fmt.Sprintf("proc/%d/", p.PID)
+		put(t, dir, of+"stat", machine.FormatProcess(p), 0o444)
+		put(t, dir, of+"status", "Name:\tprivate\nUid:\t1001 1001 1001 1001\n", 0o444)
+		put(t, dir, of+"cgroup", "0::/user/dave/0\n", 0o444)
+		put(t, dir, of+"cmdline", "private\x00", 0o444)
+	}
+	put(t, dir, "sys/fs/cgroup/user/dave/0/cgroup.procs", "78\n", 0o644)
+	put(t, dir, "run/systemd/sessions/c1", "UID=1001\nLEADER=78\nREMOTE_HOST=private\n", 0o644)
+	nosy := check.New("nosy", "All is known", func(f *check.Facts) check.Result {
+		m := f.Machine
+		for _, file := range []string{"/proc/78/status", "/proc/77/cgroup", "/proc/78/cmdline", "/sys/fs/cgroup/user/dave/0/cgroup.procs", "/run/systemd/sessions/c1"} {
+			_, _ = m.ReadFile(file)
+			_, _ = m.Stat(file)
+			_ = m.Find(file + "x")
+		}
+		_, _ = m.ReadDir("/sys/fs/cgroup/user")
+		return check.Result{Status: check.OK}
+	})
+	to := written(t, recordOf(t, dir, "", nosy), &redaction{})
+	must(t, filepath.WalkDir(to, func(file string, d fs.DirEntry, err error) error {
+		must(t, err)
+		text := file[len(to):]
+		if !d.IsDir() {
+			data, err := os.ReadFile(file)
+			must(t, err)
+			text += " " + string(data)
+		}
+		for _, word := range []string{"private", "dave", "proc/78", "proc/77/c"} {
+			if strings.Contains(text, word) {
+				t.Errorf("%s tells of %s", file[len(to):], word)
+			}
+		}
+		return nil
+	}))
+	p, err := machine.Recorded(to).Process(77)
+	if want := (machine.Process{PID: 77, Name: "audio", Policy: 2}); err != nil || p != want {
+		t.Errorf("of the realtime process: %+v, %v; want %+v", p, err, want)
+	}
+	if data, err := os.ReadFile(filepath.Join(to, "run/systemd/sessions/c1")); err != nil || string(data) != "UID=1001\nLEADER=78\n" {
+		t.Errorf("of elogind's session: %q, %v", data, err)
+	}
+}
+
+// Whoever has fusermount can make mountinfo as large as one likes.
+func TestReportOfALargeMountinfo(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	data, err := os.ReadFile(filepath.Join(dir, "proc/self/mountinfo"))
+	must(t, err)
+	other := "50 1 0:50 / /home/bob/" + strings.Repeat(`\134`, 3750) + " rw - fuse.x x rw\n"
+	put(t, dir, "proc/self/mountinfo", strings.Repeat(other, 100)+string(data)+strings.Repeat(other, 100), 0o444)
+	r := recordOf(t, dir, "")
+	to := written(t, r, &redaction{})
+	requireAlike(t, checkOf(t, to, ""), checkOf(t, dir, ""))
+	if data, err = os.ReadFile(filepath.Join(to, "proc/self/mountinfo")); err != nil || len(data) == 0 || strings.Contains(string(data), "bob") {
+		t.Errorf("recorded %.200q, %v", data, err)
+	}
+	if says := r.leftOut(); len(says) > 0 {
+		t.Errorf("it says %q", says)
+	}
+}
+
 func TestRedactionIsThorough(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	put(t, dir, "etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\ncarol:x:1001:1001::/home/carol:/bin/sh\nlxc:x:1002:1002::/:/bin/sh\ndaemon:x:2:2::/:/bin/sh\n", 0o644)
@@ -140,9 +286,6 @@ func TestRedactionIsThorough(t *testing.T) {
 	rd, kept := r.redaction()
 	if !slices.Equal(kept, []string{"lxc"}) {
 		t.Errorf("kept %q", kept)
-	}
-	if got, want := keptNames(kept), "not replaced, because the checks look for the same words: lxc\n"; got != want {
-		t.Errorf("it says %q, want %q", got, want)
 	}
 	to := written(t, r, rd)
 	must(t, filepath.WalkDir(to, func(file string, d fs.DirEntry, err error) error {
@@ -190,12 +333,15 @@ func TestRedactionOfText(t *testing.T) {
 // is.
 func TestReportKeepsNoCommands(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
-	const pid = "146" // the login's sshd
-	put(t, dir, "proc/"+pid+"/cmdline", "sshd: alice\x00bob\x00-l\x00-c\x00mysql --password=hunter2\x00-\x00", 0o644)
+	const pid = "146" // the login's application
+	status, err := os.ReadFile(filepath.Join(dir, "proc", pid, "status"))
+	must(t, err)
+	put(t, dir, "proc/"+pid+"/status", strings.Replace(string(status), "sshd", "su", 1), 0o644)
+	put(t, dir, "proc/"+pid+"/cmdline", "su\x00bob\x00-l\x00-c\x00mysql --password=hunter2\x00-\x00", 0o644)
 	to := written(t, recordOf(t, dir, ""), &redaction{})
 	data, err := os.ReadFile(filepath.Join(to, "proc", pid, "cmdline"))
 	must(t, err)
-	if !strings.HasPrefix(string(data), "sshd") || !strings.HasSuffix(string(data), "\x00-l\x00-\x00") || strings.ContainsAny(string(data), ": =") {
+	if !strings.HasPrefix(string(data), "su\x00") || !strings.HasSuffix(string(data), "\x00-l\x00-\x00") || strings.ContainsAny(string(data), ": =") {
 		t.Errorf("kept %q", data)
 	}
 }
@@ -205,7 +351,7 @@ func ownFiles(t *testing.T) *recorder {
 	t.Helper()
 	dir := t.TempDir()
 	r := &recorder{
-		machine: cgroupfs.Recorded(dir), root: dir, seen: map[string]bool{}, chosen: map[string]bool{},
+		machine: machine.Recorded(dir), root: dir, seen: map[string]bool{}, notes: &machine.Notes{},
 		subject: check.Subject{Name: "alice", UID: os.Getuid() + 1, GID: os.Getgid() + 1, Home: "/home/alice"},
 	}
 	for name, mode := range map[string]fs.FileMode{
@@ -279,8 +425,8 @@ func TestReportShows(t *testing.T) {
 	}
 }
 
-// Below the home directory there is nothing of interest but LXC's two files, a
-// line of podman's, and what a container's configuration consists of.
+// Below the home directory there is nothing of interest but LXC's lxc.conf, a line of
+// podman's, and what a container's configuration consists of.
 func TestReportOfHome(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	home := "home/alice/"
@@ -290,12 +436,13 @@ func TestReportOfHome(t *testing.T) {
 	put(t, dir, home+".config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
 	put(t, dir, home+".config/lxc/default.conf", "lxc.net.0.type = empty\n", 0o644)
 	put(t, dir, home+".config/lxc/notes", "private\n", 0o644)
+	put(t, dir, "versions", "lxc 5.0.2\npodman 4.3.1\n", 0o644)
 	put(t, dir, home+".config/containers/containers.conf", "[containers]\nenv = [\"TOKEN=secret\"]\n[engine]\n  cgroup_manager = \"cgroupfs\"\n", 0o644)
 	put(t, dir, home+"included.conf", "# nothing\n", 0o644)
 	put(t, dir, home+"more/a.conf", "# nothing\nlxc.include = /home/alice/deeper\n", 0o644)
 	put(t, dir, home+"more/b.txt", "private\n", 0o644)
 	put(t, dir, home+"deeper", "", 0o644)
-	must(t, os.MkdirAll(filepath.Join(dir, home, "empty"), 0o755))
+	put(t, dir, home+"empty/"+machine.DirectoryMark, "", 0o644)
 	put(t, dir, home+".local/share/lxc/c1/config", string(data)+
 		"lxc.include = /home/alice/included.conf\nlxc.include = \"/home/alice/more\"\nlxc.include = /home/alice/empty\n", 0o644)
 	r := recordOf(t, dir, "c1")
@@ -309,7 +456,7 @@ func TestReportOfHome(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{".config/containers/containers.conf", ".config/lxc/default.conf", ".config/lxc/lxc.conf", ".local/share/lxc/c1/config", "deeper", "empty/.recorded", "included.conf", "more/.recorded", "more/a.conf"}
+	want := []string{".config/containers/containers.conf", ".config/lxc/lxc.conf", ".local/share/lxc/c1/config", "deeper", "empty/.recorded", "included.conf", "more/.recorded", "more/a.conf"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
@@ -322,13 +469,13 @@ func TestReportIsBounded(t *testing.T) {
 		r.add("/x", strings.Repeat("x", maxReportFile))
 	}
 	for range 10 {
-		r.stat("/")
+		r.seenAt("/")
 	}
 	if r.size > maxReport || len(r.files) > maxReport/maxReportFile || !r.isFull {
 		t.Errorf("%d bytes in %d files", r.size, len(r.files))
 	}
-	if says := r.leftOut(); strings.Count(says, "\n") != maxLeftOut+1 || !strings.Contains(says, "left out /x: the report is full") || !strings.Contains(says, " more\n") {
-		t.Errorf("it says %s", says)
+	if says := r.leftOut(); len(says) != maxLeftOut+1 || !strings.HasPrefix(says[0], "/x: the report is full") || !strings.HasSuffix(says[maxLeftOut], " more") {
+		t.Errorf("it says %q", says)
 	}
 	r = ownFiles(t)
 	for range maxReport / entryCost {
@@ -401,10 +548,11 @@ func TestReportDirIsNew(t *testing.T) {
 
 func TestReportKeepsLinesOfMemoryStat(t *testing.T) {
 	const data = "anon 1\nfile 2\ninactive_anon 3\ninactive_file 4\ntotal_inactive_file 5\n"
-	if got := relevant("/sys/fs/cgroup/x/memory.stat", data); got != "inactive_file 4\ntotal_inactive_file 5\n" {
+	r := &recorder{}
+	if got := r.relevant("/sys/fs/cgroup/x/memory.stat", data); got != "inactive_file 4\ntotal_inactive_file 5\n" {
 		t.Errorf("got %q", got)
 	}
-	if got := relevant("/sys/fs/cgroup/x/cgroup.stat", data); got != data {
+	if got := r.relevant("/sys/fs/cgroup/x/cgroup.stat", data); got != data {
 		t.Errorf("got %q", got)
 	}
 }

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,14 +13,6 @@ import (
 // schemaVersion is that of all JSON output (docs/json.md). It goes up when a
 // member goes away or changes its meaning, not when one is added.
 const schemaVersion = 1
-
-// printJSON writes one JSON value for programs to read.
-func printJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(value)
-}
 
 // screen is where a command's data go, and what can be shown there.
 type screen struct {
@@ -79,22 +67,12 @@ const (
 	cyan   style = "36"
 )
 
-func (s screen) styled(text string, how style) string {
+// styled sets a text off.
+func (s screen) styled(text string, how style) markup {
 	if !s.color || text == "" {
-		return text
+		return escape(text)
 	}
-	return "\x1b[" + string(how) + "m" + text + "\x1b[0m"
-}
-
-// visible escapes what could move the cursor, set a colour or begin a new line:
-// names of cgroups and of files, and the lines of configurations, are users'.
-func visible(text string) string {
-	isPlain := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
-	if strings.IndexFunc(text, isPlain) < 0 {
-		return text
-	}
-	quoted := strconv.Quote(text)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	return "\x1b[" + markup(how) + "m" + escape(text) + "\x1b[0m"
 }
 
 // pick returns the first text where UTF-8 can be shown, else the second.

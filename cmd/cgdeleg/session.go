@@ -153,7 +153,7 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Co
 			return err
 		}
 		if enough {
-			fmt.Fprintf(cmd.ErrOrStderr(), "cgdeleg: process %d is already in session %s of %s; nothing changed\n", f.pid, sessionName(&present), printable(f.user))
+			complain(cmd.ErrOrStderr(), "process %d is already in session %s of %s; nothing changed", f.pid, sessionName(&present), printable(f.user))
 			return printDirs(cmd, present)
 		}
 	}
@@ -162,10 +162,10 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Co
 		return err
 	}
 	for _, text := range messages.Opened(opened) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", text)
+		complain(cmd.ErrOrStderr(), "%s", text)
 	}
 	for _, note := range opened.Notes {
-		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", note)
+		complain(cmd.ErrOrStderr(), "%v", note)
 	}
 	made, ok, err := f.opened(who, opened)
 	switch {
@@ -205,13 +205,13 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 		case plan.Leave:
 			what = s.Reason.Error()
 		}
-		t.row(printable(s.Name), s.Action.String(), printable(what))
+		t.row(printable(s.Name), s.Action.String(), what)
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
 	for _, err := range slices.Concat(p.Warnings, p.Notes) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", printable(err.Error()))
+		complain(cmd.ErrOrStderr(), "%v", err)
 	}
 	return nil
 }
@@ -347,7 +347,7 @@ func (f *sessionFlags) has(s *delegate.Session, list hierarchy.ControllerList) (
 // printDirs prints a session's directories, a line for each hierarchy.
 func printDirs(cmd *cobra.Command, s delegate.Session) error {
 	for _, p := range s.Parts {
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), p.Dir); err != nil {
+		if err := printf(cmd.OutOrStdout(), "%s\n", p.Dir); err != nil {
 			return err
 		}
 	}
@@ -380,7 +380,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 	if isFault {
 		return &failure{text}
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg:", text)
+	complain(cmd.ErrOrStderr(), "%s", text)
 	return nil
 }
 

@@ -114,7 +114,7 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 		return err
 	}
 	for _, u := range unusable {
-		fmt.Fprintln(cmd.ErrOrStderr(), "cgdeleg: left out:", u)
+		complain(cmd.ErrOrStderr(), "left out: %v", u)
 	}
 	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
 	switch format {

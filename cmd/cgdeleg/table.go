@@ -153,14 +153,12 @@ func newTable(w io.Writer, heading ...string) *table {
 	return t
 }
 
-func (t *table) row(cells ...string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
+// row adds a line. That it cannot be written is flush's error.
+func (t *table) row(cells ...string) {
+	for i, cell := range cells {
+		_ = printf(t.w, "%s%s", markup(onlyIf(i > 0, "\t")), cell)
+	}
+	_ = printf(t.w, "\n")
+}
 
 func (t *table) flush() error { return t.w.Flush() }
-
-// printable quotes a name that could not be told from the words around it.
-func printable(name string) string {
-	if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.Contains(name, " ") {
-		return quoted
-	}
-	return name
-}

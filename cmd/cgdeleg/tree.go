@@ -32,7 +32,7 @@ type treePrinter struct {
 	w *bufio.Writer
 }
 
-func (t *treePrinter) line(prefix, text string) { fmt.Fprintln(t.w, prefix+text) }
+func (t *treePrinter) line(prefix string, text markup) { _ = printf(t.w, "%s%s\n", prefix, text) }
 
 // branch is what stands in front of an entry.
 func (t *treePrinter) branch(last bool) string {
@@ -50,7 +50,7 @@ func (t *treePrinter) trunk(last bool) string {
 	return t.pick("│ ", "| ")
 }
 
-func (t *treePrinter) describe(s *delegate.Session) string {
+func (t *treePrinter) describe(s *delegate.Session) markup {
 	name := sessionName(s)
 	if s.Number >= 0 && s.Scope != "" {
 		name += " (" + scopeName(s) + ")"
@@ -68,7 +68,7 @@ func (t *treePrinter) describe(s *delegate.Session) string {
 	case s.Processes() == 0:
 		return t.styled(text, dim)
 	}
-	return text
+	return escape(text)
 }
 
 func (t *treePrinter) children(prefix string, children []delegate.Child, more bool) {
@@ -76,13 +76,14 @@ func (t *treePrinter) children(prefix string, children []delegate.Child, more bo
 		last := i == len(children)-1 && !more
 		text := printable(c.Name) + ": " + joined([]string{countOf(c.Processes), humanBytes(c.Memory)})
 		if c.Processes == 0 {
-			text = t.styled(text, dim)
+			t.line(prefix+t.branch(last), t.styled(text, dim))
+		} else {
+			t.line(prefix+t.branch(last), escape(text))
 		}
-		t.line(prefix+t.branch(last), text)
 		t.children(prefix+t.trunk(last), c.Children, c.More)
 	}
 	if more {
-		t.line(prefix+t.branch(true), t.pick("…", "..."))
+		t.line(prefix+t.branch(true), escape(t.pick("…", "...")))
 	}
 }
 

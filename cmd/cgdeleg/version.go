@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -22,8 +21,7 @@ func newVersion() *cobra.Command {
 					Architecture string `json:"architecture"`
 				}{schemaVersion, version, runtime.Version(), runtime.GOARCH})
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "cgdeleg", version)
-			return err
+			return printf(cmd.OutOrStdout(), "cgdeleg %s\n", version)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

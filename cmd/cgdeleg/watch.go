@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -112,12 +111,12 @@ func (l *watchLog) tell(s cleanup.Cleaned) {
 	}
 	var err error
 	if l.json {
-		err = json.NewEncoder(l.out).Encode(struct {
+		err = printJSONLine(l.out, struct {
 			Schema int `json:"schema"`
 			jsonCleaned
 		}{schemaVersion, cleanedJSON(s)})
 	} else {
-		_, err = fmt.Fprintln(l.out, "removed", about)
+		err = printf(l.out, "removed %s\n", about)
 	}
 	l.broken = errors.Join(l.broken, err)
 	delete(l.said, about)
@@ -134,7 +133,7 @@ func (l *watchLog) complain(about string, err error) {
 		words = about + " could not be removed: " + reasonLeft(err)
 	}
 	if words != "" && words != l.said[about] {
-		fmt.Fprintln(l.errOut, "cgdeleg:", words)
+		complain(l.errOut, "%s", words)
 	}
 	if l.said == nil {
 		l.said = map[string]string{}

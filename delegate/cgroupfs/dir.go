@@ -282,12 +282,18 @@ type Info struct {
 	// Inode tells it from a later directory of the same name: the kernel gives
 	// the numbers of a hierarchy in turn (kernfs, idr_alloc_cyclic).
 	Inode uint64
+	// HasChildren tells whether there are cgroups in it. The kernel counts them in
+	// the number of links (kernfs_refresh_inode).
+	HasChildren bool
 	// Changed is when the directory last changed. For a cgroup whose mode or owner
 	// was ever set the kernel keeps that time: it is then, or when the last child
 	// was made or removed in it, if that was later. For any other it is some moment
 	// at which somebody looked (kernfs_get_inode, kernfs_add_one).
 	Changed time.Time
 }
+
+// noChildren is how many links a directory has in which there are no others.
+const noChildren = 2
 
 // Info returns who owns the directory, which it is, and when it last changed. A
 // recorded machine has its owner from the file stat, if that has a line of it.
@@ -296,7 +302,7 @@ func (d *Dir) Info() (Info, error) {
 	if err := unix.Fstat(d.fd, &st); err != nil {
 		return Info{}, d.fail("fstat", "", err)
 	}
-	info := Info{UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, Changed: time.Unix(st.Ctim.Unix())}
+	info := Info{UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, HasChildren: st.Nlink != noChildren, Changed: time.Unix(st.Ctim.Unix())}
 	if d.machine != nil {
 		recorded, err := d.machine.Stat(d.path)
 		if err == nil {

@@ -34,6 +34,7 @@ type Mount struct {
 // *fs.PathError when the mount point cannot be opened.
 func OpenMount(m machine.Machine, mount Mount) (*Dir, error) {
 	fd, err := m.Open(mount.Point, unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	m.NoteFile(mount.Point, machine.Existence, err)
 	if err != nil {
 		return nil, err
 	}

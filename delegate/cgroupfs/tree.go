@@ -145,17 +145,27 @@ func (d *Dir) visit(b *Budget, look func(at *Dir) (goOn bool, err error)) error 
 		if err != nil || !goOn {
 			return err
 		}
-		left, more, err := w.at.Children(b.Dirs)
-		switch {
-		case more:
-			return ErrBudget
-		case err != nil && !IsGone(err):
+		left, err := w.at.childrenWithin(b)
+		if err != nil {
 			return err
 		}
 		if done, err := w.next(left); done || err != nil {
 			return err
 		}
 	}
+}
+
+// childrenWithin returns the names of the children; ErrBudget if they are too many.
+func (d *Dir) childrenWithin(b *Budget) ([]string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err == nil && st.Nlink == noChildren {
+		return nil, nil
+	}
+	names, more, err := d.Children(b.Dirs)
+	if more {
+		return nil, ErrBudget
+	}
+	return names, ignoreGone(err)
 }
 
 // next goes to the next cgroup that is still to be visited: the first of left,

@@ -49,9 +49,9 @@ func (c *Cleaner) budget() *cgroupfs.Budget {
 
 // presence is a session's directory in one hierarchy.
 type presence struct {
-	h     *hierarchy.Hierarchy
-	dir   *cgroupfs.Dir
-	inode uint64 // by which it is known again
+	h             *hierarchy.Hierarchy
+	dir           *cgroupfs.Dir
+	cgroupfs.Info // its inode number, by which it is known again
 }
 
 // find opens the session's directories in all hierarchies.
@@ -64,7 +64,7 @@ func (c *Cleaner) find(id layout.ID) (in []presence, err error) {
 		if err == nil {
 			var info cgroupfs.Info
 			if info, err = dir.Info(); err == nil {
-				in = append(in, presence{h, dir, info.Inode})
+				in = append(in, presence{h, dir, info})
 				continue
 			}
 			dir.Close()
@@ -147,7 +147,7 @@ func (c *Cleaner) Session(id layout.ID) error {
 	}
 	var empty []presence
 	for _, p := range in {
-		if err := p.dir.RemoveBelow(c.budget()); err != nil {
+		if err := c.empty(p); err != nil {
 			fail(p.h, err)
 		} else {
 			empty = append(empty, p)
@@ -164,10 +164,18 @@ func (c *Cleaner) Session(id layout.ID) error {
 	return errors.Join(left...)
 }
 
+// empty removes what is below.
+func (c *Cleaner) empty(p presence) error {
+	if !p.HasChildren {
+		return nil
+	}
+	return p.dir.RemoveBelow(c.budget())
+}
+
 // remove removes the session's directory, if it is still the same.
 func (p *presence) remove(id layout.ID) error {
 	inode, err := id.Inode(p.h)
-	if err == nil && inode == p.inode {
+	if err == nil && inode == p.Inode {
 		err = id.Remove(p.h)
 	}
 	if cgroupfs.IsGone(err) {

@@ -42,6 +42,12 @@ func (e *UnusableError) Unwrap() error { return e.Err }
 // Find returns the mounted hierarchies. It fails only when /proc itself cannot be
 // read (*fs.PathError) or /proc/1/cgroup not be understood (*ParseError).
 func Find(m machine.Machine) (*Set, error) {
+	return FindSome(m, func(string) bool { return true })
+}
+
+// FindSome is Find for those hierarchies whose names are wanted: each costs a few
+// system calls.
+func FindSome(m machine.Machine, isWanted func(name string) bool) (*Set, error) {
 	mounts, odd, err := readMountinfo(m)
 	if err != nil {
 		return nil, err
@@ -52,6 +58,9 @@ func Find(m machine.Machine) (*Set, error) {
 	}
 	s := &Set{}
 	for _, member := range init {
+		if !isWanted(member.Hierarchy) {
+			continue
+		}
 		h, unusable := best(m, member, mounts)
 		if h != nil {
 			s.All = append(s.All, h)

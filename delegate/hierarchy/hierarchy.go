@@ -100,7 +100,14 @@ func (h *Hierarchy) OpenMember(path string) (*cgroupfs.Dir, error) {
 // Attach moves a process into a cgroup named as in /proc/PID/cgroup. Errors are
 // those of OpenMember.
 func (h *Hierarchy) Attach(member string, pid int) error {
-	dir, err := h.OpenMember(member)
+	below, err := h.Below(member)
+	if err != nil {
+		return err
+	}
+	if below == "/" {
+		return h.root.Attach(pid)
+	}
+	dir, err := h.OpenBelow(below)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@
 // A Machine can note what was asked (Notes), so that what a program read of one
 // machine is also the list of what has to be recorded to ask it again elsewhere.
 //
+// What a user has a hand in, files below a home and what those name, is looked at
+// as that user (As): its paths may lead anywhere, and root may read everything.
+//
 // /proc/PID/stat, status and comm are parsed here and nowhere else. The package
 // must not know what a cgroup hierarchy, a session or a user's login is.
 package machine

@@ -2,6 +2,8 @@ package machine
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,8 +18,9 @@ import (
 // Machine is where files are read: the running machine or a recorded one. The
 // zero Machine is the running one.
 type Machine struct {
-	root  string // "" on the running machine
-	notes *Notes // nil: nothing is noted
+	root  string       // "" on the running machine
+	notes *Notes       // nil: nothing is noted
+	user  *Credentials // as whom files are read (As); nil: as whoever asks
 }
 
 // Recorded returns a Machine whose files are the ordinary files below dir. What
@@ -54,40 +57,51 @@ func answerOf(err error) Answer {
 // Find tells whether there is anything at the absolute path. A symbolic link is
 // there, wherever it leads.
 func (m Machine) Find(path string) (answer Answer) {
-	defer func() { m.notes.add(path, Existence, answer) }()
+	defer func() { m.note(path, Existence, answer) }()
 	if m.IsRecorded() {
 		return m.findRecorded(path)
 	}
 	var st unix.Stat_t
-	return answerOf(retry(func() error { return unix.Lstat(path, &st) }))
+	return answerOf(m.asUser(func() error {
+		return retry(func() error { return unix.Lstat(path, &st) })
+	}))
 }
 
 // Exists tells whether Find finds something.
 func (m Machine) Exists(path string) bool { return m.Find(path) == Found }
 
 // ReadFile returns the content of the file at the absolute path; one of 4 MiB
-// or more is EFBIG. It does not wait for the writer of a named pipe. Errors are
-// *fs.PathError: fs.ErrNotExist if the file is absent, ErrNotRecorded if nobody
-// knows.
+// or more is a *TooLargeError. It does not wait for the writer of a named pipe.
+// Errors are *fs.PathError: fs.ErrNotExist if the file is absent, ErrNotRecorded
+// if nobody knows.
 func (m Machine) ReadFile(path string) (data []byte, err error) {
-	defer func() { m.notes.add(path, Content, answerOf(err)) }()
-	fd, err := m.open(path, unix.O_RDONLY|unix.O_NONBLOCK)
-	if err != nil {
-		return nil, err
+	defer func() { m.note(path, Content, answerOf(err)) }()
+	err = m.asUser(func() error {
+		fd, err := m.open(path, unix.O_RDONLY|unix.O_NONBLOCK)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		data, err = readAll(fd, m.limit())
+		return inPath("read", path, err)
+	})
+	return data, err
+}
+
+// inPath makes a *fs.PathError of an error; nil stays nil.
+func inPath(op, path string, err error) error {
+	if err == nil {
+		return nil
 	}
-	defer unix.Close(fd)
-	if data, err = ReadAll(fd); err != nil {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
-	}
-	return data, nil
+	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
 // Stream calls use with the content of the file at the absolute path, piece by
 // piece, however large it is. The pieces share memory. Errors are those of
 // ReadFile, and what use returns ends it.
 func (m Machine) Stream(path string, use func(piece []byte) error) (err error) {
-	defer func() { m.notes.add(path, Content, answerOf(err)) }()
-	fd, err := m.open(path, unix.O_RDONLY|unix.O_NONBLOCK)
+	defer func() { m.note(path, Content, answerOf(err)) }()
+	fd, err := m.Open(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
 	}
@@ -110,18 +124,42 @@ func (m Machine) Stream(path string, use func(piece []byte) error) (err error) {
 // ReadDir returns the names in the directory at the absolute path, sorted.
 // Errors are those of ReadFile; ENOTDIR if it is something else.
 func (m Machine) ReadDir(path string) (names []string, err error) {
-	defer func() { m.notes.add(path, Names, answerOf(err)) }()
+	defer func() { m.note(path, Names, answerOf(err)) }()
+	err = m.asUser(func() error {
+		names, err = m.readNames(path)
+		return err
+	})
+	if m.IsRecorded() && err == nil {
+		names = m.recordedNames(path, names)
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// readNames reads the names in a directory, and no more of them than fit into a
+// file that is as large as may be.
+func (m Machine) readNames(path string) (names []string, err error) {
 	fd, err := m.open(path, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
 	dir := os.NewFile(uintptr(fd), path)
 	defer dir.Close()
-	if names, err = dir.Readdirnames(-1); err != nil {
-		return nil, err
+	for size := 0; ; {
+		some, err := dir.Readdirnames(1 << 10)
+		for _, name := range some {
+			size += len(name) + 1
+		}
+		names = append(names, some...)
+		switch {
+		case errors.Is(err, io.EOF):
+			return names, nil
+		case err != nil:
+			return nil, err
+		case size > m.limit():
+			return nil, &fs.PathError{Op: "read", Path: path, Err: &TooLargeError{m.limit()}}
+		}
 	}
-	slices.Sort(names)
-	return names, nil
 }
 
 // Processes returns the PIDs of all processes that /proc shows, in no order.
@@ -144,6 +182,7 @@ func (m Machine) Processes() ([]int, error) {
 // recorded machine: LXCFS has containers see their own there.
 func (m Machine) Uptime() (time.Duration, error) {
 	if !m.IsRecorded() {
+		m.note("/proc/uptime", Content, Found) // by whom it is asked elsewhere
 		var now unix.Timespec
 		err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
 		return time.Duration(now.Nano()), err
@@ -160,10 +199,19 @@ func (m Machine) Uptime() (time.Duration, error) {
 // from there by its descriptor, which they close. Flags are those of open(2);
 // O_CLOEXEC and O_NOCTTY are added. Errors are those of ReadFile. It is not
 // noted: what is done with the descriptor is (NoteFile).
-func (m Machine) Open(path string, flags int) (fd int, err error) { return m.open(path, flags) }
+func (m Machine) Open(path string, flags int) (fd int, err error) {
+	err = m.asUser(func() error {
+		fd, err = m.open(path, flags)
+		return err
+	})
+	return fd, err
+}
 
 func (m Machine) open(path string, flags int) (fd int, err error) {
-	if m.IsRecorded() {
+	switch {
+	case m.user != nil:
+		return m.openUsers(path, flags)
+	case m.IsRecorded():
 		return m.openRecorded(path, flags)
 	}
 	if fd, err = OpenAt(unix.AT_FDCWD, path, flags); err != nil {
@@ -195,13 +243,31 @@ func retry(call func() error) error {
 // maxFile bounds what is read of one file at once. The kernel's files are far
 // smaller, but for cgroup.procs of a huge session, and for mountinfo, which is
 // streamed.
-const maxFile = 4 << 20
+const maxFile = 4<<20 - 1
 
-// ReadAll reads a descriptor to its end; EFBIG at 4 MiB. The error is the errno
-// alone.
-func ReadAll(fd int) ([]byte, error) {
+// TooLargeError says that there is more in a file, or in a directory, than is read
+// of one. It is EFBIG.
+type TooLargeError struct{ Most int } // bytes
+
+func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d KiB", (e.Most+1)>>10) }
+
+func (e *TooLargeError) Unwrap() error { return unix.EFBIG }
+
+// limit is how much is read of a file.
+func (m Machine) limit() int {
+	if m.user != nil {
+		return maxUsersFile
+	}
+	return maxFile
+}
+
+// ReadAll reads a descriptor to its end; a *TooLargeError at 4 MiB, other errors
+// are the errno alone.
+func ReadAll(fd int) ([]byte, error) { return readAll(fd, maxFile) }
+
+func readAll(fd, most int) ([]byte, error) {
 	data := make([]byte, 0, 4096)
-	for len(data) < maxFile {
+	for len(data) <= most {
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
@@ -214,7 +280,7 @@ func ReadAll(fd int) ([]byte, error) {
 		}
 		data = data[:len(data)+n]
 	}
-	return nil, unix.EFBIG
+	return nil, &TooLargeError{most}
 }
 
 func read(fd int, buffer []byte) (n int, err error) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,6 +48,13 @@ func record(t *testing.T, files map[string]string) Machine {
 		must(t, os.WriteFile(path, []byte(content), 0o644))
 	}
 	return Recorded(dir)
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(fds)
 }
 
 func TestReadDir(t *testing.T) {
@@ -116,11 +124,11 @@ func TestReadFile(t *testing.T) {
 func TestLargeFile(t *testing.T) {
 	whole := strings.Repeat("0123456789abcde\n", 1<<13)
 	m := record(t, map[string]string{"whole": whole, "large": "", "small": "", "empty": ""})
-	must(t, os.Truncate(filepath.Join(m.root, "large"), maxFile))
-	must(t, os.Truncate(filepath.Join(m.root, "small"), maxFile-1))
+	must(t, os.Truncate(filepath.Join(m.root, "large"), maxFile+1))
+	must(t, os.Truncate(filepath.Join(m.root, "small"), maxFile))
 	_, err := m.ReadFile("/large")
 	requirePathError(t, err, "/large", unix.EFBIG)
-	if data, err := m.ReadFile("/small"); err != nil || len(data) != maxFile-1 {
+	if data, err := m.ReadFile("/small"); err != nil || len(data) != maxFile {
 		t.Errorf("one byte less: %d bytes, %v", len(data), err)
 	}
 	for path, want := range map[string]string{"/whole": whole, "/empty": ""} {
@@ -134,7 +142,7 @@ func TestLargeFile(t *testing.T) {
 		}
 	}
 	count := 0
-	if err := m.Stream("/large", func(piece []byte) error { count += len(piece); return nil }); err != nil || count != maxFile {
+	if err := m.Stream("/large", func(piece []byte) error { count += len(piece); return nil }); err != nil || count != maxFile+1 {
 		t.Errorf("large streamed: %d bytes, %v", count, err)
 	}
 	enough := errors.New("enough")
@@ -286,5 +294,18 @@ func TestAbsentKeepsInside(t *testing.T) {
 	must(t, os.Symlink("../outside/lines", filepath.Join(dir, AbsentFile)))
 	if got := Recorded(dir).Find("/x"); got != Unknown {
 		t.Errorf("got %v from outside", got)
+	}
+}
+
+func TestFormatProcess(t *testing.T) {
+	for name, p := range map[string]Process{
+		"all":                {PID: 7, Name: "a b", Parent: 1, Group: 7, Started: 90*time.Minute + 10*time.Millisecond, Policy: 6},
+		"a name with a line": {PID: 8, Name: "x) S 1\n9 (y", Policy: 1},
+		"no policy":          {PID: 9, Name: "", Started: time.Second, Policy: -1},
+	} {
+		got, ok := parseStatFile([]byte(FormatProcess(p)))
+		if got.PID = p.PID; !ok || got != p {
+			t.Errorf("%s: got %+v, %v; want %+v", name, got, ok, p)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type Question struct {
 type Notes struct {
 	Questions []Question // in the order in which they were asked first
 	answers   map[Question]Answer
+	users     map[string]bool // paths that were looked at as a user
 }
 
 // Noting returns a Machine that adds to n what it is asked.
@@ -37,17 +38,27 @@ func (m Machine) IsNoting() bool { return m.notes != nil }
 // once; Unknown if it was not.
 func (n *Notes) Answer(q Question) Answer { return n.answers[q] }
 
+// IsUsers tells whether the path was looked at as a user (As): it is below a home,
+// or a user's file names it.
+func (n *Notes) IsUsers(path string) bool { return n.users[path] }
+
 // NoteFile notes a question that was asked through a descriptor of Open's, and
 // what came of it.
-func (m Machine) NoteFile(path string, kind Kind, err error) { m.notes.add(path, kind, answerOf(err)) }
+func (m Machine) NoteFile(path string, kind Kind, err error) { m.note(path, kind, answerOf(err)) }
 
-func (n *Notes) add(path string, kind Kind, answer Answer) {
-	if n == nil {
+func (m Machine) note(path string, kind Kind, answer Answer) {
+	if m.notes == nil {
 		return
 	}
-	q := Question{Path: path, Kind: kind}
+	m.notes.add(Question{Path: path, Kind: kind}, answer)
+	if m.user != nil {
+		m.notes.users[path] = true
+	}
+}
+
+func (n *Notes) add(q Question, answer Answer) {
 	if n.answers == nil {
-		n.answers = map[Question]Answer{}
+		n.answers, n.users = map[Question]Answer{}, map[string]bool{}
 	}
 	if _, asked := n.answers[q]; !asked {
 		n.Questions = append(n.Questions, q)

@@ -91,6 +91,21 @@ func parseStatFile(data []byte) (p Process, ok bool) {
 	return p, ok
 }
 
+// FormatProcess returns a content of /proc/PID/stat that says no more than p does.
+func FormatProcess(p Process) string {
+	fields := []string{"S"}
+	for i := 1; i <= statPolicy; i++ {
+		fields = append(fields, "0")
+	}
+	fields[statParent], fields[statGroup] = strconv.Itoa(p.Parent), strconv.Itoa(p.Group)
+	fields[statStarted] = strconv.FormatInt(int64(p.Started/clockTick), 10)
+	fields[statPolicy] = strconv.Itoa(p.Policy)
+	if p.Policy < 0 {
+		fields = fields[:statPolicy]
+	}
+	return fmt.Sprintf("%d (%s) %s\n", p.PID, p.Name, strings.Join(fields, " "))
+}
+
 // Status is what /proc/PID/status says of a process (proc_pid_status(5)).
 type Status struct {
 	Name string // as Process.Name, with what is not printable escaped by the kernel

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -78,12 +79,14 @@ func (m Machine) findRecorded(name string) Answer {
 	defer func() { _ = root.Close() }()
 	if strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.") {
 		info, err := root.Stat(inside(name))
-		if err == nil && !info.IsDir() {
+		if err == nil && !info.IsDir() || m.sawPresent(name, err) {
 			return Absent
 		}
 		return answerOf(m.failRecorded("stat", name, err))
 	}
-	_, err = root.Lstat(inside(name))
+	if _, err = root.Lstat(inside(name)); m.sawPresent(name, err) {
+		return Found
+	}
 	return answerOf(m.failRecorded("stat", name, err))
 }
 
@@ -113,20 +116,62 @@ func (m Machine) failRecorded(op, name string, err error) error {
 // before there was AbsentFile, and held all that their reader looked for; they are
 // known by StatFile. What was pasted together by hand has neither.
 func (m Machine) sawAbsent(name string) bool {
-	if name == "/"+AbsentFile || name == "/"+StatFile {
+	if slices.Contains([]string{"/" + AbsentFile, "/" + PresentFile, "/" + StatFile}, name) {
 		return true
 	}
-	lines, err := m.Plain().ReadFile("/" + AbsentFile)
+	lines, err := m.recording().ReadFile("/" + AbsentFile)
 	if err != nil {
-		return m.Plain().Exists("/" + StatFile)
+		return m.recording().Exists("/" + StatFile)
 	}
 	for at := path.Clean("/" + name); at != "/"; at = path.Dir(at) {
-		if bytes.HasPrefix(lines, []byte(at+"\n")) || bytes.Contains(lines, []byte("\n"+at+"\n")) {
+		if hasLine(lines, at) {
 			return true
 		}
 	}
 	return false
 }
+
+// PresentFile is the file, in a recorded machine's directory, that has a line for
+// every path where something was seen, other than a directory, of which no more is
+// recorded.
+const PresentFile = "present"
+
+// sawPresent tells whether there was something at a path that was not recorded.
+func (m Machine) sawPresent(name string, err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	lines, err := m.recording().ReadFile("/" + PresentFile)
+	return err == nil && hasLine(lines, path.Clean("/"+name))
+}
+
+func hasLine(lines []byte, line string) bool {
+	return bytes.HasPrefix(lines, []byte(line+"\n")) || bytes.Contains(lines, []byte("\n"+line+"\n"))
+}
+
+// DirectoryMark is the file that a directory of a recorded machine has if nothing
+// else is in it: what copies such a machine may leave out empty directories.
+const DirectoryMark = ".recorded"
+
+// recordedNames returns the names in a recorded directory: those of its files and
+// those of what was only seen.
+func (m Machine) recordedNames(dir string, names []string) []string {
+	names = slices.DeleteFunc(names, func(name string) bool { return name == DirectoryMark })
+	lines, err := m.recording().ReadFile("/" + PresentFile)
+	if err != nil {
+		return names
+	}
+	for line := range strings.Lines(string(lines)) {
+		in, name := path.Split(strings.TrimSuffix(line, "\n"))
+		if path.Clean(in) == path.Clean("/"+dir) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// recording returns the machine for reading what its recorder said of it.
+func (m Machine) recording() Machine { return Machine{root: m.root} }
 
 // Plain returns the same machine, of which nothing is noted.
 func (m Machine) Plain() Machine {

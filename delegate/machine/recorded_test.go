@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,6 +150,7 @@ func TestRecordedPipe(t *testing.T) {
 		_, _ = m.Stat("/fifo")
 		_, _ = m.Status("/h")
 		m.Exists("/fifo")
+		_, _ = m.As(Credentials{UID: 1}).ReadFile("/fifo")
 	}()
 	select {
 	case <-done:
@@ -180,6 +184,7 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 		_, _ = m.ReadFile(path)
 		_, _ = m.ReadDir(path)
 		m.Exists(path)
+		_, _ = m.As(Credentials{UID: 1}).ReadFile(path)
 		_, _ = m.Stat(path)
 		_ = m.Stream(path, func([]byte) error { return nil })
 		if fd, err := m.Open(path, directory); err == nil {
@@ -191,9 +196,55 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 	}
 }
 
-func descriptors(t *testing.T) int {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
-	return len(fds)
+// Of what is not in the recording it is known whether it was there only if its
+// maker saw that.
+func TestRecordedAnswers(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"etc/here": "x\n", "etc/conf.d/" + DirectoryMark: "",
+		AbsentFile:  "/etc/gone\n/var/gone\n/lib/link\n",
+		PresentFile: "/lib/seen.so\n/lib/link\n/etc/conf.d/a.conf\n",
+	} {
+		must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+	}
+	m := Recorded(dir)
+	for _, test := range []struct {
+		name, path string
+		answer     Answer // of Find
+		err        error  // of ReadFile
+	}{
+		{"a file", "/etc/here", Found, nil},
+		{"a file, asked for as a directory", "/etc/here/.", Absent, unix.ENOTDIR},
+		{"absent", "/etc/gone", Absent, fs.ErrNotExist},
+		{"below what was absent", "/var/gone/a/b", Absent, fs.ErrNotExist},
+		{"the beginning of what was absent", "/var/go", Unknown, ErrNotRecorded},
+		{"not recorded", "/etc/other", Unknown, ErrNotRecorded},
+		{"only seen", "/lib/seen.so", Found, ErrNotRecorded},
+		{"only seen, asked for as a directory", "/lib/seen.so/.", Absent, ErrNotRecorded},
+		{"a link that led nowhere", "/lib/link", Found, fs.ErrNotExist},
+		{"a directory", "/etc/conf.d/.", Found, unix.EISDIR},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := m.Find(test.path); got != test.answer {
+				t.Errorf("it answers %d, want %d", got, test.answer)
+			}
+			if test.path[len(test.path)-1] == '.' && test.answer == Absent {
+				return // no path to read
+			}
+			if _, err := m.ReadFile(test.path); !errors.Is(err, test.err) {
+				t.Errorf("got %v, want %v", err, test.err)
+			}
+		})
+	}
+	names, err := m.ReadDir("/etc/conf.d")
+	if want := []string{"a.conf"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("names %q, %v; want %q", names, err, want)
+	}
+	if _, err = m.ReadDir("/lib"); !errors.Is(err, ErrNotRecorded) {
+		t.Errorf("names in a directory that nobody asked for: %v", err)
+	}
+	if _, err = m.ReadDir("/var/gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("names in a directory that was absent: %v", err)
+	}
 }

@@ -45,10 +45,18 @@ func (s Stat) Gives(capability int) bool {
 // followed. Of a recorded machine it returns the line of the file StatFile.
 // Errors are those of ReadFile.
 func (m Machine) Stat(path string) (s Stat, err error) {
-	defer func() { m.notes.add(path, Owner, answerOf(err)) }()
+	defer func() { m.note(path, Owner, answerOf(err)) }()
 	if m.IsRecorded() {
 		return m.recordedStat(path)
 	}
+	err = m.asUser(func() error {
+		s, err = stat(path)
+		return err
+	})
+	return s, err
+}
+
+func stat(path string) (s Stat, err error) {
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Stat(path, &st) }); err != nil {
 		return Stat{}, &fs.PathError{Op: "stat", Path: path, Err: err}
@@ -116,7 +124,7 @@ const StatFile = "stat"
 
 func (m Machine) recordedStat(path string) (Stat, error) {
 	fail := func(err error) error { return m.failRecorded("stat", path, err) }
-	data, err := m.Plain().ReadFile("/" + StatFile)
+	data, err := m.recording().ReadFile("/" + StatFile)
 	if err != nil {
 		return Stat{}, fail(ErrNotRecorded)
 	}
@@ -133,7 +141,7 @@ func (m Machine) recordedStat(path string) (Stat, error) {
 			return s, nil
 		}
 	}
-	if m.Plain().Exists(path) {
+	if m.recording().Exists(path) {
 		return Stat{}, fail(ErrNotRecorded) // its content was, its owner not
 	}
 	return Stat{}, fail(unix.ENOENT)

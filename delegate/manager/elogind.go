@@ -43,6 +43,8 @@ func (e *DelegatedElsewhereError) Error() string {
 	return "hierarchy " + e.Hierarchy + ": elogind delegates " + e.Cgroup + " to the user; left alone"
 }
 
+func (elogind) Name() string { return ElogindName }
+
 // Place adopts the cgroup if the session is of the user who logs in, and the
 // process its leader: su in a session stays there, as a part of it.
 func (e elogind) Place(h *hierarchy.Hierarchy, below string, l Login) Placement {

@@ -40,6 +40,8 @@ type Scope struct {
 
 // Manager is who manages logins.
 type Manager interface {
+	// Name is what it is called: SystemdName, ElogindName; "" for nobody.
+	Name() string
 	// Place says what becomes of a hierarchy for a login whose process is in the
 	// cgroup below, a path below the mount point; for one that is outside of it, as
 	// /proc/PID/cgroup names it.
@@ -54,11 +56,17 @@ type Manager interface {
 	KeepsScopes() bool
 }
 
+// The managers' names.
+const (
+	SystemdName = "systemd"
+	ElogindName = "elogind"
+)
+
 // Of returns who manages the logins of a machine.
 func Of(m machine.Machine, set *hierarchy.Set) Manager {
 	switch {
 	case isBooted(m):
-		return systemd{isHybrid: set.ByName(systemdName) != nil}
+		return systemd{isHybrid: set.ByName(trackingName) != nil}
 	case m.Exists(elogindSessions):
 		return elogind{machine: m}
 	}

@@ -2,13 +2,12 @@ package manager
 
 import "github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 
-// none is a machine on which nobody manages logins: all hierarchies are free.
-type none struct{}
+// none is a machine on which nobody manages logins now: all hierarchies are free.
+// elogind may have been there before, and removes nothing when it ends: the cgroups
+// that it made are still known.
+type none struct{ elogind }
 
+func (none) Name() string { return "" }
+
+// Place leaves every hierarchy to others.
 func (none) Place(*hierarchy.Hierarchy, string, Login) Placement { return Placement{} }
-
-func (none) Scopes(*hierarchy.Hierarchy) []Scope { return nil }
-
-func (none) InScope(string) (in, itself bool) { return false, false }
-
-func (none) KeepsScopes() bool { return true }

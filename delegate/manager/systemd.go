@@ -17,9 +17,9 @@ type systemd struct {
 	isHybrid bool // it keeps track of its units on v1
 }
 
-// systemdName is the named v1 hierarchy in which a systemd on v1 keeps track of
+// trackingName is the named v1 hierarchy in which a systemd on v1 keeps track of
 // its units.
-const systemdName = "name=systemd"
+const trackingName = "name=systemd"
 
 // isBooted tells whether systemd runs the machine (sd_booted(3)). Where that was
 // not recorded, the first process's cgroup tells: systemd alone has it in a scope.
@@ -48,6 +48,8 @@ func (e *ScopeNotDelegatedError) Error() string {
 	return fmt.Sprintf("scope %s is not delegated", e.Scope)
 }
 
+func (systemd) Name() string { return SystemdName }
+
 func (s systemd) Place(h *hierarchy.Hierarchy, below string, l Login) Placement {
 	uid, _, itself, isScope := sessionScope(h.FromBase(below))
 	onlyTracks := h.IsUnified() && s.isHybrid // no controllers, and systemd's own bookkeeping
@@ -57,7 +59,7 @@ func (s systemd) Place(h *hierarchy.Hierarchy, below string, l Login) Placement 
 			return Placement{Leave: &ScopeNotDelegatedError{Scope: below}}
 		}
 		return Placement{Scope: below}
-	case h.Name == systemdName, h.IsUnified(), isScope, isUnit(below), isOutside(below):
+	case h.Name == trackingName, h.IsUnified(), isScope, isUnit(below), isOutside(below):
 		return Placement{Leave: &LeftAloneError{Hierarchy: h.Name, Cgroup: below}}
 	}
 	return Placement{}

@@ -74,11 +74,19 @@ func confinedIn(h *hierarchy.Hierarchy, member, user string) *ConfinedError {
 		}
 		file, value := limitIn(h, dir)
 		dir.Close()
-		if file != "" {
+		if file != "" && !isUserTasksMax(at, file) {
 			return &ConfinedError{Hierarchy: h.Name, Cgroup: at, File: dir.Path() + "/" + file, Value: value}
 		}
 	}
 	return nil
+}
+
+// isUserTasksMax tells whether a limit is the number of processes that systemd gives
+// to every user's slice (UserTasksMax= of logind.conf(5) before systemd 239,
+// TasksMax= of user-.slice since): nobody has singled out this login. Where the pids
+// controller ends at that slice, as on Ubuntu 16.04, every login has it.
+func isUserTasksMax(cgroup, file string) bool {
+	return file == "pids.max" && strings.HasPrefix(path.Base(cgroup), "user") && strings.HasSuffix(cgroup, ".slice")
 }
 
 // limit is a file of a cgroup that can hold one.

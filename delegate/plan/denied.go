@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"path"
 
@@ -30,6 +29,22 @@ func (e *DeniedError) Unwrap() error { return e.Err }
 // (/proc/sys/kernel/overflowuid).
 const overflowID = 65534
 
+// rootMayWrite tells whether root of a user namespace may write a directory by its
+// owner and mode: its CAP_DAC_OVERRIDE holds only over what has an owner and a group
+// in the namespace (user_namespaces(7)). LXC gives a container's cgroups to the
+// container's root as a group alone.
+func rootMayWrite(st machine.Stat) bool {
+	switch {
+	case st.UID != overflowID && st.GID != overflowID:
+		return true
+	case st.UID == 0:
+		return st.Mode&0o200 != 0
+	case st.GID == 0:
+		return st.Mode&0o020 != 0
+	}
+	return st.Mode&0o002 != 0
+}
+
 // leaveIfDenied leaves a hierarchy alone if it can be seen that root may make no
 // sessions in it, in a user namespace. A mount that is read-only is left to the
 // kernel: who has it may be about to mount it again.
@@ -37,13 +52,12 @@ func (s *Step) leaveIfDenied(m machine.Machine) {
 	for _, name := range []string{layout.UsersDir, ""} {
 		dir := path.Join(s.Mount.Point, s.Base, name)
 		st, err := m.Stat(dir)
-		if errors.Is(err, unix.ENOENT) {
-			continue
+		if err != nil {
+			continue // there is none, or it cannot be told
 		}
-		isOthers := st.UID == overflowID || st.GID == overflowID
-		if err == nil && isOthers && st.Mode&0o002 == 0 {
+		if !rootMayWrite(st) {
 			s.Action, s.Reason = Leave, &DeniedError{Hierarchy: s.Name, Err: unix.EACCES, Dir: dir, Owner: st}
 		}
-		return // or it cannot be told
+		return
 	}
 }

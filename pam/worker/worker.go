@@ -168,11 +168,14 @@ func (r *replier) open(req request, locks lock.Locks) (result string) {
 	locks.Patience = min(locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Login: delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Locks: locks, CleanupUntil: time.Now().Add(o.Timeout / 2), Announce: r.sayTicket,
+		Locks: locks, Deadline: time.Now().Add(o.Timeout / 2), Announce: r.sayTicket,
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
 		return resultFailure
+	}
+	if opened.LeftNothing() {
+		r.say("ticket", "begin") // and nothing in it
 	}
 	r.report(req, opened)
 	return resultSuccess
@@ -222,7 +225,7 @@ func (r *replier) close(req request, locks lock.Locks, end func(delegate.CloseRe
 	}
 	locks.Patience = min(locks.Patience, o.Timeout/4)
 	closed, err := end(delegate.CloseRequest{
-		PID: req.pid, User: req.user, Ticket: parseTicket(req.ticket), Locks: locks, Until: time.Now().Add(o.Timeout / 2),
+		PID: req.pid, User: req.user, Ticket: parseTicket(req.ticket), Locks: locks, Deadline: time.Now().Add(o.Timeout / 2),
 	})
 	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)

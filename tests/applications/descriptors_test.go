@@ -70,7 +70,7 @@ func TestDescriptorsCannotBeArranged(t *testing.T) {
 			a.wantSameState(t)
 			wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 			log.WantOnly(`^worker could not be run: its descriptors could not be arranged: ` + test.log + `; no cgroup was made or removed$`)
-			if lines := log.Ours(); len(lines) != 2 {
+			if lines := log.Ours(); len(lines) != 1 { // there is nothing to close
 				t.Errorf("%d lines: %q", len(lines), lines)
 			}
 			testbed.WantNothingLeft(t, "cgnofds")

@@ -70,48 +70,55 @@ func (s standIn) calls(t *testing.T) [][]string {
 }
 
 // What becomes of the words of an open's worker, by the workers that follow:
-// each is VERB:TICKET. The application opens a session and closes it.
+// each is VERB:TICKET. The application opens a session and closes it; for a close that
+// has nothing to do there is none.
 func TestWorkersWords(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cgwords", 20801)
 	testbed.WriteService(t, "cgwords", "session optional "+s.module+" timeout=1")
 	const hang = "\nexec sleep 60"
 	tests := []struct{ name, open, then, log string }{
-		{"no ticket", "say 'result success'", "close:", ""},
+		{"no ticket", "say 'result success'", "", ""},
 		{"ticket", "say 'ticket begin' 'ticket 0' 'ticket freezer:/a b' 'result success'", "close:0;freezer:/a b", ""},
 		{"ticket that is not begun", "say 'ticket 0' 'ticket freezer:/' 'result success'", "close:0;freezer:/", ""},
 		{"ticket said bit by bit", "say 'ticket begin' 'ticket 0' 'log debug x' 'ticket freezer:/'; sleep 0.1; say 'ticket +c1:/' 'result success'",
 			"close:0;freezer:/;+c1:/", "x"},
 		{"an attempt lost a race", "say 'ticket begin' 'ticket 0' 'ticket a:/' 'ticket begin' 'ticket 1' 'ticket b:/' 'result success'", "close:1;b:/", ""},
-		{"the last attempt has no line", "say 'ticket begin' 'ticket 0' 'ticket begin' 'result success'", "close:", ""},
+		{"the last attempt has no line", "say 'ticket begin' 'ticket 0' 'ticket begin' 'result success'", "", ""},
 		{"line that begins as begin", "say 'ticket begin' 'ticket beginning' 'ticket  begin' 'result success'", "close:beginning; begin", ""},
 		{"empty line", "say 'ticket begin' 'ticket 0' 'ticket ' 'ticket a:/' 'result success'", "close:0;;a:/", ""},
 
-		{"failure", "say 'ticket begin' 'ticket 0' 'log error y' 'result failure'", "close:", "y"},
-		{"unknown user", "say 'ticket 0' 'result unknown-user'", "close:", ""},
-		{"failure, then killed", "say 'ticket 0' 'result failure'; kill -KILL $$", "close:", ""},
+		{"failure", "say 'ticket begin' 'ticket 0' 'log error y' 'result failure'", "", "y"},
+		{"unknown user", "say 'ticket 0' 'result unknown-user'", "", ""},
+		{"failure, then killed", "say 'ticket 0' 'result failure'; kill -KILL $$", "", ""},
+		{"undo fails, too", "say 'ticket 0'; kill -KILL $$", "undo:0 close:0",
+			"worker was killed by signal 9; this session has no cgroups of its own\nworker ended early with status 4; what was begun is left for a later sweep"},
 		{"success, then killed", "say 'ticket 0' 'result success'; kill -KILL $$", "close:0", ""},
 
-		{"ended early", "exit 3", "undo: close:", "worker ended early with status 3; this session has no cgroups of its own"},
-		{"ended early, with a ticket", "say 'ticket begin' 'ticket 0' 'ticket a:/'", "undo:0;a:/ close:",
+		{"ended early", "exit 3", "undo:", "worker ended early with status 3; this session has no cgroups of its own"},
+		{"ended early, with a ticket", "say 'ticket begin' 'ticket 0' 'ticket a:/'", "undo:0;a:/",
 			"worker ended early with status 0; this session has no cgroups of its own"},
-		{"killed", "kill -KILL $$", "undo: close:", "worker was killed by signal 9; this session has no cgroups of its own"},
-		{"killed, with a ticket", "say 'ticket 0'; kill -KILL $$", "undo:0 close:", "worker was killed by signal 9; this session has no cgroups of its own"},
-		{"killed when the next attempt had begun", "say 'ticket 0' 'ticket begin'; kill -KILL $$", "undo: close:",
+		{"killed", "kill -KILL $$", "undo:", "worker was killed by signal 9; this session has no cgroups of its own"},
+		{"killed, with a ticket", "say 'ticket 0'; kill -KILL $$", "undo:0", "worker was killed by signal 9; this session has no cgroups of its own"},
+		{"killed when the next attempt had begun", "say 'ticket 0' 'ticket begin'; kill -KILL $$", "undo:",
 			"worker was killed by signal 9; this session has no cgroups of its own"},
-		{"hangs", hang, "undo: close:", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
-		{"hangs, with a ticket", "say 'ticket 0'" + hang, "undo:0 close:", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
+		{"hangs", hang, "undo:", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
+		{"hangs, with a ticket", "say 'ticket 0'" + hang, "undo:0", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
 
-		{"words of a dying runtime", "say 'fatal error: x' 'goroutine 1' 'ticket 0'; exit 2", "undo:0 close:",
+		{"words of a dying runtime", "say 'fatal error: x' 'goroutine 1' 'ticket 0'; exit 2", "undo:0",
 			"worker said: fatal error: x\nworker ended early with status 2; this session has no cgroups of its own"},
-		{"words that begin as a line does", "say 'ticket' 'tic' 'log' 'log error' 'result' 'result success'", "close:", "worker said: ticket"},
-		{"level that nobody knows", "say 'log fatal x' 'log error' 'log ' 'log errors x' 'result success'", "close:", ""},
+		{"words that begin as a line does", "say 'ticket' 'tic' 'log' 'log error' 'result' 'result success'", "", "worker said: ticket"},
+		{"level that nobody knows", "say 'log fatal x' 'log error' 'log ' 'log errors x' 'result success'", "", ""},
 		{"25 warnings and an error", "for i in 1 2 3 4 5; do say 'log debug d' 'log debug d' 'log debug d' 'log debug d' 'log debug d'; done; say 'log error e' 'result success'",
-			"close:", strings.Repeat("d\n", 20) + "e"},
+			"", strings.Repeat("d\n", 20) + "e"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s.prepare(t, map[string]string{"open": test.open})
+			verbs := map[string]string{"open": test.open}
+			if test.name == "undo fails, too" {
+				verbs["undo"] = "exit 4"
+			}
+			s.prepare(t, verbs)
 			log := testbed.LogFromNow(t)
 			a := run(t, "syslog state start=cgwords:cgwords open close end state")
 			a.wantSameState(t)
@@ -119,7 +126,7 @@ func TestWorkersWords(t *testing.T) {
 			for _, call := range s.calls(t) {
 				then = append(then, call[0]+":"+call[6])
 			}
-			if got, want := strings.Join(then, " "), "open: "+test.then; got != want {
+			if got, want := strings.Join(then, " "), strings.TrimSpace("open: "+test.then); got != want {
 				t.Errorf("workers %q, want %q", got, want)
 			}
 			testbed.LogFromNow(t) // all is read that was logged
@@ -135,22 +142,28 @@ func TestWorkersArguments(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cgargs", 20802)
 	testbed.WriteService(t, "cgargs", "session optional "+s.module+" t timeout timeout= -c a,b")
-	s.prepare(t, map[string]string{"open": "say 'ticket 0'; exit 1"})
-	h := launch(t, "start=cgargs:cgargs open close end")
-	h.finish()
-	const words = "|cgargs|cgargs|%s|t|timeout|timeout=|-c|a,b"
-	var got []string
-	for _, call := range s.calls(t) {
-		got = append(got, strings.Join(call, "|"))
-	}
-	pid := fmt.Sprint(h.cmd.Process.Pid)
-	want := []string{
-		"open|" + pid + "|20802|20802" + fmt.Sprintf(words, ""),
-		"undo|" + pid + "||" + fmt.Sprintf(words, "0"),
-		"close|" + pid + "||" + fmt.Sprintf(words, ""),
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("workers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	for _, test := range []struct{ name, open, then, ticket string }{
+		{"an open that is lost", "say 'ticket 0'; exit 1", "undo", "0"},
+		{"an open that succeeds", "say 'ticket 1' 'result success'", "close", "1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.prepare(t, map[string]string{"open": test.open})
+			h := launch(t, "start=cgargs:cgargs open close end")
+			h.finish()
+			const words = "|cgargs|cgargs|%s|t|timeout|timeout=|-c|a,b"
+			var got []string
+			for _, call := range s.calls(t) {
+				got = append(got, strings.Join(call, "|"))
+			}
+			pid := fmt.Sprint(h.cmd.Process.Pid)
+			want := []string{
+				"open|" + pid + "|20802|20802" + fmt.Sprintf(words, ""),
+				test.then + "|" + pid + "||" + fmt.Sprintf(words, test.ticket),
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("workers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
 	}
 }
 

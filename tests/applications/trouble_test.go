@@ -182,13 +182,13 @@ func TestNoLockToBeHad(t *testing.T) {
 		name, log string
 		breakIt   func(t *testing.T)
 	}{
-		{"/run/cgdeleg is a file", `^user "cglock": lock /run/cgdeleg/lock: .*not a directory; went on without`, func(t *testing.T) {
+		{"/run/cgdeleg is a file", `^user "cglock": lock /run/cgdeleg/users/cglock: .*not a directory; went on without`, func(t *testing.T) {
 			write0600(t, "/run/cgdeleg")
 		}},
-		{"/run/cgdeleg belongs to others", `^user "cglock": lock /run/cgdeleg/lock: .*others can write`, func(t *testing.T) {
+		{"/run/cgdeleg belongs to others", `^user "cglock": lock /run/cgdeleg/users/cglock: .*others can write`, func(t *testing.T) {
 			mkdirMode(t, "/run/cgdeleg", 0o777)
 		}},
-		{"somebody holds it", `^user "cglock": lock /run/cgdeleg/lock: resource temporarily unavailable; went on without`, holdLock},
+		{"somebody holds it", `^user "cglock": lock /run/cgdeleg/users/cglock: resource temporarily unavailable; went on without`, holdLock},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,7 +227,8 @@ func mkdirMode(t *testing.T, path string, mode os.FileMode) {
 func holdLock(t *testing.T) {
 	t.Helper()
 	mkdirMode(t, "/run/cgdeleg", 0o700)
-	f, err := os.Create("/run/cgdeleg/lock")
+	mkdirMode(t, "/run/cgdeleg/users", 0o700)
+	f, err := os.Create("/run/cgdeleg/users/cglock")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -353,7 +353,7 @@ func TestCleanupWatchIsIdle(t *testing.T) {
 			defer func() { cgdeleg(t, nil, "close", "-u", u.Name, "-p", fmt.Sprint(pid)) }()
 			r := cgdeleg(t, nil, "open", "-u", u.Name, "-p", fmt.Sprint(pid), "-c", name)
 			r.want(t, 0, "")
-			defer holdLock(t)()
+			defer holdLock(t, u.Name)()
 			w := startWatch(t, "-u", u.Name)
 			w.watching(t, filepath.Dir(strings.TrimSpace(r.out)))
 			before := ticks(t, w.cmd.Process.Pid)
@@ -368,10 +368,11 @@ func TestCleanupWatchIsIdle(t *testing.T) {
 	}
 }
 
-// holdLock takes the lock that logins take, and returns how to let go of it.
-func holdLock(t *testing.T) (release func()) {
+// holdLock takes the lock that logins of the user take, and returns how to let go
+// of it.
+func holdLock(t *testing.T, user string) (release func()) {
 	t.Helper()
-	f, err := os.OpenFile("/run/cgdeleg/lock", os.O_RDWR, 0)
+	f, err := os.OpenFile("/run/cgdeleg/users/"+user, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 )
 
@@ -129,7 +129,7 @@ func followHead(t *testing.T, root, name string) {
 // modules are those of a service's session stack, in order.
 func modules(t *testing.T, root, service string) (all []string) {
 	t.Helper()
-	lines, err := pamconf.Session(cgroupfs.Recorded(root), service)
+	lines, err := pamconf.Session(machine.Recorded(root), service)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func fromAuthselect(t *testing.T, profile, feature string) string {
 // wantLine looks at how a service of the machine below root opens a session.
 func wantLine(t *testing.T, root, service string) {
 	t.Helper()
-	lines, err := pamconf.Session(cgroupfs.Recorded(root), service)
+	lines, err := pamconf.Session(machine.Recorded(root), service)
 	if err != nil {
 		t.Fatal(err)
 	}

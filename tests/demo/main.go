@@ -17,8 +17,9 @@ import (
 	"github.com/msteinert/pam/v2"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 func main() {
@@ -33,11 +34,12 @@ func demo() error {
 	if err != nil {
 		return err
 	}
-	found, _, err := hierarchy.Discover(cgroupfs.Machine{})
+	set, err := hierarchy.Find(machine.Machine{})
 	if err != nil {
 		return err
 	}
-	defer tidyUp(found)()
+	defer set.Close()
+	defer tidyUp(set.All)()
 	login, end, err := start(who.Username)
 	if err != nil {
 		return err
@@ -48,7 +50,7 @@ func demo() error {
 	if err := login.OpenSession(0); err != nil {
 		return fmt.Errorf("pam_open_session: %w", err)
 	}
-	dirs, err := sessionDirs(found, who.Username)
+	dirs, err := sessionDirs(set.All, who.Username)
 	if err != nil {
 		return err
 	}
@@ -120,12 +122,12 @@ func start(name string) (login *pam.Transaction, end func(), err error) {
 }
 
 // sessionDirs returns the directories of the session in which we are now.
-func sessionDirs(found []hierarchy.Hierarchy, name string) ([]string, error) {
-	dirName, err := delegate.DirName(name)
+func sessionDirs(found []*hierarchy.Hierarchy, name string) ([]string, error) {
+	dirName, err := layout.DirName(name)
 	if err != nil {
 		return nil, err
 	}
-	members, err := hierarchy.Memberships(cgroupfs.Machine{}, os.Getpid())
+	members, err := hierarchy.Memberships(machine.Machine{}, os.Getpid())
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ cat /proc/self/cgroup`
 
 // wantNothing looks that no session of the user is left that was not there.
 func wantNothing(name string) error {
-	sessions, _, err := delegate.Sessions(cgroupfs.Machine{})
+	sessions, _, err := delegate.Sessions(machine.Machine{})
 	if err != nil {
 		return err
 	}
@@ -203,7 +205,7 @@ func wantNothing(name string) error {
 // tidyUp returns a function that removes what the module leaves in place for
 // the next login: an empty user/ and the v2 controllers it enabled at the base,
 // unless they were there before the demo.
-func tidyUp(found []hierarchy.Hierarchy) func() {
+func tidyUp(found []*hierarchy.Hierarchy) func() {
 	var undo []func()
 	for _, h := range found {
 		base := filepath.Join(h.Mount.Point, h.Base)

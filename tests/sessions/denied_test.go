@@ -10,6 +10,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
@@ -51,7 +52,7 @@ func TestDeniedHierarchies(t *testing.T) {
 	u := testbed.AddUser(t, "cgsesdenied", 22090)
 	for _, test := range []struct {
 		name            string
-		list            hierarchy.List
+		list            hierarchy.ControllerList
 		denied          []string
 		notes, warnings int
 	}{
@@ -89,7 +90,7 @@ func TestDeniedHierarchies(t *testing.T) {
 	}
 	t.Run("nothing is left of it", func(t *testing.T) {
 		readOnly(t, "freezer", "memory", "name=systemd")
-		var denied *delegate.DeniedError
+		var denied *plan.DeniedError
 		if opened, err := delegate.Open(request(u, process(t))); !errors.As(err, &denied) || !errors.Is(err, unix.EROFS) {
 			t.Errorf("got %+v, %v; want a *DeniedError with EROFS", opened, err)
 		}
@@ -99,7 +100,7 @@ func TestDeniedHierarchies(t *testing.T) {
 
 func count(all []error) (n int) {
 	for _, err := range all {
-		var denied *delegate.DeniedError
+		var denied *plan.DeniedError
 		if errors.As(err, &denied) {
 			n++
 		}

@@ -20,6 +20,8 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(testbed.Main(m))
 }
 
-var three = hierarchy.List{Names: []string{"freezer", "memory", "name=systemd"}}
+var three = hierarchy.ControllerList{Names: []string{"freezer", "memory", "name=systemd"}}
 
 // start starts a process and returns how to end it.
 func start(t *testing.T, cmd *exec.Cmd) (pid int, end func()) {
@@ -82,7 +84,7 @@ func comeAndGo() {
 }
 
 func request(u testbed.User, pid int) delegate.OpenRequest {
-	return delegate.OpenRequest{PID: pid, User: u.Name, UID: u.UID, GID: u.GID, Controllers: three, Lock: delegate.DefaultLock}
+	return delegate.OpenRequest{Login: delegate.Login{PID: pid, User: u.Name, UID: u.UID, GID: u.GID, Controllers: three}, Locks: lock.Default}
 }
 
 func open(t *testing.T, r delegate.OpenRequest) *delegate.Opened {
@@ -96,7 +98,7 @@ func open(t *testing.T, r delegate.OpenRequest) *delegate.Opened {
 
 func closeSession(t *testing.T, r delegate.OpenRequest, opened *delegate.Opened) *delegate.Closed {
 	t.Helper()
-	closed, err := delegate.Close(delegate.CloseRequest{PID: r.PID, User: r.User, Opened: opened, Lock: r.Lock})
+	closed, err := delegate.Close(delegate.CloseRequest{PID: r.PID, User: r.User, Ticket: &opened.Ticket, Locks: r.Locks})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,10 +122,10 @@ func deadSession(t *testing.T, u testbed.User, number int, below ...string) {
 }
 
 // removeLast removes the session in the hierarchy that is entered last.
-func removeLast(t *testing.T, u testbed.User, o *delegate.Opened) {
+func removeLast(t *testing.T, u testbed.User, o *ticket.Ticket) {
 	t.Helper()
 	last := o.Former[len(o.Former)-1].Hierarchy
-	if err := unix.Rmdir(sessionDir(t, last, u, o.Number)); err != nil {
+	if err := unix.Rmdir(sessionDir(t, last, u, o.Session.Number)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -137,9 +139,10 @@ func TestEnterFailsLate(t *testing.T) {
 	r := request(u, process(t))
 	before := testbed.Placement(t, r.PID)
 	attempts := 0
-	r.BeforeEnter = func(o *delegate.Opened) {
+	r.Announce = func(o *ticket.Ticket) error {
 		attempts++
 		removeLast(t, u, o)
+		return nil
 	}
 	if _, err := delegate.Open(r); err == nil {
 		t.Error("no error")
@@ -159,7 +162,7 @@ func TestCloseForThreads(t *testing.T) {
 	testbed.Need(t)
 	u := testbed.AddUser(t, "cgsesending", 23025)
 	r := request(u, threadedProcess(t))
-	r.Controllers = hierarchy.List{Names: append([]string{"unified"}, three.Names...)}
+	r.Controllers = hierarchy.ControllerList{Names: append([]string{"unified"}, three.Names...)}
 	for range 100 {
 		if closed := closeSession(t, r, open(t, r)); closed.Left != nil {
 			t.Error(closed.Left)
@@ -173,7 +176,7 @@ func TestEnterFailsLateForThreads(t *testing.T) {
 	testbed.Need(t)
 	u := testbed.AddUser(t, "cgsesthreads", 23024)
 	r := request(u, threadedProcess(t))
-	r.BeforeEnter = func(o *delegate.Opened) { removeLast(t, u, o) }
+	r.Announce = func(o *ticket.Ticket) error { removeLast(t, u, o); return nil }
 	for range 10 {
 		if _, err := delegate.Open(r); err == nil {
 			t.Error("no error")
@@ -188,16 +191,17 @@ func TestLostRaceIsRunAgain(t *testing.T) {
 	u := testbed.AddUser(t, "cgsesrace", 23002)
 	r := request(u, process(t))
 	lost := false
-	r.BeforeEnter = func(o *delegate.Opened) {
+	r.Announce = func(o *ticket.Ticket) error {
 		if !lost {
 			lost = true
-			if err := unix.Rmdir(sessionDir(t, "memory", u, o.Number)); err != nil {
+			if err := unix.Rmdir(sessionDir(t, "memory", u, o.Session.Number)); err != nil {
 				t.Fatal(err)
 			}
 		}
+		return nil
 	}
 	opened := open(t, r)
-	if got := testbed.Placement(t, r.PID)["memory"]; got != fmt.Sprintf("/user/%s/%d", u.Name, opened.Number) {
+	if got := testbed.Placement(t, r.PID)["memory"]; got != fmt.Sprintf("/user/%s/%d", u.Name, opened.Ticket.Session.Number) {
 		t.Errorf("process is in %s", got)
 	}
 	if closed := closeSession(t, r, opened); closed.Left != nil {
@@ -212,14 +216,14 @@ func TestNoCleanupWithoutLock(t *testing.T) {
 	u := testbed.AddUser(t, "cgsesnolock", 23003)
 	deadSession(t, u, 7)
 	r := request(u, process(t))
-	r.Lock = delegate.Lock{Dir: "/proc/nosuch"}
+	r.Locks = lock.Locks{Dir: "/proc/nosuch"}
 	opened := open(t, r)
 	if _, err := os.Stat(sessionDir(t, "freezer", u, 7)); err != nil {
 		t.Errorf("a session was cleaned up without the lock: %v", err)
 	}
-	r.Lock = delegate.DefaultLock
+	r.Locks = lock.Default
 	closeSession(t, r, opened)
-	if _, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock}); err != nil {
+	if _, err := delegate.Cleanup(delegate.CleanupRequest{User: u.Name, Locks: lock.Default}); err != nil {
 		t.Error(err)
 	}
 }
@@ -253,7 +257,7 @@ func TestLargeDeadSessions(t *testing.T) {
 		t.Run("cleanup, "+name, func(t *testing.T) {
 			u := testbed.AddUser(t, "cgseslarge", 23004)
 			deadSession(t, u, 1, below...)
-			cleaned, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+			cleaned, err := delegate.Cleanup(delegate.CleanupRequest{User: u.Name, Locks: lock.Default})
 			if err != nil || len(cleaned) != 1 || cleaned[0].Left != nil {
 				t.Errorf("cleaned up %v, %v", cleaned, err)
 			}
@@ -278,7 +282,7 @@ func TestLargeLiveSession(t *testing.T) {
 	}
 	r := request(u, process(t))
 	closeSession(t, r, open(t, r))
-	cleaned, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+	cleaned, err := delegate.Cleanup(delegate.CleanupRequest{User: u.Name, Locks: lock.Default})
 	if err != nil || len(cleaned) != 1 || cleaned[0].Left == nil {
 		t.Errorf("cleaned up %v, %v", cleaned, err)
 	}
@@ -287,7 +291,7 @@ func TestLargeLiveSession(t *testing.T) {
 	}
 	_ = unix.Kill(inhabitant, unix.SIGKILL)
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		cleaned, _ = delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock})
+		cleaned, _ = delegate.Cleanup(delegate.CleanupRequest{User: u.Name, Locks: lock.Default})
 		if len(cleaned) == 0 || cleaned[0].Left == nil {
 			return
 		}
@@ -311,8 +315,8 @@ func TestFormerCgroupOutsideOfNamespace(t *testing.T) {
 	}
 	r := request(u, process(t))
 	opened := open(t, r)
-	for i := range opened.Former {
-		opened.Former[i].Path = "/../../cgsesoutside-namesake"
+	for i := range opened.Ticket.Former {
+		opened.Ticket.Former[i].Path = "/../../cgsesoutside-namesake"
 	}
 	closeSession(t, r, opened)
 	if got := testbed.Placement(t, r.PID)["freezer"]; got != "/" {

@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
@@ -23,7 +24,7 @@ const patience = 30 * time.Second
 
 func newWatch(t *testing.T) *delegate.Watch {
 	t.Helper()
-	w, err := delegate.NewWatch(cgroupfs.Machine{})
+	w, err := delegate.NewWatch(machine.Machine{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestWatchWakes(t *testing.T) {
 			u := testbed.AddUser(t, "cgseswatch", 23020)
 			w := newWatch(t)
 			r := request(u, 0)
-			r.Controllers = hierarchy.List{Names: []string{name}}
+			r.Controllers = hierarchy.ControllerList{Names: []string{name}}
 			var ends []func()
 			for _, which := range []string{"first", "second"} {
 				t.Run(which+" session of a user", func(t *testing.T) {
@@ -99,7 +100,7 @@ func TestWatchWakes(t *testing.T) {
 					end()
 				}
 			}
-			if _, err := delegate.Sweep(delegate.SweepRequest{User: u.Name, Lock: delegate.DefaultLock}); err != nil {
+			if _, err := delegate.Cleanup(delegate.CleanupRequest{User: u.Name, Locks: lock.Default}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -114,11 +115,11 @@ func TestWatchForgets(t *testing.T) {
 	u := testbed.AddUser(t, "cgsesforget", 23021)
 	w := newWatch(t)
 	r := request(u, process(t))
-	r.Controllers = hierarchy.List{Names: []string{hierarchy.Unified}}
+	r.Controllers = hierarchy.ControllerList{Names: []string{hierarchy.Unified}}
 	var before []string
 	for round := range 3 { // in the second there is another session with the first one's path
 		opened := open(t, r)
-		dir := sessionDir(t, hierarchy.Unified, u, opened.Number)
+		dir := sessionDir(t, hierarchy.Unified, u, opened.Ticket.Session.Number)
 		now := []string{inode(t, dir+"/cgroup.events"), inode(t, filepath.Dir(dir))}
 		refresh(t, w)
 		all := marks(t)
@@ -235,7 +236,7 @@ func TestAdoptedScopeByOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sessions, _, err := delegate.Sessions(cgroupfs.Machine{})
+	sessions, _, err := delegate.Sessions(machine.Machine{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,11 @@ type Check struct {
 	run   func(*Facts) Result
 }
 
+// New returns a check that anybody's facts will do for, beside those of All.
+func New(name, title string, run func(*Facts) Result) *Check {
+	return &Check{Name: name, Title: title, run: run}
+}
+
 // needs are kinds of subjects.
 type needs int
 
@@ -186,6 +191,9 @@ func (r *run) one(c *Check) Finding {
 	}
 	if finding.Evidence == nil {
 		finding.Evidence = []Evidence{} // [] in JSON, not null
+	}
+	if finding.Fix != nil && finding.Fix.Commands == nil {
+		finding.Fix.Commands = []Command{}
 	}
 	r.done[c.Name] = finding
 	return finding

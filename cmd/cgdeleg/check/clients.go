@@ -43,6 +43,8 @@ func (f *Facts) client(program string) (version string, reason string) {
 		return "", program + " is not installed, or does not say its version"
 	case !f.isDelegated():
 		return "", "this shell has no cgroup of its own"
+	case f.elsewhere() != nil:
+		return "", "this shell is not in the cgroup that elogind delegates: see lxc-view"
 	}
 	return version, ""
 }
@@ -152,9 +154,9 @@ func (c *PodmanConf) Read(conf string) {
 	}
 }
 
-// ContainersConf returns the files in which podman looks for its configuration;
+// containersConf returns the files in which podman looks for its configuration;
 // what a later one says holds.
-func (f *Facts) ContainersConf() (files []string) {
+func (f *Facts) containersConf() (files []string) {
 	files = []string{"/usr/share/containers/containers.conf"}
 	dirs := []string{"/etc/containers/containers.conf"}
 	if f.Subject.Home != "" {
@@ -162,7 +164,7 @@ func (f *Facts) ContainersConf() (files []string) {
 	}
 	for _, file := range dirs {
 		files = append(files, file)
-		names, _ := f.Machine.ReadDir(file + ".d")
+		names, _ := f.usersFiles().ReadDir(file + ".d")
 		slices.Sort(names)
 		for _, name := range names {
 			if strings.HasSuffix(name, ".conf") {
@@ -181,8 +183,8 @@ func (c *PodmanConf) String() string {
 }
 
 func (f *Facts) podmanConf() (c PodmanConf) {
-	for _, file := range f.ContainersConf() {
-		if data, err := f.Machine.ReadFile(file); err == nil {
+	for _, file := range f.containersConf() {
+		if data, err := f.usersFiles().ReadFile(file); err == nil {
 			c.Read(string(data))
 		}
 	}

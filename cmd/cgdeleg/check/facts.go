@@ -13,7 +13,9 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // Facts is what the checks know: who is looked at, what was asked for, and what
@@ -33,9 +35,11 @@ type Facts struct {
 	set       *hierarchy.Set // nil before Gather
 	found     []*hierarchy.Hierarchy
 	discovery error
+	members   []hierarchy.Membership // where the subject's process is
+	lost      error                  // why that cannot be told
 	locations []location
-	lost      error // why it cannot be told where the subject's process is
 	login     login
+	plan      *plan.Plan // what the login would get
 }
 
 // System asks programs and buses of the running machine.
@@ -84,11 +88,18 @@ func Gather(f *Facts) {
 	}
 	f.found = f.set.All
 	if f.Subject.PID != 0 {
-		f.locations, f.lost = readLocations(f)
+		f.members, f.lost = f.memberships()
+	}
+	if f.Subject.PID != 0 && f.lost == nil {
+		f.locations = readLocations(f)
 	}
 	f.login = findLogin(f)
 	if f.login.application == "" && f.hasAny() {
 		f.login.asked = f.delegatedNames()
+	}
+	f.plan = f.loginPlan()
+	for i := range f.locations {
+		f.locations[i].addStep(f, f.plan.Step(f.locations[i].Name))
 	}
 }
 
@@ -98,6 +109,10 @@ func (f *Facts) Close() {
 		f.set.Close()
 	}
 }
+
+// usersFiles is the machine for what is below the subject's home and what its files
+// name.
+func (f *Facts) usersFiles() machine.Machine { return f.Machine.As(f.Subject.Credentials()) }
 
 // delegatedNames is what a login that has ended, or cgdeleg open, must have asked
 // for.
@@ -155,7 +170,7 @@ func (f *Facts) unified() *hierarchy.Hierarchy {
 }
 
 // hasSystemd tells whether systemd runs the machine (sd_booted(3)).
-func (f *Facts) hasSystemd() bool { return f.Machine.Exists("/run/systemd/system") }
+func (f *Facts) hasSystemd() bool { return f.plan.Manager.Name() == manager.SystemdName }
 
 // location is where the subject's process is in one hierarchy, as LXC would take
 // it.
@@ -165,6 +180,8 @@ type location struct {
 	own    string // the same below the mount point
 	base   string // own, a trailing /init.scope taken off: where LXC makes cgroups
 	err    error  // the cgroup cannot be reached from here
+	// step is what the plan has for the hierarchy; nil if it was not asked for.
+	step *plan.Step
 	// denied are the files that the subject would have to write and may not;
 	// none: the cgroup is delegated to it.
 	denied []Evidence
@@ -177,22 +194,38 @@ func (l *location) path(names ...string) string {
 // delegated tells whether the subject may make cgroups here.
 func (l *location) delegated() bool { return l.err == nil && len(l.denied) == 0 }
 
-func readLocations(f *Facts) ([]location, error) {
-	members, err := f.memberships()
-	if err != nil {
-		return nil, err
+// addStep adds what the plan has. Where a manager gives the user another cgroup than
+// the login's own, that is the one for containers; which of its files are the user's
+// is the manager's business.
+func (l *location) addStep(f *Facts, s *plan.Step) {
+	l.step = s
+	if elsewhere := reasonOf[*manager.DelegatedElsewhereError](s); elsewhere != nil {
+		l.base = elsewhere.Cgroup
+		l.denied, l.err = deniedIn(f, l, "")
 	}
-	var all []location
+}
+
+func readLocations(f *Facts) (all []location) {
 	for _, h := range f.found {
-		l := location{Hierarchy: h, member: hierarchy.PathIn(members, h.Name)}
+		l := location{Hierarchy: h, member: hierarchy.PathIn(f.members, h.Name)}
 		l.own, l.err = l.Below(l.member)
 		if l.err == nil {
 			l.base = "/" + strings.Trim(strings.TrimSuffix(l.own, "/init.scope"), "/")
-			l.denied, l.err = deniedIn(f, &l)
+			l.denied, l.err = deniedIn(f, &l, l.delegateFiles(f)...)
 		}
 		all = append(all, l)
 	}
-	return all, nil
+	return all
+}
+
+// delegateFiles are what the subject has to be able to write in a cgroup: on v1 the
+// directory, on v2 also each file that the kernel says to be the delegatee's (LXC's
+// test_writeable_v1 and _v2 in cgfsng.c).
+func (l *location) delegateFiles(f *Facts) []string {
+	if l.IsUnified() {
+		return append([]string{""}, cgroupfs.DelegateFiles(f.Machine)...)
+	}
+	return []string{""}
 }
 
 // cgroupFile says where the subject's process is; with --user, where this one
@@ -207,14 +240,9 @@ func (f *Facts) memberships() ([]hierarchy.Membership, error) {
 	return hierarchy.ParseMemberships(data)
 }
 
-// deniedIn returns which files of a cgroup the subject may not write, of those
-// that it needs. On v1 that is the directory, on v2 also each file that the
-// kernel says to be the delegatee's (LXC's test_writeable_v1 and _v2 in cgfsng.c).
-func deniedIn(f *Facts, l *location) (denied []Evidence, err error) {
-	names := []string{""}
-	if l.IsUnified() {
-		names = append(names, cgroupfs.DelegateFiles(f.Machine)...)
-	}
+// deniedIn returns which of these files of a cgroup the subject may not write; the
+// name of the directory itself is "".
+func deniedIn(f *Facts, l *location, names ...string) (denied []Evidence, err error) {
 	for _, name := range names {
 		file := l.path(name)
 		st, err := f.Machine.Stat(file)
@@ -268,8 +296,8 @@ type login struct {
 	asked hierarchy.ControllerList
 	// askedErr says what is wrong with its -c.
 	askedErr error
-	// minUID is what its min_uid leaves out users below.
-	minUID int
+	// policy is what it says beside.
+	policy plan.Policy
 }
 
 // applications are the programs that call PAM for a login and the services that
@@ -345,40 +373,8 @@ func (l *login) read(f *Facts) {
 		}
 		// without the module, what pam_cgfs makes is what is to be expected
 		o, _, err := options.Parse(l.lines[i].Args)
-		l.asked, l.askedErr, l.minUID = o.Controllers, err, o.MinUID
+		l.asked, l.askedErr, l.policy = o.Controllers, err, o.Policy
 	}
-}
-
-// asked returns the hierarchies in which the module would make a session: of
-// those that -c asks for, the ones that this machine, or container, has to give.
-func (f *Facts) asked() (selected []hierarchy.Selection, missing []string) {
-	selected, missing = hierarchy.Select(f.found, f.login.asked)
-	selected = slices.DeleteFunc(selected, func(s hierarchy.Selection) bool { return f.deniedToRoot(s.Hierarchy) != nil })
-	if f.isUnified() { // as the module does: pam_cgfs's line asks for name=systemd everywhere
-		missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(name, "name=") })
-	}
-	return selected, missing
-}
-
-// deniedToRoot returns the cgroup in which sessions would be made if root may not
-// make any there, and whose it is; nil if it may. In an unprivileged container
-// root is somebody's subordinate ID, and many a hierarchy is not its own.
-func (f *Facts) deniedToRoot(h *hierarchy.Hierarchy) *Evidence {
-	if !f.inUserNamespace() {
-		return nil
-	}
-	base := location{Hierarchy: h, base: h.Base}
-	for _, dir := range []string{base.path("user"), base.path()} {
-		st, err := f.Machine.Stat(dir)
-		if err != nil {
-			continue
-		}
-		if f.allows(Subject{}, st, 0o2) {
-			return nil
-		}
-		return &Evidence{Path: dir, Value: ownerAndMode(st)}
-	}
-	return nil // it cannot be told
 }
 
 // ownerAndMode says whose a file is, as evidence.
@@ -403,31 +399,4 @@ func IsApplication(m machine.Machine, pid int) (name string, isApplication bool)
 	status, _ := m.StatusOf(pid)
 	_, isApplication = applications[status.Name]
 	return status.Name, isApplication && status.UID == 0
-}
-
-// Parent returns the process's parent; 0 if it has none in this PID namespace.
-func Parent(m machine.Machine, pid int) int {
-	status, err := m.StatusOf(pid)
-	if err != nil {
-		return 0
-	}
-	return max(status.Parent, 0)
-}
-
-// Exist returns the paths of which the checks ask whether anything is there, or
-// whose it is.
-func (f *Facts) Exist() (paths []string) {
-	for _, dir := range securityDirs {
-		paths = append(paths, dir+"/"+moduleName)
-	}
-	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") {
-		paths = append(paths, m.Module)
-	}
-	for _, dir := range unitDirs {
-		paths = append(paths, dir+"/"+dropIn)
-	}
-	for _, dir := range toolDirs {
-		paths = append(paths, dir+"/newuidmap", dir+"/newgidmap")
-	}
-	return append(paths, "/run/systemd/system", userBus(f.Subject.UID), cgfsProfile)
 }

@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
 // lxcChecks look at the session as LXC does, and at a container's configuration
@@ -54,6 +54,9 @@ func checkLXCView(f *Facts) Result {
 	if !f.isDelegated() && f.asksUserManager() {
 		return skip("LXC asks systemd's user manager")
 	}
+	if l := f.elsewhere(); l != nil {
+		return f.lxcOutside(l)
+	}
 	var evidence []Evidence
 	var usable []string
 	for i := range f.locations {
@@ -80,9 +83,23 @@ func checkLXCView(f *Facts) Result {
 	return ok("in "+strings.Join(usable, " "), evidence...)
 }
 
+// lxcOutside is the result for a shell that is beside the cgroup that a manager gives
+// to the user: LXC makes its cgroups below the shell's own. The leaf is what LXC
+// takes off.
+func (f *Facts) lxcOutside(l *location) Result {
+	script := fmt.Sprintf("mkdir -p %[1]s/init.scope && echo %[2]d >%[1]s/init.scope/cgroup.procs", quote(l.path()), f.Subject.PID)
+	move := Command{Args: []string{"sh", "-c", script}, Root: true}
+	if st, err := f.Machine.Stat(path.Join(path.Dir(l.path()), "cgroup.procs")); err == nil && f.mayWrite(st) {
+		move.Root = false // the cgroup above both is the user's too (cgroups(7), "Cgroup delegation containment")
+	}
+	return failed("LXC makes its cgroups below the shell's, and that is not the one that elogind delegates: it would start containers without any",
+		Evidence{f.cgroupFile(), l.Name + ":" + l.member}).
+		fixed("move the shell below "+l.base, move)
+}
+
 // cgroupUse returns what the user's lxc.conf demands.
 func (f *Facts) cgroupUse() (names []string) {
-	conf, err := lxcconf.Read(f.Machine, f.Subject.Home+"/.config/lxc/lxc.conf")
+	conf, err := lxcconf.Read(f.usersFiles(), f.Subject.Home+"/.config/lxc/lxc.conf")
 	if err != nil {
 		return nil
 	}
@@ -100,9 +117,12 @@ func (f *Facts) cgroupUse() (names []string) {
 	return names
 }
 
-// openWith opens a session that has these controllers too.
+// openWith opens a session that has these controllers too; nil if none would.
 func (f *Facts) openWith(controllers []string) *Fix {
 	fix := f.openFix(controllers...)
+	if fix == nil {
+		return nil
+	}
 	fix.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
 	if f.login.module != nil && !f.login.asked.All {
 		fix.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.login.module.File)
@@ -228,24 +248,6 @@ func (f *Facts) hasController(controller string) bool {
 		}
 	}
 	return false
-}
-
-// canOpen tells whether cgdeleg open could make a session with the controllers.
-func (f *Facts) canOpen(controllers []string) bool {
-	return !slices.ContainsFunc(controllers, func(c string) bool {
-		found, denied := f.provider(c)
-		return !found || denied
-	})
-}
-
-// provider tells whether a mounted hierarchy has the controller, and whether root
-// may make no cgroup there.
-func (f *Facts) provider(controller string) (found, denied bool) {
-	selected, _ := hierarchy.Select(f.found, hierarchy.ControllerList{Names: []string{controller}})
-	if len(selected) == 0 {
-		return false, false
-	}
-	return true, f.deniedToRoot(selected[0].Hierarchy) != nil
 }
 
 // unmounted returns the v1 hierarchies of the kernel that have the controllers

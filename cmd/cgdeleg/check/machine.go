@@ -10,6 +10,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // machineChecks look at the cgroups of the machine, or of the container, as
@@ -227,13 +228,9 @@ func checkHierarchies(f *Facts) Result {
 		return failed(err.Error(), f.moduleLine()...).
 			fixed("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
-	chosen, missing := f.asked()
-	var names []string
-	for _, c := range chosen {
-		names = append(names, c.Name)
-	}
+	missing := f.notMounted()
 	if len(missing) == 0 {
-		return ok("a session would be made in " + strings.Join(names, " "))
+		return ok(f.wantedText())
 	}
 	evidence := f.moduleLine()
 	disabled := f.disabledControllers()
@@ -243,7 +240,7 @@ func checkHierarchies(f *Facts) Result {
 		}
 	}
 	r := warning("no mounted hierarchy has "+strings.Join(missing, ","), evidence...)
-	if len(chosen) == 0 {
+	if len(f.wanted()) == 0 {
 		r.Status = Failed
 	}
 	for _, name := range missing {
@@ -255,6 +252,22 @@ func checkHierarchies(f *Facts) Result {
 		return r.fixed("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	return r.fixed("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
+}
+
+// wantedText says in which hierarchies a session would be made; where in none, which
+// would be there for one.
+func (f *Facts) wantedText() string {
+	var all, made []string
+	for _, s := range f.wanted() {
+		all = append(all, s.Name)
+		if f.wouldGet(s) {
+			made = append(made, s.Name)
+		}
+	}
+	if len(made) == 0 && len(all) > 0 {
+		return "mounted: " + strings.Join(all, " ")
+	}
+	return "a session would be made in " + strings.Join(made, " ")
 }
 
 // disabledControllers returns the controllers that the kernel has and that its
@@ -302,11 +315,10 @@ func checkBase(f *Facts) Result {
 	if h == nil {
 		return skip("there is no cgroup v2 with controllers")
 	}
-	chosen, _ := f.asked()
 	var wanted []string
-	for _, c := range chosen {
-		if c.IsUnified() {
-			wanted = c.Enable
+	for _, s := range f.wanted() {
+		if s.IsUnified() {
+			wanted = s.Enable
 		}
 	}
 	base := location{Hierarchy: h, base: h.Base}
@@ -338,12 +350,12 @@ func checkContainer(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var given, denied []string
-	for _, h := range f.found {
-		if e := f.deniedToRoot(h); e != nil {
-			evidence = append(evidence, *e)
-			denied = append(denied, h.Controllers...)
+	for _, s := range f.basePlan().Steps {
+		if reason := reasonOf[*plan.DeniedError](&s); reason != nil {
+			evidence = append(evidence, Evidence{Path: reason.Dir, Value: ownerAndMode(reason.Owner)})
+			denied = append(denied, s.Controllers...)
 		} else {
-			given = append(given, h.Controllers...)
+			given = append(given, s.Controllers...)
 		}
 	}
 	forLimits, _ := f.lackingForLimits()

@@ -1,12 +1,15 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // pamChecks look at how the login came to be, and at the PAM files that should
@@ -64,23 +67,39 @@ func (f *Facts) hasAny() bool {
 
 // cgroupEvidence says where the subject's process is.
 func (f *Facts) cgroupEvidence() (all []Evidence) {
-	for _, l := range f.missingLocations() {
+	for _, l := range f.missing() {
 		all = append(all, Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
 	return all
 }
 
 // openFix opens a session for the shell as it stands, with all that its
-// containers will be found to need: one command is to be enough.
+// containers will be found to need: one command is to be enough. It is nil where
+// nothing would come of that.
 func (f *Facts) openFix(more ...string) *Fix {
+	list := f.listToOpen(more)
+	if !f.opensAnything(list) {
+		return nil
+	}
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
 	if f.Subject.PID <= 1 { // the shell is gone, and init is nobody's
 		command = byHand("cgdeleg", "open", "--user", f.Subject.Name, "--pid", "PID")
 	}
-	if list := f.listToOpen(more); list != "" {
+	if list != "" {
 		command.Args = append(command.Args, "-c", list)
 	}
 	return &Fix{Text: "make a session for this shell", Commands: []Command{command}}
+}
+
+// opensAnything tells whether cgdeleg open would give the shell any cgroup that it
+// has not. "" means all.
+func (f *Facts) opensAnything(list string) bool {
+	controllers, err := hierarchy.ParseList(cmp.Or(list, "all"))
+	p := f.openPlan(controllers)
+	return err == nil && slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
+		l := f.locationIn(s.Name)
+		return s.Action != plan.Leave && len(s.Controllers) > 0 && (l == nil || !l.delegated())
+	})
 }
 
 // listToOpen is what stands behind -c where a session is to be opened: what was
@@ -88,7 +107,7 @@ func (f *Facts) openFix(more ...string) *Fix {
 func (f *Facts) listToOpen(more []string) string {
 	var names []string
 	for _, name := range f.login.asked.Names {
-		if _, denied := f.provider(name); !denied {
+		if !f.isDeniedByName(name) {
 			names = append(names, name)
 		}
 	}
@@ -108,9 +127,10 @@ func (f *Facts) listToOpen(more []string) string {
 // all can be had, or the process has some of it already, and would stay as it is.
 func (f *Facts) placesToOpen() (names []string) {
 	isPart := false
+	p := f.openPlan(hierarchy.Everything)
 	for i := range f.locations {
 		l := &f.locations[i]
-		isDenied := f.deniedToRoot(l.Hierarchy) != nil
+		isDenied := isDenied(p.Step(l.Name))
 		isPart = isPart || isDenied || l.delegated()
 		if !isDenied && len(l.Controllers) > 0 {
 			names = append(names, strings.Split(l.Name, ",")...)
@@ -122,9 +142,15 @@ func (f *Facts) placesToOpen() (names []string) {
 	return names
 }
 
-// with adds a fix, and to its text what else would help.
+// with adds a fix, and to its text what else would help; that alone where there is
+// no other.
 func (r Result) with(fix *Fix, also string) Result {
-	if also != "" {
+	switch {
+	case fix == nil && also == "":
+		return r
+	case fix == nil:
+		fix = &Fix{Text: strings.TrimPrefix(also, "or ")}
+	case also != "":
 		fix.Text += "; " + also
 	}
 	r.Fix = fix
@@ -177,9 +203,8 @@ func checkPAMLine(f *Facts) Result {
 		return unknown("the PAM service "+l.service+" cannot be read", l.err)
 	}
 	if l.module != nil {
-		if least := l.minUID; f.Subject.UID < least {
-			return failed(fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", least, f.Subject.Name, f.Subject.UID), f.moduleLine()...).
-				fixed("lower min_uid", byHand(f.editor(), l.module.File))
+		if account := f.leftOut(); account != nil {
+			return f.leftOutResult(account)
 		}
 		return ok(l.service+" has one", f.moduleLine()...)
 	}
@@ -196,6 +221,27 @@ func checkPAMLine(f *Facts) Result {
 	r = r.with(f.openFix(), forAll)
 	r.Fix.Commands = append(r.Fix.Commands, add)
 	return r
+}
+
+// leftOut returns why the module does nothing for users with this one's ID; nil if
+// it does.
+func (f *Facts) leftOut() (account *plan.AccountError) {
+	for i := range f.plan.Steps {
+		if account = reasonOf[*plan.AccountError](&f.plan.Steps[i]); account != nil {
+			break
+		}
+	}
+	return account
+}
+
+func (f *Facts) leftOutResult(e *plan.AccountError) Result {
+	says := fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", e.Least, f.Subject.Name, f.Subject.UID)
+	text := "lower min_uid"
+	if e.From != "" {
+		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN of %s, get no cgroups", f.Subject.Name, e.Least-1, e.From)
+		text = fmt.Sprintf("write min_uid=%d behind the line, if it shall have cgroups all the same", e.UID)
+	}
+	return failed(says, f.moduleLine()...).fixed(text, byHand(f.editor(), f.login.module.File))
 }
 
 // lineForAll gives the service a line of the module: where pam_cgfs has one, that

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // sessionChecks look at the cgroups of the process from which the check was
@@ -55,26 +57,6 @@ var sessionChecks = []*Check{
 	},
 }
 
-// missingLocations returns where a session was asked for and the subject's
-// process has none. A v2 without controllers beside v1 is no loss: systemd
-// keeps it for itself, and nothing is limited there.
-func (f *Facts) missingLocations() (missing []*location) {
-	chosen, _ := f.asked()
-	for _, c := range chosen {
-		l := f.locationIn(c.Name)
-		if l == nil || l.delegated() || len(c.Controllers) == 0 {
-			continue
-		}
-		missing = append(missing, l)
-	}
-	return missing
-}
-
-// isDelegated tells whether the subject's process has all that was asked for.
-func (f *Facts) isDelegated() bool {
-	return len(f.locations) > 0 && len(f.missingLocations()) == 0
-}
-
 // ownsDirectory tells whether the directory itself may be written, whatever is
 // with the files in it.
 func (l *location) ownsDirectory() bool {
@@ -87,7 +69,7 @@ func checkSession(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var names []string
-	for _, l := range f.missingLocations() {
+	for _, l := range f.missing() {
 		if l.ownsDirectory() {
 			continue // the next check's
 		}
@@ -99,20 +81,56 @@ func checkSession(f *Facts) Result {
 		evidence = append(evidence, Evidence{f.cgroupFile(), value})
 	}
 	if len(names) == 0 {
-		return ok("", f.placeEvidence()...)
+		return f.hasSession()
+	}
+	if confined := f.plan.Confined(); confined != nil {
+		return f.confinedResult(confined, evidence)
 	}
 	if f.asksUserManager() {
 		return warning("the shell has no cgroup of its own in "+strings.Join(names, " ")+", but LXC will ask systemd's user manager for one; podman's and crun's cgroupfs managers will not", evidence...).
 			with(f.openFix(), "")
 	}
-	if unit := f.managedUnit(); unit != "" {
-		return failed("the shell is in systemd's "+unit+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
-			fixed("log in by ssh or the console, or ask systemd for a scope for one command",
-				Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
+	if reason := f.leftAlone(); reason != nil {
+		return f.leftAloneResult(reason, evidence)
 	}
 	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openFix(), also)
+}
+
+// hasSession is the result where nothing is missing.
+func (f *Facts) hasSession() Result {
+	if l := f.elsewhere(); l != nil {
+		return ok("elogind delegates "+l.base+" to the user: containers belong below it, not in the login's own cgroup", f.placeEvidence()...)
+	}
+	return ok("", f.placeEvidence()...)
+}
+
+// leftAloneResult is the result where a manager has put the shell somewhere else
+// than into the cgroup of its own login.
+func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evidence) Result {
+	if !f.hasSystemd() {
+		return failed("the shell is in elogind's "+reason.Cgroup+", and only the session of a login of "+f.Subject.Name+"'s own, which the login's program opened, can be delegated", evidence...).
+			fixed("log in by ssh or the console")
+	}
+	where := "systemd's " + unitOf(reason.Cgroup)
+	if unitOf(reason.Cgroup) == "" {
+		where = reason.Cgroup + ", outside of the units that systemd makes for logins"
+	}
+	return failed("the shell is in "+where+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
+		fixed("log in by ssh or the console, or ask systemd for a scope for one command",
+			Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
+}
+
+// unitOf returns systemd's service or scope in which a cgroup is; "" if it is in
+// none.
+func unitOf(cgroup string) string {
+	for ; cgroup != "/" && cgroup != "."; cgroup = path.Dir(cgroup) {
+		if name := path.Base(cgroup); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
+			return name
+		}
+	}
+	return ""
 }
 
 func (f *Facts) placeEvidence() (all []Evidence) {
@@ -133,29 +151,6 @@ func (f *Facts) asksUserManager() bool {
 
 // userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).
 func userBus(uid int) string { return fmt.Sprintf("/run/user/%d/bus", uid) }
-
-// managedUnit returns the unit of systemd's that has the process, if that is not
-// the scope of a login of the user's.
-func (f *Facts) managedUnit() string {
-	if !f.hasSystemd() {
-		return ""
-	}
-	for _, l := range f.missingLocations() {
-		isSystemds := l.IsUnified() || l.Name == "name=systemd"
-		match := sessionScope.FindStringSubmatch(l.own)
-		isHis := match != nil && match[1] == strconv.Itoa(f.Subject.UID)
-		if !isSystemds || isHis {
-			continue
-		}
-		if match != nil {
-			return match[2] // another user's, by su or sudo
-		}
-		if name := path.Base(l.own); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
-			return name
-		}
-	}
-	return ""
-}
 
 func checkWritable(f *Facts) Result {
 	var evidence []Evidence
@@ -249,8 +244,7 @@ func checkControllers(f *Facts) Result {
 
 // asksUnified tells whether a session on cgroup v2 was asked for.
 func (f *Facts) asksUnified() bool {
-	chosen, _ := f.asked()
-	return slices.ContainsFunc(chosen, func(c hierarchy.Selection) bool { return c.IsUnified() })
+	return slices.ContainsFunc(f.wanted(), func(s *plan.Step) bool { return s.IsUnified() })
 }
 
 // sessionControllers returns the controllers that containers in this session

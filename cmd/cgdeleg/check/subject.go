@@ -3,7 +3,6 @@ package check
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // Subject is the user whose containers are to start, and if there is one, the
@@ -32,6 +32,11 @@ type Subject struct {
 	// noNewPrivs tells that set-user-ID programs do not work for the process
 	// (PR_SET_NO_NEW_PRIVS).
 	noNewPrivs bool
+}
+
+// Credentials are those by which its files are read.
+func (s Subject) Credentials() machine.Credentials {
+	return machine.Credentials{UID: s.UID, GID: s.GID, Groups: s.Groups}
 }
 
 // Caller returns the subject of the process that asks: on the running machine
@@ -146,15 +151,7 @@ func (f *Facts) overflows(id int) bool { return id == overflowID && f.inUserName
 
 // inUserNamespace tells whether the machine is looked at from a user namespace
 // other than the first.
-func (f *Facts) inUserNamespace() bool {
-	data, err := f.Machine.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		return false
-	}
-	var inside, outside, count uint64
-	n, _ := fmt.Sscan(string(data), &inside, &outside, &count)
-	return n == 3 && (inside != 0 || outside != 0 || count < math.MaxUint32)
-}
+func (f *Facts) inUserNamespace() bool { return plan.InUserNamespace(f.Machine) }
 
 // isSetUserIDRoot tells whether a program runs as root, whoever starts it.
 func isSetUserIDRoot(st machine.Stat) bool {

@@ -1,12 +1,13 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
 // systemdChecks look at machines that systemd runs.
@@ -27,9 +28,6 @@ const dropIn = "session-.scope.d/50-cgdeleg.conf"
 
 // unitDirs are where systemd looks for drop-ins (systemd.unit(5)).
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
-
-// sessionScope is the scope of a login of the user's, in the path of a cgroup.
-var sessionScope = regexp.MustCompile(`/user\.slice/user-(\d+)\.slice/(session-[^/]+\.scope)(/init\.scope)?$`)
 
 func checkDelegation(f *Facts) Result {
 	if !f.hasSystemd() || f.unified() == nil {
@@ -91,18 +89,22 @@ func (f *Facts) delegateLine() (file, line string) {
 // cgroup v2; "" if the process is in none.
 func (f *Facts) Scope() string {
 	h := f.unified()
-	if h == nil {
+	if h == nil || !f.hasSystemd() {
 		return ""
 	}
 	l := f.locationIn(h.Name)
 	if l == nil || l.err != nil {
 		return ""
 	}
-	match := sessionScope.FindStringSubmatch(l.own)
-	if match == nil || match[1] != strconv.Itoa(f.Subject.UID) {
-		return ""
+	placement := f.plan.Manager.Place(h, l.base, manager.Login{UID: f.Subject.UID})
+	var notDelegated *manager.ScopeNotDelegatedError
+	switch {
+	case placement.Scope != "":
+		return path.Base(placement.Scope)
+	case errors.As(placement.Leave, &notDelegated):
+		return path.Base(notDelegated.Scope)
 	}
-	return match[2]
+	return ""
 }
 
 func (f *Facts) scopeEvidence() []Evidence {

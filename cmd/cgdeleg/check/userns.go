@@ -337,7 +337,7 @@ func checkPaths(f *Facts) Result {
 	for _, dir := range dirs {
 		for ; strings.HasPrefix(dir, "/") && !slices.Contains(seen, dir); dir = path.Dir(dir) {
 			seen = append(seen, dir)
-			st, err := f.Machine.Stat(dir)
+			st, err := f.usersFiles().Stat(dir)
 			if err != nil || f.containerMaySearch(st) {
 				continue
 			}
@@ -352,7 +352,7 @@ func checkPaths(f *Facts) Result {
 		// The user's own directories the user opens. Others are closed for a reason
 		// that only a person knows.
 		command := byHand("chmod", "o+x", e.Path)
-		if st, err := f.Machine.Stat(e.Path); err == nil && st.UID == f.Subject.UID {
+		if st, err := f.usersFiles().Stat(e.Path); err == nil && st.UID == f.Subject.UID {
 			command = Command{Args: []string{"chmod", "o+x", e.Path}}
 		}
 		commands = append(commands, command)

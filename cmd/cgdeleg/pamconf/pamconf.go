@@ -52,8 +52,14 @@ const (
 // administrator's takes the place of the vendor's of that name (pam.d(5)).
 var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
 
-// Session returns the session lines of a service in the order in which PAM runs
-// them: those of /etc/pam.d/SERVICE or /usr/lib/pam.d/SERVICE, of /etc/pam.conf
+// Session is Stack for lines of the type session.
+func Session(m machine.Machine, service string) ([]Line, error) { return Stack(m, service, "session") }
+
+// types are those that a line can have (pam.d(5)).
+var types = []string{"auth", "account", "password", "session"}
+
+// Stack returns the lines of a service that have this type, such as session, in the
+// order in which PAM runs them: those of /etc/pam.d/SERVICE or /usr/lib/pam.d/SERVICE, of /etc/pam.conf
 // where there is neither directory, and of the service "other" if the service
 // has none. The files that @include (Debian's), include and substack name are
 // read in place.
@@ -62,16 +68,16 @@ var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
 // *fs.PathError (with fs.ErrInvalid for a service that cannot be a
 // file name) and *confparse.ParseError, also for an included file that cannot
 // be read.
-func Session(m machine.Machine, service string) ([]Line, error) {
+func Stack(m machine.Machine, service, kind string) ([]Line, error) {
 	service = lower(service) // as pam_start does
 	if service == "" || service == "." || service == ".." || strings.ContainsAny(service, "/\x00") {
 		return nil, &fs.PathError{Op: "open", Path: service, Err: fs.ErrInvalid}
 	}
-	lines, err := session(m, service)
+	lines, err := ownStack(m, service, kind)
 	if len(lines) > 0 || service == "other" || err != nil && !missing(err) {
 		return lines, err
 	}
-	others, otherErr := session(m, "other")
+	others, otherErr := ownStack(m, "other", kind)
 	if missing(otherErr) {
 		return nil, err
 	}
@@ -90,9 +96,9 @@ func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &parse)
 }
 
-// session is Session without the "other".
-func session(m machine.Machine, service string) ([]Line, error) {
-	s := stack{machine: m}
+// ownStack is Stack without the "other".
+func ownStack(m machine.Machine, service, kind string) ([]Line, error) {
+	s := stack{machine: m, kind: kind}
 	name := service
 	if hasDirectory(m) {
 		service = ""
@@ -120,6 +126,7 @@ func hasDirectory(m machine.Machine) bool {
 // stack is a stack that is being read.
 type stack struct {
 	machine machine.Machine
+	kind    string // the type of its lines
 	lines   []Line
 	files   int // read so far
 	seen    int // lines read so far, of any type
@@ -148,12 +155,12 @@ func (s *stack) open(name string) (file string, data []byte, err error) {
 // level is how a file came to be read.
 type level struct {
 	depth int
-	// isSessions tells that a session line includes it: then every line of it is of
-	// that type if of any.
-	isSessions bool
+	// isTyped tells that a line of the stack's type includes it: then every line of
+	// it is of that type if of any.
+	isTyped bool
 }
 
-// parse adds the session lines of a file. If service is not empty, every line
+// parse adds the lines of a file. If service is not empty, every line
 // starts with the service that it is for, and others are passed over. Errors
 // are *confparse.ParseError.
 func (s *stack) parse(file string, data []byte, service string, at level) error {
@@ -197,14 +204,14 @@ func (s *stack) add(l Line, words []token, at level) (reason string, err error) 
 	kind, optional := strings.CutPrefix(lower(words[0].text), "-")
 	l.Optional = optional
 	words = words[1:]
-	switch kind {
-	case "auth", "account", "password":
-		return "", nil // and what they include is of the same type
-	case "@include":
+	switch {
+	case kind == "@include":
 		return s.include(words, at)
-	case "session":
+	case kind == s.kind:
+	case slices.Contains(types, kind):
+		return "", nil // and what they include is of the same type
 	default:
-		if !at.isSessions {
+		if !at.isTyped {
 			return "", nil // PAM logs it, and takes it for a line of auth that fails
 		}
 		return "illegal module type", nil
@@ -213,7 +220,7 @@ func (s *stack) add(l Line, words []token, at level) (reason string, err error) 
 		return "no control", nil
 	}
 	if control := lower(words[0].text); control == "include" || control == "substack" {
-		at.isSessions = true
+		at.isTyped = true
 		return s.include(words[1:], at)
 	}
 	if len(words) == 1 {

@@ -331,7 +331,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data string) {
 		for _, service := range []string{"", "su"} {
-			s := stack{machine: machine.Recorded("/nonexistent")}
+			s := stack{machine: machine.Recorded("/nonexistent"), kind: "session"}
 			err := s.parse("f", []byte(data), service, level{})
 			var parse *confparse.ParseError
 			if err != nil && (!errors.As(err, &parse) || parse.File != "f" || parse.Line < 1 || parse.Reason == "") {
@@ -361,7 +361,7 @@ func requireReadable(t *testing.T, l Line) {
 	if strings.Contains(text, `\\]`) || slices.ContainsFunc(append(l.Args, l.Module, l.Control), func(s string) bool { return strings.HasSuffix(s, `\`) }) {
 		return // a backslash before the closing bracket cannot be written
 	}
-	s := stack{}
+	s := stack{kind: "session"}
 	if err := s.parse("f", []byte(text), "", level{}); err != nil || len(s.lines) != 1 {
 		t.Fatalf("%q: %v, %v", text, s.lines, err)
 	}
