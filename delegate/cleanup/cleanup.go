@@ -250,6 +250,11 @@ func (c *Cleaner) All(users []string, dryRun bool) (all []Cleaned, err error) {
 			c.Deadline = time.Now().Add(patience)
 			all = append(all, Cleaned{User: layout.UserName(user), Number: n, Left: clean(id)})
 		}
+		if len(numbers) > 0 { // user/NAME is also where the session was not, if a worker was killed
+			if _, err := list(user); err != nil {
+				return all, err
+			}
+		}
 	}
 	return all, nil
 }

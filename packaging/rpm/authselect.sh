@@ -6,7 +6,7 @@
 # authselect are not ours to change. So this makes the custom profile "cgdeleg"
 # of the one that is in use: all of it links to that profile, and goes on getting
 # its updates, but postlogin, the stack that services with a shell read last and
-# so behind pam_systemd. It gets one more line, with the feature with-cgdeleg.
+# so after pam_systemd. It gets one more line, with the feature with-cgdeleg.
 # Then the custom profile is selected, with the features that were.
 set -eu
 custom=${AUTHSELECT_CUSTOM:-/etc/authselect/custom} # for tests
