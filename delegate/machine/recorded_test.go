@@ -67,19 +67,16 @@ func TestRecordedKeepsInside(t *testing.T) {
 		if names, err := m.ReadDir(path); err == nil {
 			t.Errorf("%s: names %q from outside", path, names)
 		}
-		if fd, err := m.Open(path, directory); err == nil {
+		if fd, err := openDirectory(m, path); err == nil {
 			unix.Close(fd)
-			t.Errorf("%s: opened as a directory", path)
+			t.Errorf("%s: opened", path)
 		}
 	}
-	if fd, err := m.Open("/todir/proc", directory); err == nil {
+	if fd, err := openDirectory(m, "/todir/proc"); err == nil {
 		unix.Close(fd)
 		t.Error("a directory outside was opened")
 	}
 }
-
-// directory are the flags with which a mount point is opened.
-const directory = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
 
 func TestRecordedProcessesKeepInside(t *testing.T) {
 	_, dir := hostile(t)
@@ -120,23 +117,25 @@ func TestRecordedFollowsInside(t *testing.T) {
 	}
 	_, err := m.ReadFile("/loop")
 	requirePathError(t, err, "/loop", unix.ELOOP)
-	_, err = m.Open("/withinhmount", directory)
+	_, err = openDirectory(m, "/withinhmount")
 	requirePathError(t, err, "/withinhmount", unix.ENOTDIR, unix.ELOOP)
-	fd, err := m.Open("/", directory)
-	must(t, err)
-	defer unix.Close(fd)
-	fd, err = OpenAt(fd, "h", directory)
+	fd, err := openDirectory(m, "/")
 	must(t, err)
 	unix.Close(fd)
+}
+
+// openDirectory opens one as the root of a hierarchy is opened.
+func openDirectory(m Machine, path string) (fd int, err error) {
+	return m.Open(path, unix.O_DIRECTORY|unix.O_NOFOLLOW)
 }
 
 // A named pipe in a recorded machine keeps nobody waiting, nor does one with a
 // writer that says nothing.
 func TestRecordedPipe(t *testing.T) {
 	m, dir := hostile(t)
-	must(t, unix.Mkfifo(filepath.Join(dir, "h/status"), 0o644))
-	must(t, unix.Mkfifo(filepath.Join(dir, StatFile), 0o644))
-	must(t, unix.Mkfifo(filepath.Join(dir, AbsentFile), 0o644))
+	for _, name := range []string{"h/status", StatFile, AbsentFile, PresentFile} {
+		must(t, unix.Mkfifo(filepath.Join(dir, name), 0o644))
+	}
 	held, err := os.OpenFile(filepath.Join(dir, "fifo"), os.O_RDWR, 0)
 	must(t, err)
 	defer held.Close()
@@ -145,11 +144,12 @@ func TestRecordedPipe(t *testing.T) {
 		defer close(done)
 		_, _ = m.ReadFile("/fifo")
 		_, _ = m.ReadDir("/fifo")
-		_, _ = m.Open("/fifo", directory)
+		_, _ = openDirectory(m, "/fifo")
 		_ = m.Stream("/fifo", func([]byte) error { return nil })
 		_, _ = m.Stat("/fifo")
 		_, _ = m.Status("/h")
 		m.Exists("/fifo")
+		m.Exists("/none")
 		_, _ = m.As(Credentials{UID: 1}).ReadFile("/fifo")
 	}()
 	select {
@@ -168,7 +168,7 @@ func TestRecordedWithoutDirectory(t *testing.T) {
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
 	_, err = m.Processes()
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
-	_, err = m.Open("/h", directory)
+	_, err = openDirectory(m, "/h")
 	requirePathError(t, err, dir+"/h", unix.ENOENT)
 	err = m.Stream("/proc/self/mountinfo", func([]byte) error { return nil })
 	requirePathError(t, err, dir+"/proc/self/mountinfo", unix.ENOENT)
@@ -187,7 +187,7 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 		_, _ = m.As(Credentials{UID: 1}).ReadFile(path)
 		_, _ = m.Stat(path)
 		_ = m.Stream(path, func([]byte) error { return nil })
-		if fd, err := m.Open(path, directory); err == nil {
+		if fd, err := openDirectory(m, path); err == nil {
 			unix.Close(fd)
 		}
 	}
