@@ -160,9 +160,7 @@ func (c *Cleaner) Session(id layout.ID) error {
 			fail(p.h, err)
 		}
 	}
-	if len(left) == 0 {
-		c.removeUser(id.User, held, hierarchiesOf(in))
-	}
+	c.removeUser(id.User, held, hierarchiesOf(in)) // also where it was not the last to go
 	return errors.Join(left...)
 }
 
