@@ -2,7 +2,6 @@ package delegate
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -48,7 +47,7 @@ type Closed struct {
 //
 // Errors are those of Open; Left is none of them.
 func Close(r CloseRequest) (*Closed, error) {
-	c, err := r.begin()
+	c, err := r.begin(r.isWanted)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +81,8 @@ func Undo(r CloseRequest) (*Closed, error) {
 	if !hasTicket {
 		r.Ticket = &ticket.Ticket{Session: layout.ID{Number: -1}}
 	}
-	c, err := r.begin()
+	// all of them: half a ticket names only some of those in which something was made
+	c, err := r.begin(func(string, []hierarchy.Membership) bool { return true })
 	if err != nil {
 		return nil, err
 	}
@@ -103,10 +103,14 @@ func Undo(r CloseRequest) (*Closed, error) {
 }
 
 // cleanUp removes the user's dead sessions: also what an attempt made of which the
-// ticket does not tell yet.
+// ticket does not tell yet; and user/NAME where the attempt came no further.
 func (c *closing) cleanUp() error {
 	numbers, err := c.cleaner.List(c.user)
+	if err != nil || len(numbers) == 0 {
+		return err
+	}
 	c.cleaner.Others(c.user, numbers, nil)
+	_, err = c.cleaner.List(c.user)
 	return err
 }
 
@@ -122,8 +126,9 @@ type closing struct {
 	cleaner *cleanup.Cleaner
 }
 
-// begin finds out where the process is, and which session is meant.
-func (r *CloseRequest) begin() (*closing, error) {
+// begin finds out where the process is, and which session is meant. Only wanted
+// hierarchies are looked for.
+func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membership) bool) (*closing, error) {
 	user, err := layout.DirName(r.User)
 	if err != nil {
 		return nil, err
@@ -132,11 +137,11 @@ func (r *CloseRequest) begin() (*closing, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+	own, err := ownMemberships(r.Machine)
 	if err != nil {
 		return nil, err
 	}
-	set, err := hierarchy.FindSome(r.Machine, func(name string) bool { return r.isWanted(name, own) })
+	set, err := hierarchy.FindSome(r.Machine, func(name string) bool { return isWanted(name, own) })
 	if err != nil {
 		return nil, err
 	}

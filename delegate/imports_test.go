@@ -2,6 +2,7 @@ package delegate_test
 
 import (
 	"io/fs"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,79 @@ var unwanted = []string{"net", "os/exec", "encoding/json", "log", "github.com/go
 
 // bus is the package below delegate/ that speaks D-Bus. Only cmd may import it.
 const bus = module + "/delegate/systemd"
+
+// edges are which packages of ours each one below delegate/ and pam/ may import: not
+// more than it has to know. Those of cmd may import any of delegate, and each other.
+var edges = map[string]string{
+	"delegate/machine":   "",
+	"delegate/cpulist":   "",
+	"delegate/lock":      "",
+	"delegate/systemd":   "",
+	"delegate/cgroupfs":  "machine",
+	"delegate/hierarchy": "machine cgroupfs",
+	"delegate/layout":    "cgroupfs hierarchy",
+	"delegate/ticket":    "hierarchy layout",
+	"delegate/manager":   "machine cgroupfs hierarchy",
+	"delegate/plan":      "machine cgroupfs hierarchy layout cpulist manager",
+	"delegate/apply":     "machine cgroupfs hierarchy layout cpulist manager plan ticket",
+	"delegate/cleanup":   "machine cgroupfs hierarchy layout lock manager apply",
+	"delegate":           "machine cgroupfs hierarchy layout lock manager plan apply cleanup ticket",
+	"delegate/options":   "hierarchy plan",
+	"delegate/messages":  ". lock manager plan apply",
+	"pam/worker":         ". layout lock ticket options messages",
+	"pam":                "pam/worker",
+	"pam/helper":         "pam/worker",
+}
+
+// expand returns the import paths of a row of edges.
+func expand(row string) (paths []string) {
+	for name := range strings.FieldsSeq(row) {
+		switch {
+		case name == ".":
+			name = "delegate"
+		case !strings.Contains(name, "/"):
+			name = "delegate/" + name
+		}
+		paths = append(paths, module+"/"+name)
+	}
+	return paths
+}
+
+// Each package knows what it has to know, and no other. What decides (plan) does not
+// know how that is carried out, nor does what reads know who decides.
+func TestEdges(t *testing.T) {
+	imports := dependencies(t, module+"/delegate/...", module+"/pam/...", module+"/cmd/...")
+	for path, imported := range imports {
+		if !isBelow(path, module) {
+			continue
+		}
+		name := strings.TrimPrefix(path, module+"/")
+		row, listed := edges[name]
+		allowed := expand(row)
+		switch {
+		case isBelow(name, "cmd"):
+			allowed = slices.DeleteFunc(ours(slices.Collect(maps.Keys(imports))), func(p string) bool { return isBelow(p, module+"/pam") })
+		case !listed:
+			t.Errorf("%s is not among the edges: say there what it may import", name)
+		}
+		for _, i := range ours(imported) {
+			if !slices.Contains(allowed, i) {
+				t.Errorf("%s imports %s", name, strings.TrimPrefix(i, module+"/"))
+			}
+		}
+	}
+	for name, row := range edges {
+		imported, exists := imports[module+"/"+name]
+		if !exists {
+			t.Errorf("there is no package %s", name)
+		}
+		for _, allowed := range expand(row) {
+			if !slices.Contains(imported, allowed) {
+				t.Errorf("%s does not import %s any more: take it out of the edges", name, strings.TrimPrefix(allowed, module+"/"))
+			}
+		}
+	}
+}
 
 // What the module's child process runs must stay small and know nothing of the
 // packages built upon it. Imports point one way: pam -> delegate <- cmd.

@@ -3,18 +3,24 @@ package delegate
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
 func TestSessions(t *testing.T) {
 	for _, test := range []struct {
-		host     string
+		machine  string
 		want     []string // user, number, hierarchies with PIDs, processes
 		unusable int
 	}{
@@ -27,8 +33,8 @@ func TestSessions(t *testing.T) {
 		{"ubuntu1604-v1-systemd", nil, 0},
 		{"docker-cgroupns-stale", nil, 2},
 	} {
-		t.Run(test.host, func(t *testing.T) {
-			sessions, unusable, err := Sessions(recorded(test.host))
+		t.Run(test.machine, func(t *testing.T) {
+			sessions, unusable, err := Sessions(recorded(test.machine))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,20 +77,30 @@ func TestSessionPaths(t *testing.T) {
 	}
 }
 
+// A line of mountinfo that cannot be understood costs that line: anybody can mount
+// something. Without /proc there is no answer.
 func TestSessionsFails(t *testing.T) {
 	var parse *hierarchy.ParseError
-	m := cgroupfs.Recorded(files(t, map[string]string{"proc/self/mountinfo": "garbage\n"}))
+	m := machine.Recorded(files(t, map[string]string{"proc/self/mountinfo": "garbage\n", "proc/1/cgroup": "1:freezer:/\n"}))
+	sessions, unusable, err := Sessions(m)
+	if err != nil || sessions != nil || len(unusable) != 1 || !errors.As(unusable[0], &parse) {
+		t.Errorf("got %v, %v, %v", sessions, unusable, err)
+	}
+	m = machine.Recorded(files(t, map[string]string{"proc/self/mountinfo": "", "proc/1/cgroup": "garbage\n"}))
 	if _, _, err := Sessions(m); !errors.As(err, &parse) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := Sessions(machine.Recorded(files(t, nil))); !errors.Is(err, machine.ErrNotRecorded) {
 		t.Errorf("got %v", err)
 	}
 }
 
 // A dry run removes nothing and needs no lock.
-func TestSweepDryRun(t *testing.T) {
-	noLock := Lock{Dir: "/proc/nosuch/lock"}
+func TestCleanupDryRun(t *testing.T) {
+	noLock := lock.Locks{Dir: "/proc/nosuch/lock"}
 	for _, test := range []struct {
-		name, host, user string
-		want             map[string]bool // dead
+		name, machine, user string
+		want                map[string]bool // dead
 	}{
 		// alice's session 0 has no process in freezer itself, but below.
 		{"all users", "debian12-v1-hybrid", "", map[string]bool{"alice 0": false, "alice 2": true, "tasks 1": false}},
@@ -94,31 +110,31 @@ func TestSweepDryRun(t *testing.T) {
 		{"v2", "openrc-v2", "", map[string]bool{"alice 0": false, "alice 1": true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			swept, err := Sweep(SweepRequest{Machine: recorded(test.host), User: test.user, DryRun: true, Lock: noLock})
+			cleaned, err := Cleanup(CleanupRequest{Machine: recorded(test.machine), User: test.user, DryRun: true, Locks: noLock})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range swept {
+			for _, s := range cleaned {
 				key := fmt.Sprintf("%s %d", s.User, s.Number)
 				dead, ok := test.want[key]
 				if !ok || dead != (s.Left == nil) || !dead && !errors.Is(s.Left, unix.EBUSY) {
 					t.Errorf("%s: left %v", key, s.Left)
 				}
 			}
-			if len(swept) != len(test.want) {
-				t.Errorf("%d sessions, want %d", len(swept), len(test.want))
+			if len(cleaned) != len(test.want) {
+				t.Errorf("%d sessions, want %d", len(cleaned), len(test.want))
 			}
 		})
 	}
 	t.Run("bad user name", func(t *testing.T) {
-		var name *NameError
-		if _, err := Sweep(SweepRequest{Machine: recorded("openrc-v2"), User: "..", DryRun: true}); !errors.As(err, &name) {
+		var name *layout.UserNameError
+		if _, err := Cleanup(CleanupRequest{Machine: recorded("openrc-v2"), User: "..", DryRun: true}); !errors.As(err, &name) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("without a lock nothing is swept", func(t *testing.T) {
-		var lock *LockError
-		if _, err := Sweep(SweepRequest{Machine: recorded("openrc-v2"), Lock: noLock}); !errors.As(err, &lock) {
+	t.Run("without a lock nothing is removed", func(t *testing.T) {
+		var lock *lock.Error
+		if _, err := Cleanup(CleanupRequest{Machine: recorded("openrc-v2"), Locks: noLock}); !errors.As(err, &lock) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -126,88 +142,76 @@ func TestSweepDryRun(t *testing.T) {
 
 // A session that is left is left for a reason that names the hierarchy, for
 // cgdeleg to show.
-func TestSweepNamesTheHierarchy(t *testing.T) {
-	swept, err := Sweep(SweepRequest{Machine: recorded("debian12-v1-hybrid"), User: "tasks", DryRun: true})
-	if err != nil || len(swept) != 1 {
-		t.Fatalf("%v, %v", swept, err)
+func TestCleanupNamesTheHierarchy(t *testing.T) {
+	cleaned, err := Cleanup(CleanupRequest{Machine: recorded("debian12-v1-hybrid"), User: "tasks", DryRun: true})
+	if err != nil || len(cleaned) != 1 {
+		t.Fatalf("%v, %v", cleaned, err)
 	}
-	var h *HierarchyError
-	if left := swept[0].Left; !errors.As(left, &h) || h.Hierarchy != "memory" || !errors.Is(left, unix.EBUSY) {
+	var h *apply.HierarchyError
+	if left := cleaned[0].Left; !errors.As(left, &h) || h.Hierarchy != "memory" || !errors.Is(left, unix.EBUSY) {
 		t.Errorf("got %v", left)
 	}
 }
 
-// Out of budget is not dead.
-func TestPopulatedWithoutBudget(t *testing.T) {
-	m := recorded("debian12-v1-hybrid")
-	freezer := named(t, discover(t, m), "freezer")
-	if alive, err := populated(m, freezer, "alice", 2, &cgroupfs.Budget{Dirs: 1, Depth: 10}); alive || !errors.Is(err, cgroupfs.ErrBudget) {
-		t.Errorf("got %v, %v", alive, err)
-	}
-}
-
+// Which session a close means, and in which hierarchies the process is in it.
 func TestLocateSession(t *testing.T) {
 	m := recorded("debian12-v1-hybrid")
-	found := discover(t, m)
+	set, err := hierarchy.Find(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
 	members, err := hierarchy.Memberships(m, 4711)
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := []string{"name=systemd", "freezer", "memory", "unified"}
+	numbered := func(n int) *ticket.Ticket { return &ticket.Ticket{Session: layout.ID{User: "alice", Number: n}} }
 	for _, test := range []struct {
 		name, user string
-		opened     *Opened
+		ticket     *ticket.Ticket
 		number     int
 		inside     []string
 	}{
-		{"without a record, by the process", "alice", nil, 0, all},
-		{"by the record", "alice", &Opened{Number: 0}, 0, all},
-		{"record of a session that the process left", "alice", &Opened{Number: 2}, 2, nil},
+		{"without a ticket, by the process", "alice", nil, 0, all},
+		{"by the ticket", "alice", numbered(0), 0, all},
+		{"ticket of a session that the process left", "alice", numbered(2), 2, nil},
 		{"another user's process", "bob", nil, -1, nil},
-		{"another user's record", "bob", &Opened{Number: 1}, 1, nil},
+		{"another user's ticket", "bob", &ticket.Ticket{Session: layout.ID{User: "bob", Number: 1}}, 1, nil},
+		{"ticket of nothing", "alice", numbered(-1), -1, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			number, inside := locateSession(found, members, test.user, test.opened)
-			var names []string
-			for _, h := range inside {
-				names = append(names, h.Name)
+			c := &closing{user: test.user, set: set, members: members, ticket: test.ticket}
+			if c.ticket == nil {
+				c.ticket = &ticket.Ticket{Session: c.present()}
 			}
-			if number != test.number || !slices.Equal(names, test.inside) {
+			var names []string
+			for _, h := range set.All {
+				if at, ok := layout.SessionOf(h, hierarchy.PathIn(members, h.Name)); ok && at == c.ticket.Session {
+					names = append(names, h.Name)
+				}
+			}
+			if number := c.ticket.Session.Number; number != test.number || !slices.Equal(names, test.inside) {
 				t.Errorf("got %d in %q; want %d in %q", number, names, test.number, test.inside)
 			}
 		})
 	}
 }
 
-// proc_pid_stat(5): the second field is whatever the process calls itself, in
-// parentheses.
-func TestParentOf(t *testing.T) {
-	for _, test := range []struct {
-		name, stat string
-		want       int
-	}{
-		{"ordinary", "10 (sh) S 7 10 10 0 -1\n", 7},
-		{"space", "10 (tmux: server) S 7 10\n", 7},
-		{"closing parenthesis", "10 (a) b) S 7 10\n", 7},
-		{"forged fields", "10 (x) S 4711 (y) S 7 10\n", 7},
-		{"only parentheses", "10 ()))((() S 7 10\n", 7},
-		{"newline", "10 (a\nb) S 7 10\n", 7},
-		{"not UTF-8", "10 (\xff) S 7 10\n", 7},
-		{"no name", "10 () S 7 10\n", 7},
-		{"parent outside of the namespace", "10 (sh) S 0 10\n", 0},
-		{"cut short", "10 (sh) S", 0},
-		{"cut in the name", "10 (sh", 0},
-		{"empty", "", 0},
-		{"no number", "10 (sh) S x 10\n", 0},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			m := cgroupfs.Recorded(files(t, map[string]string{"proc/10/stat": test.stat}))
-			if got := parentOf(m, 10); got != test.want {
-				t.Errorf("got %d, want %d", got, test.want)
-			}
-		})
+// files writes files (path to content) into a new directory.
+func files(t *testing.T, contents map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, content := range contents {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := parentOf(cgroupfs.Recorded(t.TempDir()), 10); got != 0 {
-		t.Errorf("of a process that is gone: %d", got)
-	}
+	return dir
 }
+
+func recorded(name string) machine.Machine { return machine.Recorded("testdata/" + name) }

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // What is known of a session beside its cgroups. A recorded machine has no
 // times of change, so its dead sessions have no age.
 func TestSessionsDescribed(t *testing.T) {
-	for host, want := range map[string][]string{
+	for name, want := range map[string][]string{
 		"debian12-v1-hybrid": {
 			`alice 0 "" own leader 4712 "sshd" 3h16m45s 12910592 bytes [name=systemd] [freezer] [memory] []`,
 			`alice 2 "" leader 0 "" - 4096 bytes [freezer] [memory]`,
@@ -35,8 +35,8 @@ func TestSessionsDescribed(t *testing.T) {
 		},
 		"debian12-v2-systemd": nil, // not adopted
 	} {
-		t.Run(host, func(t *testing.T) {
-			sessions, _, err := Sessions(recorded(host))
+		t.Run(name, func(t *testing.T) {
+			sessions, _, err := Sessions(recorded(name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,8 @@ func TestSessionsAdoptedUIDs(t *testing.T) {
 
 // elogind's cgroups are called by the session alone.
 func TestSessionsOfElogind(t *testing.T) {
-	m := cgroupfs.Recorded(files(t, map[string]string{
+	m := machine.Recorded(files(t, map[string]string{
+		"run/systemd/sessions/c1":        "",
 		"proc/self/mountinfo":            "1 1 0:1 / /u rw - cgroup2 c rw\n",
 		"proc/1/cgroup":                  "0::/\n",
 		"u/cgroup.controllers":           "",
@@ -95,7 +96,7 @@ func TestOldest(t *testing.T) {
 	stat := func(name string, started string) string {
 		return "1 (" + name + ") S 1" + strings.Repeat(" 0", 17) + " " + started + " 0\n"
 	}
-	m := cgroupfs.Recorded(files(t, map[string]string{
+	m := machine.Recorded(files(t, map[string]string{
 		"proc/10/stat": stat("young", "500"), "proc/20/stat": stat("old", "400"), "proc/15/stat": stat("as old", "400"),
 		"proc/30/stat": "30 (short) S 1\n", "proc/40/stat": stat("garbage", "x"),
 	}))
@@ -118,7 +119,7 @@ func TestOldest(t *testing.T) {
 
 // A child is one cgroup to the user, in however many hierarchies it is.
 func TestChildrenOf(t *testing.T) {
-	m := cgroupfs.Recorded(files(t, map[string]string{
+	m := machine.Recorded(files(t, map[string]string{
 		"proc/self/mountinfo":           "1 1 0:1 / /f rw - cgroup c rw,freezer\n2 1 0:2 / /m rw - cgroup c rw,memory\n",
 		"proc/1/cgroup":                 "1:freezer:/\n2:memory:/\n",
 		"f/user/u/0/b/x/y/cgroup.procs": "3\n", "f/user/u/0/b/cgroup.procs": "1\n2\n", "f/user/u/0/a/cgroup.procs": "",

@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // tree makes files (path to content; a path that ends with a slash is a
@@ -30,7 +33,8 @@ func tree(t *testing.T, files map[string]string) (d *Dir, dir string) {
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, []byte(content), 0o644))
 	}
-	d, err := Recorded(root).OpenMount(Mount{Point: "/h"})
+	must(t, os.WriteFile(filepath.Join(root, machine.StatFile), nil, 0o644)) // what is not here was absent
+	d, err := OpenMount(machine.Recorded(root), Mount{Point: "/h"})
 	must(t, err)
 	t.Cleanup(d.Close)
 	return d, dir
@@ -43,7 +47,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func requirePathError(t *testing.T, err error, path string, errnos ...unix.Errno) {
+func requirePathError(t *testing.T, err error, path string, causes ...error) {
 	t.Helper()
 	var p *fs.PathError
 	if !errors.As(err, &p) {
@@ -53,8 +57,8 @@ func requirePathError(t *testing.T, err error, path string, errnos ...unix.Errno
 	if p.Path != path {
 		t.Errorf("%v: path %q, want %q", err, p.Path, path)
 	}
-	if !slices.ContainsFunc(errnos, func(e unix.Errno) bool { return errors.Is(err, e) }) {
-		t.Errorf("%v: want one of %v", err, errnos)
+	if !slices.ContainsFunc(causes, func(e error) bool { return errors.Is(err, e) }) {
+		t.Errorf("%v: want one of %v", err, causes)
 	}
 }
 
@@ -62,6 +66,9 @@ func requirePathError(t *testing.T, err error, path string, errnos ...unix.Errno
 var operations = map[string]func(d *Dir, name string) error{
 	"Open":       func(d *Dir, name string) error { _, err := d.Open(name); return err },
 	"Mkdir":      func(d *Dir, name string) error { return d.Mkdir(name) },
+	"InodeAt":    func(d *Dir, name string) error { _, err := d.InodeAt(name); return err },
+	"MkdirAny":   func(d *Dir, name string) error { return d.MkdirAny(name) },
+	"AddWatch":   func(d *Dir, name string) error { _, err := d.AddWatch(-1, name, unix.IN_CREATE); return err },
 	"Rmdir":      func(d *Dir, name string) error { return d.Rmdir(name) },
 	"RemoveTree": func(d *Dir, name string) error { return d.RemoveTree(name, plenty()) },
 	"Read":       func(d *Dir, name string) error { _, err := d.Read(name); return err },
@@ -69,12 +76,22 @@ var operations = map[string]func(d *Dir, name string) error{
 	"ChownFile":  func(d *Dir, name string) error { return d.ChownFile(name, os.Geteuid(), os.Getegid()) },
 }
 
-func plenty() *Budget { return &Budget{Dirs: 1000, Depth: 100} }
+func plenty() *Budget { return &Budget{Dirs: 1000} }
+
+// takesPaths are the operations that take a path below the directory, too.
+var takesPaths = []string{"InodeAt", "Mkdir", "MkdirAny", "Rmdir"}
 
 // Whatever a name is made of, it must not lead out of the directory.
 func TestNamesRefused(t *testing.T) {
 	for operation, call := range operations {
-		for _, name := range []string{"", ".", "..", "a/b", "/a", "a/", "../h", "a\x00b", "\x00"} {
+		names := []string{"", ".", "..", "/a", "a/", "../h", "a/../../h", "a//b", "a/./b", "a\x00b", "a/\x00", "\x00"}
+		if !slices.Contains(takesPaths, operation) {
+			names = append(names, "a/b")
+		}
+		if operation == "AddWatch" {
+			names = names[1:] // the directory itself
+		}
+		for _, name := range names {
 			t.Run(fmt.Sprintf("%s(%q)", operation, name), func(t *testing.T) {
 				d, dir := tree(t, map[string]string{"a/b": "content"})
 				want := "/h/" + name
@@ -94,7 +111,10 @@ func TestNamesRefused(t *testing.T) {
 // An error names the full path below the mount point, and keeps the errno.
 func TestErrorsNameThePath(t *testing.T) {
 	for operation, call := range operations {
-		if operation == "Mkdir" || operation == "RemoveTree" { // for these a name that is not there is fine
+		switch operation {
+		case "Mkdir", "MkdirAny", "RemoveTree": // for these a name that is not there is fine
+			continue
+		case "AddWatch": // it has another descriptor to do without
 			continue
 		}
 		t.Run(operation, func(t *testing.T) {
@@ -126,9 +146,55 @@ func TestErrorsNameThePath(t *testing.T) {
 	})
 }
 
+// A path leads down only, and what is in the middle has to be there.
+func TestPathsOfNames(t *testing.T) {
+	d, dir := tree(t, map[string]string{"a/b/": "", "file": ""})
+	must(t, d.Mkdir("a/b/c"))
+	requirePathError(t, d.Mkdir("a/b/c"), "/h/a/b/c", unix.EEXIST)
+	must(t, d.MkdirAny("a/b/c"))
+	requirePathError(t, d.Mkdir("a/x/c"), "/h/a/x/c", unix.ENOENT)
+	requirePathError(t, d.MkdirAny("file/c"), "/h/file/c", unix.ENOTDIR)
+	var st unix.Stat_t
+	must(t, unix.Stat(filepath.Join(dir, "a/b/c"), &st))
+	if inode, err := d.InodeAt("a/b/c"); err != nil || inode != st.Ino {
+		t.Errorf("inode %d, %v; want %d", inode, err, st.Ino)
+	}
+	must(t, d.Rmdir("a/b/c"))
+	requirePathError(t, d.Rmdir("a/b/c"), "/h/a/b/c", unix.ENOENT)
+	_, err := d.InodeAt("a/b/c")
+	requirePathError(t, err, "/h/a/b/c", unix.ENOENT)
+}
+
+func TestAddWatch(t *testing.T) {
+	d, _ := tree(t, map[string]string{"a/": "", "file": ""})
+	inotify, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	must(t, err)
+	defer unix.Close(inotify)
+	self, err := d.AddWatch(inotify, "", unix.IN_CREATE)
+	must(t, err)
+	file, err := d.AddWatch(inotify, "file", unix.IN_MODIFY)
+	must(t, err)
+	again, err := d.AddWatch(inotify, "file", unix.IN_MODIFY)
+	if err != nil || again != file || self == file {
+		t.Errorf("watches %d, %d and %d, %v", self, file, again, err)
+	}
+	_, err = d.AddWatch(inotify, "gone", unix.IN_MODIFY)
+	requirePathError(t, err, "/h/gone", unix.ENOENT)
+	_, err = d.AddWatch(-1, "file", unix.IN_MODIFY)
+	requirePathError(t, err, "/h/file", unix.EBADF)
+}
+
+func TestFiles(t *testing.T) {
+	d, _ := tree(t, map[string]string{"hugetlb.2MB.max": "", "hugetlb.1GB.max": "", "hugetlb.2MB.current": "", "memory.max": "", "hugetlb.x.max/": ""})
+	names, err := d.Files("hugetlb.", ".max")
+	if want := []string{"hugetlb.1GB.max", "hugetlb.2MB.max", "hugetlb.x.max"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("got %q, %v; want %q", names, err, want)
+	}
+}
+
 func TestIsGone(t *testing.T) {
 	for err, want := range map[error]bool{
-		unix.ENOENT: true, unix.ENODEV: true, unix.EBUSY: false, unix.EACCES: false, ErrBudget: false,
+		unix.ENOENT: true, unix.ENODEV: true, unix.EBUSY: false, unix.EACCES: false, ErrBudget: false, machine.ErrNotRecorded: false,
 		&fs.PathError{Op: "open", Path: "/h", Err: unix.ENODEV}: true,
 	} {
 		if got := IsGone(fmt.Errorf("wrapped: %w", err)); got != want {
@@ -154,7 +220,7 @@ func TestSymlinksRefused(t *testing.T) {
 	requirePathError(t, d.Write("tofile", "x"), "/h/tofile", unix.ELOOP)
 	requirePathError(t, d.Rmdir("todir"), "/h/todir", unix.ENOTDIR)
 	requirePathError(t, d.Mkdir("todir"), "/h/todir", unix.EEXIST)
-	_, err = Recorded(filepath.Dir(dir)).OpenMount(Mount{Point: "/h/todir"})
+	_, err = OpenMount(machine.Recorded(filepath.Dir(dir)), Mount{Point: "/h/todir"})
 	requirePathError(t, err, "/h/todir", unix.ENOTDIR, unix.ELOOP)
 	names, _, err := d.Children(10)
 	if err != nil || !slices.Equal(names, []string{"real"}) {
@@ -169,7 +235,7 @@ func TestSymlinksRefused(t *testing.T) {
 func TestOpenPath(t *testing.T) {
 	d, _ := tree(t, map[string]string{"a/b/c/": "", "file": ""})
 	for _, test := range []struct{ path, want string }{
-		{"/", "/h"}, {"", "/h"}, {"/a", "/h/a"}, {"/a/b/c", "/h/a/b/c"}, {"a//b/", "/h/a/b"},
+		{"/", "/h"}, {"", "/h"}, {"/a", "/h/a"}, {"/a/b/c", "/h/a/b/c"}, {"a/b/", "/h/a/b"},
 	} {
 		at, err := d.OpenPath(test.path)
 		if err != nil {
@@ -182,20 +248,74 @@ func TestOpenPath(t *testing.T) {
 		at.Close()
 	}
 	for _, test := range []struct {
-		path, at string
-		errno    unix.Errno
+		path  string
+		errno unix.Errno
 	}{
-		{"/a/nosuch/c", "/h/a/nosuch", unix.ENOENT},
-		{"/a/../a", "/h/a/..", unix.EINVAL},
-		{"/./a", "/h/.", unix.EINVAL},
-		{"/file/x", "/h/file", unix.ENOTDIR},
+		{"/a/nosuch/c", unix.ENOENT},
+		{"/a/../a", unix.EINVAL},
+		{"/./a", unix.EINVAL},
+		{"a//b", unix.EINVAL},
+		{"a\x00b", unix.EINVAL},
+		{"/file/x", unix.ENOTDIR},
 	} {
 		_, err := d.OpenPath(test.path)
-		requirePathError(t, err, test.at, test.errno)
+		requirePathError(t, err, "/h/"+strings.TrimPrefix(test.path, "/"), test.errno)
 	}
 	if _, err := d.Open("a"); err != nil { // still open
 		t.Error(err)
 	}
+}
+
+// Where there is no openat2(2), the same is done by steps: what opens, and what is
+// refused.
+func TestOpenSteps(t *testing.T) {
+	d, dir := tree(t, map[string]string{"a/b/c/": "", "file": ""})
+	must(t, os.Symlink("a", filepath.Join(dir, "link")))
+	must(t, os.Symlink("../..", filepath.Join(dir, "a/up")))
+	for _, test := range []struct {
+		path, at string // at: which of the steps fails; "": none
+		errnos   []error
+	}{
+		{"a", "", nil},
+		{"a/b/c", "", nil},
+		{"a/nosuch/c", "/h/a/nosuch", []error{unix.ENOENT}},
+		{"file/x", "/h/file", []error{unix.ENOTDIR}},
+		{"a/b/c/x", "/h/a/b/c/x", []error{unix.ENOENT}},
+		{"link/b", "/h/link", []error{unix.ENOTDIR, unix.ELOOP}},
+		{"a/up/h", "/h/a/up", []error{unix.ENOTDIR, unix.ELOOP}},
+	} {
+		before := descriptors(t)
+		for how, open := range map[string]func(string) (*Dir, error){"openat2": d.openPath, "steps": d.openSteps} {
+			at, err := open(test.path)
+			switch {
+			case test.at != "" && how == "steps":
+				requirePathError(t, err, test.at, test.errnos...)
+			case test.at != "":
+				requirePathError(t, err, "/h/"+test.path, test.errnos...)
+			case err != nil:
+				t.Errorf("%s by %s: %v", test.path, how, err)
+			default:
+				if at.Path() != "/h/"+test.path {
+					t.Errorf("%s by %s: path %s", test.path, how, at.Path())
+				}
+				at.Close()
+			}
+		}
+		if after := descriptors(t); after != before {
+			t.Errorf("%s: %d descriptors, %d before", test.path, after, before)
+		}
+	}
+	// Another file system that is mounted in there is not ours.
+	proc, err := machine.OpenAt(unix.AT_FDCWD, "/", unix.O_RDONLY|unix.O_DIRECTORY)
+	must(t, err)
+	var st unix.Stat_t
+	must(t, unix.Fstat(proc, &st))
+	root := &Dir{fd: proc, device: st.Dev, path: "/"}
+	defer root.Close()
+	_, err = root.openPath("proc")
+	requirePathError(t, err, "/proc", unix.EXDEV)
+	_, err = root.openSteps("proc")
+	requirePathError(t, err, "/proc", unix.EXDEV)
 }
 
 // Failed opens must not leave descriptors behind: the walks open thousands.
@@ -252,11 +372,11 @@ func TestReadWrite(t *testing.T) {
 	}
 	_, err := d.Read("dir")
 	requirePathError(t, err, "/h/dir", unix.EISDIR)
-	must(t, d.Enter(4711))
+	must(t, d.Attach(4711))
 	if got, err := os.ReadFile(filepath.Join(dir, "cgroup.procs")); err != nil || string(got) != "4711" {
 		t.Errorf("entered with %q, %v", got, err)
 	}
-	must(t, os.Truncate(filepath.Join(dir, "large"), maxFile))
+	must(t, os.Truncate(filepath.Join(dir, "large"), 4<<20))
 	_, err = d.Read("large")
 	requirePathError(t, err, "/h/large", unix.EFBIG)
 }
@@ -294,10 +414,72 @@ func TestOwner(t *testing.T) {
 	uid, gid := os.Geteuid(), os.Getegid()
 	must(t, d.Chown(uid, gid))
 	must(t, d.ChownFile("file", uid, gid))
-	gotUID, gotGID, err := d.Owner()
-	if err != nil || gotUID != uid || gotGID != gid {
-		t.Errorf("owner %d:%d, %v", gotUID, gotGID, err)
+	d.machine = nil // as on the running machine
+	got, err := d.Info()
+	if err != nil || got.UID != uid || got.GID != gid {
+		t.Errorf("owner %d:%d, %v", got.UID, got.GID, err)
 	}
+}
+
+// Ordinary files cannot have the owners of cgroups, so a recorded machine has them
+// from its list; where that says nothing nobody knows.
+func TestInfo(t *testing.T) {
+	for _, test := range []struct {
+		name, lines string
+		uid, gid    int
+	}{
+		{"its line", "040755 1000 1001 - /h/user/alice/0\n", 1000, 1001},
+		{"root's", "040755 0 0 - /h/user/alice/0\n", 0, 0},
+		{"no line", "040755 1000 1001 - /h/user/alice\n", -1, -1},
+		{"a line that cannot be read", "x 1000 1001 - /h/user/alice/0\n", -1, -1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d, dir := tree(t, map[string]string{"user/alice/0/": ""})
+			must(t, os.WriteFile(filepath.Join(filepath.Dir(dir), machine.StatFile), []byte(test.lines), 0o644))
+			session, err := d.OpenPath("user/alice/0")
+			must(t, err)
+			defer session.Close()
+			info, err := session.Info()
+			var st unix.Stat_t
+			must(t, unix.Stat(filepath.Join(dir, "user/alice/0"), &st))
+			if err != nil || info.UID != test.uid || info.GID != test.gid || info.Inode != st.Ino || !info.Changed.Equal(time.Unix(st.Ctim.Unix())) {
+				t.Errorf("got %+v, %v", info, err)
+			}
+			inode, err := d.InodeAt("user/alice/0")
+			if err != nil || inode != st.Ino {
+				t.Errorf("inode %d, %v; want %d", inode, err, st.Ino)
+			}
+		})
+	}
+}
+
+func TestIsDelegated(t *testing.T) {
+	for _, test := range []struct {
+		name, lines      string
+		delegated, known bool
+	}{
+		{"marked", "040755 0 0 delegate /h/s\n", true, true},
+		{"not marked, or from before that was recorded", "040755 0 0 - /h/s\n", false, false},
+		{"no line", "", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d, dir := tree(t, map[string]string{"s/": ""})
+			must(t, os.WriteFile(filepath.Join(filepath.Dir(dir), machine.StatFile), []byte(test.lines), 0o644))
+			s, err := d.Open("s")
+			must(t, err)
+			defer s.Close()
+			if delegated, known := s.IsDelegated(); delegated != test.delegated || known != test.known {
+				t.Errorf("got %v, %v", delegated, known)
+			}
+		})
+	}
+	t.Run("of this machine", func(t *testing.T) {
+		d, _ := tree(t, nil)
+		d.machine = nil
+		if delegated, known := d.IsDelegated(); delegated || !known {
+			t.Errorf("got %v, %v", delegated, known)
+		}
+	})
 }
 
 // ChownFile on a link must not give away what the link points to.

@@ -26,8 +26,10 @@ const childrenAtOnce = 1 << 16
 // The budget counts what was removed and what could not be: the way down to the
 // first of them does not count, so that each call makes a tree smaller, however
 // deep it is. Only the deadline ends that, too. Then the error is ErrBudget.
-func (d *Dir) RemoveBelow(b *Budget) error {
-	r := removal{walker: walker{top: d, at: d}, Budget: b}
+func (d *Dir) RemoveBelow(b *Budget) error { return d.removeBelow(b, childrenAtOnce) }
+
+func (d *Dir) removeBelow(b *Budget, atOnce int) error {
+	r := removal{walker: walker{top: d, at: d}, Budget: b, atOnce: atOnce}
 	defer r.leave()
 	for {
 		more, err := r.pass()
@@ -45,11 +47,14 @@ func (d *Dir) RemoveBelow(b *Budget) error {
 // RemoveTree removes the child called name and everything below it, as
 // RemoveBelow does. A child that is not there is no error.
 func (d *Dir) RemoveTree(name string, b *Budget) error {
+	if err := component(name); err != nil {
+		return d.fail("rmdir", name, err)
+	}
 	if err := b.take(); err != nil {
 		return err
 	}
 	err := d.Rmdir(name)
-	if !errors.Is(err, unix.EBUSY) {
+	if !isOccupied(err) {
 		return ignoreGone(err)
 	}
 	child, err := d.Open(name)
@@ -68,13 +73,19 @@ func (d *Dir) RemoveTree(name string, b *Budget) error {
 type removal struct {
 	walker
 	*Budget
-	busy error // the first cgroup that has processes
+	atOnce int   // how many names are held of one cgroup
+	busy   error // the first cgroup that has processes
 }
+
+// isOccupied tells whether a directory could not be removed because something is
+// in it. Only other file systems than cgroups' tell that by ENOTEMPTY, such as the
+// one that has a recorded machine.
+func isOccupied(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) }
 
 // pass removes what is below the top as far as the names go that are held at once;
 // more tells that some cgroup had others.
 func (r *removal) pass() (more bool, err error) {
-	left, more, err := r.at.Children(childrenAtOnce)
+	left, more, err := r.at.Children(r.atOnce)
 	if err != nil {
 		return false, ignoreGone(err)
 	}
@@ -86,8 +97,10 @@ func (r *removal) pass() (more bool, err error) {
 		switch {
 		case down != "":
 			var others bool
-			left, others = r.enter(down, left)
-			more = more || others
+			if left, others = r.enter(down, left); others {
+				r.markPartial()
+				more = true
+			}
 		case len(r.levels) == 0:
 			return more, nil
 		default:
@@ -95,7 +108,7 @@ func (r *removal) pass() (more bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			if left = from.left; !r.remove(from.name) {
+			if left = from.left; !r.remove(from) {
 				return false, ErrBudget
 			}
 		}
@@ -113,7 +126,7 @@ func (r *removal) removeLeaves(names *[]string) (down string, err error) {
 		}
 		err := r.at.Rmdir(name)
 		switch {
-		case errors.Is(err, unix.EBUSY):
+		case isOccupied(err):
 			return name, nil
 		case err != nil && !IsGone(err):
 			r.keep(err)
@@ -133,20 +146,33 @@ func (r *removal) enter(name string, left []string) (names []string, more bool) 
 		}
 		return left, false
 	}
-	names, more, err := r.at.Children(childrenAtOnce)
+	names, more, err := r.at.Children(r.atOnce)
 	if err != nil && !IsGone(err) {
 		r.keep(err)
 	}
 	return names, more
 }
 
-// remove removes a child whose own children are gone; it returns false when the
-// budget is used up.
-func (r *removal) remove(name string) bool {
-	if err := r.at.Rmdir(name); err != nil && !IsGone(err) {
+// remove removes a child whose own children are gone, as far as they were known; it
+// returns false when the budget is used up.
+func (r *removal) remove(child level) bool {
+	err := r.at.Rmdir(child.name)
+	switch {
+	case err == nil || IsGone(err):
+	case child.isPartial && isOccupied(err):
+		r.markPartial() // the next pass takes the others
+	default:
 		r.keep(err)
 	}
 	return r.take() == nil
+}
+
+// markPartial notes that the cgroup at which the walk is has children that this pass
+// does not know.
+func (r *removal) markPartial() {
+	if len(r.levels) > 0 {
+		r.levels[len(r.levels)-1].isPartial = true
+	}
 }
 
 func (r *removal) keep(err error) {

@@ -44,6 +44,8 @@ type level struct {
 	path  string   // of the cgroup itself
 	inode uint64   // of it too, to know it again
 	left  []string // its children that are still to be visited
+	// isPartial tells that the child has more children than a removal knows.
+	isPartial bool
 }
 
 // down goes into a child. Left are those of its siblings that come later.

@@ -58,7 +58,7 @@ type presence struct {
 func (c *Cleaner) find(id layout.ID) (in []presence, err error) {
 	for _, h := range c.Set.All {
 		dir, err := id.Open(h)
-		if cgroupfs.IsGone(err) {
+		if cgroupfs.IsGone(err) || errors.Is(err, machine.ErrNotRecorded) { // a dry run has what a recording has
 			continue
 		}
 		if err == nil {
@@ -160,9 +160,7 @@ func (c *Cleaner) Session(id layout.ID) error {
 			fail(p.h, err)
 		}
 	}
-	if len(left) == 0 {
-		c.removeUser(id.User, held, hierarchiesOf(in))
-	}
+	c.removeUser(id.User, held, hierarchiesOf(in)) // also where another hierarchy keeps the session
 	return errors.Join(left...)
 }
 
@@ -251,6 +249,11 @@ func (c *Cleaner) All(users []string, dryRun bool) (all []Cleaned, err error) {
 			}
 			c.Deadline = time.Now().Add(patience)
 			all = append(all, Cleaned{User: layout.UserName(user), Number: n, Left: clean(id)})
+		}
+		if len(numbers) > 0 { // user/NAME is also where the session was not, if a worker was killed
+			if _, err := list(user); err != nil {
+				return all, err
+			}
 		}
 	}
 	return all, nil

@@ -10,10 +10,10 @@ import (
 
 // The forms that pam_cgfs's -c takes (pam_cgfs(8)).
 func TestParseList(t *testing.T) {
-	names := func(names ...string) List { return List{Names: names} }
+	names := func(names ...string) ControllerList { return ControllerList{Names: names} }
 	for _, test := range []struct {
 		name, in string
-		want     List
+		want     ControllerList
 	}{
 		{"one", "freezer", names("freezer")},
 		{"several, in order", "memory,freezer,name=systemd", names("memory", "freezer", "name=systemd")},
@@ -21,9 +21,9 @@ func TestParseList(t *testing.T) {
 		{"all twice", "all,all", Everything},
 		{"all with empty items", ",all,", Everything},
 		{"unified", "unified,cpu", names("unified", "cpu")},
-		{"empty items are passed over", ",,cpu,,memory,", names("cpu", "memory")},
+		{"empty items are ignored", ",,cpu,,memory,", names("cpu", "memory")},
 		{"twice counts once", "cpu,memory,cpu", names("cpu", "memory")},
-		{"unknown names are for Choose to miss", "nosuch", names("nosuch")},
+		{"unknown names are for Select to miss", "nosuch", names("nosuch")},
 		{"spaces belong to the name", " cpu", names(" cpu")},
 		{"no shortening", "al,allx,name=all", names("al", "allx", "name=all")},
 	} {
@@ -99,32 +99,32 @@ func FuzzParseList(f *testing.F) {
 	})
 }
 
-// Sets of hierarchies as Discover finds them.
+// Sets of hierarchies as Find finds them.
 var (
-	machineV1 = []Hierarchy{
+	machineV1 = []*Hierarchy{
 		{Name: "memory", Controllers: []string{"memory"}},
 		{Name: "freezer", Controllers: []string{"freezer"}},
 		{Name: "cpu,cpuacct", Controllers: []string{"cpu", "cpuacct"}},
 		{Name: "blkio", Controllers: []string{"blkio"}},
 		{Name: "name=systemd", Controllers: []string{"name=systemd"}},
 	}
-	machineHybrid = []Hierarchy{
+	machineHybrid = []*Hierarchy{
 		{Name: "freezer", Controllers: []string{"freezer"}},
 		{Name: "name=systemd", Controllers: []string{"name=systemd"}},
 		{Name: Unified, Controllers: []string{"hugetlb", "memory"}},
 	}
-	machineV2      = []Hierarchy{{Name: Unified, Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"}}}
-	machineBareV2  = []Hierarchy{{Name: Unified}}
-	machineNothing []Hierarchy
+	machineV2      = []*Hierarchy{{Name: Unified, Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"}}}
+	machineBareV2  = []*Hierarchy{{Name: Unified}}
+	machineNothing []*Hierarchy
 )
 
-func TestChoose(t *testing.T) {
+func TestSelect(t *testing.T) {
 	type picked map[string][]string // hierarchy to what is enabled
 	v1 := []string(nil)
 	none := []string{}
 	for _, test := range []struct {
 		name    string
-		found   []Hierarchy
+		found   []*Hierarchy
 		list    string
 		want    picked
 		missing []string
@@ -167,9 +167,9 @@ func TestChoose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			chosen, missing := Choose(test.found, list)
+			selected, missing := Select(test.found, list)
 			got, order := picked{}, []string{}
-			for _, c := range chosen {
+			for _, c := range selected {
 				got[c.Name] = slices.Clone(c.Enable)
 				order = append(order, c.Name)
 				if !c.IsUnified() && c.Enable != nil {
@@ -182,7 +182,7 @@ func TestChoose(t *testing.T) {
 				}
 			}
 			if len(order) != len(test.want) || !slices.IsSortedFunc(order, byPlaceIn(test.found)) {
-				t.Errorf("chosen %q, want %d in the order of the machine", order, len(test.want))
+				t.Errorf("selected %q, want %d in the order of the machine", order, len(test.want))
 			}
 			if !slices.Equal(missing, test.missing) {
 				t.Errorf("missing %q, want %q", missing, test.missing)
@@ -191,9 +191,9 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func byPlaceIn(found []Hierarchy) func(a, b string) int {
+func byPlaceIn(found []*Hierarchy) func(a, b string) int {
 	place := func(name string) int {
-		return slices.IndexFunc(found, func(h Hierarchy) bool { return h.Name == name })
+		return slices.IndexFunc(found, func(h *Hierarchy) bool { return h.Name == name })
 	}
 	return func(a, b string) int { return place(a) - place(b) }
 }

@@ -1,9 +1,9 @@
 package hierarchy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -142,7 +142,7 @@ var leaves = []string{"/init.scope", "/rc.init"}
 func trimLeaf(member string) string {
 	for _, leaf := range leaves {
 		if before, found := strings.CutSuffix(member, leaf); found {
-			return path.Join("/", before)
+			return cmp.Or(before, "/") // not path.Join, which makes "/" of the "/.." of another namespace
 		}
 	}
 	return member

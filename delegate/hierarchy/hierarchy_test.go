@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// place is what is wanted of one discovered hierarchy.
+// place is what is wanted of one hierarchy that was found.
 type place struct{ name, point, base, controllers string }
 
 func v1(name, point, base string) place {
@@ -31,7 +31,7 @@ func mountedByName(names string) (places []place) {
 }
 
 // Machines of ../testdata (see the README there).
-func TestDiscover(t *testing.T) {
+func TestFind(t *testing.T) {
 	const sys = "/sys/fs/cgroup"
 	for _, test := range []struct {
 		host     string
@@ -77,25 +77,37 @@ func TestDiscover(t *testing.T) {
 		{"lxc-unprivileged", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
 	} {
 		t.Run(test.host, func(t *testing.T) {
-			found, unusable, err := Discover(recorded(test.host))
+			before := descriptors(t)
+			set, err := Find(recorded(test.host))
 			if err != nil {
 				t.Fatal(err)
 			}
-			requirePlaces(t, found, test.want)
-			requireUnusable(t, unusable, test.unusable)
-			for i := range found {
-				dir, err := found[i].OpenBase(recorded(test.host))
-				if err != nil {
-					t.Errorf("%s: %v", found[i].Name, err)
-					continue
+			requirePlaces(t, set.All, test.want)
+			requireUnusable(t, set.Unusable, test.unusable)
+			for _, h := range set.All {
+				if want := strings.TrimSuffix(h.Mount.Point+h.Base, "/"); h.BaseDir().Path() != want {
+					t.Errorf("%s: the base is %s, want %s", h.Name, h.BaseDir().Path(), want)
 				}
-				dir.Close()
+				if _, _, err := h.BaseDir().Children(10); err != nil {
+					t.Errorf("%s: %v", h.Name, err)
+				}
+				if set.ByName(h.Name) != h {
+					t.Errorf("%s is not found by its name", h.Name)
+				}
+			}
+			isUnified := len(test.want) == 1 && test.want[0].name == Unified
+			if set.ByName("nosuch") != nil || set.IsUnified() != isUnified {
+				t.Errorf("ByName or IsUnified is wrong")
+			}
+			set.Close()
+			if after := descriptors(t); after != before {
+				t.Errorf("%d descriptors, %d before", after, before)
 			}
 		})
 	}
 }
 
-func requirePlaces(t *testing.T, found []Hierarchy, want []place) {
+func requirePlaces(t *testing.T, found []*Hierarchy, want []place) {
 	t.Helper()
 	var got []place
 	for _, h := range found {
@@ -125,24 +137,38 @@ func requireUnusable(t *testing.T, unusable []error, want []string) {
 	}
 }
 
-// machine writes files (path to content) and returns them as a machine.
-func machine(t *testing.T, files map[string]string) cgroupfs.Machine {
+// record writes files (path to content) and returns them as a machine.
+func record(t *testing.T, files map[string]string) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
+	m, _ := recordIn(t, files)
+	return m
+}
+
+// recordIn is record, and returns the directory; a path that ends with a slash is
+// one.
+func recordIn(t *testing.T, files map[string]string) (m machine.Machine, dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		var err error
+		if strings.HasSuffix(name, "/") {
+			err = os.MkdirAll(path, 0o755)
+		} else {
+			err = os.WriteFile(path, []byte(content), 0o644)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return cgroupfs.Recorded(dir)
+	return machine.Recorded(dir), dir
 }
 
 // Shapes that no whole recorded machine is needed for.
-func TestDiscoverShapes(t *testing.T) {
+func TestFindShapes(t *testing.T) {
 	const freezer = "30 1 0:30 / /f rw - cgroup cgroup rw,freezer\n"
 	for _, test := range []struct {
 		name, mountinfo, cgroup, dir string
@@ -175,46 +201,73 @@ func TestDiscoverShapes(t *testing.T) {
 			[]place{v1("freezer", "/f", "/")}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m := machine(t, map[string]string{
-				"proc/self/mountinfo": test.mountinfo, "proc/1/cgroup": test.cgroup, test.dir + "/cgroup.procs": "",
+			m := record(t, map[string]string{
+				"proc/self/mountinfo": test.mountinfo, "proc/1/cgroup": test.cgroup, test.dir + "/cgroup.procs": "", machine.StatFile: "",
 			})
-			found, unusable, err := Discover(m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			requirePlaces(t, found, test.want)
-			if got := fmt.Sprint(errors.Join(unusable...)); test.reason != "" && got != test.reason || test.reason == "" && unusable != nil {
+			set := find(t, m)
+			requirePlaces(t, set.All, test.want)
+			if got := fmt.Sprint(errors.Join(set.Unusable...)); test.reason != "" && got != test.reason || test.reason == "" && set.Unusable != nil {
 				t.Errorf("unusable: %s\nwant: %s", got, test.reason)
 			}
 		})
 	}
 }
 
-func TestDiscoverFails(t *testing.T) {
+func TestFindFails(t *testing.T) {
 	const mountinfo, cgroup = "30 1 0:30 / /f rw - cgroup cgroup rw,freezer\n", "2:freezer:/\n"
 	t.Run("no mountinfo", func(t *testing.T) {
-		_, _, err := Discover(machine(t, map[string]string{"proc/1/cgroup": cgroup}))
-		requireNotFound(t, err, "/proc/self/mountinfo")
+		_, err := Find(record(t, map[string]string{"proc/1/cgroup": cgroup}))
+		requireNotFound(t, err, "/proc/self/mountinfo", machine.ErrNotRecorded)
 	})
 	t.Run("no cgroup file, as with hidepid", func(t *testing.T) {
-		_, _, err := Discover(machine(t, map[string]string{"proc/self/mountinfo": mountinfo}))
-		requireNotFound(t, err, "/proc/1/cgroup")
-	})
-	t.Run("malformed mountinfo", func(t *testing.T) {
-		_, _, err := Discover(machine(t, map[string]string{"proc/self/mountinfo": "x\n", "proc/1/cgroup": cgroup}))
-		requireParseError(t, err, ParseError{File: "mountinfo", Line: 1, Text: "x", Reason: `no separator " - "`})
+		_, err := Find(record(t, map[string]string{"proc/self/mountinfo": mountinfo, machine.StatFile: ""}))
+		requireNotFound(t, err, "/proc/1/cgroup", unix.ENOENT)
 	})
 	t.Run("malformed cgroup", func(t *testing.T) {
-		_, _, err := Discover(machine(t, map[string]string{"proc/self/mountinfo": mountinfo, "proc/1/cgroup": "x\n"}))
+		_, err := Find(record(t, map[string]string{"proc/self/mountinfo": mountinfo, "proc/1/cgroup": "x\n"}))
 		requireParseError(t, err, ParseError{File: "cgroup", Line: 1, Text: "x", Reason: "fewer than three fields"})
+	})
+	t.Run("malformed mountinfo costs a line alone", func(t *testing.T) {
+		set := find(t, record(t, map[string]string{"proc/self/mountinfo": "x\n" + mountinfo, "proc/1/cgroup": cgroup, "f/cgroup.procs": ""}))
+		requirePlaces(t, set.All, []place{v1("freezer", "/f", "/")})
+		if len(set.Unusable) != 1 {
+			t.Fatalf("unusable: %v", set.Unusable)
+		}
+		requireParseError(t, set.Unusable[0], ParseError{File: "mountinfo", Line: 1, Text: "x", Reason: `no separator " - "`})
+		var u *UnusableError
+		const text = `line ignored: mountinfo:1: no separator " - " in "x"`
+		if !errors.As(set.Unusable[0], &u) || u.Hierarchy != "" || u.Error() != text {
+			t.Errorf("got %v", set.Unusable[0])
+		}
 	})
 }
 
-func requireNotFound(t *testing.T, err error, path string) {
+// find finds the hierarchies, until the test ends.
+func find(t *testing.T, m machine.Machine) *Set {
+	t.Helper()
+	set, err := Find(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(set.Close)
+	return set
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
+// requireNotFound wants a *fs.PathError with the path and the cause.
+func requireNotFound(t *testing.T, err error, path string, cause error) {
 	t.Helper()
 	var p *fs.PathError
-	if !errors.As(err, &p) || p.Path != path || !errors.Is(err, unix.ENOENT) {
-		t.Errorf("got %v, want ENOENT in a *fs.PathError with %s", err, path)
+	if !errors.As(err, &p) || p.Path != path || !errors.Is(err, cause) {
+		t.Errorf("got %v, want %v in a *fs.PathError with %s", err, cause, path)
 	}
 }
 
@@ -290,14 +343,9 @@ func FuzzBelow(f *testing.F) {
 }
 
 func TestOpenMember(t *testing.T) {
-	m := recorded("debian12-v1-hybrid")
-	found, _, err := Discover(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := slices.IndexFunc(found, func(h Hierarchy) bool { return h.Name == "freezer" })
-	freezer := &found[at]
-	dir, err := freezer.OpenMember(m, "/user/alice/0/lxc/c1")
+	set := find(t, recorded("debian12-v1-hybrid"))
+	freezer := set.ByName("freezer")
+	dir, err := freezer.OpenMember("/user/alice/0/lxc/c1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,14 +353,83 @@ func TestOpenMember(t *testing.T) {
 	if want := "/sys/fs/cgroup/freezer/user/alice/0/lxc/c1"; dir.Path() != want {
 		t.Errorf("path %s, want %s", dir.Path(), want)
 	}
-	if _, err := freezer.OpenMember(m, "/user/../.."); !errors.Is(err, ErrOutside) {
+	if _, err := freezer.OpenMember("/user/../.."); !errors.Is(err, ErrOutside) {
 		t.Errorf("dots: %v", err)
 	}
-	_, err = freezer.OpenMember(m, "/user/nobody")
-	requireNotFound(t, err, "/sys/fs/cgroup/freezer/user/nobody")
-	elsewhere := Hierarchy{Name: "x", Mount: cgroupfs.Mount{Point: "/nowhere"}, Base: "/", Root: "/"}
-	_, err = elsewhere.OpenBase(m)
-	requireNotFound(t, err, "/nowhere")
+	if _, err := freezer.OpenBelow("/user/../.."); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("dots below: %v", err)
+	}
+	_, err = freezer.OpenMember("/user/nobody")
+	requireNotFound(t, err, "/sys/fs/cgroup/freezer/user/nobody", machine.ErrNotRecorded)
+}
+
+// FromBase is for managers, who know their cgroups from the base on.
+func TestFromBase(t *testing.T) {
+	for _, test := range []struct{ name, base, below, want string }{
+		{"the base is the root", "/", "/user.slice", "/user.slice"},
+		{"the root itself", "/", "/", "/"},
+		{"below", "/lxc/c1", "/lxc/c1/user.slice/x", "/user.slice/x"},
+		{"the base itself", "/lxc/c1", "/lxc/c1", "/"},
+		{"above", "/lxc/c1", "/lxc", "/lxc"},
+		{"beside, with the same beginning", "/lxc/c1", "/lxc/c12/x", "/lxc/c12/x"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := (&Hierarchy{Base: test.base}).FromBase(test.below); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// Attaching is a write to cgroup.procs, which here are ordinary files.
+func TestAttach(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		files map[string]string // those with a cgroup.procs
+		call  func(h *Hierarchy) error
+		at    string // which one the PID is written to
+		err   error
+	}{
+		{"member", map[string]string{"f/a/cgroup.procs": ""}, func(h *Hierarchy) error { return h.Attach("/a", 4711) }, "f/a/cgroup.procs", nil},
+		{"root", nil, func(h *Hierarchy) error { return h.Attach("/", 4711) }, "f/cgroup.procs", nil},
+		{"member that is gone", nil, func(h *Hierarchy) error { return h.Attach("/a", 4711) }, "", unix.ENOENT},
+		{"outside", nil, func(h *Hierarchy) error { return h.Attach("/../a", 4711) }, "", ErrOutside},
+		{"base", nil, func(h *Hierarchy) error { return h.AttachToBase(4711) }, "f/cgroup.procs", nil},
+		{"base of a container", map[string]string{"proc/1/cgroup": "2:freezer:/lxc/c1/init.scope\n", "f/lxc/c1/cgroup.procs": ""},
+			func(h *Hierarchy) error { return h.AttachToBase(4711) }, "f/lxc/c1/cgroup.procs", nil},
+		{"base that takes none, with systemd's leaf", map[string]string{"f/cgroup.procs/": "", "f/init.scope/cgroup.procs": ""},
+			func(h *Hierarchy) error { return h.AttachToBase(4711) }, "f/init.scope/cgroup.procs", nil},
+		{"base that takes none, with OpenRC's leaf", map[string]string{"f/cgroup.procs/": "", "f/rc.init/cgroup.procs": ""},
+			func(h *Hierarchy) error { return h.AttachToBase(4711) }, "f/rc.init/cgroup.procs", nil},
+		{"base that takes none, without a leaf", map[string]string{"f/cgroup.procs/": ""},
+			func(h *Hierarchy) error { return h.AttachToBase(4711) }, "", unix.EISDIR},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := map[string]string{
+				"proc/self/mountinfo": "1 1 0:1 / /f rw - cgroup c rw,freezer\n", "proc/1/cgroup": "2:freezer:/\n", machine.StatFile: "",
+			}
+			if _, other := test.files["f/cgroup.procs/"]; !other {
+				all["f/cgroup.procs"] = ""
+			}
+			for path, content := range test.files {
+				all[path] = content
+			}
+			m, dir := recordIn(t, all)
+			err := test.call(find(t, m).ByName("freezer"))
+			if !errors.Is(err, test.err) {
+				t.Errorf("got %v, want %v", err, test.err)
+			}
+			for path := range all {
+				if filepath.Base(path) != "cgroup.procs" || strings.HasSuffix(path, "/") {
+					continue
+				}
+				data, err := os.ReadFile(filepath.Join(dir, path))
+				if want := map[bool]string{true: "4711"}[path == test.at]; err != nil || string(data) != want {
+					t.Errorf("%s has %q, %v; want %q", path, data, err, want)
+				}
+			}
+		})
+	}
 }
 
 func TestUnusableError(t *testing.T) {
@@ -342,14 +459,14 @@ func TestMountReadOnly(t *testing.T) {
 		{"another mount point is read-only", rw + "31 1 0:30 / /g ro - cgroup c rw,freezer\n", "f", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			found, unusable, err := Discover(machine(t, map[string]string{
+			set := find(t, record(t, map[string]string{
 				"proc/self/mountinfo": test.mountinfo, "proc/1/cgroup": "2:freezer:/\n", test.dir + "/cgroup.procs": "",
 			}))
-			if err != nil || unusable != nil || len(found) != 1 {
-				t.Fatalf("found %v, unusable %v, %v", found, unusable, err)
+			if set.Unusable != nil || len(set.All) != 1 {
+				t.Fatalf("found %v, unusable %v", set.All, set.Unusable)
 			}
-			if got := found[0].Mount.ReadOnly; got != test.want || found[0].Mount.Point != "/"+test.dir {
-				t.Errorf("%s: read-only %v, want %v", found[0].Mount.Point, got, test.want)
+			if got := set.All[0].Mount; got.ReadOnly != test.want || got.Point != "/"+test.dir {
+				t.Errorf("%s: read-only %v, want %v", got.Point, got.ReadOnly, test.want)
 			}
 		})
 	}

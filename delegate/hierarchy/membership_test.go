@@ -2,7 +2,6 @@ package hierarchy
 
 import (
 	"errors"
-	"io/fs"
 	"reflect"
 	"strconv"
 	"strings"
@@ -10,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Lines of /proc/PID/cgroup, cgroups(7).
@@ -128,17 +127,20 @@ func TestMemberships(t *testing.T) {
 	}
 }
 
-// A PID that is gone is ENOENT; /proc/-1 and /proc/0 are none either.
+// A PID that is gone is ENOENT; /proc/-1 and /proc/0 are none either. Of a recording
+// that does not say so nobody knows.
 func TestMembershipsOfNobody(t *testing.T) {
 	for _, pid := range []int{4712, 0, -1} {
-		_, err := Memberships(recorded("debian12-v1-hybrid"), pid)
-		var path *fs.PathError
-		if !errors.As(err, &path) || !errors.Is(err, unix.ENOENT) {
-			t.Errorf("PID %d: %v", pid, err)
-		} else if want := "/proc/" + strconv.Itoa(pid) + "/cgroup"; path.Path != want {
-			t.Errorf("PID %d: path %s, want %s", pid, path.Path, want)
-		}
+		large := pid + 1 + 1<<22 // no PID is
+		_, err := Memberships(machine.Machine{}, large)
+		requireNotFound(t, err, "/proc/"+strconv.Itoa(large)+"/cgroup", unix.ENOENT)
+		_, err = Memberships(recorded("debian12-v1-hybrid"), pid)
+		requireNotFound(t, err, "/proc/"+strconv.Itoa(pid)+"/cgroup", machine.ErrNotRecorded)
+	}
+	for _, pid := range []int{0, -1} {
+		_, err := Memberships(machine.Machine{}, pid)
+		requireNotFound(t, err, "/proc/"+strconv.Itoa(pid)+"/cgroup", unix.ENOENT)
 	}
 }
 
-func recorded(host string) cgroupfs.Machine { return cgroupfs.Recorded("../testdata/" + host) }
+func recorded(host string) machine.Machine { return machine.Recorded("../testdata/" + host) }

@@ -3,28 +3,40 @@ package messages
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
 // The warnings' own words are tested where they are logged, in pam/worker.
 func TestOpenedNothing(t *testing.T) {
 	const nothing = "nothing to make a session in; this session has no cgroups of its own"
+	without := func(o delegate.Opened) delegate.Opened {
+		o.Ticket.Session.Number = -1
+		return o
+	}
 	for _, test := range []struct {
 		name   string
 		opened delegate.Opened
 		want   bool
 	}{
-		{"nothing at all", delegate.Opened{}, true},
-		{"a session", delegate.Opened{Former: []hierarchy.Membership{{Hierarchy: "freezer", Path: "/"}}}, false},
-		{"an adopted scope", delegate.Opened{Adopted: []string{"unified"}}, false},
-		{"left alone for a reason", delegate.Opened{Notes: []error{&delegate.LeftAloneError{}}}, false},
-		{"a scope that is not delegated", delegate.Opened{Warnings: []error{&delegate.NotDelegatedError{Scope: "/s"}}}, false},
-		{"another warning", delegate.Opened{Warnings: []error{&delegate.MissingError{Controllers: []string{"x"}}}}, true},
+		{"nothing at all", without(delegate.Opened{}), true},
+		{"a session", delegate.Opened{Ticket: ticket.Ticket{Former: []hierarchy.Membership{{Hierarchy: "freezer", Path: "/"}}}}, false},
+		{"an adopted scope", without(delegate.Opened{Ticket: ticket.Ticket{Adopted: []hierarchy.Membership{{Hierarchy: "unified", Path: "/s"}}}}), false},
+		{"left alone for a reason", without(delegate.Opened{Notes: []error{&manager.LeftAloneError{}}}), false},
+		{"elogind's own delegation", without(delegate.Opened{Notes: []error{&manager.DelegatedElsewhereError{}}}), false},
+		{"a system account", without(delegate.Opened{Notes: []error{&plan.AccountError{}}}), false},
+		{"a scope that is not delegated", without(delegate.Opened{Warnings: []error{&manager.ScopeNotDelegatedError{Scope: "/s"}}}), false},
+		{"a login that somebody confines", without(delegate.Opened{Warnings: []error{&plan.ConfinedError{}}}), false},
+		{"another warning", without(delegate.Opened{Warnings: []error{&plan.MissingError{Controllers: []string{"x"}}}}), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if texts := Opened(&test.opened); slices.Contains(texts, nothing) != test.want {
@@ -34,12 +46,41 @@ func TestOpenedNothing(t *testing.T) {
 	}
 }
 
+// A hierarchy is named once, whatever its error was wrapped in.
+func TestHierarchyIsNamedOnce(t *testing.T) {
+	denied := &plan.DeniedError{Hierarchy: "memory", Err: unix.EROFS}
+	for _, err := range []error{denied, fmt.Errorf("outer: %w", denied)} {
+		opened := delegate.Opened{Warnings: []error{err}}
+		for _, text := range Opened(&opened) {
+			if strings.Count(text, "memory") > 1 {
+				t.Errorf("%q names it twice", text)
+			}
+		}
+	}
+}
+
+func TestNote(t *testing.T) {
+	for _, test := range []struct {
+		note error
+		want string
+	}{
+		{&plan.AccountError{UID: 7, Least: 1000, From: "/etc/login.defs"}, "user ID 7 is a system account's: below UID_MIN 1000 of /etc/login.defs, nothing done"},
+		{&plan.AccountError{UID: 7, Least: 8}, "user ID 7 is below min_uid=8, nothing done"},
+		{&manager.LeftAloneError{Hierarchy: "pids", Cgroup: "/x"}, "hierarchy pids: /x is systemd's or elogind's and no session scope of this user; left alone"},
+		{&manager.DelegatedElsewhereError{Hierarchy: "unified", Cgroup: "/1/delegated"}, "hierarchy unified: elogind delegates /1/delegated to the user; left alone"},
+	} {
+		if got := Note(test.note); got != test.want {
+			t.Errorf("got  %q\nwant %q", got, test.want)
+		}
+	}
+}
+
 // Processes that stay are no fault, nor is an application that gave up root.
 func TestClosed(t *testing.T) {
 	for err, fault := range map[error]bool{
 		unix.EBUSY: false, unix.EACCES: false, unix.EPERM: false, unix.EIO: true, unix.EROFS: true,
 	} {
-		left := &delegate.HierarchyError{Hierarchy: "freezer", Err: fmt.Errorf("x: %w", err)}
+		left := &apply.HierarchyError{Hierarchy: "freezer", Err: fmt.Errorf("x: %w", err)}
 		text, isFault := Closed("3", left)
 		if want := fmt.Sprintf("session 3 closed, left for a later sweep: hierarchy freezer: x: %v", err); text != want || isFault != fault {
 			t.Errorf("got %q, %v", text, isFault)

@@ -11,16 +11,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 func TestParseOptions(t *testing.T) {
-	names := func(names ...string) hierarchy.List { return hierarchy.List{Names: names} }
+	names := func(names ...string) hierarchy.ControllerList { return hierarchy.ControllerList{Names: names} }
 	with := func(change func(o *Options)) Options {
-		o := Options{Controllers: hierarchy.Everything, Timeout: 5 * time.Second}
+		o := Options{Controllers: hierarchy.Everything, Policy: plan.Policy{MinUID: plan.DefaultMinUID}, Timeout: 5 * time.Second}
 		change(&o)
 		return o
 	}
-	lists := func(l hierarchy.List) Options { return with(func(o *Options) { o.Controllers = l }) }
+	lists := func(l hierarchy.ControllerList) Options { return with(func(o *Options) { o.Controllers = l }) }
 	everything := lists(hierarchy.Everything)
 	uid := func(n int) Options { return with(func(o *Options) { o.MinUID = n }) }
 	wait := func(d time.Duration) Options { return with(func(o *Options) { o.Timeout = d }) }
@@ -29,8 +30,9 @@ func TestParseOptions(t *testing.T) {
 	})
 	const (
 		twice   = "-c given more than once: the last one counts"
-		unknown = `unknown option "%" ignored; known are -c LIST, debug, min_uid=N, timeout=N`
+		unknown = `unknown option "%" ignored; known are -c LIST, confined=move, debug, min_uid=N, timeout=N`
 		badUID  = `option "%": want min_uid=N with a user ID; option ignored`
+		badConf = `option "%": want confined=leave or confined=move; option ignored`
 		badTime = `option "%": want timeout=N with 1 to 60 seconds; option ignored`
 	)
 	about := func(text, word string) []string { return []string{strings.Replace(text, "%", word, 1)} }
@@ -49,6 +51,9 @@ func TestParseOptions(t *testing.T) {
 		{"debug", []string{"debug"}, with(func(o *Options) { o.Debug = true }), nil},
 		{"min_uid", []string{"min_uid=1000"}, uid(1000), nil},
 		{"min_uid of root", []string{"min_uid=0"}, uid(0), nil},
+		{"confined=move", []string{"confined=move"}, with(func(o *Options) { o.MoveConfined = true }), nil},
+		{"confined=leave", []string{"confined=leave"}, everything, nil},
+		{"the last confined= counts", []string{"confined=move", "confined=leave"}, everything, nil},
 		{"timeout", []string{"timeout=10"}, wait(10 * time.Second), nil},
 		{"shortest timeout", []string{"timeout=1"}, wait(time.Second), nil},
 		{"longest timeout", []string{"timeout=60"}, wait(60 * time.Second), nil},
@@ -59,7 +64,7 @@ func TestParseOptions(t *testing.T) {
 			with(func(o *Options) { o.MinUID, o.Timeout = 2, 2*time.Second }), nil},
 
 		{"the last list counts", []string{"-c", "cpu", "-cmemory"}, lists(names("memory")), []string{twice}},
-		{"a good list mends a bad one", []string{"-c", "all,x", "-c", "memory"}, lists(names("memory")), []string{twice}},
+		{"a good list after a bad one", []string{"-c", "all,x", "-c", "memory"}, lists(names("memory")), []string{twice}},
 		{"three lists", []string{"-ca", "-cb", "-cc"}, lists(names("c")), []string{twice, twice}},
 		{"the word after -c is the list, whatever it is", []string{"-c", "debug"}, lists(names("debug")), nil},
 
@@ -79,6 +84,12 @@ func TestParseOptions(t *testing.T) {
 		{"huge min_uid", []string{"min_uid=99999999999999999999"}, everything, about(badUID, "min_uid=99999999999999999999")},
 		{"a bad min_uid leaves the good one", []string{"min_uid=7", "min_uid=x"}, uid(7), about(badUID, "min_uid=x")},
 		{"min_uid without its value", []string{"min_uid"}, everything, about(unknown, "min_uid")},
+
+		{"confined with another word", []string{"confined=yes"}, everything, about(badConf, "confined=yes")},
+		{"confined without a word", []string{"confined="}, everything, about(badConf, "confined=")},
+		{"confined without its value", []string{"confined"}, everything, about(unknown, "confined")},
+		{"confined in capitals", []string{"confined=MOVE"}, everything, about(badConf, "confined=MOVE")},
+		{"a bad confined= moves nobody", []string{"confined=move", "confined=x"}, everything, about(badConf, "confined=x")},
 
 		{"no timeout", []string{"timeout=0"}, everything, about(badTime, "timeout=0")},
 		{"timeout too long", []string{"timeout=61"}, everything, about(badTime, "timeout=61")},
@@ -129,14 +140,14 @@ func TestParseOptionsRefuses(t *testing.T) {
 // Nothing in a PAM line may stop the module, and its log lines stay bounded.
 func FuzzParseOptions(f *testing.F) {
 	for _, s := range []string{
-		"", "-c freezer,memory debug", "-c", "-c ", "-call,x -cy", "min_uid=1 min_uid= timeout=61", "\n \x00 \xff", strings.Repeat("x", 10000),
+		"", "-c freezer,memory debug", "-c", "-c ", "-call,x -cy", "min_uid=1 min_uid= timeout=61", "confined=move confined=x", "\n \x00 \xff", strings.Repeat("x", 10000),
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		words := strings.Split(line, " ")
 		o, complaints, err := Parse(words)
-		if o.Timeout <= 0 || o.Timeout > maxTimeout || o.MinUID < 0 {
+		if o.Timeout <= 0 || o.Timeout > maxTimeout || o.MinUID < plan.DefaultMinUID {
 			t.Errorf("%q: %+v", line, o)
 		}
 		if len(complaints) > len(words) {

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func confinedOn(t *testing.T, m machine.Machine, cgroups string, move bool) *pla
 	})
 	confined := p.Confined()
 	for _, s := range p.Steps {
-		if (confined != nil) != (s.Action == plan.Leave) || confined != nil && s.Reason != error(confined) {
+		if (confined != nil) != (s.Action == plan.Leave) || confined != nil && !errors.Is(s.Reason, confined) {
 			t.Errorf("%s: %v, %v, though the login is confined: %v", s.Name, s.Action, s.Reason, confined)
 		}
 	}

@@ -206,11 +206,13 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 	if err != nil {
 		return err
 	}
-	r.say("ticket", "begin")
+	// at once: the less is half said when a worker is killed
+	reply := "ticket begin\n"
 	for line := range strings.Lines(string(text)) {
-		r.say("ticket", strings.TrimSuffix(line, "\n"))
+		reply += "ticket " + line
 	}
-	if r.failed {
+	if _, err := io.WriteString(r.w, reply); err != nil {
+		r.failed = true
 		return errUnheard
 	}
 	return nil

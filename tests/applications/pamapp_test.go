@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,8 +119,16 @@ func launch(t *testing.T, script string) *application {
 
 func launchWords(t *testing.T, words ...string) *application {
 	t.Helper()
+	return launchUnder(t, nil, words...)
+}
+
+// launchUnder starts a script by another program, whose PID is then the
+// application's here.
+func launchUnder(t *testing.T, under []string, words ...string) *application {
+	t.Helper()
+	args := append(append(slices.Clone(under), pamappPath(t)), words...)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	app := &application{t: t, cmd: exec.CommandContext(ctx, pamappPath(t), words...), cancel: cancel}
+	app := &application{t: t, cmd: exec.CommandContext(ctx, args[0], args[1:]...), cancel: cancel}
 	app.cmd.Stderr = os.Stderr
 	out, err := app.cmd.StdoutPipe()
 	if err == nil {

@@ -4,7 +4,7 @@
 # moved, as are those of everybody else.
 # machines: bookworm-no-systemd-v2
 
-install_module ""
+install_module "timeout=30" # other machines may keep this one waiting
 cg=/sys/fs/cgroup
 # enable_all DIR: every controller for the children of that cgroup.
 enable_all() { sed 's/[^ ]*/+&/g' $cg/cgroup.controllers >"$1/cgroup.subtree_control"; }
@@ -47,9 +47,9 @@ like "when the last is lifted the login is moved again" "$(in_cgroup /slurm/job_
 
 # The administrator moves all the same.
 echo 500 >$cg/slurm/job_1/pids.max
-module_options "confined=move"
+module_options "timeout=30 confined=move"
 like "confined=move moves the login" "$(in_cgroup /slurm/job_1/step_extern alice)" "/user/alice/*/init.scope"
-module_options ""
+module_options "timeout=30"
 
 # A service's daemon is no login, and keeps its service's cgroup.
 equal "su - daemon stays in the service" "$(in_cgroup /slurm/job_1/step_extern daemon)" /slurm/job_1/step_extern
