@@ -186,7 +186,7 @@ func (c *closing) leave() (failed []error) {
 			continue
 		}
 		if err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.PID); err != nil {
-			failed = append(failed, &apply.HierarchyError{Hierarchy: h.Name, Err: err})
+			failed = append(failed, apply.InHierarchy(h, err))
 		}
 	}
 	if len(failed) == 0 {

@@ -24,7 +24,7 @@ const bus = module + "/delegate/systemd"
 // more than it has to know. Those of cmd may import any of delegate, and each other.
 var edges = map[string]string{
 	"delegate/machine":   "",
-	"delegate/cpulist":   "",
+	"delegate/cpulist":   "machine",
 	"delegate/lock":      "",
 	"delegate/systemd":   "",
 	"delegate/cgroupfs":  "machine",
@@ -38,7 +38,7 @@ var edges = map[string]string{
 	"delegate":           "machine cgroupfs hierarchy layout lock manager plan apply cleanup ticket",
 	"delegate/options":   "hierarchy plan",
 	"delegate/messages":  ". lock manager plan apply",
-	"pam/worker":         ". layout lock ticket options messages",
+	"pam/worker":         ". machine layout lock ticket options messages",
 	"pam":                "pam/worker",
 	"pam/helper":         "pam/worker",
 }

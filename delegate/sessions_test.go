@@ -134,8 +134,13 @@ func TestCleanupDryRun(t *testing.T) {
 	})
 	t.Run("without a lock nothing is removed", func(t *testing.T) {
 		var lock *lock.Error
-		if _, err := Cleanup(CleanupRequest{Machine: recorded("openrc-v2"), Locks: noLock}); !errors.As(err, &lock) {
-			t.Errorf("got %v", err)
+		m := machine.Recorded(files(t, map[string]string{
+			"proc/self/mountinfo": "1 1 0:1 / /f rw - cgroup c rw,freezer\n", "proc/1/cgroup": "1:freezer:/\n",
+			fmt.Sprintf("proc/%d/cgroup", os.Getpid()): "1:freezer:/\n",
+			"f/user/alice/0/x":                         "",
+		}))
+		if cleaned, err := Cleanup(CleanupRequest{Machine: m, Locks: noLock}); !errors.As(err, &lock) || cleaned != nil {
+			t.Errorf("got %v, %v", cleaned, err)
 		}
 	})
 }

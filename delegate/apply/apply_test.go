@@ -1,14 +1,19 @@
 package apply
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
 // A number is free only if it is so everywhere, also where this session is not
@@ -42,5 +47,147 @@ func TestPickNumber(t *testing.T) {
 		if !slices.Equal(a.taken, layout.Numbers(set, test.user)) {
 			t.Errorf("%s on %s: taken are %v", test.user, test.machine, a.taken)
 		}
+	}
+}
+
+// aPlan is one for alice on a machine with the ordinary directories /f and /p in
+// place of the hierarchies freezer and pids, where the process 7 is in /job.
+func aPlan(t *testing.T) (r Request, dir string) {
+	t.Helper()
+	dir = files(t, map[string]string{
+		"proc/self/mountinfo": "1 1 0:1 / /f rw - cgroup c rw,freezer\n2 1 0:2 / /p rw - cgroup c rw,pids\n",
+		"proc/1/cgroup":       "1:freezer:/\n2:pids:/\n", "proc/7/cgroup": "1:freezer:/job\n2:pids:/job\n",
+		"f/cgroup.procs": "", "p/cgroup.procs": "", "f/job/cgroup.procs": "", "p/job/cgroup.procs": "", machine.StatFile: "",
+	})
+	m := machine.Recorded(dir)
+	set, err := hierarchy.Find(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(set.Close)
+	members, err := hierarchy.Memberships(m, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.New(m, set, plan.Request{User: "alice", Members: members, Controllers: hierarchy.Everything})
+	return Request{
+		Machine: m, Set: set, Plan: p, PID: 7, UID: os.Getuid(), GID: os.Getgid(), User: "alice", Controllers: hierarchy.Everything,
+	}, dir
+}
+
+// makeEnterable gives the sessions the file that the kernel gives a cgroup.
+func makeEnterable(t *testing.T, dir string) {
+	t.Helper()
+	for _, h := range []string{"f", "p"} {
+		if err := os.WriteFile(filepath.Join(dir, h, "user/alice/0/cgroup.procs"), nil, 0o644); err != nil {
+			t.Error(err) // it is announced what is there
+		}
+	}
+}
+
+func requireContent(t *testing.T, path, want string) {
+	t.Helper()
+	if data, err := os.ReadFile(path); err != nil || string(data) != want {
+		t.Errorf("%s has %q, %v; want %q", path, data, err, want)
+	}
+}
+
+func TestRun(t *testing.T) {
+	r, dir := aPlan(t)
+	var announced []string
+	r.Announce = func(to *ticket.Ticket) error {
+		text, err := to.MarshalText()
+		announced = append(announced, string(text))
+		makeEnterable(t, dir)
+		return err
+	}
+	result, err := Run(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := result.Ticket.MarshalText()
+	const want = "session 0 alice\nformer freezer:/job\nformer pids:/job\n"
+	if err != nil || string(text) != want || !slices.Equal(announced, []string{want}) {
+		t.Errorf("ticket %q, announced %q", text, announced)
+	}
+	if result.Warnings != nil || result.Notes != nil || result.Taken != nil {
+		t.Errorf("got %+v", result)
+	}
+	for _, h := range []string{"f", "p"} {
+		requireContent(t, filepath.Join(dir, h, "user/alice/0/cgroup.procs"), "7")
+		requireContent(t, filepath.Join(dir, h, "job/cgroup.procs"), "")
+		for _, made := range []string{"user", "user/alice", "user/alice/0"} {
+			if st, err := os.Stat(filepath.Join(dir, h, made)); err != nil || st.Mode().Perm() != 0o755 {
+				t.Errorf("%s: %v, %v", made, st, err)
+			}
+		}
+	}
+}
+
+// What cannot be announced must not happen: nobody could take it back.
+func TestAnnounceFails(t *testing.T) {
+	refused := errors.New("nobody hears it")
+	for _, enterable := range []bool{false, true} {
+		r, dir := aPlan(t)
+		r.Announce = func(*ticket.Ticket) error {
+			if enterable {
+				makeEnterable(t, dir)
+			}
+			return refused
+		}
+		if result, err := Run(r); !errors.Is(err, refused) || result != nil {
+			t.Errorf("got %+v, %v", result, err)
+		}
+		for _, h := range []string{"f", "p"} {
+			requireContent(t, filepath.Join(dir, h, "job/cgroup.procs"), "")
+			requireContent(t, filepath.Join(dir, h, "cgroup.procs"), "")
+			if enterable { // an ordinary directory with a file in it stays
+				requireContent(t, filepath.Join(dir, h, "user/alice/0/cgroup.procs"), "")
+			} else if _, err := os.Stat(filepath.Join(dir, h, "user/alice")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("left in %s: %v", h, err)
+			}
+		}
+	}
+}
+
+// One hierarchy that lets no process in costs all of them: the process is moved back
+// to where it was.
+func TestRunTakesBack(t *testing.T) {
+	r, dir := aPlan(t)
+	r.Announce = func(*ticket.Ticket) error {
+		return errors.Join(
+			os.WriteFile(filepath.Join(dir, "f/user/alice/0/cgroup.procs"), nil, 0o644),
+			os.Mkdir(filepath.Join(dir, "p/user/alice/0/cgroup.procs"), 0o755), // which no process can enter
+		)
+	}
+	_, err := Run(r)
+	var in *HierarchyError
+	if !errors.As(err, &in) || in.Hierarchy != "pids" || !errors.Is(err, unix.EISDIR) {
+		t.Errorf("got %v", err)
+	}
+	requireContent(t, filepath.Join(dir, "f/job/cgroup.procs"), "7")
+	requireContent(t, filepath.Join(dir, "p/job/cgroup.procs"), "") // it never left
+	if _, err := os.Stat(filepath.Join(dir, "p/user/alice")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left in pids: %v", err)
+	}
+}
+
+// A hierarchy is named once, whatever an error has been through.
+func TestInHierarchy(t *testing.T) {
+	h := &hierarchy.Hierarchy{Name: "memory"}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{unix.EIO, "hierarchy memory: input/output error"},
+		{inHierarchy(h, unix.EIO), "hierarchy memory: input/output error"},
+		{&plan.DeniedError{Hierarchy: "memory", Err: unix.EROFS}, "hierarchy memory: read-only file system"},
+	} {
+		if got := inHierarchy(h, test.err).Error(); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+	if inHierarchy(h, nil) != nil {
+		t.Error("of nothing it makes an error")
 	}
 }

@@ -133,8 +133,9 @@ func openDirectory(m Machine, path string) (fd int, err error) {
 // writer that says nothing.
 func TestRecordedPipe(t *testing.T) {
 	m, dir := hostile(t)
-	must(t, os.Remove(filepath.Join(dir, "h/cgroup.procs")))
-	must(t, unix.Mkfifo(filepath.Join(dir, "h/cgroup.procs"), 0o644))
+	for _, name := range []string{"h/status", StatFile, AbsentFile, PresentFile} {
+		must(t, unix.Mkfifo(filepath.Join(dir, name), 0o644))
+	}
 	held, err := os.OpenFile(filepath.Join(dir, "fifo"), os.O_RDWR, 0)
 	must(t, err)
 	defer held.Close()
@@ -144,8 +145,11 @@ func TestRecordedPipe(t *testing.T) {
 		_, _ = m.ReadFile("/fifo")
 		_, _ = m.ReadDir("/fifo")
 		_, _ = openDirectory(m, "/fifo")
+		_ = m.Stream("/fifo", func([]byte) error { return nil })
 		_, _ = m.Stat("/fifo")
+		_, _ = m.Status("/h")
 		m.Exists("/fifo")
+		m.Exists("/none")
 		_, _ = m.As(Credentials{UID: 1}).ReadFile("/fifo")
 	}()
 	select {
@@ -166,6 +170,8 @@ func TestRecordedWithoutDirectory(t *testing.T) {
 	requirePathError(t, err, dir+"/proc", unix.ENOENT)
 	_, err = openDirectory(m, "/h")
 	requirePathError(t, err, dir+"/h", unix.ENOENT)
+	err = m.Stream("/proc/self/mountinfo", func([]byte) error { return nil })
+	requirePathError(t, err, dir+"/proc/self/mountinfo", unix.ENOENT)
 	if m.Exists("/") {
 		t.Error("it exists")
 	}
@@ -179,6 +185,8 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 		_, _ = m.ReadDir(path)
 		m.Exists(path)
 		_, _ = m.As(Credentials{UID: 1}).ReadFile(path)
+		_, _ = m.Stat(path)
+		_ = m.Stream(path, func([]byte) error { return nil })
 		if fd, err := openDirectory(m, path); err == nil {
 			unix.Close(fd)
 		}

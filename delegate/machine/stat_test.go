@@ -19,6 +19,7 @@ func TestStatOfARecordedMachine(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, StatFile), []byte(lines), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	must(t, os.WriteFile(filepath.Join(dir, "content"), nil, 0o644))
 	for name, test := range map[string]struct {
 		path string
 		want Stat
@@ -36,7 +37,8 @@ func TestStatOfARecordedMachine(t *testing.T) {
 		"mode that is not octal":    {path: "/badmode", err: unix.EINVAL},
 		"directory, a space in it":  {path: "/sys/fs/cgroup/user/with space/0", want: Stat{Mode: unix.S_IFDIR | 0o755, UID: 1000, GID: 1001}},
 		"end of another's path":     {path: "/0", want: Stat{Mode: unix.S_IFDIR | 0o755}},
-		"not recorded":              {path: "/space/0", err: unix.ENOENT},
+		"absent":                    {path: "/space/0", err: unix.ENOENT},
+		"its content alone":         {path: "/content", err: ErrNotRecorded},
 		"malformed line":            {path: "/bad", err: unix.EINVAL},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +52,7 @@ func TestStatOfARecordedMachine(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Recorded(t.TempDir()).Stat("/etc"); !errors.Is(err, ErrNotRecorded) {
+	if _, err := Recorded(t.TempDir()).Stat("/etc"); !errors.Is(err, ErrNotRecorded) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without %s: got %v, want ErrNotRecorded", StatFile, err)
 	}
 }

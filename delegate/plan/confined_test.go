@@ -313,3 +313,29 @@ func TestOnlyMovesShed(t *testing.T) {
 		})
 	}
 }
+
+// A session gets no isolated CPUs, so a login in a cgroup without them sheds nothing.
+func TestIsolatedCPUsConfineNobody(t *testing.T) {
+	for _, test := range []struct {
+		name, own, isolated string
+		isLimit             bool
+	}{
+		{"all that a session gets", "0-1", "2-3", false},
+		{"fewer than a session gets", "0", "2-3", true},
+		{"none isolated", "0-1", "", true},
+		{"all isolated, so that a session gets them", "0-1", "0-3", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := onV1(t, []string{"cpuset"}, files{
+				"sys/devices/system/cpu/isolated": test.isolated + "\n",
+				"v/cpuset/cpuset.cpus":            "0-3\n",
+				"v/cpuset/job/cpuset.cpus":        test.own + "\n",
+			})
+			want := ""
+			if test.isLimit {
+				want = "/v/cpuset/job/cpuset.cpus " + test.own
+			}
+			wantConfined(t, confinedOn(t, m, "2:cpuset:/job\n", false), want)
+		})
+	}
+}

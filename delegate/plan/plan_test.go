@@ -271,7 +271,7 @@ func TestAccounts(t *testing.T) {
 		"root, a bound in the line":         {nil, 0, 1, "user ID 0 is below min_uid=1"},
 		"root, no bound in the line":        {nil, 0, 0, ""},
 		"a person":                          {nil, 1000, plan.DefaultMinUID, ""},
-		"a system account":                  {nil, 999, plan.DefaultMinUID, "user ID 999 is a system account's: below UID_MIN 1000 of /etc/login.defs"},
+		"a system account":                  {nil, 999, plan.DefaultMinUID, "user ID 999 is a system account's: below UID_MIN, which is 1000 by default"},
 		"one that the line lets in":         {nil, 1, 0, ""},
 		"below the line's bound":            {nil, 1999, 2000, "user ID 1999 is below min_uid=2000"},
 		"at the line's bound":               {nil, 2000, 2000, ""},

@@ -21,6 +21,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
@@ -77,10 +78,16 @@ func parseID(s string) (int, error) {
 // Run does what the arguments say, writes the reply to w and returns the
 // process's exit status.
 func Run(args []string, w io.Writer) (status int) {
-	return run(args, w, lock.Default)
+	return run(args, w, surroundings{locks: lock.Default})
 }
 
-func run(args []string, w io.Writer, locks lock.Locks) (status int) {
+// surroundings are where a worker works; tests have others.
+type surroundings struct {
+	machine machine.Machine
+	locks   lock.Locks
+}
+
+func run(args []string, w io.Writer, s surroundings) (status int) {
 	r := &replier{w: w}
 	defer func() {
 		// without a result the module takes the worker for dead, and has another
@@ -96,12 +103,12 @@ func run(args []string, w io.Writer, locks lock.Locks) (status int) {
 	case err != nil:
 		r.log("error", "bad request from the module: %v", err)
 	case req.verb == "open":
-		result = r.open(req, locks)
+		result = r.open(req, s)
 	case req.verb == "close":
-		r.close(req, locks, delegate.Close)
+		r.close(req, s, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it
 	case req.verb == "undo":
-		r.close(req, locks, delegate.Undo)
+		r.close(req, s, delegate.Undo)
 		result = resultSuccess
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
@@ -147,7 +154,7 @@ func oneLine(s string) string {
 	return out.String()
 }
 
-func (r *replier) open(req request, locks lock.Locks) (result string) {
+func (r *replier) open(req request, s surroundings) (result string) {
 	o, complaints, err := options.Parse(req.options)
 	r.debug = o.Debug
 	for _, c := range complaints {
@@ -165,10 +172,10 @@ func (r *replier) open(req request, locks lock.Locks) (result string) {
 		r.log("error", "user %q is not known to the system; this session has no cgroups of its own", req.user)
 		return resultUnknownUser
 	}
-	locks.Patience = min(locks.Patience, o.Timeout/4)
+	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
-		Login: delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Locks: locks, Deadline: time.Now().Add(o.Timeout / 2), Announce: r.sayTicket,
+		Login:   delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
+		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(o.Timeout / 2), Announce: r.sayTicket,
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -219,15 +226,16 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 }
 
 // close ends a session in the given way: it is closed, or undone.
-func (r *replier) close(req request, locks lock.Locks, end func(delegate.CloseRequest) (*delegate.Closed, error)) {
+func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequest) (*delegate.Closed, error)) {
 	o, _, _ := options.Parse(req.options) // the open complained
 	r.debug = o.Debug
 	if _, err := layout.DirName(req.user); err != nil {
 		return // so there was nothing opened
 	}
-	locks.Patience = min(locks.Patience, o.Timeout/4)
+	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	closed, err := end(delegate.CloseRequest{
-		PID: req.pid, User: req.user, Ticket: parseTicket(req.ticket), Locks: locks, Deadline: time.Now().Add(o.Timeout / 2),
+		Machine: s.machine, PID: req.pid, User: req.user, Ticket: parseTicket(req.ticket), Locks: s.locks,
+		Deadline: time.Now().Add(o.Timeout / 2),
 	})
 	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
