@@ -315,7 +315,7 @@ func TestCloseAndUndo(t *testing.T) {
 		{"a ticket that cannot be used", "close", "8", "session x\n", map[string]string{"f/user/alice/0/": ""},
 			"log debug user \"alice\": session 0 closed and removed\n", "8", nil},
 		{"others are in it", "close", "7", "session 0 alice\nformer freezer:/\n", map[string]string{"f/user/alice/0/cgroup.procs": "9\n"},
-			"log debug user \"alice\": session 0 closed, left for a later sweep: hierarchy freezer: /user/alice/0 has processes: device or resource busy\n", "", []string{"0"}},
+			"log debug user \"alice\": session 0 closed, left for a later cleanup: hierarchy freezer: /user/alice/0 has processes: device or resource busy\n", "", []string{"0"}},
 		{"a scope that is gone", "close", "8", "adopted freezer:/gone\n", map[string]string{"f/user/alice/0/": ""},
 			"log debug user \"alice\": session /gone closed and removed\n", "", []string{"0"}},
 		{"another user's process", "close", "8", "", map[string]string{"f/user/bob/0/": "", "proc/8/cgroup": "1:freezer:/user/bob/0\n"},
@@ -401,7 +401,7 @@ func TestReport(t *testing.T) {
 			&hierarchy.UnusableError{Hierarchy: "pids", Reason: "why"},
 			&plan.DeniedError{Hierarchy: "blkio", Err: unix.EROFS},
 			errors.New("two\nlines"),
-		}}, "log warning user \"u\": lock /run/cgdeleg/users/u: read-only file system; went on without, dead sessions were not swept\n" +
+		}}, "log warning user \"u\": lock /run/cgdeleg/users/u: read-only file system; went on without, dead sessions were not removed\n" +
 			"log warning user \"u\": hierarchy pids: why\n" +
 			"log warning user \"u\": left out blkio: root may make no cgroup there: read-only file system\n" +
 			`log warning user "u": two\nlines` + "\n" +
