@@ -112,7 +112,7 @@ func TestRun(t *testing.T) {
 			"ticket begin\nlog debug user \"root\": user ID 0 is below min_uid=1, nothing done\nresult success\n"},
 		{"system account, silently", arguments("open", pid, "999", "999", "daemon", ""), nothing},
 		{"system account, with debug", arguments("open", pid, "999", "999", "daemon", "", "debug"),
-			"ticket begin\nlog debug user \"daemon\": user ID 999 is a system account's: below UID_MIN 1000 of /etc/login.defs, nothing done\nresult success\n"},
+			"ticket begin\nlog debug user \"daemon\": user ID 999 is a system account's: below UID_MIN, which is 1000 by default, nothing done\nresult success\n"},
 		{"close for a bad user name with debug", arguments("close", pid, "1", "1", "..", "", "debug"), "result success\n"},
 		{"undo for a bad user name", arguments("undo", pid, "1", "1", "..", ""), "result success\n"},
 		{"close of nothing", arguments("close", pid, "", "", "alice", "", "debug"), "log debug user \"alice\": process 7 is in no session\nresult success\n"},
