@@ -28,8 +28,9 @@ type Stat struct {
 	Searchers []int
 	// Delegated tells that systemd marked a cgroup's directory as one of a unit with
 	// Delegate=: it has the extended attribute user.delegate (since systemd 251) or
-	// trusted.delegate.
-	Delegated bool
+	// trusted.delegate. Undelegated tells that it did not; neither is set of other
+	// files, nor of a machine that was recorded before that was asked.
+	Delegated, Undelegated bool
 }
 
 // AllCapabilities is the set of all capabilities.
@@ -67,11 +68,25 @@ func stat(path string) (s Stat, err error) {
 		s.addPrivileges(path)
 	case unix.S_IFDIR:
 		s.Searchers = searchersOf(xattr(path, "system.posix_acl_access"))
-		for _, name := range DelegateAttributes {
-			s.Delegated = s.Delegated || xattr(path, name) != nil
-		}
+		s.addDelegation(path)
 	}
 	return s, nil
+}
+
+// addDelegation tells of a cgroup's directory whether systemd delegates it.
+func (s *Stat) addDelegation(path string) {
+	var sfs unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(path, &sfs) }); err != nil {
+		return
+	}
+	kind := int64(sfs.Type) //nolint:unconvert // Type is int32 on some of Linux's architectures
+	if kind != unix.CGROUP2_SUPER_MAGIC && kind != unix.CGROUP_SUPER_MAGIC {
+		return
+	}
+	for _, name := range DelegateAttributes {
+		s.Delegated = s.Delegated || xattr(path, name) != nil
+	}
+	s.Undelegated = !s.Delegated
 }
 
 // DelegateAttributes are the extended attributes by which systemd marks the cgroup
@@ -118,6 +133,7 @@ const maxXattr = 8 << 10
 //	nosuid         its mount ignores set-user-ID
 //	search=UID:UID these users may go through by the ACL
 //	delegate       systemd marked it as delegated
+//	no-delegate    it is a cgroup's and systemd did not
 //
 // and of words that a later version may add.
 const StatFile = "stat"

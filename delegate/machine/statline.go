@@ -25,8 +25,11 @@ func (s Stat) flags() string {
 	if len(s.Searchers) > 0 {
 		flags = append(flags, "search="+strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Searchers), "[]"), " ", ":"))
 	}
-	if s.Delegated {
+	switch {
+	case s.Delegated:
 		flags = append(flags, "delegate")
+	case s.Undelegated:
+		flags = append(flags, "no-delegate")
 	}
 	if len(flags) == 0 {
 		return "-"
@@ -66,6 +69,8 @@ func (s *Stat) addFlag(flag string) (ok bool) {
 		s.NoSetUID = true
 	case flag == "delegate":
 		s.Delegated = true
+	case flag == "no-delegate":
+		s.Undelegated = true
 	case key == "cap" && hasValue:
 		set, err := strconv.ParseUint(value, 16, 64)
 		s.Capable, s.Capabilities = true, set
