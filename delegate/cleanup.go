@@ -1,8 +1,6 @@
 package delegate
 
 import (
-	"os"
-
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
@@ -31,7 +29,7 @@ func Cleanup(r CleanupRequest) ([]cleanup.Cleaned, error) {
 	}
 	defer set.Close()
 	if !r.DryRun {
-		own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+		own, err := ownMemberships(r.Machine)
 		if err != nil {
 			return nil, err
 		}

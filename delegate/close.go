@@ -2,7 +2,6 @@ package delegate
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -138,7 +137,7 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	if err != nil {
 		return nil, err
 	}
-	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+	own, err := ownMemberships(r.Machine)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +186,7 @@ func (c *closing) leave() (failed []error) {
 			continue
 		}
 		if err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.PID); err != nil {
-			failed = append(failed, &apply.HierarchyError{Hierarchy: h.Name, Err: err})
+			failed = append(failed, apply.InHierarchy(h, err))
 		}
 	}
 	if len(failed) == 0 {

@@ -24,7 +24,7 @@ const bus = module + "/delegate/systemd"
 // more than it has to know. Those of cmd may import any of delegate, and each other.
 var edges = map[string]string{
 	"delegate/machine":   "",
-	"delegate/cpulist":   "",
+	"delegate/cpulist":   "machine",
 	"delegate/lock":      "",
 	"delegate/systemd":   "",
 	"delegate/cgroupfs":  "machine",

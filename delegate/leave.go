@@ -5,8 +5,18 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
+
+// ownMemberships returns in which cgroups the calling process is; none of a recorded
+// machine, on which it is nowhere. Errors are those of hierarchy.Memberships.
+func ownMemberships(m machine.Machine) ([]hierarchy.Membership, error) {
+	if m.IsRecorded() {
+		return nil, nil
+	}
+	return hierarchy.Memberships(m, os.Getpid())
+}
 
 // leaveSession moves the calling process, which is in these cgroups, to the base
 // where it is in some user's session. There the user could freeze it (on v2, whoever owns a cgroup's files
@@ -17,8 +27,9 @@ import (
 // lacks the privileges, it stays.
 func leaveSession(set *hierarchy.Set, mgr manager.Manager, own []hierarchy.Membership) {
 	for _, h := range set.All {
-		below, err := h.Below(hierarchy.PathIn(own, h.Name))
-		if err != nil || !inSession(h, mgr, below) {
+		member := hierarchy.PathIn(own, h.Name)
+		below, err := h.Below(member)
+		if member == "" || err != nil || !inSession(h, mgr, below) {
 			continue
 		}
 		_ = h.AttachToBase(os.Getpid())

@@ -2,7 +2,6 @@ package delegate
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
@@ -84,7 +83,7 @@ func Open(r OpenRequest) (*Opened, error) {
 	if !p.DoesAnything() {
 		return o, nil
 	}
-	own, err := hierarchy.Memberships(r.Machine, os.Getpid())
+	own, err := ownMemberships(r.Machine)
 	if err != nil {
 		return nil, err
 	}

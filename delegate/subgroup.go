@@ -80,7 +80,7 @@ func NewSubgroup(r SubgroupRequest) (paths []string, err error) {
 			continue // not ours
 		}
 		if err != nil {
-			return nil, &apply.HierarchyError{Hierarchy: h.Name, Err: err}
+			return nil, apply.InHierarchy(h, err)
 		}
 		made = append(made, c)
 		paths = append(paths, c.dir.Path())
@@ -95,7 +95,7 @@ func NewSubgroup(r SubgroupRequest) (paths []string, err error) {
 	}
 	for _, c := range made {
 		if err := c.target.Attach(r.PID); err != nil {
-			return nil, &apply.HierarchyError{Hierarchy: c.h.Name, Err: err}
+			return nil, apply.InHierarchy(c.h, err)
 		}
 		c.attached = true
 	}
@@ -191,7 +191,7 @@ func writeSetting(made []*subgroup, s Setting) error {
 			return nil
 		}
 		if !errors.Is(err, unix.ENOENT) {
-			return &apply.HierarchyError{Hierarchy: c.h.Name, Err: err}
+			return apply.InHierarchy(c.h, err)
 		}
 		delegated = append(delegated, c.h.Name)
 	}

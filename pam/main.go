@@ -1,7 +1,7 @@
 // Package main is pam_cgdeleg.so, a PAM session module.
 //
 // PAM sees only the C entry points in module.c. The Go code runs in a child of
-// the host and is entered here; it hands over to package worker. This package
+// the application and is entered here; it hands over to package worker. This package
 // must not know anything that a static program in the child's place (for musl)
 // would need too.
 package main

@@ -168,8 +168,8 @@ struct errand {
 	const char *verb, *consequence;
 };
 static const struct errand opening = { "open", "this session has no cgroups of its own" };
-static const struct errand closing = { "close", "the session is left for a later sweep" };
-static const struct errand undoing = { "undo", "what was begun is left for a later sweep" };
+static const struct errand closing = { "close", "the session is left for a later cleanup" };
+static const struct errand undoing = { "undo", "what was begun is left for a later cleanup" };
 
 struct outcome {
 	int result; /* a PAM return value */

@@ -25,7 +25,7 @@ func (a *application) adoptAll() error {
 			for _, done := range slices.Backward(scopes[:i+1]) {
 				_ = GiveBack(a.Machine, done.Hierarchy, done.Scope)
 			}
-			return inHierarchy(s.Hierarchy, err)
+			return InHierarchy(s.Hierarchy, err)
 		}
 	}
 	return nil
@@ -196,7 +196,7 @@ func LeaveScope(m machine.Machine, mgr manager.Manager, h *hierarchy.Hierarchy, 
 		return nil
 	}
 	if err := h.AttachToBase(pid); err != nil {
-		return inHierarchy(h, err)
+		return InHierarchy(h, err)
 	}
 	awaitNo(func() bool {
 		dir, err := h.OpenBelow(scope)

@@ -57,8 +57,9 @@ type HierarchyError struct {
 func (e *HierarchyError) Error() string { return fmt.Sprintf("hierarchy %s: %v", e.Hierarchy, e.Err) }
 func (e *HierarchyError) Unwrap() error { return e.Err }
 
-// inHierarchy returns an error that names the hierarchy, once.
-func inHierarchy(h *hierarchy.Hierarchy, err error) error {
+// InHierarchy returns a *HierarchyError, or err itself if that names a hierarchy
+// already; nil stays nil.
+func InHierarchy(h *hierarchy.Hierarchy, err error) error {
 	var named *HierarchyError
 	var denied *plan.DeniedError
 	if err == nil || errors.As(err, &named) || errors.As(err, &denied) {
@@ -177,7 +178,7 @@ func (a *application) pickNumber() error {
 	for _, h := range a.Set.All {
 		numbers, err := layout.NumbersIn(h, a.User)
 		if err != nil {
-			return inHierarchy(h, err)
+			return InHierarchy(h, err)
 		}
 		a.taken = append(a.taken, numbers...)
 	}
@@ -208,7 +209,7 @@ func (a *application) attempt() (err error) {
 	}()
 	for _, p := range a.parts {
 		if err := a.make(p); err != nil {
-			return inHierarchy(p.Hierarchy, err)
+			return InHierarchy(p.Hierarchy, err)
 		}
 	}
 	if err := a.announce(); err != nil {
@@ -216,7 +217,7 @@ func (a *application) attempt() (err error) {
 	}
 	for _, p := range a.parts {
 		if err := p.target.Attach(a.PID); err != nil {
-			return inHierarchy(p.Hierarchy, err)
+			return InHierarchy(p.Hierarchy, err)
 		}
 		p.isAttached = true
 	}

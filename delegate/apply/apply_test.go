@@ -180,14 +180,14 @@ func TestInHierarchy(t *testing.T) {
 		want string
 	}{
 		{unix.EIO, "hierarchy memory: input/output error"},
-		{inHierarchy(h, unix.EIO), "hierarchy memory: input/output error"},
+		{InHierarchy(h, unix.EIO), "hierarchy memory: input/output error"},
 		{&plan.DeniedError{Hierarchy: "memory", Err: unix.EROFS}, "hierarchy memory: read-only file system"},
 	} {
-		if got := inHierarchy(h, test.err).Error(); got != test.want {
+		if got := InHierarchy(h, test.err).Error(); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}
-	if inHierarchy(h, nil) != nil {
+	if InHierarchy(h, nil) != nil {
 		t.Error("of nothing it makes an error")
 	}
 }

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
@@ -29,31 +28,11 @@ func InheritCpuset(m machine.Machine, parent, child *cgroupfs.Dir) error {
 		}
 		value := strings.TrimSpace(string(inherited))
 		if file == "cpuset.cpus" {
-			value = withoutIsolated(m, value)
+			value = cpulist.WithoutIsolated(m, value)
 		}
 		if err := child.Write(file, value); err != nil {
 			return err
 		}
 	}
 	return child.Write("cgroup.clone_children", "1")
-}
-
-func withoutIsolated(m machine.Machine, cpus string) string {
-	data, err := m.ReadFile("/sys/devices/system/cpu/isolated")
-	if err != nil {
-		return cpus
-	}
-	isolated, err := cpulist.Parse(strings.TrimSpace(string(data)))
-	if err != nil || len(isolated) == 0 {
-		return cpus
-	}
-	all, err := cpulist.Parse(cpus)
-	if err != nil {
-		return cpus
-	}
-	left := slices.DeleteFunc(all, func(cpu int) bool { return slices.Contains(isolated, cpu) })
-	if len(left) == 0 {
-		return cpus
-	}
-	return cpulist.Format(left)
 }

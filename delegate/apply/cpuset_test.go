@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cpulist"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -24,20 +25,20 @@ func TestWithoutIsolated(t *testing.T) {
 		{"no list", "ubuntu1604-v1-systemd", "0-3:1/2", "0-3:1/2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := withoutIsolated(recorded(test.machine), test.cpus); got != test.want {
+			if got := cpulist.WithoutIsolated(recorded(test.machine), test.cpus); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 	t.Run("every second isolated", func(t *testing.T) {
 		m := machine.Recorded(files(t, map[string]string{"sys/devices/system/cpu/isolated": "1,3\n"}))
-		if got := withoutIsolated(m, "0-3"); got != "0,2" {
+		if got := cpulist.WithoutIsolated(m, "0-3"); got != "0,2" {
 			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("isolated file that is no list", func(t *testing.T) {
 		m := machine.Recorded(files(t, map[string]string{"sys/devices/system/cpu/isolated": "all\n"}))
-		if got := withoutIsolated(m, "0-3"); got != "0-3" {
+		if got := cpulist.WithoutIsolated(m, "0-3"); got != "0-3" {
 			t.Errorf("got %q", got)
 		}
 	})

@@ -331,7 +331,7 @@ func (d *Dir) IsDelegated() (delegated, known bool) {
 	if d.machine != nil {
 		st, err := d.machine.Stat(d.path)
 		if d.machine.IsRecorded() {
-			return st.Delegated, err == nil && st.Delegated
+			return st.Delegated, err == nil && (st.Delegated || d.machine.IsReport())
 		}
 	}
 	for _, name := range machine.DelegateAttributes {

@@ -70,7 +70,7 @@ func (c *Cleaner) find(id layout.ID) (in []presence, err error) {
 			dir.Close()
 		}
 		closeAll(in)
-		return nil, &apply.HierarchyError{Hierarchy: h.Name, Err: err}
+		return nil, apply.InHierarchy(h, err)
 	}
 	return in, nil
 }
@@ -102,7 +102,7 @@ func (c *Cleaner) look(id layout.ID, in []presence) error {
 			err = fmt.Errorf("%s has processes: %w", id.Path(p.h), unix.EBUSY)
 		}
 		if err != nil {
-			return &apply.HierarchyError{Hierarchy: p.h.Name, Err: err}
+			return apply.InHierarchy(p.h, err)
 		}
 	}
 	return nil
@@ -143,7 +143,7 @@ func (c *Cleaner) Session(id layout.ID) error {
 	}
 	var left []error
 	fail := func(h *hierarchy.Hierarchy, err error) {
-		left = append(left, &apply.HierarchyError{Hierarchy: h.Name, Err: err})
+		left = append(left, apply.InHierarchy(h, err))
 	}
 	var empty []presence
 	for _, p := range in {

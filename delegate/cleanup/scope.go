@@ -33,7 +33,7 @@ func (c *Cleaner) Scope(mgr manager.Manager, h *hierarchy.Hierarchy, scope strin
 	if err == nil || cgroupfs.IsGone(err) {
 		return nil
 	}
-	return &apply.HierarchyError{Hierarchy: h.Name, Err: err}
+	return apply.InHierarchy(h, err)
 }
 
 // takeBackMoves undoes what an adoption allowed in a slice, if it has no sessions.

@@ -1,5 +1,6 @@
 // Package cpulist is the kernel's format for sets of CPUs and memory nodes (cpuset(7),
-// "List format"). It must not know where such a list stands.
+// "List format"), and which CPUs are kept for special use. It must not know what such
+// a list is of.
 package cpulist
 
 import (
@@ -7,7 +8,32 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
+
+// WithoutIsolated returns the list without the CPUs that the kernel was told to keep
+// free of other work (isolcpus= on its command line): those that a login gets. Where
+// there are no others, or the list is malformed, it stays as it is.
+func WithoutIsolated(m machine.Machine, cpus string) string {
+	data, err := m.ReadFile("/sys/devices/system/cpu/isolated")
+	if err != nil {
+		return cpus
+	}
+	isolated, err := Parse(strings.TrimSpace(string(data)))
+	if err != nil || len(isolated) == 0 {
+		return cpus
+	}
+	all, err := Parse(cpus)
+	if err != nil {
+		return cpus
+	}
+	left := slices.DeleteFunc(all, func(cpu int) bool { return slices.Contains(isolated, cpu) })
+	if len(left) == 0 {
+		return cpus
+	}
+	return Format(left)
+}
 
 // maxCPU bounds CPU numbers and how many are read, so that ranges cannot exhaust
 // memory. The kernel knows at most 8192 (CONFIG_NR_CPUS).

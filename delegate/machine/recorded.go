@@ -131,6 +131,12 @@ func (m Machine) sawAbsent(name string) bool {
 	return false
 }
 
+// IsReport tells whether the recording tells what was absent, as those do that a
+// program made.
+func (m Machine) IsReport() bool {
+	return m.IsRecorded() && m.recording().Find("/"+AbsentFile) == Found
+}
+
 // PresentFile is the file, in a recorded machine's directory, that has a line for
 // every path where something was seen, other than a directory, of which no more is
 // recorded.

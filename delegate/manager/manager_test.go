@@ -143,7 +143,6 @@ func TestRecordedLogins(t *testing.T) {
 		{"hybrid-systemd", 247, "memory=" + slice + "/session-1.scope pids=" + slice + "/session-1.scope name=systemd=" + slice + "/session-1.scope", "unified", v1},
 		{"elogind-v2", 147, "unified=/1", "", ""},
 		{"elogind-hybrid", 177, "name=elogind=/1", "", "misc rdma pids hugetlb net_prio perf_event net_cls freezer devices memory blkio cpuacct cpu cpuset name=openrc unified"},
-		{"openrc-v2", 141, "", "", "unified"},
 	} {
 		t.Run(test.host, func(t *testing.T) {
 			m := testdata(test.host)

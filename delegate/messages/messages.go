@@ -90,7 +90,7 @@ func warningText(w error) string {
 	case errors.As(w, &missing):
 		return w.Error() + "; the session is without"
 	case errors.As(w, &unlocked):
-		return fmt.Sprintf("%v; went on without, dead sessions were not swept", w)
+		return fmt.Sprintf("%v; went on without, dead sessions were not removed", w)
 	}
 	return w.Error()
 }
@@ -105,7 +105,7 @@ func Closed(session string, left error) (text string, isFault bool) {
 		return fmt.Sprintf("session %s closed and removed", session), false
 	}
 	expected := errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
-	return fmt.Sprintf("session %s closed, left for a later sweep: %v", session, left), !expected
+	return fmt.Sprintf("session %s closed, left for a later cleanup: %v", session, left), !expected
 }
 
 // Note says why something was left out for a good reason.

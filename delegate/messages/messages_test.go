@@ -82,7 +82,7 @@ func TestClosed(t *testing.T) {
 	} {
 		left := &apply.HierarchyError{Hierarchy: "freezer", Err: fmt.Errorf("x: %w", err)}
 		text, isFault := Closed("3", left)
-		if want := fmt.Sprintf("session 3 closed, left for a later sweep: hierarchy freezer: x: %v", err); text != want || isFault != fault {
+		if want := fmt.Sprintf("session 3 closed, left for a later cleanup: hierarchy freezer: x: %v", err); text != want || isFault != fault {
 			t.Errorf("got %q, %v", text, isFault)
 		}
 	}

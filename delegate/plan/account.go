@@ -13,12 +13,15 @@ import (
 type AccountError struct {
 	UID   int
 	Least int    // the least user ID that gets something
-	From  string // the file that says so; "" if the PAM line does
+	From  string // the file that says so, or ShadowsDefault; "" if the PAM line does
 }
 
 func (e *AccountError) Error() string {
-	if e.From == "" {
+	switch e.From {
+	case "":
 		return fmt.Sprintf("user ID %d is below min_uid=%d", e.UID, e.Least)
+	case ShadowsDefault:
+		return fmt.Sprintf("user ID %d is a system account's: below UID_MIN, which is %d by default", e.UID, e.Least)
 	}
 	return fmt.Sprintf("user ID %d is a system account's: below UID_MIN %d of %s", e.UID, e.Least, e.From)
 }
@@ -49,7 +52,10 @@ var loginDefs = []string{"/etc/login.defs", "/usr/etc/login.defs"}
 // defaultLeastUID is what shadow takes where login.defs says nothing.
 const defaultLeastUID = 1000
 
-// leastUID returns the least user ID of a person, and the file that says so.
+// ShadowsDefault is where the bound comes from if no login.defs has it.
+const ShadowsDefault = "shadow's default"
+
+// leastUID returns the least user ID of a person, and what says so.
 func leastUID(m machine.Machine) (least int, file string) {
 	for _, file := range loginDefs {
 		data, err := m.ReadFile(file)
@@ -66,7 +72,7 @@ func leastUID(m machine.Machine) (least int, file string) {
 			}
 		}
 	}
-	return defaultLeastUID, loginDefs[0]
+	return defaultLeastUID, ShadowsDefault
 }
 
 // InUserNamespace tells whether the machine is looked at from a user namespace

@@ -8,6 +8,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // ConfinedError says that somebody has put the login under a limit, which a move
@@ -27,10 +28,10 @@ func (e *ConfinedError) Error() string {
 // leaveConfined leaves a login alone, in all hierarchies, that would be moved out
 // of a limit in one of them: who confines it also keeps track of it, by a freezer
 // that limits nothing.
-func (p *Plan) leaveConfined(r Request) {
+func (p *Plan) leaveConfined(m machine.Machine, r Request) {
 	var confined *ConfinedError
 	for _, s := range p.With(Make) {
-		if confined = confinedIn(s.Hierarchy, s.Member, r.User); confined != nil {
+		if confined = confinedIn(m, s.Hierarchy, s.Member, r.User); confined != nil {
 			break
 		}
 	}
@@ -58,7 +59,7 @@ func (p *Plan) Confined() *ConfinedError {
 // confinedIn looks for a limit that a move from the cgroup member into a session of
 // the user would shed: in each cgroup from there up to the base, but for the base
 // and what would still be above the process, and for sessions of ours.
-func confinedIn(h *hierarchy.Hierarchy, member, user string) *ConfinedError {
+func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member, user string) *ConfinedError {
 	below, err := h.Below(member)
 	if err != nil {
 		return nil
@@ -72,7 +73,7 @@ func confinedIn(h *hierarchy.Hierarchy, member, user string) *ConfinedError {
 		if err != nil {
 			continue // it went, or cannot be looked at
 		}
-		file, value := limitIn(h, dir)
+		file, value := limitIn(m, h, dir)
 		dir.Close()
 		if file != "" && !isUserTasksMax(at, file) {
 			return &ConfinedError{Hierarchy: h.Name, Cgroup: at, File: dir.Path() + "/" + file, Value: value}
@@ -92,9 +93,8 @@ func isUserTasksMax(cgroup, file string) bool {
 // limit is a file of a cgroup that can hold one.
 type limit struct {
 	file string
-	// set tells whether a value is a limit. Of the base is what the same file says
-	// in the base, "" if it has none.
-	set func(value string, ofBase func() string) bool
+	// set tells whether a value is a limit.
+	set func(value string, base inBase) bool
 }
 
 // limitsOf are the files of each controller, on v2 and on v1
@@ -124,7 +124,7 @@ var (
 
 // limitIn returns the first file of a cgroup that holds a limit, and its value; ""
 // if none does.
-func limitIn(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (file, value string) {
+func limitIn(m machine.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (file, value string) {
 	table, controllers := limitsOfV1, h.Controllers
 	if h.IsUnified() {
 		table = limitsOfV2
@@ -141,11 +141,7 @@ func limitIn(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (file, value string) {
 				continue // not every kernel has every file
 			}
 			value := strings.TrimSpace(string(data))
-			ofBase := func() string {
-				data, _ := h.BaseDir().Read(l.file)
-				return strings.TrimSpace(string(data))
-			}
-			if l.set(value, ofBase) {
+			if l.set(value, inBase{machine: m, h: h, file: l.file}) {
 				return l.file, strings.Join(strings.Fields(value), " ")
 			}
 		}

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func confinedOn(t *testing.T, m machine.Machine, cgroups string, move bool) *pla
 	})
 	confined := p.Confined()
 	for _, s := range p.Steps {
-		if (confined != nil) != (s.Action == plan.Leave) || confined != nil && s.Reason != error(confined) {
+		if (confined != nil) != (s.Action == plan.Leave) || confined != nil && !errors.Is(s.Reason, confined) {
 			t.Errorf("%s: %v, %v, though the login is confined: %v", s.Name, s.Action, s.Reason, confined)
 		}
 	}
@@ -309,6 +310,32 @@ func TestOnlyMovesShed(t *testing.T) {
 			if got := outcome(p); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
+		})
+	}
+}
+
+// A session gets no isolated CPUs, so a login in a cgroup without them sheds nothing.
+func TestIsolatedCPUsConfineNobody(t *testing.T) {
+	for _, test := range []struct {
+		name, own, isolated string
+		isLimit             bool
+	}{
+		{"all that a session gets", "0-1", "2-3", false},
+		{"fewer than a session gets", "0", "2-3", true},
+		{"none isolated", "0-1", "", true},
+		{"all isolated, so that a session gets them", "0-1", "0-3", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := onV1(t, []string{"cpuset"}, files{
+				"sys/devices/system/cpu/isolated": test.isolated + "\n",
+				"v/cpuset/cpuset.cpus":            "0-3\n",
+				"v/cpuset/job/cpuset.cpus":        test.own + "\n",
+			})
+			want := ""
+			if test.isLimit {
+				want = "/v/cpuset/job/cpuset.cpus " + test.own
+			}
+			wantConfined(t, confinedOn(t, m, "2:cpuset:/job\n", false), want)
 		})
 	}
 }

@@ -121,7 +121,7 @@ func New(m machine.Machine, set *hierarchy.Set, r Request) *Plan {
 		p.Steps = append(p.Steps, step)
 	}
 	if !r.MoveConfined {
-		p.leaveConfined(r)
+		p.leaveConfined(m, r)
 	}
 	return p
 }

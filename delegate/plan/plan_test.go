@@ -271,7 +271,7 @@ func TestAccounts(t *testing.T) {
 		"root, a bound in the line":         {nil, 0, 1, "user ID 0 is below min_uid=1"},
 		"root, no bound in the line":        {nil, 0, 0, ""},
 		"a person":                          {nil, 1000, plan.DefaultMinUID, ""},
-		"a system account":                  {nil, 999, plan.DefaultMinUID, "user ID 999 is a system account's: below UID_MIN 1000 of /etc/login.defs"},
+		"a system account":                  {nil, 999, plan.DefaultMinUID, "user ID 999 is a system account's: below UID_MIN, which is 1000 by default"},
 		"one that the line lets in":         {nil, 1, 0, ""},
 		"below the line's bound":            {nil, 1999, 2000, "user ID 1999 is below min_uid=2000"},
 		"at the line's bound":               {nil, 2000, 2000, ""},
@@ -281,8 +281,8 @@ func TestAccounts(t *testing.T) {
 		"the administrator's before that":   {files{"etc/login.defs": "UID_MIN 500\n", "usr/etc/login.defs": "UID_MIN 700\n"}, 600, plan.DefaultMinUID, ""},
 		"the administrator's without one":   {files{"etc/login.defs": "GID_MIN 5\n", "usr/etc/login.defs": "UID_MIN 700\n"}, 600, plan.DefaultMinUID, "below UID_MIN 700"},
 		"an octal number":                   {files{"etc/login.defs": "UID_MIN 0764\n"}, 499, plan.DefaultMinUID, "below UID_MIN 500"},
-		"no number":                         {files{"etc/login.defs": "UID_MIN many\nUID_MIN\n"}, 999, plan.DefaultMinUID, "below UID_MIN 1000"},
-		"a negative number":                 {files{"etc/login.defs": "UID_MIN -5\n"}, 999, plan.DefaultMinUID, "below UID_MIN 1000"},
+		"no number":                         {files{"etc/login.defs": "UID_MIN many\nUID_MIN\n"}, 999, plan.DefaultMinUID, "below UID_MIN, which is 1000 by default"},
+		"a negative number":                 {files{"etc/login.defs": "UID_MIN -5\n"}, 999, plan.DefaultMinUID, "below UID_MIN, which is 1000 by default"},
 		"a user ID that is larger than int": {nil, 4294967294, plan.DefaultMinUID, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

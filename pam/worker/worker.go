@@ -246,7 +246,7 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 		return
 	}
 	if closed.Session == "" {
-		r.log("warning", "user %q: what was begun is left for a later sweep: %v", req.user, closed.Left)
+		r.log("warning", "user %q: what was begun is left for a later cleanup: %v", req.user, closed.Left)
 		return
 	}
 	level := "debug"

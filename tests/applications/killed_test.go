@@ -132,7 +132,7 @@ func TestCloseKilledAtEachCall(t *testing.T) {
 				}
 				testbed.LogFromNow(t)
 				said := log.Ours()
-				const why = "worker was killed by signal 9; the session is left for a later sweep"
+				const why = "worker was killed by signal 9; the session is left for a later cleanup"
 				if isWhole := len(said) == 0 && maps.Equal(now, before) && strings.Contains(call, "result success"); !isWhole && (len(said) != 1 || said[0] != why) {
 					t.Errorf("%s: log %q", call, said)
 				}

@@ -92,7 +92,7 @@ func TestWorkersWords(t *testing.T) {
 		{"unknown user", "say 'ticket 0' 'result unknown-user'", "", ""},
 		{"failure, then killed", "say 'ticket 0' 'result failure'; kill -KILL $$", "", ""},
 		{"undo fails, too", "say 'ticket 0'; kill -KILL $$", "undo:0 close:0",
-			"worker was killed by signal 9; this session has no cgroups of its own\nworker ended early with status 4; what was begun is left for a later sweep"},
+			"worker was killed by signal 9; this session has no cgroups of its own\nworker ended early with status 4; what was begun is left for a later cleanup"},
 		{"success, then killed", "say 'ticket 0' 'result success'; kill -KILL $$", "close:0", ""},
 
 		{"ended early", "exit 3", "undo:", "worker ended early with status 3; this session has no cgroups of its own"},
@@ -192,7 +192,7 @@ func TestLoginIsLateByTwiceTheTimeout(t *testing.T) {
 			}
 			h.finish().wantSameState(t)
 			log.Want(`^worker did not finish in 1 s \(timeout=\); this session has no cgroups of its own$`)
-			log.Want(`^worker did not finish in 1 s \(timeout=\); what was begun is left for a later sweep$`)
+			log.Want(`^worker did not finish in 1 s \(timeout=\); what was begun is left for a later cleanup$`)
 		})
 	}
 }

@@ -136,7 +136,7 @@ func TestCloseInChild(t *testing.T) {
 			if !strings.Contains(a.one(t, "state"), "children=no") {
 				t.Errorf("a child is left: %s", a.one(t, "state"))
 			}
-			log.Want(`session 0 closed, left for a later sweep`)
+			log.Want(`session 0 closed, left for a later cleanup`)
 			if got := testbed.Tree(u.Name); len(got) == 0 {
 				t.Error("the session of a living process was removed")
 			}

@@ -450,7 +450,7 @@ func TestCloseOfSessionInUse(t *testing.T) {
 	if err := os.WriteFile(dir+"/cgroup.procs", []byte(strconv.Itoa(other)), 0); err != nil {
 		t.Fatal(err)
 	}
-	cgdeleg(t, nil, "close", "-u", u.Name, "-p", fmt.Sprint(pid)).want(t, 0, "session 0 closed, left for a later sweep: ")
+	cgdeleg(t, nil, "close", "-u", u.Name, "-p", fmt.Sprint(pid)).want(t, 0, "session 0 closed, left for a later cleanup: ")
 	end()
 	cgdeleg(t, nil, "cleanup", "-u", u.Name).want(t, 0, "")
 }

@@ -91,7 +91,7 @@ func TestWorkerCannotBeRun(t *testing.T) {
 		"no program":     {"garbage", 0o755, cannotBeRun("Exec format error")},
 		"another program": {"#!/bin/sh\necho hello >&3\n", 0o755, []string{
 			"worker said: hello", "worker ended early with status 0; this session has no cgroups of its own",
-			"worker said: hello", "worker ended early with status 0; the session is left for a later sweep",
+			"worker said: hello", "worker ended early with status 0; the session is left for a later cleanup",
 		}},
 	} {
 		for service, login := range loginsByRoot {

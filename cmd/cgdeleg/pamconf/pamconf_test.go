@@ -198,6 +198,31 @@ func TestSessionFiles(t *testing.T) {
 	}
 }
 
+// Each type has a stack of its own, with what lines of that type include.
+func TestStack(t *testing.T) {
+	m := recorded(t, files{
+		"etc/pam.d/x": "auth required pam_a.so\naccount required pam_b.so\n-account include y\n@include z\nsession include y\nsesion required pam_c.so\n",
+		"etc/pam.d/y": "account required pam_d.so\nsession required pam_e.so\n",
+		"etc/pam.d/z": "password required pam_f.so\naccount sufficient pam_g.so\n",
+	})
+	for _, test := range []struct {
+		kind string
+		want []string
+	}{
+		{"auth", []string{"x:1 required pam_a.so"}},
+		{"account", []string{"x:2 required pam_b.so", "y:1 required pam_d.so", "z:2 sufficient pam_g.so"}},
+		{"password", []string{"z:1 required pam_f.so"}},
+		{"session", []string{"y:2 required pam_e.so"}},
+	} {
+		t.Run(test.kind, func(t *testing.T) {
+			lines, err := Stack(m, "x", test.kind)
+			if got := brief(lines); err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("got %v, %v; want %v", got, err, test.want)
+			}
+		})
+	}
+}
+
 func TestSessionNotFound(t *testing.T) {
 	for _, test := range []struct {
 		name  string

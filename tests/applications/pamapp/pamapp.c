@@ -38,6 +38,7 @@
  *	state			everything that a module must leave as it was
  *	memory			VmSize and VmRSS in kB
  *	cgroups			/proc/self/cgroup, on one line
+ *	clock			nanoseconds of CLOCK_MONOTONIC
  *	pause			waits for a line on standard input
  */
 #include <dirent.h>
@@ -60,6 +61,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -304,6 +306,14 @@ static void print_file(const char *word, const char *path, const char *wanted)
 	say(word, "%s", all);
 }
 
+static void print_clock(const char *word)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	say(word, "%lld", (long long)t.tv_sec * 1000000000 + t.tv_nsec);
+}
+
 /* The index of the } that belongs to the { at words[i]. */
 static int block_end(char **words, int i)
 {
@@ -426,6 +436,8 @@ static void simple(const char *w)
 		print_file(w, "/proc/self/status", "VmSize VmRSS");
 	else if (!strcmp(w, "cgroups"))
 		print_file(w, "/proc/self/cgroup", NULL);
+	else if (!strcmp(w, "clock"))
+		print_clock(w);
 	else if (!strcmp(w, "pause"))
 		say(w, "%s", fgets(line, sizeof(line), in) ? "ok" : "end of input");
 	else {
