@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -96,10 +95,11 @@ func (m *metric) write(w io.Writer) {
 	}
 }
 
-// inUTF8 is the name, which the text format wants in UTF-8. Two that are not stay
+// inUTF8 is the name, which the text format wants in UTF-8, and without what would be
+// escaped for a terminal, in a way that the format does not know. Two such names stay
 // two: of a sample that comes twice node_exporter drops one.
 func inUTF8(name string) string {
-	if utf8.ValidString(name) {
+	if !strings.ContainsFunc(name, func(r rune) bool { return isHidden(r) && r != '\n' }) {
 		return name
 	}
 	quoted := strconv.Quote(name)

@@ -25,9 +25,12 @@ func TestMetrics(t *testing.T) {
 		aSession("bob", 90*time.Second, 1, nil, "freezer", "freezer"), // dead; its scope in the same hierarchy
 		aSession("bob", time.Minute, 2, nil, "freezer"),
 	}
-	found := []hierarchy.Hierarchy{{Name: "freezer"}, {Name: "memory"}, {Name: "pids"}}
+	set := &hierarchy.Set{
+		All:      []*hierarchy.Hierarchy{{Name: "freezer"}, {Name: "memory"}, {Name: "pids"}},
+		Unusable: []error{&hierarchy.UnusableError{}, &hierarchy.UnusableError{}, &hierarchy.UnusableError{}},
+	}
 	var out strings.Builder
-	for _, m := range metricsOf(sessions, found, 3) {
+	for _, m := range metricsOf(sessions, set) {
 		m.write(&out)
 	}
 	for _, want := range []string{
@@ -63,7 +66,9 @@ func TestMetricEscapes(t *testing.T) {
 		`cpu,cpuacct`:   `m{hierarchy="cpu,cpuacct"} 7`,
 		`name=a"b\c`:    `m{hierarchy="name=a\"b\\c"} 7`,
 		"name=a\nm 1":   `m{hierarchy="name=a\nm 1"} 7`,
-		"name=\tgrün":   "m{hierarchy=\"name=\tgrün\"} 7",
+		"name=\tgrün":   `m{hierarchy="name=\\tgrün"} 7`,
+		"name=\x1b[2J":  `m{hierarchy="name=\\x1b[2J"} 7`,
+		"name=\u202e":   `m{hierarchy="name=\\u202e"} 7`,
 		"name=\xffgrün": `m{hierarchy="name=\\xffgrün"} 7`,
 		"name=\xfegrün": `m{hierarchy="name=\\xfegrün"} 7`,
 	} {
@@ -80,7 +85,7 @@ func TestMetricEscapes(t *testing.T) {
 func TestMonitoringPage(t *testing.T) {
 	page := readDoc(t, "docs/monitoring.md")
 	rows := strings.Count(page, "\n| `cgdeleg_")
-	metrics := metricsOf(nil, []hierarchy.Hierarchy{{Name: "freezer"}}, 0)
+	metrics := metricsOf(nil, &hierarchy.Set{All: []*hierarchy.Hierarchy{{Name: "freezer"}}})
 	if rows != len(metrics) {
 		t.Errorf("%d rows for %d metrics", rows, len(metrics))
 	}

@@ -12,8 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -97,11 +99,11 @@ func TestExplain(t *testing.T) {
 		words string
 		code  int
 	}{
-		"no root":     {&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EACCES}, "removing sessions needs root: run it with sudo", exitPrivilege},
-		"lock held":   {&delegate.LockError{Path: "/run/cgdeleg/lock", Err: unix.EWOULDBLOCK}, "lock /run/cgdeleg/lock: resource temporarily unavailable; another cgdeleg or a login holds it, try again", exitFailed},
+		"no root":     {&lock.Error{Path: "/run/cgdeleg/users/u", Err: unix.EACCES}, "removing sessions needs root: run it with sudo", exitPrivilege},
+		"lock held":   {&lock.Error{Path: "/run/cgdeleg/users/u", Err: unix.EWOULDBLOCK}, "lock /run/cgdeleg/users/u: resource temporarily unavailable; another cgdeleg or a login holds it, try again", exitFailed},
 		"hidepid":     {path(unix.EACCES), "open /proc/1/cgroup: permission denied; /proc may be mounted with hidepid: run it with sudo", exitUnknown},
 		"no proc":     {path(unix.ENOENT), "open /proc/1/cgroup: no such file or directory", exitUnknown},
-		"bad name":    {&delegate.NameError{Name: "..", Reason: "means a directory"}, `user name "..": means a directory`, exitUsage},
+		"bad name":    {&layout.UserNameError{Name: "..", Reason: "means a directory"}, `user name "..": means a directory`, exitUsage},
 		"privilege":   {needsRoot("this"), "this needs root: run it with sudo", exitPrivilege},
 		"not removed": {&failure{"1 dead sessions could not be removed"}, "1 dead sessions could not be removed", exitFailed},
 	} {
@@ -115,13 +117,13 @@ func TestExplain(t *testing.T) {
 }
 
 func TestNotRemoved(t *testing.T) {
-	busy := delegate.Swept{User: "a", Left: unix.EBUSY}
-	large := delegate.Swept{User: "b", Left: fmt.Errorf("walk: %w", cgroupfs.ErrBudget)}
-	if err := notRemoved([]delegate.Swept{busy, {User: "c"}}); err != nil {
+	busy := cleanup.Cleaned{User: "a", Left: unix.EBUSY}
+	large := cleanup.Cleaned{User: "b", Left: fmt.Errorf("walk: %w", cgroupfs.ErrBudget)}
+	if err := notRemoved([]cleanup.Cleaned{busy, {User: "c"}}); err != nil {
 		t.Errorf("sessions in use are no failure, got %v", err)
 	}
 	var failed *failure
-	if err := notRemoved([]delegate.Swept{busy, large}); !errors.As(err, &failed) {
+	if err := notRemoved([]cleanup.Cleaned{busy, large}); !errors.As(err, &failed) {
 		t.Errorf("got %v, want a failure", err)
 	}
 }

@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 func TestHumanBytes(t *testing.T) {
@@ -40,7 +42,7 @@ func TestHumanAge(t *testing.T) {
 
 // Outside of UTF-8 the tree is made of ASCII.
 func TestTreeInASCII(t *testing.T) {
-	m := cgroupfs.Recorded("../../delegate/testdata/debian12-v1-hybrid")
+	m := machine.Recorded("../../delegate/testdata/debian12-v1-hybrid")
 	sessions, _, err := delegate.Sessions(m)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +83,7 @@ func TestTreeIsBounded(t *testing.T) {
 	}
 	write("f/user/u/0/c000/1/2/3/cgroup.procs", "")
 	write("f/user/u/0/cgroup.procs", "")
-	m := cgroupfs.Recorded(root)
+	m := machine.Recorded(root)
 	sessions, _, err := delegate.Sessions(m)
 	if err != nil {
 		t.Fatal(err)
@@ -102,11 +104,11 @@ func TestTreeIsBounded(t *testing.T) {
 func TestWatchLogComplainsOnce(t *testing.T) {
 	var out, errOut bytes.Buffer
 	l := watchLog{out: &out, errOut: &errOut}
-	broken := delegate.Swept{User: "u", Number: 1, Left: unix.EIO}
-	for _, s := range []delegate.Swept{broken, broken, {User: "u", Number: 2, Left: unix.EBUSY}, {User: "u", Number: 1}, broken} {
+	broken := cleanup.Cleaned{User: "u", Number: 1, Left: unix.EIO}
+	for _, s := range []cleanup.Cleaned{broken, broken, {User: "u", Number: 2, Left: unix.EBUSY}, {User: "u", Number: 1}, broken} {
 		l.tell(s)
 	}
-	held := &delegate.LockError{Path: "/lock", Err: unix.EWOULDBLOCK}
+	held := &lock.Error{Path: "/lock", Err: unix.EWOULDBLOCK}
 	for _, err := range []error{held, held, nil, held} {
 		l.complain("", err)
 	}
@@ -126,7 +128,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, unix.ENOSPC }
 
 func TestWatchLogBroken(t *testing.T) {
 	l := watchLog{out: fullDisk{}}
-	if l.tell(delegate.Swept{User: "u"}); !errors.Is(l.broken, unix.ENOSPC) {
+	if l.tell(cleanup.Cleaned{User: "u"}); !errors.Is(l.broken, unix.ENOSPC) {
 		t.Errorf("got %v", l.broken)
 	}
 }

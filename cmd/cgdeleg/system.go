@@ -72,23 +72,24 @@ func versionOf(program string, options ...string) func() string {
 		if err != nil {
 			return ""
 		}
-		return versionOfFile(path, options...)
+		return versionWithin(programPatience, path, options...)
 	})
 }
 
-func versionOfFile(path string, options ...string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
+// versionWithin is versionOf for a program's file, which gets no more than patience.
+func versionWithin(patience time.Duration, path string, options ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, append(options, "--version")...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return unix.Kill(-command.Process.Pid, unix.SIGKILL) }
-	command.WaitDelay = programPatience / 10
+	command.WaitDelay = patience / 10
 	out, err := command.StdoutPipe()
 	if err != nil || command.Start() != nil {
 		return ""
 	}
 	if pipe, is := out.(*os.File); is { // what the program started may hold it open
-		_ = pipe.SetReadDeadline(time.Now().Add(programPatience))
+		_ = pipe.SetReadDeadline(time.Now().Add(patience))
 	}
 	line, _ := bufio.NewReader(io.LimitReader(out, 4096)).ReadString('\n')
 	cancel() // no more is of interest
