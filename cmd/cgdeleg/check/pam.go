@@ -238,7 +238,7 @@ func (f *Facts) leftOutResult(e *plan.AccountError) Result {
 	says := fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", e.Least, f.Subject.Name, f.Subject.UID)
 	text := "lower min_uid"
 	if e.From != "" {
-		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN of %s, get no cgroups", f.Subject.Name, e.Least-1, e.From)
+		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN (%s), get no cgroups", f.Subject.Name, e.Least-1, e.From)
 		text = fmt.Sprintf("write min_uid=%d behind the line, if it shall have cgroups all the same", e.UID)
 	}
 	return failed(says, f.moduleLine()...).fixed(text, byHand(f.editor(), f.login.module.File))

@@ -184,7 +184,7 @@ func TestSystemAccounts(t *testing.T) {
 		status  check.Status
 		says    string
 	}{
-		"one below 1000":               {nil, check.Failed, "daemon is a system account: users from 1 to 999, below UID_MIN of /etc/login.defs"},
+		"one below 1000":               {nil, check.Failed, "daemon is a system account: users from 1 to 999, below UID_MIN (shadow's default)"},
 		"one below UID_MIN":            {[]change{write("/etc/login.defs", "UID_MIN 500\n")}, check.Failed, "users from 1 to 499"},
 		"a person of UID_MIN":          {[]change{write("/etc/login.defs", "UID_MIN\t100\n")}, check.OK, ""},
 		"one that the line lets in":    {[]change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=400")}, check.OK, ""},
