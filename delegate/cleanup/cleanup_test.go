@@ -75,7 +75,7 @@ func left(t *testing.T, dir string) (paths []string) {
 func requireLeft(t *testing.T, err error, hierarchies []string, cause error) {
 	t.Helper()
 	var all []error
-	if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // of its own making
+	if joined, is := err.(interface{ Unwrap() []error }); is {
 		all = joined.Unwrap()
 	} else if err != nil {
 		all = []error{err}
