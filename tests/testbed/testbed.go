@@ -182,12 +182,27 @@ func writeService(t testing.TB, service string, lines []string) {
 	})
 }
 
+// TempDir makes a directory for the length of the test that all users can enter and
+// whose path is fit for the files of PAM and sshd, wherever $TMPDIR is.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/run", "test") // private to the tests
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // CompileC builds a C program of the tests; gcc's further arguments are
 // libraries, or -shared -fPIC for a PAM module. In the Alpine-like root it takes
 // what was built there beforehand.
 func CompileC(t testing.TB, source string, further ...string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(source), ".c"))
+	program := filepath.Join(TempDir(t), strings.TrimSuffix(filepath.Base(source), ".c"))
 	if dir := prebuilt(); dir != "" {
 		copyFile(t, filepath.Join(dir, filepath.Base(program)), program)
 		return program

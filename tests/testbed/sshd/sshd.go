@@ -55,7 +55,7 @@ type Server struct {
 func Start(t *testing.T, o Options) *Server {
 	t.Helper()
 	testbed.Need(t, path)
-	dir := t.TempDir()
+	dir := testbed.TempDir(t)
 	s := &Server{t: t, output: filepath.Join(dir, "output")}
 	hostKey, userKey := newKey(t), newKey(t)
 	var err error
@@ -83,12 +83,6 @@ func Start(t *testing.T, o Options) *Server {
 	write(t, filepath.Join(dir, "host"), pem.EncodeToMemory(block), 0o600)
 	write(t, filepath.Join(dir, "authorized"), ssh.MarshalAuthorizedKey(s.user.PublicKey()), 0o644)
 	write(t, filepath.Join(dir, "config"), []byte(strings.Join(config, "\n")+"\n"), 0o644)
-	for d := dir; d != "/tmp" && d != "/"; d = filepath.Dir(d) {
-		// sshd reads the authorized keys as the user
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	s.start(filepath.Join(dir, "config"))
 	return s
 }
