@@ -135,7 +135,7 @@ func TestSshdInService(t *testing.T) {
 				}
 				log.Want(`confined by .*/memory/cgtest-sshd/memory.limit_in_bytes \(1073741824\)`)
 			}
-			login.Close()
+			_ = login.Close()
 			testbed.WantNothingLeft(t, u.Name)
 			if test.limit == "" {
 				log.WantSilence()
