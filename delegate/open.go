@@ -160,10 +160,19 @@ func (o *Opened) explain(asked hierarchy.ControllerList) error {
 	return nil
 }
 
-// apply carries out the plan under the user's lock, or without where there is none.
+// apply carries out the plan: under the user's lock where a session is made, or
+// without if that is not to be had. A scope is nobody's but this login's.
 func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (result *apply.Result, lockErr, err error) {
-	held, lockErr := r.Locks.Acquire(user)
-	defer held.Release()
+	var held *lock.Held
+	if len(p.With(plan.Make)) > 0 {
+		held, lockErr = r.Locks.Acquire(user)
+	}
+	defer func() {
+		if err != nil {
+			held.Remove() // it may be the only thing that is left
+		}
+		held.Release()
+	}()
 	result, err = apply.Run(apply.Request{
 		Machine: r.Machine, Set: set, Plan: p, PID: r.PID, UID: r.UID, GID: r.GID, User: user,
 		Controllers: r.Controllers, Announce: r.Announce,

@@ -7,6 +7,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/messages"
@@ -194,16 +196,20 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 	if err != nil {
 		return err
 	}
+	user, err := layout.DirName(who.Name)
+	if err != nil {
+		return err
+	}
 	t := newTable(cmd.OutOrStdout(), "HIERARCHY", "ACTION", "WHERE, OR WHY NOT")
 	for _, s := range p.Steps {
 		what := ""
 		switch s.Action {
 		case plan.Make:
-			what = path.Join(s.Mount.Point, s.Base, "user", f.user, "N")
+			what = path.Join(s.Mount.Point, layout.UserPath(s.Hierarchy, user), "N")
 		case plan.Adopt:
 			what = path.Join(s.Mount.Point, s.Scope)
 		case plan.Leave:
-			what = s.Reason.Error()
+			what = strings.TrimPrefix(s.Reason.Error(), "hierarchy "+s.Name+": ")
 		}
 		t.row(printable(s.Name), s.Action.String(), what)
 	}

@@ -66,8 +66,10 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 				complain("option %.100q: want timeout=N with 1 to %d seconds; option ignored", word, maxTimeout/time.Second)
 			}
 		case isConfined:
-			o.MoveConfined = confined == "move"
-			if confined != "move" && confined != "leave" {
+			switch confined {
+			case "leave", "move":
+				o.MoveConfined = confined == "move"
+			default:
 				complain("option %.100q: want confined=leave or confined=move; option ignored", word)
 			}
 		default:

@@ -89,7 +89,7 @@ func TestParseOptions(t *testing.T) {
 		{"confined without a word", []string{"confined="}, everything, about(badConf, "confined=")},
 		{"confined without its value", []string{"confined"}, everything, about(unknown, "confined")},
 		{"confined in capitals", []string{"confined=MOVE"}, everything, about(badConf, "confined=MOVE")},
-		{"a bad confined= moves nobody", []string{"confined=move", "confined=x"}, everything, about(badConf, "confined=x")},
+		{"a bad confined= changes nothing", []string{"confined=move", "confined=x"}, with(func(o *Options) { o.MoveConfined = true }), about(badConf, "confined=x")},
 
 		{"no timeout", []string{"timeout=0"}, everything, about(badTime, "timeout=0")},
 		{"timeout too long", []string{"timeout=61"}, everything, about(badTime, "timeout=61")},

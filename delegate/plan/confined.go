@@ -108,6 +108,7 @@ var (
 		"cpuset": {{"cpuset.cpus", notEmpty}, {"cpuset.mems", notEmpty}},
 		"rdma":   {{"rdma.max", anyKeyNotMax}},
 		"misc":   {{"misc.max", anyWordNotMax}},
+		"dmem":   {{"dmem.max", anyWordNotMax}},
 	}
 	limitsOfV1 = map[string][]limit{
 		"memory":  {{"memory.limit_in_bytes", bytesLimited}, {"memory.memsw.limit_in_bytes", bytesLimited}, {"memory.kmem.limit_in_bytes", bytesLimited}},

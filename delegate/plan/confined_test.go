@@ -15,7 +15,7 @@ import (
 // onV2 is a machine with cgroup v2 alone, mounted on /u.
 func onV2(t *testing.T, base string, some ...files) machine.Machine {
 	t.Helper()
-	const all = "cpuset cpu io memory hugetlb pids rdma misc\n"
+	const all = "cpuset cpu io memory hugetlb pids rdma misc dmem\n"
 	return recorded(t, append([]files{{
 		"proc/self/mountinfo": "1 1 0:1 / /u rw - cgroup2 c rw\n", "proc/1/cgroup": "0::" + base + "\n",
 		"u/cgroup.controllers": all, "u" + strings.TrimSuffix(base, "/") + "/cgroup.controllers": all,
@@ -69,7 +69,7 @@ func wantConfined(t *testing.T, got *plan.ConfinedError, want string) {
 
 // Every file of v2 that can hold a limit, without and with one.
 func TestLimitsOnV2(t *testing.T) {
-	const controllers = "cpuset cpu io memory hugetlb pids rdma misc\n"
+	const controllers = "cpuset cpu io memory hugetlb pids rdma misc dmem\n"
 	for _, test := range []struct {
 		name, file, value string
 		isLimit           bool
@@ -101,6 +101,8 @@ func TestLimitsOnV2(t *testing.T) {
 		{"hugetlb, reservations", "hugetlb.2MB.rsvd.max", "4194304", false},
 		{"rdma.max, none", "rdma.max", "mlx4_0 hca_handle=max hca_object=max", false},
 		{"rdma.max", "rdma.max", "mlx4_0 hca_handle=2 hca_object=max", true},
+		{"dmem.max, none", "dmem.max", "drm/0000:03:00.0/vram0 max", false},
+		{"dmem.max", "dmem.max", "drm/0000:03:00.0/vram0 1073741824", true},
 		{"misc.max, none", "misc.max", "sev max\nsev_es max", false},
 		{"misc.max", "misc.max", "sev max\nsev_es 3", true},
 		{"an empty file", "memory.max", "", false},
@@ -212,7 +214,7 @@ func TestWhatIsShed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := onV2(t, test.base, files{
-				"u" + test.limited + "/cgroup.controllers": "pids cpuset cpu io memory hugetlb rdma misc\n", "u" + test.limited + "/pids.max": "9\n",
+				"u" + test.limited + "/cgroup.controllers": "pids cpuset cpu io memory hugetlb rdma misc dmem\n", "u" + test.limited + "/pids.max": "9\n",
 			})
 			want := ""
 			if test.shed {
