@@ -148,6 +148,8 @@ func (f *Facts) lacks(what needs) string {
 		return "there is no login to look at with --user"
 	case what == aProcess && f.lost != nil:
 		return "it cannot be told in which cgroups this shell is"
+	case what == aProcess && len(f.found) == 0:
+		return "no hierarchy is usable"
 	case what == aConfig && f.Config == nil:
 		return "no --container or --lxc-config was given"
 	}

@@ -67,6 +67,9 @@ func checkSession(f *Facts) Result {
 	if f.lost != nil {
 		return unknown("the shell's cgroups cannot be told", f.lost)
 	}
+	if len(f.found) == 0 {
+		return skip("no hierarchy is usable")
+	}
 	var evidence []Evidence
 	var names []string
 	for _, l := range f.missing() {
