@@ -66,10 +66,13 @@ func checkUser(f *Facts) Result {
 }
 
 func checkMode(f *Facts) Result {
+	unusable, lines := f.unusable()
 	switch {
 	case f.discovery != nil:
 		return unknown("the cgroup mounts cannot be told", f.discovery)
-	case len(f.found) == 0 && len(f.set.Unusable) == 0:
+	case len(f.found) == 0 && len(unusable) == 0 && len(lines) > 0:
+		return unknown("the cgroup mounts cannot be told", lines[0])
+	case len(f.found) == 0 && len(unusable) == 0:
 		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
 			fixed("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
 	}
@@ -104,21 +107,24 @@ func hierarchyWord(unifiedPoint string) []string {
 }
 
 func checkMounts(f *Facts) Result {
+	unusable, lines := f.unusable()
 	if r := checkReadOnly(f); r.Status != OK || len(f.set.Unusable) == 0 {
 		return r
 	}
 	var evidence []Evidence
+	for _, u := range slices.Concat(unusable, lines) {
+		evidence = append(evidence, Evidence{"/proc/self/mountinfo", u.Error()})
+	}
+	if len(unusable) == 0 {
+		// Anybody with fusermount can make such a line: it is no reason to unmount anything.
+		return warning("what a line that cannot be understood mounts is not used, if it is a cgroup file system", evidence...)
+	}
 	var names []string
 	var commands []Command
 	stale := false
-	for _, err := range f.set.Unusable {
-		var u *hierarchy.UnusableError
-		if !errors.As(err, &u) {
-			continue
-		}
-		evidence = append(evidence, Evidence{"/proc/self/mountinfo", err.Error()})
+	for _, u := range unusable {
 		names = append(names, u.Hierarchy)
-		stale = stale || strings.Contains(err.Error(), `mount root "/..`)
+		stale = stale || strings.Contains(u.Error(), `mount root "/..`)
 		dir, mount := f.mountCommand(u.Hierarchy)
 		// the kernel mounts nothing of the same file system over itself (EBUSY)
 		commands = append(commands, asRoot("umount", dir), mount)
@@ -132,6 +138,22 @@ func checkMounts(f *Facts) Result {
 		r.Status = Failed
 	}
 	return r.fixed("mount them anew, inside of the container", commands...)
+}
+
+// unusable returns the hierarchies that are mounted and cannot be used; and the lines
+// of mountinfo that cannot be understood, of which nobody knows what they mount.
+func (f *Facts) unusable() (hierarchies, lines []*hierarchy.UnusableError) {
+	for _, err := range f.set.Unusable {
+		var u *hierarchy.UnusableError
+		switch {
+		case !errors.As(err, &u):
+		case u.Hierarchy == "":
+			lines = append(lines, u)
+		default:
+			hierarchies = append(hierarchies, u)
+		}
+	}
+	return hierarchies, lines
 }
 
 // checkReadOnly looks for hierarchies in which nobody can make anything, as
