@@ -241,6 +241,8 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:mounts"}, says: "a line that cannot be understood"},
 		"a line that cannot be understood, and no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "37 25 0:31 / no-separator\n")},
 			want: []string{"unknown:mode", "warning:mounts"}, says: "the cgroup mounts cannot be told"},
+		"cgroups that were not recorded": {machine: v2, changes: []change{remove("/sys/fs/cgroup"), write(machine.AbsentFile, "")},
+			want: []string{"unknown:mounts"}, says: "it cannot be told whether the mounts can be used"},
 		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
 			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
@@ -119,6 +120,9 @@ func checkMounts(f *Facts) Result {
 		// Anybody with fusermount can make such a line: it is no reason to unmount anything.
 		return warning("what a line that cannot be understood mounts is not used, if it is a cgroup file system", evidence...)
 	}
+	if i := slices.IndexFunc(unusable, notRecorded); i >= 0 {
+		return unknown("it cannot be told whether the mounts can be used", unusable[i])
+	}
 	var names []string
 	var commands []Command
 	stale := false
@@ -155,6 +159,9 @@ func (f *Facts) unusable() (hierarchies, lines []*hierarchy.UnusableError) {
 	}
 	return hierarchies, lines
 }
+
+// notRecorded tells that nothing is known of a hierarchy's cgroups.
+func notRecorded(u *hierarchy.UnusableError) bool { return errors.Is(u, machine.ErrNotRecorded) }
 
 // checkReadOnly looks for hierarchies in which nobody can make anything, as
 // Docker mounts them.
