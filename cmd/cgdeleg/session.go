@@ -145,19 +145,13 @@ func (f *sessionFlags) check(s *settings) (user.User, error) {
 }
 
 func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.ControllerList) error {
-	present, found, err := f.present(who)
+	present, err := f.enough(machine.Machine{}, who, list)
 	if err != nil {
 		return err
 	}
-	if found {
-		enough, err := f.has(&present, list)
-		if err != nil {
-			return err
-		}
-		if enough {
-			complain(cmd.ErrOrStderr(), "process %d is already in session %s of %s; nothing changed", f.pid, sessionName(&present), printable(f.user))
-			return printDirs(cmd, present)
-		}
+	if present != nil {
+		complain(cmd.ErrOrStderr(), "process %d is already in session %s of %s; nothing changed", f.pid, sessionName(present), printable(f.user))
+		return printDirs(cmd, *present)
 	}
 	opened, err := f.make(who, list)
 	if err != nil {
@@ -192,6 +186,14 @@ func (f *sessionFlags) login(who user.User, list hierarchy.ControllerList) deleg
 
 // printPlan prints what an open would do.
 func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user.User, list hierarchy.ControllerList) error {
+	present, err := f.enough(m, who, list)
+	if err != nil {
+		return err
+	}
+	if present != nil {
+		complain(cmd.ErrOrStderr(), "process %d is already in session %s of %s; nothing would be changed", f.pid, sessionName(present), printable(f.user))
+		return printDirs(cmd, *present)
+	}
 	p, err := delegate.Plan(m, f.login(who, list))
 	if err != nil {
 		return err
@@ -218,6 +220,9 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 	}
 	for _, err := range slices.Concat(p.Warnings, p.Notes) {
 		complain(cmd.ErrOrStderr(), "%v", err)
+	}
+	if !p.DoesAnything() {
+		complain(cmd.ErrOrStderr(), "no session would be opened")
 	}
 	return nil
 }
@@ -303,21 +308,21 @@ func raiseCapabilities() error {
 // is, the new one, if there is one.
 func (f *sessionFlags) opened(who user.User, opened *delegate.Opened) (delegate.Session, bool, error) {
 	if opened.Ticket.Session.Number < 0 { // only a scope was adopted
-		return f.present(who)
+		return f.present(machine.Machine{}, who)
 	}
-	return f.find(func(s delegate.Session) bool { return s.User == who.Name && s.Number == opened.Ticket.Session.Number })
+	return f.find(machine.Machine{}, func(s delegate.Session) bool { return s.User == who.Name && s.Number == opened.Ticket.Session.Number })
 }
 
 // present returns the session of this user in which the process is.
-func (f *sessionFlags) present(who user.User) (delegate.Session, bool, error) {
-	return f.find(func(s delegate.Session) bool {
+func (f *sessionFlags) present(m machine.Machine, who user.User) (delegate.Session, bool, error) {
+	return f.find(m, func(s delegate.Session) bool {
 		isHis := s.User == who.Name || s.User == "" && s.UID == who.Uid
 		return isHis && s.Has(f.pid)
 	})
 }
 
-func (f *sessionFlags) find(isIt func(delegate.Session) bool) (delegate.Session, bool, error) {
-	sessions, _, err := delegate.Sessions(machine.Machine{})
+func (f *sessionFlags) find(m machine.Machine, isIt func(delegate.Session) bool) (delegate.Session, bool, error) {
+	sessions, _, err := delegate.Sessions(m)
 	if err != nil {
 		return delegate.Session{}, false, err
 	}
@@ -328,14 +333,28 @@ func (f *sessionFlags) find(isIt func(delegate.Session) bool) (delegate.Session,
 	return sessions[at], true, nil
 }
 
+// enough returns the session of this user in which the process is, if it has all that
+// the list asks for there; nil if not.
+func (f *sessionFlags) enough(m machine.Machine, who user.User, list hierarchy.ControllerList) (*delegate.Session, error) {
+	present, found, err := f.present(m, who)
+	if err != nil || !found {
+		return nil, err
+	}
+	enough, err := f.has(m, &present, list)
+	if err != nil || !enough {
+		return nil, err
+	}
+	return &present, nil
+}
+
 // has tells whether the process has all that the list asks for in this session.
 // "all" asks for no more than can be had, which a hierarchy of systemd's, or a
 // controller that cannot be enabled, is not.
-func (f *sessionFlags) has(s *delegate.Session, list hierarchy.ControllerList) (bool, error) {
+func (f *sessionFlags) has(m machine.Machine, s *delegate.Session, list hierarchy.ControllerList) (bool, error) {
 	if list.All {
 		return true, nil
 	}
-	set, err := hierarchy.Find(machine.Machine{})
+	set, err := hierarchy.Find(m)
 	if err != nil {
 		return false, err
 	}
@@ -373,7 +392,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		return err
 	}
 	if closed.Session == "" {
-		present, ok, err := f.present(who)
+		present, ok, err := f.present(machine.Machine{}, who)
 		switch {
 		case err != nil:
 			return err
