@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -148,6 +149,7 @@ func (r *recorder) fixedWords() map[string]bool {
 		}
 	}
 	add(fixedText)
+	add(strings.Join(check.Programs, " "))
 	add(strings.Join(r.words, " "))
 	for _, f := range r.files {
 		if !r.isOwn(f.name) {
@@ -187,7 +189,7 @@ const fixedText = `
 	success default ignore ok done bad die reset
 	all kernel none name systemd openrc elogind unified v2 dir u g b c
 	cgroup cgroup2 tmpfs rw ro
-	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not lxc runc crun podman bwrap stat versions engine cgroup_manager cgroupfs runtime`
+	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not stat versions engine cgroup_manager cgroupfs runtime`
 
 // fixedIn returns what of a file's content is fixed.
 func fixedIn(f reportFile) (text string) {

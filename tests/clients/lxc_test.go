@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/cgdeleg/pam_cgdeleg/tests/clients/table"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed/sshd"
 )
@@ -24,6 +25,8 @@ const (
 	// eats allocates that many MiB at once, and fills them.
 	eats = "dd if=/dev/zero of=/dev/null count=1 bs="
 )
+
+func init() { programs["LXC"] = testLXC }
 
 // sshServer makes a user, and an sshd whose PAM service has the module, if there
 // are controllers for it.
@@ -286,4 +289,19 @@ func TestLimitWithoutItsController(t *testing.T) {
 	plain.stop(t, login)
 	login.Logout()
 	wantNothingNow(t, u)
+}
+
+// The rest of what is to be said of LXC is tested by itself (lxc_test.go).
+func testLXC(t *testing.T) []table.Row {
+	testbed.Need(t, "lxc-start", "newuidmap")
+	g, server := newGuest(t, "cgrtlxc", 27006, fourOptions)
+	login := server.Login(t, g.user.Name)
+	b := newBox(t, g.user, "c1", limit, "lxc.cgroup.pids.max = 33")
+	pid := b.start(t, login)
+	testFreeze(t, b, login, pid)
+	row := g.row(t, "lxc-start", pid, "lxc-freeze", fourHierarchies...)
+	b.stop(t, login)
+	login.Logout()
+	wantNothingNow(t, g.user)
+	return []table.Row{row}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,19 +19,57 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// recipe is all that an image is made of, but for Debian's archive. An image
-// is built anew when it changes.
+// folder is all that an image is made of, but for the clients and for Debian's
+// archive.
 //
 //go:embed image
-var recipe embed.FS
+var folder embed.FS
 
-// rootfsRecipe is the part of the recipe that takes long: fetching and
-// unpacking packages.
-func rootfsRecipe(suite Suite) []string {
-	return []string{"image/rootfs.sh", packagesFile(suite)}
-}
+// clientsFile lists the packages of the clients, which every suite has.
+const clientsFile = "../clients/packages"
+
+// recipe is what an image or a stage of it is made of: files by name. It is built
+// anew when one of them changes.
+type recipe map[string][]byte
+
+const rootfsScript = "image/rootfs.sh"
 
 func packagesFile(suite Suite) string { return "image/" + string(suite) + ".packages" }
+
+// newRecipe returns the suite's recipe: of the folder all but the other suites'
+// packages. The suite's own and those of the clients are one list.
+func newRecipe(suite Suite, clients string) (recipe, error) {
+	r := recipe{}
+	err := fs.WalkDir(folder, "image", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, ".packages") && path != packagesFile(suite) {
+			return err
+		}
+		r[path], err = folder.ReadFile(path)
+		return err
+	})
+	all := append(packagesIn(string(r[packagesFile(suite)])), packagesIn(clients)...)
+	slices.Sort(all)
+	r[packagesFile(suite)] = []byte(strings.Join(slices.Compact(all), "\n") + "\n")
+	return r, err
+}
+
+// packagesIn returns the packages of a list: one a line, and comments.
+func packagesIn(list string) (packages []string) {
+	for line := range strings.Lines(list) {
+		line, _, _ = strings.Cut(line, "#")
+		packages = append(packages, strings.Fields(line)...)
+	}
+	return packages
+}
+
+// rootfs returns the part that takes long: fetching and unpacking packages.
+func (r recipe) rootfs(suite Suite) recipe {
+	part := recipe{}
+	for _, name := range []string{rootfsScript, packagesFile(suite)} {
+		part[name] = r[name]
+	}
+	return part
+}
 
 // unusedFor is how long an image stays that nothing used.
 const unusedFor = 3 * 24 * time.Hour
@@ -60,13 +99,25 @@ func BuildImage(ctx context.Context, cache string, suite Suite) (Image, error) {
 	}
 	defer unlock()
 
-	rootfs, err := cached(cache, suite, "rootfs", rootfsRecipe(suite), func(dir string) error {
-		return script(ctx, "image/rootfs.sh", string(suite), packagesFile(suite), filepath.Join(dir, "rootfs.tar"))
+	clients, err := os.ReadFile(clientsFile)
+	if err != nil {
+		return Image{}, err
+	}
+	all, err := newRecipe(suite, string(clients))
+	if err != nil {
+		return Image{}, err
+	}
+	rootfs, err := cached(cache, suite, "rootfs", all.rootfs(suite), func(dir string) error {
+		packages := filepath.Join(dir, "packages")
+		if err := os.WriteFile(packages, all[packagesFile(suite)], 0o644); err != nil {
+			return err
+		}
+		return script(ctx, rootfsScript, string(suite), packages, filepath.Join(dir, "rootfs.tar"))
 	})
 	if err != nil {
 		return Image{}, err
 	}
-	image, err := cached(cache, suite, "image", imageRecipe(suite), func(dir string) error {
+	image, err := cached(cache, suite, "image", all, func(dir string) error {
 		return script(ctx, "image/image.sh", filepath.Join(rootfs, "rootfs.tar"), dir)
 	})
 	if err != nil {
@@ -75,25 +126,10 @@ func BuildImage(ctx context.Context, cache string, suite Suite) (Image, error) {
 	return Image{dir: image}, prune(cache, suite)
 }
 
-// imageRecipe returns the whole recipe but for the other suites' packages.
-func imageRecipe(suite Suite) (files []string) {
-	_ = fs.WalkDir(recipe, "image", func(path string, d fs.DirEntry, _ error) error {
-		if !d.IsDir() && (!strings.HasSuffix(path, ".packages") || path == packagesFile(suite)) {
-			files = append(files, path)
-		}
-		return nil
-	})
-	return files
-}
-
-// cached returns the folder of a stage of the recipe. If there is none, build
-// fills it; a build that fails leaves nothing.
-func cached(cache string, suite Suite, stage string, files []string, build func(dir string) error) (string, error) {
-	key, err := hash(files)
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, fmt.Sprintf("%s-%s-%s", suite, stage, key))
+// cached returns the folder of a stage, which is made by the recipe. If there is
+// none, build fills it; a build that fails leaves nothing.
+func cached(cache string, suite Suite, stage string, r recipe, build func(dir string) error) (string, error) {
+	dir := filepath.Join(cache, fmt.Sprintf("%s-%s-%s", suite, stage, r.hash()))
 	now := time.Now()
 	if os.Chtimes(dir, now, now) == nil { // for prune
 		return dir, nil
@@ -112,17 +148,13 @@ func cached(cache string, suite Suite, stage string, files []string, build func(
 	return dir, os.Rename(building, dir)
 }
 
-// hash returns a short name for what the files say.
-func hash(files []string) (string, error) {
+// hash returns a short name for what the recipe says.
+func (r recipe) hash() string {
 	sum := sha256.New()
-	for _, name := range slices.Sorted(slices.Values(files)) {
-		data, err := recipe.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data)
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(r[name]), r[name])
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:12], nil
+	return hex.EncodeToString(sum.Sum(nil))[:12]
 }
 
 // prune removes the suite's images that nothing used for long, and what a

@@ -76,6 +76,8 @@ type Check struct {
 	Title     string   // what has to be true
 	Explain   string   // why it matters, for --explain
 	DependsOn []string // names of checks; when one has failed, this one says nothing
+	// program is the client that the check is about: it has to say its version.
+	program string
 	// needs is what the check cannot do without.
 	needs needs
 	run   func(*Facts) Result

@@ -33,6 +33,9 @@ type system struct {
 }
 
 func (s system) Version(program string) string {
+	if !slices.Contains(check.Programs, program) {
+		panic(program + " is none of those that are asked for their version")
+	}
 	for client := range strings.SplitSeq(s.clients, ", ") {
 		if name, version, _ := strings.Cut(client, " "); name == program {
 			return version

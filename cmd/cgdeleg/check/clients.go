@@ -15,22 +15,22 @@ var clientChecks = []*Check{
 	{
 		Code: "CGD-060", Name: "runc", Title: "runc uses the session",
 		Explain:   "runc makes its cgroups below the one that it is started in. With a cgroupsPath in its config.json it wants that path in every hierarchy of cgroup v1, also in those that -c does not ask for.",
-		DependsOn: []string{"session", "writable"}, needs: aProcess, run: checkRunc,
+		DependsOn: []string{"session", "writable"}, needs: aProcess, program: "runc", run: checkRunc,
 	},
 	{
 		Code: "CGD-061", Name: "crun", Title: "crun uses the session",
 		Explain:   "crun before 1.8.2 makes a cgroup only where the configuration names one, by cgroupsPath. Without, it leaves the container in the cgroup of the shell and drops its limits in silence. On cgroup v1 it refuses to start anything as long as v2 has controllers as well.",
-		DependsOn: []string{"session", "writable"}, needs: aProcess, run: checkCrun,
+		DependsOn: []string{"session", "writable"}, needs: aProcess, program: "crun", run: checkCrun,
 	},
 	{
 		Code: "CGD-062", Name: "podman", Title: "podman uses the session",
 		Explain:   "podman asks systemd's user manager for cgroups, or with --cgroup-manager=cgroupfs has its runtime make them. What crun leaves out podman leaves out too, and shows in podman stats the limit that was asked for and does not hold. On cgroup v1 podman sets no limits of a user's containers.",
-		DependsOn: []string{"session", "writable"}, needs: aProcess, run: checkPodman,
+		DependsOn: []string{"session", "writable"}, needs: aProcess, program: "podman", run: checkPodman,
 	},
 	{
 		Code: "CGD-063", Name: "bubblewrap", Title: "bubblewrap runs in a cgroup of its own",
 		Explain:   "bubblewrap, and unshare and chroot like it, make no cgroups: what they start is in that of the shell. cgdeleg run makes one for a command.",
-		DependsOn: []string{"session", "writable"}, needs: aProcess, run: checkBubblewrap,
+		DependsOn: []string{"session", "writable"}, needs: aProcess, program: "bwrap", run: checkBubblewrap,
 	},
 }
 

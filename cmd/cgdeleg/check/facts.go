@@ -58,7 +58,15 @@ type System interface {
 }
 
 // Programs are those of which a check wants to know the version.
-var Programs = []string{"lxc", "systemd", "runc", "crun", "podman", "bwrap"}
+var Programs = programsOf(clientChecks, "lxc", "systemd")
+
+// programsOf returns the programs and those that the checks are about.
+func programsOf(checks []*Check, programs ...string) []string {
+	for _, c := range checks {
+		programs = append(programs, c.program)
+	}
+	return programs
+}
 
 // versionNumbers returns the numbers of a version, up to the first word that is
 // none: 1.1.5+ds1 are 1, 1 and 5.
