@@ -185,7 +185,7 @@ func (c *closing) leave() (failed []error) {
 		if at, ok := layout.SessionOf(h, hierarchy.PathIn(c.members, h.Name)); !ok || at != id {
 			continue
 		}
-		if err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.PID); err != nil {
+		if err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.ticket.FormerInode(h.Name), c.PID); err != nil {
 			failed = append(failed, apply.InHierarchy(h, err))
 		}
 	}

@@ -77,7 +77,7 @@ const attempts = 20
 func Run(r Request) (*Result, error) {
 	a := &application{Request: r, id: layout.ID{User: r.User, Number: -1}}
 	for _, s := range r.Plan.With(plan.Make) {
-		a.parts = append(a.parts, &part{Step: s})
+		a.parts = append(a.parts, &part{Step: s, former: inodeInSession(s.Hierarchy, s.Member)})
 	}
 	if len(a.parts) == 0 {
 		if err := a.announce(); err != nil {
@@ -108,12 +108,16 @@ type part struct {
 	isMade     bool          // user/NAME/N is ours
 	isAttached bool          // the process is in it
 	target     *cgroupfs.Dir // what the process is to enter; nil before it is made
+	former     uint64        // the inode of the process's cgroup, if that is in a session; else 0
 }
 
 func (a *application) ticket() ticket.Ticket {
 	t := ticket.Ticket{Session: a.id}
 	for _, p := range a.parts {
 		t.Former = append(t.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.Member})
+		if p.former != 0 {
+			t.Inodes = append(t.Inodes, ticket.Inode{Hierarchy: p.Name, Number: p.former})
+		}
 	}
 	for _, s := range a.Plan.With(plan.Adopt) {
 		t.Adopted = append(t.Adopted, hierarchy.Membership{Hierarchy: s.Name, Path: s.Scope})
@@ -228,7 +232,7 @@ func (a *application) attempt() (err error) {
 func (a *application) rollBack() {
 	var left []*hierarchy.Hierarchy
 	for _, p := range slices.Backward(a.parts) {
-		if p.isAttached && MoveBack(p.Hierarchy, p.Member, a.PID) == nil {
+		if p.isAttached && MoveBack(p.Hierarchy, p.Member, p.former, a.PID) == nil {
 			left = append(left, p.Hierarchy)
 		}
 		p.isAttached = false
@@ -247,17 +251,56 @@ func (a *application) rollBack() {
 	}
 }
 
+// inodeInSession returns the inode number of a cgroup, named as in /proc/PID/cgroup,
+// that lies in a session of ours; 0 for any other.
+func inodeInSession(h *hierarchy.Hierarchy, member string) uint64 {
+	if _, ok := layout.SessionOf(h, member); !ok {
+		return 0
+	}
+	dir, err := h.OpenMember(member)
+	if err != nil {
+		return 0 // it is gone
+	}
+	defer dir.Close()
+	info, err := dir.Info()
+	if err != nil {
+		return 0
+	}
+	return info.Inode
+}
+
 // MoveBack moves the process to the cgroup in which it was, named as in
-// /proc/PID/cgroup, or to the base if that is gone or not known ("").
-func MoveBack(h *hierarchy.Hierarchy, former string, pid int) error {
+// /proc/PID/cgroup and with that inode number, if it is not 0; or to the base if that
+// is gone or not known (""). Another of the same name is not the one: it may be the
+// session of somebody who has nothing to do with the process.
+func MoveBack(h *hierarchy.Hierarchy, former string, inode uint64, pid int) error {
 	err := error(unix.ENOENT)
-	if former != "" {
+	switch {
+	case former != "" && inode == 0:
 		err = h.Attach(former, pid)
+	case former != "":
+		err = attachToSame(h, former, inode, pid)
 	}
 	if err == nil || errors.Is(err, unix.ESRCH) {
 		return err
 	}
 	return h.AttachToBase(pid)
+}
+
+func attachToSame(h *hierarchy.Hierarchy, member string, inode uint64, pid int) error {
+	dir, err := h.OpenMember(member)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	info, err := dir.Info()
+	if err == nil && info.Inode != inode {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		return err
+	}
+	return dir.Attach(pid)
 }
 
 // isDenied tells whether the kernel refuses root.

@@ -47,6 +47,9 @@ func (c *Cleaner) budget() *cgroupfs.Budget {
 	return &cgroupfs.Budget{Dirs: c.Dirs, Deadline: c.Deadline}
 }
 
+// isLate tells whether it is time to end.
+func (c *Cleaner) isLate() bool { return !c.Deadline.IsZero() && time.Now().After(c.Deadline) }
+
 // presence is a session's directory in one hierarchy.
 type presence struct {
 	h             *hierarchy.Hierarchy
@@ -95,7 +98,7 @@ func (c *Cleaner) Look(id layout.ID) error {
 func (c *Cleaner) look(id layout.ID, in []presence) error {
 	for _, p := range in {
 		alive, err := p.dir.Populated(c.budget())
-		if errors.Is(err, cgroupfs.ErrBudget) {
+		if errors.Is(err, cgroupfs.ErrBudget) && !c.isLate() { // looking at all processes takes long, too
 			alive, err = c.hasProcess(p.h, id)
 		}
 		if err == nil && alive {
@@ -206,9 +209,13 @@ func (c *Cleaner) removeUser(user string, held *lock.Held, in []*hierarchy.Hiera
 }
 
 // Others removes the dead ones among sessions of a user that List, or a login under
-// the user's lock, has seen, but for those in use. What cannot be removed stays for later.
+// the user's lock, has seen, but for those in use. What cannot be removed, or not in
+// time, stays for later.
 func (c *Cleaner) Others(user string, numbers, inUse []int) {
 	for _, n := range numbers {
+		if c.isLate() {
+			return
+		}
 		if !slices.Contains(inUse, n) {
 			_ = c.Session(layout.ID{User: user, Number: n})
 		}

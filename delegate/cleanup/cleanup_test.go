@@ -284,3 +284,19 @@ func TestOthers(t *testing.T) {
 		t.Errorf("left are %q, want %q", got, want)
 	}
 }
+
+// After the deadline nothing more is looked at: to ask every process of the machine
+// about every dead session and hierarchy took longer than a login has.
+func TestLate(t *testing.T) {
+	c, dir := cleaner(t, "f/user/alice/0/", "f/user/alice/1/x/")
+	c.Deadline = time.Now().Add(-time.Second)
+	must(t, os.RemoveAll(filepath.Join(dir, "proc"))) // asking would be another error
+	if err := c.Look(layout.ID{User: "alice", Number: 1}); !errors.Is(err, cgroupfs.ErrBudget) {
+		t.Errorf("got %v", err)
+	}
+	before := left(t, dir)
+	c.Others("alice", []int{0, 1}, nil)
+	if after := left(t, dir); !slices.Equal(after, before) {
+		t.Errorf("left are %q of %q", after, before)
+	}
+}

@@ -151,11 +151,14 @@ func limitIn(m machine.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (file
 }
 
 // hugetlbLimits are the files of the page sizes that there are: hugetlb.2MB.max.
+// The kernel writes "max" there only for a number that was rounded down to a whole
+// page; a cgroup that nobody limited can have PAGE_COUNTER_MAX in bytes
+// (hugetlb_cgroup_read_u64_max; Linux 6.18).
 func hugetlbLimits(dir *cgroupfs.Dir) (limits []limit) {
 	names, _ := dir.Files("hugetlb.", ".max")
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".rsvd.max") {
-			limits = append(limits, limit{name, notMax})
+			limits = append(limits, limit{name, bytesLimited})
 		}
 	}
 	return limits

@@ -96,6 +96,7 @@ func TestLimitsOnV2(t *testing.T) {
 		{"cpuset.mems, none", "cpuset.mems", "", false},
 		{"cpuset.mems", "cpuset.mems", "0", true},
 		{"hugetlb, none", "hugetlb.2MB.max", "max", false},
+		{"hugetlb, none, as of a new cgroup of Linux 6.18", "hugetlb.2MB.max", "9223372036854771712", false},
 		{"hugetlb", "hugetlb.2MB.max", "4194304", true},
 		{"hugetlb, another page size", "hugetlb.1GB.max", "0", true},
 		{"hugetlb, reservations", "hugetlb.2MB.rsvd.max", "4194304", false},

@@ -20,8 +20,28 @@ type Ticket struct {
 	// Former tells where the process was before, for each hierarchy in which there
 	// is such a session.
 	Former []hierarchy.Membership
+	// Inodes tell of those of Former that lie in a session of ours which cgroup it was:
+	// when the process goes back, another login's session may have the same path.
+	Inodes []Inode
 	// Adopted are the scopes that were given to the user, below the mount points.
 	Adopted []hierarchy.Membership
+}
+
+// Inode is the inode number of the former cgroup in one hierarchy.
+type Inode struct {
+	Hierarchy string
+	Number    uint64
+}
+
+// FormerInode returns the inode number of the former cgroup; 0 if the ticket does not
+// tell.
+func (t *Ticket) FormerInode(hierarchy string) uint64 {
+	for _, i := range t.Inodes {
+		if i.Hierarchy == hierarchy {
+			return i.Number
+		}
+	}
+	return 0
 }
 
 // IsEmpty tells whether there is nothing to undo.
@@ -32,12 +52,14 @@ func (t *Ticket) IsEmpty() bool { return t.Session.Number < 0 && len(t.Adopted) 
 const (
 	wordSession = "session"
 	wordFormer  = "former"
+	wordInode   = "inode"
 	wordAdopted = "adopted"
 )
 
 // MarshalText returns the ticket as lines: "session N NAME", then "former
-// HIERARCHY:PATH" for each former cgroup, as /proc/PID/cgroup has them, and "adopted
-// HIERARCHY:PATH" for each scope. The error is always nil.
+// HIERARCHY:PATH" for each former cgroup, as /proc/PID/cgroup has them, "inode
+// HIERARCHY:NUMBER" for some of these, and "adopted HIERARCHY:PATH" for each scope. The
+// error is always nil.
 func (t *Ticket) MarshalText() ([]byte, error) {
 	var out strings.Builder
 	line := func(word, rest string) { out.WriteString(word + " " + rest + "\n") }
@@ -46,6 +68,9 @@ func (t *Ticket) MarshalText() ([]byte, error) {
 	}
 	for _, m := range t.Former {
 		line(wordFormer, m.Hierarchy+":"+m.Path)
+	}
+	for _, i := range t.Inodes {
+		line(wordInode, i.Hierarchy+":"+strconv.FormatUint(i.Number, 10))
 	}
 	for _, m := range t.Adopted {
 		line(wordAdopted, m.Hierarchy+":"+m.Path)
@@ -70,6 +95,8 @@ func (t *Ticket) UnmarshalText(text []byte) error {
 			}
 		case wordFormer:
 			ok = got.Session.Number >= 0 && add(&got.Former, rest)
+		case wordInode:
+			ok = got.Session.Number >= 0 && addInode(&got.Inodes, rest)
 		case wordAdopted:
 			ok = add(&got.Adopted, rest)
 		}
@@ -96,5 +123,15 @@ func add(to *[]hierarchy.Membership, s string) (ok bool) {
 		return false
 	}
 	*to = append(*to, hierarchy.Membership{Hierarchy: name, Path: path})
+	return true
+}
+
+func addInode(to *[]Inode, s string) (ok bool) {
+	name, number, _ := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(number, 10, 64)
+	if name == "" || err != nil || strconv.FormatUint(n, 10) != number {
+		return false
+	}
+	*to = append(*to, Inode{Hierarchy: name, Number: n})
 	return true
 }

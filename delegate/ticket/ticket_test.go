@@ -33,6 +33,9 @@ func TestRoundTrip(t *testing.T) {
 		{"colons in the path", Ticket{Session: session(1, "x"), Former: members{member("freezer", "/x0::/:")}}, "session 1 x\nformer freezer:/x0::/:\n", false},
 		{"removed cgroup", Ticket{Session: session(1, "x"), Former: members{member("freezer", "/a (deleted)")}}, "session 1 x\nformer freezer:/a (deleted)\n", false},
 		{"hierarchy that was not in /proc/PID/cgroup", Ticket{Session: session(1, "x"), Former: members{member("freezer", "")}}, "session 1 x\nformer freezer:\n", false},
+		{"from another session", Ticket{
+			Session: session(1, "x"), Former: members{member("freezer", "/user/y/0"), member("pids", "/")}, Inodes: []Inode{{"freezer", 1<<64 - 1}},
+		}, "session 1 x\nformer freezer:/user/y/0\nformer pids:/\ninode freezer:18446744073709551615\n", false},
 		{"no hierarchy", Ticket{Session: session(3, "x")}, "session 3 x\n", false},
 		{"a scope alone", Ticket{Session: nothing, Adopted: members{member("unified", "/c1")}}, "adopted unified:/c1\n", false},
 		{"a scope beside ours", Ticket{

@@ -219,3 +219,28 @@ func TestManySessionsInThreadedApplication(t *testing.T) {
 	log.WantOnly(`^user "cgthreads": session 0 (opened by .*|closed and removed)$`)
 	testbed.WantNothingLeft(t, u.Name)
 }
+
+// Closed in the order in which they were opened, the second of two sessions cannot
+// go back to the first; nor does it go to another login's that has the number now,
+// and whose user could freeze the application.
+func TestCloseAfterNumberIsTaken(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u, v := testbed.AddUser(t, "cgtaken", 20861), testbed.AddUser(t, "cgtaker", 20862)
+	testbed.WriteService(t, u.Name, testbed.SessionLine(t, "")+" confined=move")
+	app := launch(t, fmt.Sprintf("cgroups start=cgtaken:%s open handle=1 start=cgtaken:%s open handle=0 close pause handle=1 close cgroups end handle=0 end", u.Name, v.Name))
+	before := testbed.ParsePlacement(app.await("cgroups"))
+	app.await("close")
+	other := launch(t, fmt.Sprintf("start=cgtaken:%s open cgroups pause close end", u.Name))
+	if at := testbed.ParsePlacement(other.await("cgroups"))[testbed.HierarchyNamed(t, "freezer").Name]; at != "/user/cgtaken/0" {
+		t.Errorf("the other is in %s", at)
+	}
+	app.resume()
+	for name, path := range testbed.ParsePlacement(app.await("cgroups")) {
+		if path != before[name] && path != "/" {
+			t.Errorf("%s: in %s, was in %s", name, path, before[name])
+		}
+	}
+	app.finish()
+	other.resume()
+	other.finish()
+}
