@@ -19,6 +19,7 @@ import (
 // zero Machine is the running one.
 type Machine struct {
 	root  string       // "" on the running machine
+	lists *lists       // of a recorded one
 	notes *Notes       // nil: nothing is noted
 	user  *Credentials // as whom files are read (As); nil: as whoever asks
 }
@@ -28,7 +29,7 @@ type Machine struct {
 // of it. Somebody else may have made dir: nothing outside of it is read, symbolic
 // links lead nowhere but to what is in it. If dir itself cannot be opened, errors
 // name the file with it.
-func Recorded(dir string) Machine { return Machine{root: filepath.Clean(dir)} }
+func Recorded(dir string) Machine { return Machine{root: filepath.Clean(dir), lists: &lists{}} }
 
 // IsRecorded tells whether m reads files that were recorded on some machine.
 func (m Machine) IsRecorded() bool { return m.root != "" }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -119,9 +120,9 @@ func (m Machine) sawAbsent(name string) bool {
 	if slices.Contains([]string{"/" + AbsentFile, "/" + PresentFile, "/" + StatFile}, name) {
 		return true
 	}
-	lines, err := m.recording().ReadFile("/" + AbsentFile)
-	if err != nil {
-		return m.recording().Exists("/" + StatFile)
+	lines := m.list().absent
+	if lines == nil {
+		return m.list().stat != nil
 	}
 	for at := path.Clean("/" + name); at != "/"; at = path.Dir(at) {
 		if hasLine(lines, at) {
@@ -141,8 +142,7 @@ func (m Machine) sawPresent(name string, err error) bool {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	lines, err := m.recording().ReadFile("/" + PresentFile)
-	return err == nil && hasLine(lines, path.Clean("/"+name))
+	return hasLine(m.list().present, path.Clean("/"+name))
 }
 
 func hasLine(lines []byte, line string) bool {
@@ -157,11 +157,7 @@ const DirectoryMark = ".recorded"
 // those of what was only seen.
 func (m Machine) recordedNames(dir string, names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == DirectoryMark })
-	lines, err := m.recording().ReadFile("/" + PresentFile)
-	if err != nil {
-		return names
-	}
-	for line := range strings.Lines(string(lines)) {
+	for line := range strings.Lines(string(m.list().present)) {
 		in, name := path.Split(strings.TrimSuffix(line, "\n"))
 		if path.Clean(in) == path.Clean("/"+dir) && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -170,8 +166,22 @@ func (m Machine) recordedNames(dir string, names []string) []string {
 	return names
 }
 
-// recording returns the machine for reading what its recorder said of it.
-func (m Machine) recording() Machine { return Machine{root: m.root} }
+// lists are the files in which a recording says more of paths than files can. They
+// are read once, when one is wanted first.
+type lists struct {
+	once                  sync.Once
+	absent, present, stat []byte // nil: there is no such file
+}
+
+func (m Machine) list() *lists {
+	m.lists.once.Do(func() {
+		bare := Machine{root: m.root, lists: &lists{}}
+		m.lists.absent, _ = bare.ReadFile("/" + AbsentFile)
+		m.lists.present, _ = bare.ReadFile("/" + PresentFile)
+		m.lists.stat, _ = bare.ReadFile("/" + StatFile)
+	})
+	return m.lists
+}
 
 // Plain returns the same machine, of which nothing is noted.
 func (m Machine) Plain() Machine {

@@ -140,11 +140,11 @@ const StatFile = "stat"
 
 func (m Machine) recordedStat(path string) (Stat, error) {
 	fail := func(err error) error { return m.failRecorded("stat", path, err) }
-	data, err := m.recording().ReadFile("/" + StatFile)
-	if err != nil {
+	lines := m.list().stat
+	if lines == nil {
 		return Stat{}, fail(ErrNotRecorded)
 	}
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(string(lines)) {
 		line = strings.TrimSuffix(line, "\n")
 		if !strings.HasSuffix(line, " "+path) {
 			continue
@@ -157,7 +157,7 @@ func (m Machine) recordedStat(path string) (Stat, error) {
 			return s, nil
 		}
 	}
-	if m.recording().Exists(path) {
+	if m.Plain().Exists(path) {
 		return Stat{}, fail(ErrNotRecorded) // its content was, its owner not
 	}
 	return Stat{}, fail(unix.ENOENT)
