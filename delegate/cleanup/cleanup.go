@@ -233,7 +233,7 @@ type Cleaned struct {
 
 // patience bounds what is spent on one session: enough for any real tree, and an
 // end to one that grows while it is removed.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // All removes the dead sessions of these users, and user/NAME of those that have
 // none; with dryRun it only tells which. Beside an error, a *lock.Error, it returns

@@ -89,6 +89,7 @@ func TestPAMFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			name, _, _ := strings.Cut(name, " ")
 			root := t.TempDir()
+			write(t, filepath.Join(root, machine.StatFile), "", 0o644) // what is not in it is absent
 			for stock, lines := range d.stock {
 				write(t, filepath.Join(root, cmp.Or(d.vendor, "etc/pam.d"), stock), lines, 0o644)
 			}
