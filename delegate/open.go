@@ -216,10 +216,13 @@ func (o *Opened) HierarchyNames() (names []string) {
 	return names
 }
 
-// AdoptedNames returns in which hierarchies a scope was given to the user.
+// AdoptedNames returns in which hierarchies the user has a scope that a manager made.
 func (o *Opened) AdoptedNames() (names []string) {
-	for _, m := range o.Ticket.Adopted {
-		names = append(names, m.Hierarchy)
+	if o.Plan == nil {
+		return nil
+	}
+	for _, s := range o.Plan.With(plan.Adopt) {
+		names = append(names, s.Name)
 	}
 	return names
 }

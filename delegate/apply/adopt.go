@@ -19,16 +19,31 @@ import (
 
 // adoptAll adopts the scopes. After an error it gives back those that it had.
 func (a *application) adoptAll() error {
-	scopes := a.Plan.With(plan.Adopt)
-	for i, s := range scopes {
+	for i, s := range a.scopes {
 		if err := a.adopt(s); err != nil {
-			for _, done := range slices.Backward(scopes[:i+1]) {
+			for _, done := range slices.Backward(a.scopes[:i+1]) {
 				_ = GiveBack(a.Machine, done.Hierarchy, done.Scope)
 			}
 			return InHierarchy(s.Hierarchy, err)
 		}
 	}
 	return nil
+}
+
+// hasScope tells whether a v1 scope is the user's already: it is that of the login in
+// which this one is (su to oneself), and nothing that this one may take back. On v2
+// that login's processes are in a leaf, and the plan adopts no scope from there.
+func (a *application) hasScope(s *plan.Step) bool {
+	if s.IsUnified() || a.UID == 0 {
+		return false
+	}
+	scope, err := s.OpenBelow(s.Scope)
+	if err != nil {
+		return false // the adoption says why
+	}
+	defer scope.Close()
+	info, err := scope.Info()
+	return err == nil && info.UID == a.UID && info.GID == a.GID
 }
 
 // adopt gives a scope to the user. It moves no process out of it.

@@ -76,6 +76,7 @@ const attempts = 20
 // Announce returns.
 func Run(r Request) (*Result, error) {
 	a := &application{Request: r, id: layout.ID{User: r.User, Number: -1}}
+	a.scopes = slices.DeleteFunc(r.Plan.With(plan.Adopt), a.hasScope)
 	for _, s := range r.Plan.With(plan.Make) {
 		a.parts = append(a.parts, &part{Step: s, former: inodeInSession(s.Hierarchy, s.Member)})
 	}
@@ -98,7 +99,8 @@ type application struct {
 	Request
 	id              layout.ID
 	taken           []int
-	parts           []*part // the session of our own
+	parts           []*part      // the session of our own
+	scopes          []*plan.Step // those to be adopted
 	warnings, notes []error
 }
 
@@ -119,7 +121,7 @@ func (a *application) ticket() ticket.Ticket {
 			t.Inodes = append(t.Inodes, ticket.Inode{Hierarchy: p.Name, Number: p.former})
 		}
 	}
-	for _, s := range a.Plan.With(plan.Adopt) {
+	for _, s := range a.scopes {
 		t.Adopted = append(t.Adopted, hierarchy.Membership{Hierarchy: s.Name, Path: s.Scope})
 	}
 	return t

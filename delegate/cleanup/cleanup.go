@@ -236,34 +236,35 @@ type Cleaned struct {
 const patience = 2 * time.Minute
 
 // All removes the dead sessions of these users, and user/NAME of those that have
-// none; with dryRun it only tells which. Beside an error, a *lock.Error, it returns
-// what was cleaned until then.
-func (c *Cleaner) All(users []string, dryRun bool) (all []Cleaned, err error) {
+// none; with dryRun it only tells which. A user whose lock is not to be had does not
+// keep the others': the error is the first such *lock.Error, beside what was cleaned.
+func (c *Cleaner) All(users []string, dryRun bool) (all []Cleaned, first error) {
 	for _, user := range users {
-		list := c.List
-		if dryRun {
-			list = func(user string) ([]int, error) { return layout.Numbers(c.Set, user), nil }
-		}
-		numbers, err := list(user)
-		if err != nil {
-			return all, err
-		}
-		for _, n := range numbers {
-			id := layout.ID{User: user, Number: n}
-			clean := c.Session
-			if dryRun {
-				clean = c.Look
-			}
-			c.Deadline = time.Now().Add(patience)
-			all = append(all, Cleaned{User: layout.UserName(user), Number: n, Left: clean(id)})
-		}
-		if len(numbers) > 0 { // user/NAME is also where the session was not, if a worker was killed
-			if _, err := list(user); err != nil {
-				return all, err
-			}
+		cleaned, err := c.user(user, dryRun)
+		all = append(all, cleaned...)
+		if first == nil {
+			first = err
 		}
 	}
-	return all, nil
+	return all, first
+}
+
+// user is All for one user.
+func (c *Cleaner) user(user string, dryRun bool) (all []Cleaned, err error) {
+	list, clean := c.List, c.Session
+	if dryRun {
+		list = func(user string) ([]int, error) { return layout.Numbers(c.Set, user), nil }
+		clean = c.Look
+	}
+	numbers, err := list(user)
+	for _, n := range numbers {
+		c.Deadline = time.Now().Add(patience)
+		all = append(all, Cleaned{User: layout.UserName(user), Number: n, Left: clean(layout.ID{User: user, Number: n})})
+	}
+	if len(numbers) > 0 { // user/NAME is also where the session was not, if a worker was killed
+		_, err = list(user)
+	}
+	return all, err
 }
 
 // List lists a user's sessions, none of which is just being made; and removes a

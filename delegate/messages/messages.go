@@ -27,7 +27,7 @@ import (
 // session, without the user's name.
 func Opened(opened *delegate.Opened) []string {
 	texts := warningTexts(opened.Warnings)
-	if opened.Ticket.IsEmpty() && len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
+	if opened.Ticket.IsEmpty() && len(opened.AdoptedNames()) == 0 && len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
 		texts = append(texts, "nothing to make a session in; this session has no cgroups of its own")
 	}
 	return texts
