@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,8 @@ left out, except your own files. With --redact user names are replaced.`,
 			for _, line := range r.leftOut() {
 				complain(cmd.ErrOrStderr(), "left out %s", line)
 			}
-			err = printf(cmd.OutOrStdout(), "recorded %d files in %s; cgdeleg --root %s check says of them what it says here\n", count, args[0], args[0])
+			again := check.Command{Args: append([]string{"cgdeleg", "--root", args[0], "check"}, t.words(rd)...)}
+			err = printf(cmd.OutOrStdout(), "recorded %d files in %s; %s says of them what it says here\n", count, args[0], again.String())
 			if err == nil && len(kept) > 0 {
 				err = printf(cmd.OutOrStdout(), "not replaced, because the checks look for the same words: %s\n", strings.Join(kept, " "))
 			}
@@ -78,6 +80,26 @@ left out, except your own files. With --redact user names are replaced.`,
 	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&redact, "redact", false, "replace user names")
 	return cmd
+}
+
+// words are the options by which the same is looked at in a report.
+func (t *target) words(rd *redaction) (words []string) {
+	if t.user != "" {
+		words = append(words, "--user", rd.text(t.user))
+	}
+	if t.pid != 0 {
+		words = append(words, "--pid", strconv.Itoa(t.pid))
+	}
+	if t.container != "" {
+		words = append(words, "--container", rd.text(t.container))
+	}
+	if t.config != "" {
+		words = append(words, "--lxc-config", rd.text(t.config))
+	}
+	if t.nested != 1 {
+		words = append(words, "--nested", strconv.Itoa(t.nested))
+	}
+	return words
 }
 
 // recorder records of a machine what the checks asked it. Whoever asks may be root,

@@ -246,6 +246,8 @@ func TestTroubles(t *testing.T) {
 			want: []string{"unknown:mode", "warning:mounts"}, says: "the cgroup mounts cannot be told"},
 		"cgroups that were not recorded": {machine: v2, changes: []change{remove("/sys/fs/cgroup"), write(machine.AbsentFile, "")},
 			want: []string{"unknown:mounts"}, says: "it cannot be told whether the mounts can be used"},
+		"modules that were not recorded": {machine: v2, changes: []change{removeModule, write(machine.AbsentFile, "")},
+			want: []string{"unknown:module"}, says: "whether the module is there"},
 		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
 			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
@@ -173,13 +174,20 @@ const (
 )
 
 func checkModule(f *Facts) Result {
+	isKnown := false
 	for _, dir := range securityDirs {
-		if f.Machine.Exists(dir + "/" + moduleName) {
+		switch f.Machine.Find(dir + "/" + moduleName) {
+		case machine.Found:
 			return ok(dir + "/" + moduleName)
+		case machine.Absent:
+			isKnown = true
 		}
 	}
 	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
 		return ok(m.Module)
+	}
+	if !isKnown {
+		return unknown("it cannot be told whether the module is there", machine.ErrNotRecorded)
 	}
 	install := f.install("libpam-cgdeleg", "pam_cgdeleg", "pam-cgdeleg", "pam_cgdeleg")
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
