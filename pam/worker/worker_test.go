@@ -382,9 +382,9 @@ func TestReport(t *testing.T) {
 		{"nothing to say", false, delegate.Opened{Ticket: opened(2, "freezer", "unified")}, ""},
 		{"debug", true, delegate.Opened{Ticket: opened(2, "freezer", "unified")},
 			"log debug user \"u\": session 2 opened by \"sshd\" in freezer unified\n"},
-		{"a scope, with debug", true, delegate.Opened{Ticket: ticket.Ticket{
-			Session: layout.ID{Number: -1}, Adopted: []hierarchy.Membership{{Hierarchy: "unified", Path: "/s"}},
-		}}, "log debug user \"u\": session scope delegated in unified\n"},
+		{"a scope, with debug", true, delegate.Opened{Ticket: nothing, Plan: &plan.Plan{Steps: []plan.Step{{
+			Selection: hierarchy.Selection{Hierarchy: &hierarchy.Hierarchy{Name: "unified"}}, Action: plan.Adopt, Scope: "/s",
+		}}}}, "log debug user \"u\": session scope delegated in unified\n"},
 		{"left alone", true, delegate.Opened{Ticket: nothing, Notes: []error{&manager.LeftAloneError{Hierarchy: "pids", Cgroup: "/x\n"}}},
 			"log debug user \"u\": hierarchy pids: /x\\n is systemd's or elogind's and no session scope of this user; left alone\n"},
 		{"confined", false, delegate.Opened{Ticket: nothing, Warnings: []error{&plan.ConfinedError{Hierarchy: "memory", File: "/m/job/memory.max", Value: "1"}}},
