@@ -13,33 +13,52 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openRecorded opens a file of a recorded machine. os.Root keeps to the machine's
-// directory, whatever links are in there and whoever changes them meanwhile. It
-// would follow a link in the last place that stays inside: with O_NOFOLLOW that
-// is left to the kernel, in the directory that holds it.
+// openRecorded opens a file of a recorded machine. The kernel keeps to the machine's
+// directory, whatever links are in there and whoever changes them meanwhile
+// (openat2(2), RESOLVE_BENEATH): a link that stays inside is followed, with O_NOFOLLOW
+// only on the way.
 func (m Machine) openRecorded(name string, flags int) (fd int, err error) {
-	fail := func(err error) (int, error) { return -1, m.failRecorded("open", name, err) }
+	root, err := OpenAt(unix.AT_FDCWD, m.root, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path.Join(m.root, name), Err: err}
+	}
+	defer unix.Close(root)
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	if flags&unix.O_PATH == 0 { // beside which the call allows none of these
+		how.Flags |= unix.O_NONBLOCK | unix.O_NOCTTY
+	}
+	err = retry(func() error {
+		fd, err = unix.Openat2(root, inside(name), &how)
+		return err
+	})
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // no such call (Linux 5.6), or a filter forbids it
+		fd, err = m.openInSteps(name, flags)
+	}
+	if err != nil {
+		return -1, m.failRecorded("open", name, err)
+	}
+	return fd, nil
+}
+
+// openInSteps is openRecorded by os.Root, which takes the way one name at a time. It
+// would follow a link in the last place that stays inside: with O_NOFOLLOW that is left
+// to the kernel, in the directory that holds it.
+func (m Machine) openInSteps(name string, flags int) (fd int, err error) {
 	root, err := os.OpenRoot(m.root)
 	if err != nil {
-		return -1, &fs.PathError{Op: "open", Path: path.Join(m.root, name), Err: unwrapPath(err)}
+		return -1, err
 	}
 	defer func() { _ = root.Close() }()
 	dir, last := inside(name), ""
 	if flags&unix.O_NOFOLLOW != 0 && dir != "." {
 		dir, last = path.Split(dir)
 		if fd, err = openIn(root, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY); err != nil {
-			return fail(err)
+			return -1, err
 		}
 		defer unix.Close(fd)
-		if fd, err = OpenAt(fd, last, flags); err != nil {
-			return fail(err)
-		}
-		return fd, nil
+		return OpenAt(fd, last, flags)
 	}
-	if fd, err = openIn(root, dir, flags); err != nil {
-		return fail(err)
-	}
-	return fd, nil
+	return openIn(root, dir, flags)
 }
 
 // openIn opens a file below root. The descriptor is a second one of an os.File's,
@@ -73,22 +92,22 @@ func inside(name string) string {
 // findRecorded is Find. A path that ends with a slash, or one and a dot, is there
 // only if it is a directory.
 func (m Machine) findRecorded(name string) Answer {
-	root, err := os.OpenRoot(m.root)
-	if err != nil {
-		return Unknown
+	flags := unix.O_PATH | unix.O_NOFOLLOW
+	wantsDirectory := strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.")
+	if wantsDirectory {
+		flags = unix.O_PATH | unix.O_DIRECTORY
 	}
-	defer func() { _ = root.Close() }()
-	if strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.") {
-		info, err := root.Stat(inside(name))
-		if err == nil && !info.IsDir() || m.sawPresent(name, err) {
-			return Absent
-		}
-		return answerOf(m.failRecorded("stat", name, err))
-	}
-	if _, err = root.Lstat(inside(name)); m.sawPresent(name, err) {
+	fd, err := m.openRecorded(name, flags)
+	switch {
+	case err == nil:
+		unix.Close(fd)
 		return Found
+	case !m.sawPresent(name):
+		return answerOf(err)
+	case wantsDirectory:
+		return Absent // it is something else
 	}
-	return answerOf(m.failRecorded("stat", name, err))
+	return Found
 }
 
 // ErrNotRecorded says that a recorded machine does not tell whether something was
@@ -138,10 +157,7 @@ func (m Machine) sawAbsent(name string) bool {
 const PresentFile = "present"
 
 // sawPresent tells whether there was something at a path that was not recorded.
-func (m Machine) sawPresent(name string, err error) bool {
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
+func (m Machine) sawPresent(name string) bool {
 	return hasLine(m.list().present, path.Clean("/"+name))
 }
 
