@@ -24,7 +24,8 @@ type Child struct {
 
 const (
 	maxChildren   = 50 // of one cgroup
-	childrenDepth = 2  // lxc/NAME, as LXC up to 3 names them
+	maxRead       = 1 << 12
+	childrenDepth = 2 // lxc/NAME, as LXC up to 3 names them
 )
 
 // ChildrenOf returns the cgroups below the session, a few levels deep and
@@ -57,7 +58,10 @@ func readChildren(h *hierarchy.Hierarchy, dir *cgroupfs.Dir, depth int, b *cgrou
 	if depth == 0 {
 		return nil, false
 	}
-	names, more, _ := dir.Children(maxChildren)
+	names, more, _ := dir.Children(maxRead)
+	if len(names) > maxChildren {
+		names, more = names[:maxChildren], true // the first by name, not by the kernel's order
+	}
 	for _, name := range names {
 		child, err := dir.Open(name)
 		if err != nil {

@@ -57,10 +57,8 @@ func (r *recorder) readOwn(name string) (string, error) {
 		return "", err
 	}
 	real = path.Join("/", strings.TrimPrefix(real, r.root), below)
-	for _, dir := range []string{"/proc/", "/sys/", "/dev/"} {
-		if strings.HasPrefix(real, dir) {
-			return "", errKernel
-		}
+	if machine.IsKernels(real) {
+		return "", errKernel
 	}
 	return r.readReal(real)
 }

@@ -209,10 +209,10 @@ func isStored(fd int) error {
 func descriptorLink(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // IsKernels tells whether a path, without links in it, leads to where the kernel's
-// files and devices usually are.
+// files and devices usually are. What is in /dev/shm people have stored (shm_overview(7)).
 func IsKernels(name string) bool {
 	name = path.Clean(name) + "/"
-	return slices.ContainsFunc([]string{"/proc/", "/sys/", "/dev/"}, func(dir string) bool { return strings.HasPrefix(name, dir) })
+	return !strings.HasPrefix(name, "/dev/shm/") && slices.ContainsFunc([]string{"/proc/", "/sys/", "/dev/"}, func(dir string) bool { return strings.HasPrefix(name, dir) })
 }
 
 // kernelFileSystems are the types of those that are not made of anything that
