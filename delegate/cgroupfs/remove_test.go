@@ -40,8 +40,10 @@ func manyDirs(t *testing.T) (d *Dir, inMemory bool) {
 	return d, inMemory
 }
 
-// makeChain makes a directory in a directory in a directory, and returns the last.
-func makeChain(t *testing.T, d *Dir, depth int) (fd int) {
+// makeChain makes a directory in a directory in a directory, and in the last one some
+// siblings. (While anybody has that one open, each rmdir above costs the kernel a walk
+// down to it.)
+func makeChain(t *testing.T, d *Dir, depth, siblings int) {
 	t.Helper()
 	at := d.fd
 	for range depth {
@@ -53,8 +55,10 @@ func makeChain(t *testing.T, d *Dir, depth int) (fd int) {
 		}
 		at = next
 	}
-	t.Cleanup(func() { unix.Close(at) })
-	return at
+	makeSiblings(t, at, siblings)
+	if at != d.fd {
+		unix.Close(at)
+	}
 }
 
 func makeSiblings(t *testing.T, fd, count int) {
@@ -132,11 +136,12 @@ func TestRemoveBelow(t *testing.T) {
 			if !inMemory {
 				test.siblings = min(test.siblings, 5000)
 			}
-			at := makeChain(t, d, test.depth)
-			if test.levels == 0 {
-				makeSiblings(t, at, test.siblings)
-			}
 			levels := test.levels
+			if levels == 0 {
+				makeChain(t, d, test.depth, test.siblings)
+			} else {
+				makeChain(t, d, test.depth, 0)
+			}
 			for dir := d; levels > 0; levels-- {
 				makeSiblings(t, dir.fd, test.siblings)
 				if levels > 1 {
@@ -190,7 +195,7 @@ func TestRemoveBelowWithinBudget(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d, _ := manyDirs(t)
-			makeSiblings(t, makeChain(t, d, test.depth), test.siblings)
+			makeChain(t, d, test.depth, test.siblings)
 			left := count(t, d)
 			for round := 1; left > 0; round++ {
 				err := d.RemoveBelow(&Budget{Dirs: test.budget})
@@ -232,7 +237,7 @@ func TestRemoveBelowInPasses(t *testing.T) {
 	for _, test := range []struct{ children, atOnce int }{{10, 10}, {11, 10}, {100, 7}, {3, 1}, {0, 1}} {
 		d, _ := manyDirs(t)
 		makeSiblings(t, d.fd, test.children)
-		makeSiblings(t, makeChain(t, d, 3), test.children)
+		makeChain(t, d, 3, test.children)
 		if err := d.removeBelow(&Budget{Dirs: 1000}, test.atOnce); err != nil {
 			t.Errorf("%d children, %d at once: %v", test.children, test.atOnce, err)
 		}
@@ -304,7 +309,7 @@ func TestRemoveTree(t *testing.T) {
 func TestRemoveBelowTogether(t *testing.T) {
 	d, _ := manyDirs(t)
 	makeSiblings(t, d.fd, 300)
-	makeSiblings(t, makeChain(t, d, 300), 300)
+	makeChain(t, d, 300, 300)
 	var all sync.WaitGroup
 	for range 3 {
 		own, err := d.OpenPath("/")
@@ -354,7 +359,7 @@ func TestVisitOfMoved(t *testing.T) {
 // Messages name where something was, with paths of a bounded length.
 func TestPathsOfWalks(t *testing.T) {
 	d, _ := manyDirs(t)
-	makeChain(t, d, 2000)
+	makeChain(t, d, 2000, 0)
 	longest := ""
 	must(t, d.visit(&Budget{Dirs: 3000}, func(at *Dir) (bool, error) {
 		if len(at.Path()) >= len(longest) {
@@ -406,7 +411,7 @@ func TestRemoveBelowOfCgroups(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := realCgroup(t, mount)
 			makeSiblings(t, d.fd, 20)
-			makeSiblings(t, makeChain(t, d, 100), 20)
+			makeChain(t, d, 100, 20)
 			for _, path := range []string{"0/a", "0/a/b", "0/a/c", "1/x"} {
 				must(t, d.Mkdir(path))
 			}
