@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -26,6 +28,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CHECKED", checked)
 			env.Setenv("DELEGATED", delegated)
 			env.Setenv("NO_COLOR", "")
+			// The race detector would wait for a second at the end of each command.
+			env.Setenv("GORACE", cmp.Or(os.Getenv("GORACE"), "atexit_sleep_ms=10"))
 			return nil
 		},
 	})
