@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -30,6 +31,19 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 </busconfig>
 `
 
+// address is that of a socket, with what D-Bus wants escaped ("Server Addresses").
+func address(socket string) string {
+	out := "unix:path="
+	for _, c := range []byte(socket) {
+		if c > ' ' && c < 0x7f && !strings.ContainsRune(`%,;:='"&<>`, rune(c)) {
+			out += string(c)
+		} else {
+			out += fmt.Sprintf("%%%02x", c)
+		}
+	}
+	return out
+}
+
 // startBus makes the system bus of this process a private dbus-daemon, and
 // returns its address.
 func startBus(t *testing.T) string {
@@ -40,7 +54,7 @@ func startBus(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	socket, config := filepath.Join(dir, "socket"), filepath.Join(dir, "conf")
-	if err := os.WriteFile(config, []byte(strings.ReplaceAll(busConfig, "SOCKET", socket)), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte(strings.ReplaceAll(busConfig, "unix:path=SOCKET", address(socket))), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "--config-file="+config, "--nofork", "--print-address")
@@ -228,8 +242,8 @@ func TestNoBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, address string }{
-		{"no socket", "unix:path=" + dir + "/none"},
-		{"not a socket", "unix:path=" + dir + "/file"},
+		{"no socket", address(dir + "/none")},
+		{"not a socket", address(dir + "/file")},
 		{"not an address", "words"},
 		{"address of another kind", "pigeon:path=/x"},
 	} {
@@ -249,7 +263,7 @@ func listen(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", address(socket))
 	return l
 }
 
