@@ -68,8 +68,9 @@ demo:
 # Packages: packages, release, test-release.
 include packaging/release/release.mk
 
-# Tier 1: no root, any machine. The race detector would wait for a second at the end
-# of each program.
+# Tier 1: no root, any machine. The tests copy recorded machines, thousands of small
+# files: in memory that takes a third of the time. And the race detector would wait for
+# a second at the end of each program.
 unit:
 	GORACE="$${GORACE-atexit_sleep_ms=10}" tests/in-memory.sh $(GOTEST) -race ./delegate/... ./cmd/... ./pam/worker/...
 

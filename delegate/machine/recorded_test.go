@@ -248,3 +248,43 @@ func TestRecordedAnswers(t *testing.T) {
 		t.Errorf("names in a directory that was absent: %v", err)
 	}
 }
+
+// Where there is no openat2(2), the same is opened by steps, and the same is not.
+func TestOpenInSteps(t *testing.T) {
+	m, _ := hostile(t)
+	before := descriptors(t)
+	for _, path := range []string{
+		"/", "/h", "/h/cgroup.procs", "/proc/self/status", "/within", "/withinhmount", "/withinhmount/cgroup.procs", "/h/../h/real", "/fifo",
+		"/absolute", "/relative", "/todir", "/todir/secret", "/toabsolute/secret", "/up", "/up/outside/secret", "/toup", "/h/linked/secret",
+		"/loop", "/proc/dangling", "/none", "/none/x", "/h/cgroup.procs/x", "/../outside/secret",
+	} {
+		for _, flags := range []int{unix.O_RDONLY, unix.O_RDONLY | unix.O_DIRECTORY, unix.O_PATH | unix.O_NOFOLLOW, directoryFlags} {
+			fd, err := m.openRecorded(path, flags)
+			steps, stepsErr := m.openInSteps(path, flags)
+			if (err == nil) != (stepsErr == nil) || isAbsent(m, path, err) != isAbsent(m, path, stepsErr) {
+				t.Errorf("%s with %#x: %v; by steps: %v", path, flags, err, stepsErr)
+			}
+			if err == nil && stepsErr == nil {
+				var a, b unix.Stat_t
+				if must(t, unix.Fstat(fd, &a)); unix.Fstat(steps, &b) != nil || a.Ino != b.Ino {
+					t.Errorf("%s with %#x: these are two", path, flags)
+				}
+			}
+			for _, fd := range []int{fd, steps} {
+				if fd >= 0 {
+					unix.Close(fd)
+				}
+			}
+		}
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}
+
+// isAbsent tells whether an error means that nothing was recorded there.
+func isAbsent(m Machine, path string, err error) bool {
+	return errors.Is(err, ErrNotRecorded) || errors.Is(m.failRecorded("open", path, err), ErrNotRecorded)
+}
+
+const directoryFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
