@@ -203,6 +203,7 @@ func TestCleanupOfUsersWithoutSessions(t *testing.T) {
 		})
 	}
 	t.Run("every user", func(t *testing.T) {
+		testbed.Need(t, "unshare")
 		// in a hierarchy in which no other test leaves dead sessions, and alone there
 		dir := filepath.Join(testbed.HierarchyNamed(t, "blkio").Point, "user", "cgcmdghost")
 		if err := os.MkdirAll(dir, 0o755); err != nil {
