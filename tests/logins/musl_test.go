@@ -78,7 +78,7 @@ func wantEverywhere(t *testing.T, u testbed.User, seen sighting) {
 }
 
 // A worker that cannot be run must not lock anybody out. The log names the
-// program and says why, once for the open and once for the close.
+// program and says why, once: after such an open there is nothing to close.
 func TestWorkerCannotBeRun(t *testing.T) {
 	needMusl(t)
 	for name, c := range map[string]struct {
