@@ -6,15 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openDirectory opens a directory by one name, ".." included.
-func openDirectory(dirfd int, name string) (fd int, err error) {
-	err = retry(func() error {
-		fd, err = unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		return err
-	})
-	return fd, err
-}
-
 // childrenAtOnce is how many names are held of one cgroup.
 const childrenAtOnce = 1 << 16
 

@@ -48,7 +48,7 @@ func makeChain(t *testing.T, d *Dir, depth, siblings int) {
 	at := d.fd
 	for range depth {
 		must(t, unix.Mkdirat(at, "c", 0o700))
-		next, err := openDirectory(at, "c")
+		next, err := machine.OpenAt(at, "c", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 		must(t, err)
 		if at != d.fd {
 			unix.Close(at)

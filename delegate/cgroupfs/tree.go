@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // ErrBudget says that a tree was too large, or took too long, to be walked to its
@@ -117,7 +119,7 @@ func (d *Dir) identity() (uint64, error) {
 // openParent opens the cgroup above, which has to be the one with that inode
 // number on the same device; EXDEV if it is another.
 func (d *Dir) openParent(inode uint64, where string) (*Dir, error) {
-	fd, err := openDirectory(d.fd, "..")
+	fd, err := machine.OpenAt(d.fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, d.fail("open", "..", err)
 	}
