@@ -30,6 +30,10 @@ type Placement struct {
 	Scope string
 	// Leave says why the hierarchy is to be left alone; nil: it is not.
 	Leave error
+	// LeaveLimited says why it is to be left alone if the process is under a limit
+	// in it. The limit is the manager's, so the other hierarchies are free; nil:
+	// whose limit it is, is not known.
+	LeaveLimited error
 }
 
 // Scope is a cgroup that a manager made for a login.

@@ -18,6 +18,7 @@ const (
 	// elsewhere stands for the placement that a *manager.DelegatedElsewhereError is,
 	// and so on.
 	alone        = "left alone"
+	ifLimited    = "left alone if it is limited"
 	notDelegated = "not delegated"
 )
 
@@ -62,7 +63,8 @@ func find(t *testing.T, m machine.Machine) *hierarchy.Set {
 }
 
 // placed is what a manager wants to become of a hierarchy: the scope, alone,
-// notDelegated, "elsewhere CGROUP"; "" for a hierarchy that it does not care about.
+// notDelegated, ifLimited, "elsewhere CGROUP"; "" for a hierarchy that it does not
+// care about.
 func placed(t *testing.T, m machine.Machine, name, member string, l manager.Login) string {
 	t.Helper()
 	set := find(t, m)
@@ -96,6 +98,8 @@ func placed(t *testing.T, m machine.Machine, name, member string, l manager.Logi
 		return notDelegated
 	case p.Leave != nil:
 		t.Errorf("left for another reason: %v", p.Leave)
+	case errors.As(p.LeaveLimited, &leftAlone):
+		return ifLimited
 	}
 	return p.Scope
 }

@@ -53,25 +53,37 @@ func (systemd) Name() string { return SystemdName }
 func (s systemd) Place(h *hierarchy.Hierarchy, below string, l Login) Placement {
 	uid, _, itself, isScope := sessionScope(h.FromBase(below))
 	onlyTracks := h.IsUnified() && s.isHybrid // no controllers, and systemd's own bookkeeping
+	leave := &LeftAloneError{Hierarchy: h.Name, Cgroup: below}
 	switch {
 	case isScope && itself && uid == l.UID && !onlyTracks:
 		if h.IsUnified() && !isDelegated(h, below) {
 			return Placement{Leave: &ScopeNotDelegatedError{Scope: below}}
 		}
 		return Placement{Scope: below}
-	case h.Name == trackingName, h.IsUnified(), isScope, isUnit(below), isOutside(below):
-		return Placement{Leave: &LeftAloneError{Hierarchy: h.Name, Cgroup: below}}
+	case h.Name == trackingName, h.IsUnified(), isScope, isInUnit(below), isOutside(below):
+		return Placement{Leave: leave}
+	case isService(below):
+		return Placement{LeaveLimited: leave}
 	}
 	return Placement{}
 }
 
-// isUnit tells whether a cgroup is one of a service or a scope of systemd's, or
-// below one. In a v1 hierarchy it has such a cgroup only for what it controls there:
-// a cron job stays under the TasksMax= of cron.service, and gets a freezer of its
-// own. Slices are common to many.
-func isUnit(below string) bool {
-	for ; below != "/" && below != "."; below = path.Dir(below) {
-		if name := path.Base(below); strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
+// isService tells whether a cgroup is that of a service of systemd's. In a v1
+// hierarchy the cgroup is there for what systemd limits, or only counts: a cron job
+// stays under the TasksMax= of cron.service, and gets a freezer of its own; and a
+// service that starts containers gets a session where systemd does no more than
+// MemoryAccounting=, which is on by default.
+func isService(below string) bool { return strings.HasSuffix(below, ".service") }
+
+// isInUnit tells whether a cgroup is one of a scope of systemd's, which belongs to
+// who asked for it, or one that somebody made below a scope or a service. Slices are
+// common to many.
+func isInUnit(below string) bool {
+	if strings.HasSuffix(below, ".scope") {
+		return true
+	}
+	for at := path.Dir(below); at != "/" && at != "."; at = path.Dir(at) {
+		if isService(at) || strings.HasSuffix(at, ".scope") {
 			return true
 		}
 	}

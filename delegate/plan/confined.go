@@ -27,12 +27,18 @@ func (e *ConfinedError) Error() string {
 
 // leaveConfined leaves a login alone, in all hierarchies, that would be moved out
 // of a limit in one of them: who confines it also keeps track of it, by a freezer
-// that limits nothing.
+// that limits nothing. Where the limit is the manager's own, that hierarchy is all
+// that is left alone.
 func (p *Plan) leaveConfined(m machine.Machine, r Request) {
 	var confined *ConfinedError
 	for _, s := range p.With(Make) {
-		if confined = confinedIn(m, s.Hierarchy, s.Member, r.User); confined != nil {
-			break
+		found := confinedIn(m, s.Hierarchy, s.Member, r.User)
+		switch {
+		case found == nil:
+		case s.leaveLimited != nil:
+			s.leave(s.leaveLimited)
+		case confined == nil:
+			confined = found
 		}
 	}
 	if confined == nil {
@@ -40,10 +46,13 @@ func (p *Plan) leaveConfined(m machine.Machine, r Request) {
 	}
 	for i := range p.Steps {
 		if s := &p.Steps[i]; s.Action != Leave {
-			s.Action, s.Scope, s.Reason = Leave, "", confined
+			s.leave(confined)
 		}
 	}
 }
+
+// leave leaves the hierarchy alone after all.
+func (s *Step) leave(reason error) { s.Action, s.Scope, s.Reason = Leave, "", reason }
 
 // Confined returns why the login is left alone everywhere; nil if it is not for a
 // limit.

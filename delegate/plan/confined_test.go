@@ -282,10 +282,14 @@ func TestSlurm(t *testing.T) {
 // A hierarchy in which nothing would be moved sheds nothing; another one does, and
 // then all are left alone.
 func TestOnlyMovesShed(t *testing.T) {
-	const service = "/system.slice/cron.service"
+	const service, counted = "/system.slice/cron.service", "/system.slice/boot.service"
 	limited := files{
 		"sys/fs/cgroup/pids" + service + "/pids.max":                             "512\n",
 		"sys/fs/cgroup/memory" + service + "/memory.limit_in_bytes":              "1048576\n",
+		"sys/fs/cgroup/memory" + counted + "/memory.limit_in_bytes":              "9223372036854771712\n",
+		"sys/fs/cgroup/memory" + counted + "/job/memory.limit_in_bytes":          "9223372036854771712\n",
+		"sys/fs/cgroup/memory/limited.slice/memory.limit_in_bytes":               "1048576\n",
+		"sys/fs/cgroup/memory/limited.slice/a.service/memory.limit_in_bytes":     "9223372036854771712\n",
 		"sys/fs/cgroup/freezer/job/cgroup.procs":                                 "",
 		"sys/fs/cgroup/cpuset/job/cpuset.cpus":                                   "0\n",
 		"sys/fs/cgroup/cpuset/cpuset.cpus":                                       "0-3\n",
@@ -297,6 +301,14 @@ func TestOnlyMovesShed(t *testing.T) {
 	}{
 		"a cron job under TasksMax=": {"9:pids:" + service + "\n10:memory:" + service + "\n11:freezer:/\n1:name=systemd:" + service + "\n", "pids,memory,freezer,name=systemd",
 			"make freezer\nleave memory pids name=systemd (LeftAloneError)"},
+		"a service that is only counted": {"9:pids:" + service + "\n10:memory:" + counted + "\n11:freezer:/\n1:name=systemd:" + service + "\n", "pids,memory,freezer,name=systemd",
+			"make freezer memory\nleave pids name=systemd (LeftAloneError)"},
+		"below a service that is only counted": {"10:memory:" + counted + "/job\n11:freezer:/\n", "memory,freezer",
+			"make freezer\nleave memory (LeftAloneError)"},
+		"a service that is only counted, in a limited slice": {"10:memory:/limited.slice/a.service\n11:freezer:/\n", "memory,freezer",
+			"make freezer\nleave memory (LeftAloneError)"},
+		"a service, by somebody who confines": {"10:memory:" + counted + "\n13:cpuset:/job\n11:freezer:/job\n", "memory,freezer,cpuset",
+			"leave cpuset freezer memory (ConfinedError)"},
 		"a login under a limit of its scope": {"9:pids:/user.slice/user-1000.slice/session-1.scope\n11:freezer:/\n", "pids,freezer",
 			"make freezer\nadopt pids=/user.slice/user-1000.slice/session-1.scope"},
 		"every user's UserTasksMax=": {"9:pids:/user.slice/user-1000.slice\n11:freezer:/\n", "pids,freezer",

@@ -56,7 +56,7 @@ func (s *Step) leaveIfDenied(m machine.Machine) {
 			continue // there is none, or it cannot be told
 		}
 		if !rootMayWrite(st) {
-			s.Action, s.Reason = Leave, &DeniedError{Hierarchy: s.Name, Err: unix.EACCES, Dir: dir, Owner: st}
+			s.leave(&DeniedError{Hierarchy: s.Name, Err: unix.EACCES, Dir: dir, Owner: st})
 		}
 		return
 	}

@@ -47,6 +47,8 @@ type Step struct {
 	// *manager.LeftAloneError, *manager.DelegatedElsewhereError,
 	// *manager.ScopeNotDelegatedError, *ConfinedError, *AccountError, *DeniedError.
 	Reason error
+
+	leaveLimited error // as in manager.Placement
 }
 
 // Request is a login, and what its PAM line asks for.
@@ -139,7 +141,7 @@ func (p *Plan) place(r Request, s *Step) {
 	case placement.Scope != "":
 		s.Action, s.Scope = Adopt, placement.Scope
 	default:
-		s.Action = Make
+		s.Action, s.leaveLimited = Make, placement.LeaveLimited
 	}
 }
 
