@@ -65,6 +65,7 @@ func Close(r CloseRequest) (*Closed, error) {
 	})...)
 	if c.ticket.Session.Number >= 0 {
 		left = append(left, c.cleaner.Session(c.ticket.Session))
+		c.cleaner.Rest(c.user, nil)
 	}
 	return &Closed{Session: sessionName(c.ticket), Left: errors.Join(left...)}, nil
 }
@@ -105,6 +106,7 @@ func Undo(r CloseRequest) (*Closed, error) {
 // cleanUp removes the user's dead sessions: also what an attempt made of which the
 // ticket does not tell yet; and user/NAME where the attempt came no further.
 func (c *closing) cleanUp() error {
+	defer c.cleaner.Rest(c.user, nil)
 	numbers, err := c.cleaner.List(c.user)
 	if err != nil || len(numbers) == 0 {
 		return err
@@ -147,7 +149,7 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	}
 	c := &closing{
 		CloseRequest: *r, user: user, set: set, manager: manager.Of(r.Machine, set), members: members, own: own, ticket: r.Ticket,
-		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin},
+		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin, Yields: true},
 	}
 	if c.ticket == nil {
 		c.ticket = &ticket.Ticket{Session: c.present()}

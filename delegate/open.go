@@ -185,7 +185,7 @@ func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (resu
 // there.
 func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Result) {
 	c := cleanup.Cleaner{
-		Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin,
+		Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin, Yields: true,
 	}
 	id := result.Ticket.Session
 	if id.Number >= 0 {
@@ -196,6 +196,7 @@ func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Re
 			}
 		}
 		c.Others(id.User, result.Taken, inUse)
+		c.Rest(id.User, inUse)
 	}
 	for _, s := range p.With(plan.Adopt) {
 		c.OtherScopes(p.Manager, s.Hierarchy, s.Scope, r.UID)

@@ -20,7 +20,19 @@ var ErrBudget = errors.New("walk budget used up")
 type Budget struct {
 	Dirs     int       // directories that may still be visited, or removed
 	Deadline time.Time // zero: no limit of time
+	// Yields has a walk rest as long as it works: it takes the kernel's one lock for
+	// all changes of cgroups (cgroup_mutex) at each step, and a processor.
+	Yields bool
+
+	worked int       // steps since the last rest
+	since  time.Time // when that ended
 }
+
+// stepsAtOnce is after how many steps a walk that yields rests: a millisecond or less.
+const stepsAtOnce = 32
+
+// maxRest bounds a rest: on a loaded machine the steps take long because others work.
+const maxRest = 20 * time.Millisecond
 
 func (b *Budget) isLate() bool { return !b.Deadline.IsZero() && time.Now().After(b.Deadline) }
 
@@ -29,7 +41,21 @@ func (b *Budget) take() error {
 		return ErrBudget
 	}
 	b.Dirs--
+	if b.Yields {
+		b.rest()
+	}
 	return nil
+}
+
+// rest sleeps as long as the steps took, if there were enough.
+func (b *Budget) rest() {
+	switch b.worked++; {
+	case b.since.IsZero():
+		b.since = time.Now()
+	case b.worked >= stepsAtOnce:
+		time.Sleep(min(time.Since(b.since), maxRest))
+		b.worked, b.since = 0, time.Now()
+	}
 }
 
 // walker is where a walk of a tree is. It goes down by a child's name and up by

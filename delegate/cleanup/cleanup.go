@@ -5,7 +5,11 @@
 // held for two moments only: to list the user's sessions, which no login of theirs
 // is then in the middle of making, and to remove the directories of those that were
 // found dead. In between nobody can claim a session's number, because its directory
-// is there. The package must not know how a session is made.
+// is there.
+//
+// All changes of cgroups wait for one lock in the kernel. So the logins and logouts of
+// a user remove more than a few cgroups one at a time (lock.Turn), and rest meanwhile.
+// The package must not know how a session is made.
 package cleanup
 
 import (
@@ -35,6 +39,11 @@ type Cleaner struct {
 	// Dirs bounds how many cgroups are looked at, and how many are removed, in each
 	// hierarchy of each session.
 	Dirs int
+	// Yields leaves time to others: more than a few cgroups are removed in the user's
+	// turn alone, and slowly.
+	Yields bool
+
+	turn *lock.Turn // of the user whose session it is at, while it yields
 }
 
 // Enough for any session that was not made to be large.
@@ -46,6 +55,10 @@ const (
 func (c *Cleaner) budget() *cgroupfs.Budget {
 	return &cgroupfs.Budget{Dirs: c.Dirs, Deadline: c.Deadline}
 }
+
+// fewDirs is how many cgroups of a session, in each hierarchy, are removed without a
+// turn: more than any that was made by hand, and done in a few milliseconds.
+const fewDirs = 64
 
 // isLate tells whether it is time to end.
 func (c *Cleaner) isLate() bool { return !c.Deadline.IsZero() && time.Now().After(c.Deadline) }
@@ -150,7 +163,7 @@ func (c *Cleaner) Session(id layout.ID) error {
 	}
 	var empty []presence
 	for _, p := range in {
-		if err := c.empty(p); err != nil {
+		if err := c.empty(p, id.User); err != nil {
 			fail(p.h, err)
 		} else {
 			empty = append(empty, p)
@@ -167,12 +180,57 @@ func (c *Cleaner) Session(id layout.ID) error {
 	return errors.Join(left...)
 }
 
-// empty removes what is below.
-func (c *Cleaner) empty(p presence) error {
-	if !p.HasChildren {
+// empty removes what is below. Beyond a few cgroups that takes the user's turn, which
+// then goes on until Rest.
+func (c *Cleaner) empty(p presence, user string) error {
+	budget := c.budget()
+	switch {
+	case !p.HasChildren:
+		return nil
+	case !c.Yields:
+		return p.dir.RemoveBelow(budget)
+	}
+	budget.Dirs = min(budget.Dirs, fewDirs)
+	err := p.dir.RemoveBelow(budget)
+	if !errors.Is(err, cgroupfs.ErrBudget) || c.isLate() || c.Dirs <= fewDirs {
+		return err
+	}
+	if err := c.takeTurn(user); err != nil {
+		return err
+	}
+	budget = c.budget()
+	budget.Yields = true
+	return p.dir.RemoveBelow(budget)
+}
+
+// takeTurn takes the user's turn, if that was not done already. The error is
+// lock.ErrTaken: where there can be no locks, everybody goes on.
+func (c *Cleaner) takeTurn(user string) (err error) {
+	if !c.Yields || c.turn != nil {
 		return nil
 	}
-	return p.dir.RemoveBelow(c.budget())
+	if c.turn, err = c.Locks.TakeTurn(user); errors.Is(err, lock.ErrTaken) {
+		return err
+	}
+	return nil
+}
+
+// Rest ends the user's turn, if Session or Others took it. What others have left to it
+// meanwhile is removed as well.
+func (c *Cleaner) Rest(user string, inUse []int) {
+	for c.endTurn() && !c.isLate() {
+		numbers, err := c.List(user)
+		if err != nil {
+			return
+		}
+		c.Others(user, numbers, inUse)
+	}
+}
+
+func (c *Cleaner) endTurn() (more bool) {
+	turn := c.turn
+	c.turn = nil
+	return turn.End()
 }
 
 // remove removes the session's directory, if it is still the same.
@@ -210,8 +268,11 @@ func (c *Cleaner) removeUser(user string, held *lock.Held, in []*hierarchy.Hiera
 
 // Others removes the dead ones among sessions of a user that List, or a login under
 // the user's lock, has seen, but for those in use. What cannot be removed, or not in
-// time, stays for later.
+// time, stays for later; all of it if another process has the user's turn.
 func (c *Cleaner) Others(user string, numbers, inUse []int) {
+	if len(numbers) == 0 || c.takeTurn(user) != nil {
+		return
+	}
 	for _, n := range numbers {
 		if c.isLate() {
 			return

@@ -300,3 +300,57 @@ func TestLate(t *testing.T) {
 		t.Errorf("left are %q of %q", after, before)
 	}
 }
+
+// A login yields to another process that removes much of what the user made: that is
+// told that there is more, and does it at the end of its turn.
+func TestOneAtATime(t *testing.T) {
+	var paths []string
+	for n := range 3 {
+		for i := range fewDirs + 36 {
+			paths = append(paths, fmt.Sprintf("f/user/alice/%d/%d/", n, i))
+		}
+	}
+	first, dir := cleaner(t, append(paths, "f/user/alice/3/x/")...)
+	first.Yields = true
+	second := *first
+	must(t, first.Session(layout.ID{User: "alice", Number: 0}))
+	if first.turn == nil {
+		t.Fatal("a large session is removed out of turn")
+	}
+	requireLeft(t, second.Session(layout.ID{User: "alice", Number: 1}), []string{"freezer"}, lock.ErrTaken)
+	if got := len(left(t, dir)); got <= 1+1+1+fewDirs+36+2 || got >= 1+2*(1+fewDirs+36)+2 {
+		t.Errorf("%d are left: not some of session 1", got)
+	}
+	partly := len(left(t, dir))
+	second.Others("alice", []int{2, 3}, nil)
+	must(t, second.Session(layout.ID{User: "alice", Number: 3})) // a small one takes no turn
+	second.Rest("alice", nil)
+	if got := len(left(t, dir)); got != partly-2 {
+		t.Errorf("%d are left: session 3 is, or session 2 is not", got)
+	}
+	first.Rest("alice", []int{2})
+	if got := len(left(t, dir)); got != 1+1+fewDirs+36 {
+		t.Errorf("%d are left: not session 2, which is in use, alone", got)
+	}
+	first.Rest("alice", nil) // ended
+	must(t, second.Session(layout.ID{User: "alice", Number: 2}))
+	second.Rest("alice", nil)
+	if got := left(t, dir); len(got) != 0 {
+		t.Errorf("left are %q", got)
+	}
+}
+
+// Where there can be no locks, nothing is left for that.
+func TestNoTurnToBeHad(t *testing.T) {
+	var paths []string
+	for i := range 2 * fewDirs {
+		paths = append(paths, fmt.Sprintf("f/user/alice/3/%d/", i))
+	}
+	c, dir := cleaner(t, paths...)
+	c.Yields, c.Locks.Dir = true, "/proc/nosuch"
+	must(t, c.Session(layout.ID{User: "alice", Number: 3}))
+	c.Rest("alice", nil)
+	if got := left(t, dir); len(got) != 0 {
+		t.Errorf("left are %q", got)
+	}
+}

@@ -1,9 +1,10 @@
 // Package lock keeps the logins, logouts and cleanups of one user apart. Users do
 // not wait for each other.
 //
-// It is held from the mkdir of a session to the move of the process into it, and
-// for moments in which a session is removed; never while something is walked that
-// a user made. It must not know what is done under the lock.
+// A user's lock is held from the mkdir of a session to the move of the process into
+// it, and for moments in which a session is removed; never while something is walked
+// that a user made. For that there is a turn. The package must not know what is done
+// under either.
 package lock
 
 import (
@@ -28,9 +29,12 @@ type Locks struct {
 // Default is the locks of the installed programs.
 var Default = Locks{Dir: "/run/cgdeleg", Patience: 2 * time.Second}
 
-// filesDir is the directory in Locks.Dir that has a file for every user. (A version
-// before had one file called lock for all.)
-const filesDir = "users"
+// The directories in Locks.Dir that have a file for a user. (A version before had one
+// file called lock for all.)
+const (
+	usersDir = "users" // for the lock
+	turnsDir = "turns" // for the turn
+)
 
 // Error says why a lock was not to be had. Unwrap gives EWOULDBLOCK when somebody
 // held it all the time.
@@ -66,10 +70,10 @@ func (h *Held) Remove() {
 // Acquire takes the lock of a user, whose name has to be a file's. It returns an
 // *Error after Patience, or where there can be no lock.
 func (l Locks) Acquire(user string) (*Held, error) {
-	path := filepath.Join(l.Dir, filesDir, user)
+	path := filepath.Join(l.Dir, usersDir, user)
 	deadline := time.Now().Add(l.Patience)
 	for {
-		fd, err := l.open(user)
+		fd, err := l.open(usersDir, user)
 		if err == nil {
 			err = wait(fd, deadline)
 		}
@@ -106,7 +110,7 @@ func isLinked(fd int) bool {
 
 // open opens the lock's file, in a directory that is root's alone or that of
 // whoever runs this; a directory that others can write is refused.
-func (l Locks) open(user string) (int, error) {
+func (l Locks) open(kind, user string) (int, error) {
 	const flags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	dir, err := unix.Open(l.Dir, flags, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -126,16 +130,17 @@ func (l Locks) open(user string) (int, error) {
 	if st.Uid != 0 && int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
 		return -1, &fs.PathError{Op: "use directory that others can write", Path: l.Dir, Err: unix.EPERM}
 	}
-	return openFile(dir, filesDir+"/"+user)
+	return openFile(dir, kind, user)
 }
 
 // openFile opens or makes the file, and the directory that has the files.
-func openFile(dir int, name string) (fd int, err error) {
-	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_CLOEXEC
+func openFile(dir int, kind, user string) (fd int, err error) {
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_APPEND | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	name := kind + "/" + user
 	if fd, err = unix.Openat(dir, name, flags, 0o600); !errors.Is(err, unix.ENOENT) {
 		return fd, err
 	}
-	if err := unix.Mkdirat(dir, filesDir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := unix.Mkdirat(dir, kind, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
 		return -1, err
 	}
 	return unix.Openat(dir, name, flags, 0o600)

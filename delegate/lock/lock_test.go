@@ -25,7 +25,7 @@ func requireError(t *testing.T, l Locks, errnos ...unix.Errno) {
 	t.Helper()
 	held, err := l.Acquire("alice")
 	var lock *Error
-	if !errors.As(err, &lock) || lock.Path != filepath.Join(l.Dir, filesDir, "alice") {
+	if !errors.As(err, &lock) || lock.Path != filepath.Join(l.Dir, usersDir, "alice") {
 		t.Errorf("got %v, want an *Error", err)
 	}
 	if !slices.ContainsFunc(errnos, func(e unix.Errno) bool { return errors.Is(err, e) }) {
@@ -52,7 +52,7 @@ func TestLock(t *testing.T) {
 		t.Fatalf("after the release: %v", err)
 	}
 	second.Release()
-	if _, err := os.Stat(filepath.Join(l.Dir, filesDir, "alice")); err != nil {
+	if _, err := os.Stat(filepath.Join(l.Dir, usersDir, "alice")); err != nil {
 		t.Error(err) // nobody removed it
 	}
 }
@@ -120,7 +120,7 @@ func TestRemoveUnderWaiters(t *testing.T) {
 	if most.Load() != 1 || times.Load() != 8*25 {
 		t.Errorf("up to %d at once held it, %d times", most.Load(), times.Load())
 	}
-	if names, err := os.ReadDir(filepath.Join(l.Dir, filesDir)); err != nil || len(names) > 1 {
+	if names, err := os.ReadDir(filepath.Join(l.Dir, usersDir)); err != nil || len(names) > 1 {
 		t.Errorf("left are %v, %v", names, err)
 	}
 }
@@ -197,7 +197,7 @@ func TestLockIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	for path, want := range map[string]fs.FileMode{l.Dir: 0o700, filepath.Join(l.Dir, filesDir): 0o700, filepath.Join(l.Dir, filesDir, "alice"): 0o600} {
+	for path, want := range map[string]fs.FileMode{l.Dir: 0o700, filepath.Join(l.Dir, usersDir): 0o700, filepath.Join(l.Dir, usersDir, "alice"): 0o600} {
 		st, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -222,14 +222,14 @@ func TestLockRefuses(t *testing.T) {
 		}, []unix.Errno{unix.ENOTDIR, unix.ELOOP}},
 		{"file in place of the directory", func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, []unix.Errno{unix.ENOTDIR}},
 		{"symbolic link in place of the lock file", func(dir string) error {
-			return errors.Join(mkdirs(filesDir)(dir), os.WriteFile(dir+".target", nil, 0o600), os.Symlink(dir+".target", filepath.Join(dir, filesDir, "alice")))
+			return errors.Join(mkdirs(usersDir)(dir), os.WriteFile(dir+".target", nil, 0o600), os.Symlink(dir+".target", filepath.Join(dir, usersDir, "alice")))
 		}, []unix.Errno{unix.ELOOP}},
 		{"dangling link in place of the lock file", func(dir string) error {
-			return errors.Join(mkdirs(filesDir)(dir), os.Symlink(dir+".target", filepath.Join(dir, filesDir, "alice")))
+			return errors.Join(mkdirs(usersDir)(dir), os.Symlink(dir+".target", filepath.Join(dir, usersDir, "alice")))
 		}, []unix.Errno{unix.ELOOP}},
-		{"directory in place of the lock file", mkdirs(filesDir + "/alice"), []unix.Errno{unix.EISDIR}},
+		{"directory in place of the lock file", mkdirs(usersDir + "/alice"), []unix.Errno{unix.EISDIR}},
 		{"file in place of the directory with the files", func(dir string) error {
-			return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, filesDir), nil, 0o600))
+			return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, usersDir), nil, 0o600))
 		}, []unix.Errno{unix.ENOTDIR}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -98,13 +98,13 @@ func warningText(w error) string {
 // Closed says what became of a session that the process was in, without the
 // user's name. The session is named by its number or its scope; left is what
 // delegate.Closed has. IsFault tells that it should not have come so: processes
-// that are still in it, or an application that gave its privileges up, are no
-// fault.
+// that are still in it, another process that removes what the user made, or an
+// application that gave its privileges up, are no fault.
 func Closed(session string, left error) (text string, isFault bool) {
 	if left == nil {
 		return fmt.Sprintf("session %s closed and removed", session), false
 	}
-	expected := errors.Is(left, unix.EBUSY) || errors.Is(left, os.ErrPermission)
+	expected := errors.Is(left, unix.EBUSY) || errors.Is(left, lock.ErrTaken) || errors.Is(left, os.ErrPermission)
 	return fmt.Sprintf("session %s closed, left for a later cleanup: %v", session, left), !expected
 }
 

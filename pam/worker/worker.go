@@ -154,6 +154,10 @@ func oneLine(s string) string {
 	return out.String()
 }
 
+// removalInOpen bounds how long a login waits while dead sessions are removed. The next
+// one goes on with it.
+const removalInOpen = 250 * time.Millisecond
+
 func (r *replier) open(req request, s surroundings) (result string) {
 	o, complaints, err := options.Parse(req.options)
 	r.debug = o.Debug
@@ -175,7 +179,7 @@ func (r *replier) open(req request, s surroundings) (result string) {
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Login:   delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(o.Timeout / 2), Announce: r.sayTicket,
+		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket,
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
