@@ -13,10 +13,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
@@ -27,8 +30,24 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
-// ReplyFD is the descriptor on which the application reads the reply (worker.h).
-const ReplyFD = 3
+// Reply is where the application reads the reply: the descriptor WORKER_REPLY_FD of
+// worker.h.
+const Reply = descriptor(3)
+
+// descriptor writes without an os.File, whose finalizer would have the runtime start
+// a goroutine for it.
+type descriptor int
+
+func (d descriptor) Write(data []byte) (written int, err error) {
+	for written < len(data) {
+		n, err := unix.Write(int(d), data[written:])
+		if err != nil && err != unix.EINTR { //nolint:errorlint // never wrapped
+			return written, os.NewSyscallError("write", err)
+		}
+		written += max(n, 0)
+	}
+	return written, nil
+}
 
 // The results, as module.c knows them.
 const (
