@@ -8,6 +8,7 @@
  * a second worker undoes what one did that was lost.
  */
 #define PAM_SM_SESSION
+#include "systemd.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -109,22 +110,20 @@ static struct tickets *tickets_of(pam_handle_t *pamh)
 static void push_ticket(pam_handle_t *pamh, char *text)
 {
 	struct tickets *tickets = tickets_of(pamh);
-	struct ticket *top;
+	struct ticket *top = text ? calloc(1, sizeof(*top)) : NULL;
 
-	if (text == NULL)
-		return;
-	top = calloc(1, sizeof(*top));
-	if (tickets == NULL) {
-		tickets = calloc(1, sizeof(*tickets));
-		if (tickets != NULL && pam_set_data(pamh, TICKETS_NAME, tickets, free_tickets) != PAM_SUCCESS) {
-			free(tickets);
-			tickets = NULL;
-		}
-	}
-	if (tickets == NULL || top == NULL) {
-		free(top);
+	if (top == NULL) {
 		free(text);
 		return;
+	}
+	if (tickets == NULL) {
+		tickets = calloc(1, sizeof(*tickets));
+		if (tickets == NULL || pam_set_data(pamh, TICKETS_NAME, tickets, free_tickets) != PAM_SUCCESS) {
+			free(tickets);
+			free(top);
+			free(text);
+			return;
+		}
 	}
 	top->text = text;
 	top->older = tickets->newest;
@@ -230,37 +229,41 @@ static const char *service_of(pam_handle_t *pamh)
 	return service ? service : "";
 }
 
-/* Runs a worker; the ticket, if there is one, says what is to be closed or undone. */
-static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand, const char *ticket,
-				 int argc, const char **options)
+static const char *user_of(pam_handle_t *pamh)
+{
+	const void *user = NULL;
+
+	pam_get_item(pamh, PAM_USER, &user);
+	return user ? user : "";
+}
+
+/* Runs a worker. The account is that of the user to open a session for, NULL if there
+ * is none; the ticket, if there is one, says what is to be closed or undone. */
+static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand, const struct passwd *account,
+				 const char *ticket, int argc, const char **options)
 {
 	struct outcome out = { .result = PAM_SESSION_ERR };
 	unsigned timeout = timeout_option(argc, options);
 	char pid[24], uid[24] = "", gid[24] = "";
-	const struct passwd *pw = NULL;
 	const char **args = calloc(ARG_OPTIONS + (size_t)argc + 1, sizeof(*args));
 	struct worker_reply reply;
-	const void *user = NULL;
 	int i;
 
 	if (args == NULL) {
 		pam_syslog(pamh, LOG_ERR, "out of memory; %s", errand->consequence);
 		return out;
 	}
-	pam_get_item(pamh, PAM_USER, &user);
-	if (errand == &opening && user != NULL)
-		pw = pam_modutil_getpwnam(pamh, user);
 	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-	if (pw != NULL) {
-		snprintf(uid, sizeof(uid), "%lu", (unsigned long)pw->pw_uid);
-		snprintf(gid, sizeof(gid), "%lu", (unsigned long)pw->pw_gid);
+	if (account != NULL) {
+		snprintf(uid, sizeof(uid), "%lu", (unsigned long)account->pw_uid);
+		snprintf(gid, sizeof(gid), "%lu", (unsigned long)account->pw_gid);
 	}
 	args[ARG_NAME] = "pam_cgdeleg";
 	args[ARG_VERB] = errand->verb;
 	args[ARG_PID] = pid;
 	args[ARG_UID] = uid;
 	args[ARG_GID] = gid;
-	args[ARG_USER] = user ? user : "";
+	args[ARG_USER] = user_of(pamh);
 	args[ARG_SERVICE] = service_of(pamh);
 	args[ARG_TICKET] = ticket ? ticket : "";
 	for (i = 0; i < argc; i++)
@@ -282,21 +285,45 @@ static bool is_user_manager(const char *service)
 	return strcmp(service, "systemd-user") == 0;
 }
 
-int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+static bool has_option(const char *name, int argc, const char **argv)
 {
-	struct outcome out, undo = { .answered = true };
+	int i;
 
-	(void)flags;
-	if (is_user_manager(service_of(pamh)))
-		return PAM_SUCCESS;
-	out = ask_worker(pamh, &opening, NULL, argc, argv);
-	/* Lost, it may have made cgroups and moved us; a failure it took back itself. */
+	for (i = 0; i < argc; i++)
+		if (strcmp(argv[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Opens a session by a worker, and by a second one undoes what the first one did
+ * that was lost. A failure the first one took back itself. */
+static struct outcome open_by_worker(pam_handle_t *pamh, const struct passwd *account, int argc, const char **argv)
+{
+	struct outcome out = ask_worker(pamh, &opening, account, NULL, argc, argv), undo = { .answered = true };
+
 	if (out.lost)
-		undo = ask_worker(pamh, &undoing, out.ticket, argc, argv);
+		undo = ask_worker(pamh, &undoing, NULL, out.ticket, argc, argv);
 	free(undo.ticket);
 	/* A close must leave alone what is as it was; the rest it tries to undo again. */
 	if (out.result != PAM_SUCCESS && undo.answered && out.ticket != NULL)
 		out.ticket[0] = '\0';
+	return out;
+}
+
+int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	struct outcome out = { .result = PAM_SUCCESS };
+	const struct passwd *account;
+
+	(void)flags;
+	if (is_user_manager(service_of(pamh)))
+		return PAM_SUCCESS;
+	account = pam_modutil_getpwnam(pamh, user_of(pamh));
+	/* with debug the worker says why it does nothing */
+	if (account != NULL && !has_option("debug", argc, argv) && is_left_to_systemd(account->pw_uid))
+		out.ticket = strdup("");
+	else
+		out = open_by_worker(pamh, account, argc, argv);
 	push_ticket(pamh, out.ticket);
 	return out.result;
 }
@@ -314,7 +341,7 @@ int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **a
 		pop_ticket(tickets);
 		return PAM_SUCCESS;
 	}
-	out = ask_worker(pamh, &closing, newest ? newest->text : NULL, argc, argv);
+	out = ask_worker(pamh, &closing, NULL, newest ? newest->text : NULL, argc, argv);
 	free(out.ticket);
 	if (newest != NULL)
 		pop_ticket(tickets);
