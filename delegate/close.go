@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -27,6 +29,11 @@ type CloseRequest struct {
 	// Deadline is when to end removing what the user made below the session; the
 	// rest goes with a later cleanup. The zero Time sets none.
 	Deadline time.Time
+	// Detached tells that nobody waits: the process may have ended, and may meanwhile
+	// ask for another session. Application is its lock then, which the caller holds, and
+	// which is let go of when the process has been moved.
+	Detached    bool
+	Application *lock.Held
 }
 
 // Closed tells what became of a session.
@@ -51,15 +58,20 @@ func Close(r CloseRequest) (*Closed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.set.Close()
+	defer c.end()
 	if c.ticket.IsEmpty() {
 		return &Closed{}, nil
 	}
 	leaveSession(c.set, c.manager, c.own)
 	left := c.leave()
+	hasLeft := len(left) == 0 || r.Detached
 	left = append(left, c.scopes(func(h *hierarchy.Hierarchy, scope string) error {
 		return apply.LeaveScope(r.Machine, c.manager, h, scope, hierarchy.PathIn(c.members, h.Name), r.PID)
 	})...)
+	c.releaseApplication()
+	if hasLeft {
+		c.await()
+	}
 	left = append(left, c.scopes(func(h *hierarchy.Hierarchy, scope string) error {
 		return c.cleaner.Scope(c.manager, h, scope)
 	})...)
@@ -87,12 +99,16 @@ func Undo(r CloseRequest) (*Closed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.set.Close()
+	defer c.end()
 	leaveSession(c.set, c.manager, c.own)
 	if !hasTicket {
 		return &Closed{Left: c.cleanUp()}, nil
 	}
 	left := c.leave()
+	c.releaseApplication()
+	if len(left) == 0 {
+		c.await()
+	}
 	left = append(left, c.scopes(func(h *hierarchy.Hierarchy, scope string) error {
 		return apply.GiveBack(r.Machine, h, scope)
 	})...)
@@ -128,6 +144,18 @@ type closing struct {
 	cleaner *cleanup.Cleaner
 }
 
+func (c *closing) end() {
+	c.releaseApplication()
+	c.set.Close()
+}
+
+// releaseApplication lets go of the application, which stays where it is now.
+func (c *closing) releaseApplication() {
+	c.Application.Remove()
+	c.Application.Release()
+	c.Application = nil
+}
+
 // begin finds out where the process is, and which session is meant. Only wanted
 // hierarchies are looked for.
 func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membership) bool) (*closing, error) {
@@ -135,7 +163,13 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	if err != nil {
 		return nil, err
 	}
+	if r.Application == nil && !r.Machine.IsRecorded() {
+		r.Application, _ = r.Locks.AcquireApplication(r.PID) // nearly always nobody has it
+	}
 	members, err := hierarchy.Memberships(r.Machine, r.PID)
+	if r.Detached && hasEnded(err) {
+		err = nil // the session is there all the same
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +184,9 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	c := &closing{
 		CloseRequest: *r, user: user, set: set, manager: manager.Of(r.Machine, set), members: members, own: own, ticket: r.Ticket,
 		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin, Yields: true},
+	}
+	if r.Detached {
+		c.cleaner.Dirs = cleanup.DirsAtEase
 	}
 	if c.ticket == nil {
 		c.ticket = &ticket.Ticket{Session: c.present()}
@@ -176,8 +213,7 @@ func (c *closing) present() layout.ID {
 }
 
 // leave moves the process out of the session in the hierarchies in which it is in
-// it, and waits a moment for what is just ending of the application. One that
-// closes in a forked child, or that somebody moved, is in none.
+// it. One that closes in a forked child, or that somebody moved, is in none.
 func (c *closing) leave() (failed []error) {
 	id := c.ticket.Session
 	if id.Number < 0 {
@@ -187,14 +223,44 @@ func (c *closing) leave() (failed []error) {
 		if at, ok := layout.SessionOf(h, hierarchy.PathIn(c.members, h.Name)); !ok || at != id {
 			continue
 		}
-		if err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.ticket.FormerInode(h.Name), c.PID); err != nil {
+		err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.ticket.FormerInode(h.Name), c.PID)
+		if c.Detached && hasEnded(err) {
+			continue
+		}
+		if err != nil {
 			failed = append(failed, apply.InHierarchy(h, err))
 		}
 	}
-	if len(failed) == 0 {
+	return failed
+}
+
+// hasEnded tells of an error about a process that it is not there any more: ENOENT in
+// /proc, ESRCH of one that ends just now.
+func hasEnded(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) }
+
+// await waits a moment for what is just ending of the application in the session.
+func (c *closing) await() {
+	switch id := c.ticket.Session; {
+	case c.Detached:
+		apply.AwaitNobody(c.cgroups())
+	case id.Number >= 0:
 		apply.AwaitSession(c.Machine, c.set.All, id, c.PID)
 	}
-	return failed
+}
+
+// cgroups are those of the login which this close removes.
+func (c *closing) cgroups() (all []apply.Cgroup) {
+	if id := c.ticket.Session; id.Number >= 0 {
+		for _, h := range c.set.All {
+			all = append(all, apply.Cgroup{Hierarchy: h, Path: id.Path(h)})
+		}
+	}
+	for _, m := range c.ticket.Adopted {
+		if h := c.set.ByName(m.Hierarchy); h != nil && !c.manager.KeepsScopes() {
+			all = append(all, apply.Cgroup{Hierarchy: h, Path: m.Path})
+		}
+	}
+	return all
 }
 
 // scopes does something with each of the adopted scopes.

@@ -72,25 +72,42 @@ func Open(r OpenRequest) (*Opened, error) {
 		return nil, err
 	}
 	defer set.Close()
+	o, result, err := r.make(set, user)
+	if err != nil || result == nil {
+		return o, err
+	}
+	r.cleanUp(set, o.Plan, result)
+	return o, nil
+}
+
+// make is Open without the removal of dead sessions, for which the result is: nil if
+// none may be removed. Meanwhile nobody else moves the process, so a close that is not
+// yet done has moved it back.
+func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *apply.Result, err error) {
+	if !r.Machine.IsRecorded() {
+		held, _ := r.Locks.AcquireApplication(r.PID) // nearly always nobody has it
+		defer held.Release()
+		defer held.Remove()
+	}
 	p, err := r.plan(set, user)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	o := &Opened{Plan: p, Ticket: ticket.Ticket{Session: layout.ID{Number: -1}}, Warnings: p.Warnings, Notes: p.Notes}
+	o = &Opened{Plan: p, Ticket: ticket.Ticket{Session: layout.ID{Number: -1}}, Warnings: p.Warnings, Notes: p.Notes}
 	if err := o.explain(r.Controllers); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !p.DoesAnything() {
-		return o, nil
+		return o, nil, nil
 	}
 	own, err := ownMemberships(r.Machine)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	leaveSession(set, p.Manager, own)
 	result, lockErr, err := r.apply(set, p, user)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o.Ticket = result.Ticket
 	o.Notes = append(o.Notes, result.Notes...)
@@ -99,10 +116,9 @@ func Open(r OpenRequest) (*Opened, error) {
 		// without the lock another login's session, just made and still empty,
 		// would look dead
 		o.Warnings = append(o.Warnings, lockErr)
-		return o, nil
+		return o, nil, nil
 	}
-	r.cleanUp(set, p, result)
-	return o, nil
+	return o, result, nil
 }
 
 // Plan returns what Open would do. Errors are those of Open.

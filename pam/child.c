@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -86,19 +88,20 @@ static void close_from(int first)
 }
 
 /*
- * /dev/null on 0 and 1, the reply on 2 and WORKER_REPLY_FD, nothing else. The
- * reply came on a descriptor above these. False, with errno, if that failed: a
- * worker that went on could write into what the application has there, and its
- * own reply would be lost.
+ * /dev/null on 0 and 1, the reply on 2 and WORKER_REPLY_FD, and if there is a lock, it
+ * on WORKER_LOCK_FD; nothing else. What came is on descriptors above these. False, with
+ * errno, if that failed: a worker that went on could write into what the application
+ * has there, and its own reply would be lost.
  */
-static bool arrange_descriptors(int reply_fd)
+static bool arrange_descriptors(int reply_fd, int lock_fd)
 {
 	int null = open("/dev/null", O_RDWR);
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-	    dup2(reply_fd, 2) < 0 || dup2(reply_fd, WORKER_REPLY_FD) < 0)
+	    dup2(reply_fd, 2) < 0 || dup2(reply_fd, WORKER_REPLY_FD) < 0 ||
+	    (lock_fd >= 0 && dup2(lock_fd, WORKER_LOCK_FD) < 0))
 		return false;
-	close_from(WORKER_REPLY_FD + 1);
+	close_from(lock_fd < 0 ? WORKER_REPLY_FD + 1 : WORKER_LOCK_FD + 1);
 	return true;
 }
 
@@ -131,18 +134,70 @@ static void shed_caller(void)
 	syscall(SYS_setresuid, 0, 0, 0);
 }
 
-void become_worker(pid_t application, int reply_fd)
+/* What both kinds of worker want of the child that is forked from the application. */
+static void leave_application(void)
 {
 	shed_caller();
 	reset_signals();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != application)
-		_exit(CHILD_CANNOT_RUN);
 	setsid(); /* a ^C at the login is not for us */
 	umask(022);
 	lift_limits();
+}
+
+void become_worker(pid_t application, int reply_fd)
+{
+	leave_application();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != application)
+		_exit(CHILD_CANNOT_RUN);
 	if (chdir("/") < 0)
 		give_up(reply_fd, "chdir to /");
-	if (!arrange_descriptors(reply_fd))
+	if (!arrange_descriptors(reply_fd, -1))
 		give_up(reply_fd, "its descriptors could not be arranged");
+}
+
+/*
+ * Takes the lock of the application, on a descriptor above those that a worker has.
+ * SIGALRM ends the child if that takes too long. -1 if there is no lock, or if who had
+ * it has just removed the file.
+ */
+static int lock_application(pid_t application)
+{
+	char path[sizeof(WORKER_LOCKS) + 24];
+	struct stat st;
+	int low, fd;
+
+	snprintf(path, sizeof(path), WORKER_LOCKS "/%ld", (long)application);
+	low = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	fd = low < 0 ? -1 : fcntl(low, F_DUPFD, WORKER_LOCK_FD + 1);
+	if (fd < 0)
+		return -1;
+	close(low);
+	alarm(1);
+	if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
+		return -1;
+	alarm(0);
+	return fd;
+}
+
+void become_detached_worker(pid_t application, int reply_fd)
+{
+	int lock_fd, null;
+	pid_t pid;
+
+	leave_application();
+	lock_fd = lock_application(application);
+	/* before the second fork: when the application goes on, nothing of it is held */
+	if (lock_fd < 0 || chdir("/") < 0 || !arrange_descriptors(reply_fd, lock_fd))
+		_exit(CHILD_CANNOT_RUN);
+	pid = fork();
+	if (pid > 0)
+		(void)!write(WORKER_REPLY_FD, WORKER_IS_DETACHED, strlen(WORKER_IS_DETACHED));
+	if (pid != 0)
+		_exit(pid > 0 ? 0 : CHILD_CANNOT_RUN);
+	null = open("/dev/null", O_RDWR);
+	if (null < 0 || dup2(null, 2) < 0 || dup2(null, WORKER_REPLY_FD) < 0)
+		_exit(CHILD_CANNOT_RUN);
+	close(null);
+	prctl(PR_SET_NAME, WORKER_DETACHED_NAME);
 }

@@ -28,4 +28,10 @@
  */
 void become_worker(pid_t application, int reply_fd);
 
+/*
+ * The same for a worker that nobody waits for: a child of the child, which ends. It has
+ * /dev/null in place of the reply and, on WORKER_LOCK_FD, the application's lock.
+ */
+void become_detached_worker(pid_t application, int reply_fd);
+
 #endif

@@ -4,8 +4,9 @@
  * and keep for the close its ticket, a text into which nobody looks here.
  *
  * Whatever becomes of the worker, these leave the application as it was, and return
- * in time: a close after the timeout at the latest, an open after twice that, since
- * a second worker undoes what one did that was lost.
+ * in time: an open after twice the timeout at the latest, since a second worker undoes
+ * what one did that was lost; a close at once, or where its worker cannot be detached
+ * after the timeout and two seconds.
  */
 #define PAM_SM_SESSION
 #include "systemd.h"
@@ -237,39 +238,55 @@ static const char *user_of(pam_handle_t *pamh)
 	return user ? user : "";
 }
 
-/* Runs a worker. The account is that of the user to open a session for, NULL if there
- * is none; the ticket, if there is one, says what is to be closed or undone. */
+/* A worker's arguments. */
+struct request {
+	char pid[24], uid[24], gid[24];
+	const char *args[];
+};
+
+/* The account is that of the user to open a session for, NULL if there is none; the
+ * ticket, if there is one, says what is to be closed or undone. NULL without memory. */
+static struct request *make_request(pam_handle_t *pamh, const char *verb, const struct passwd *account,
+				    const char *ticket, int argc, const char **options)
+{
+	struct request *r = calloc(1, sizeof(*r) + (ARG_OPTIONS + (size_t)argc + 1) * sizeof(*r->args));
+	int i;
+
+	if (r == NULL)
+		return NULL;
+	snprintf(r->pid, sizeof(r->pid), "%ld", (long)getpid());
+	if (account != NULL) {
+		snprintf(r->uid, sizeof(r->uid), "%lu", (unsigned long)account->pw_uid);
+		snprintf(r->gid, sizeof(r->gid), "%lu", (unsigned long)account->pw_gid);
+	}
+	r->args[ARG_NAME] = "pam_cgdeleg";
+	r->args[ARG_VERB] = verb;
+	r->args[ARG_PID] = r->pid;
+	r->args[ARG_UID] = r->uid;
+	r->args[ARG_GID] = r->gid;
+	r->args[ARG_USER] = user_of(pamh);
+	r->args[ARG_SERVICE] = service_of(pamh);
+	r->args[ARG_TICKET] = ticket ? ticket : "";
+	for (i = 0; i < argc; i++)
+		r->args[ARG_OPTIONS + i] = options[i];
+	return r;
+}
+
+/* Runs a worker and waits for what it says. */
 static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand, const struct passwd *account,
 				 const char *ticket, int argc, const char **options)
 {
 	struct outcome out = { .result = PAM_SESSION_ERR };
 	unsigned timeout = timeout_option(argc, options);
-	char pid[24], uid[24] = "", gid[24] = "";
-	const char **args = calloc(ARG_OPTIONS + (size_t)argc + 1, sizeof(*args));
+	struct request *request = make_request(pamh, errand->verb, account, ticket, argc, options);
 	struct worker_reply reply;
-	int i;
 
-	if (args == NULL) {
+	if (request == NULL) {
 		pam_syslog(pamh, LOG_ERR, "out of memory; %s", errand->consequence);
 		return out;
 	}
-	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-	if (account != NULL) {
-		snprintf(uid, sizeof(uid), "%lu", (unsigned long)account->pw_uid);
-		snprintf(gid, sizeof(gid), "%lu", (unsigned long)account->pw_gid);
-	}
-	args[ARG_NAME] = "pam_cgdeleg";
-	args[ARG_VERB] = errand->verb;
-	args[ARG_PID] = pid;
-	args[ARG_UID] = uid;
-	args[ARG_GID] = gid;
-	args[ARG_USER] = user_of(pamh);
-	args[ARG_SERVICE] = service_of(pamh);
-	args[ARG_TICKET] = ticket ? ticket : "";
-	for (i = 0; i < argc; i++)
-		args[ARG_OPTIONS + i] = options[i];
-	worker_run((char *const *)args, timeout, &reply);
-	free(args);
+	worker_run((char *const *)request->args, timeout, &reply);
+	free(request);
 	if (reply.text != NULL)
 		out = read_reply(pamh, reply.text);
 	if (!out.answered)
@@ -328,22 +345,34 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	return out.result;
 }
 
+/* Has the session closed by a worker that nobody waits for; false if there is none. */
+static bool close_later(pam_handle_t *pamh, const char *ticket, int argc, const char **argv)
+{
+	struct request *request;
+	bool detached;
+
+	if (ticket == NULL || has_option("close=wait", argc, argv))
+		return false;
+	request = make_request(pamh, "detached-close", NULL, ticket, argc, argv);
+	detached = request != NULL && worker_detach((char *const *)request->args);
+	free(request);
+	return detached;
+}
+
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct tickets *tickets = tickets_of(pamh);
-	struct ticket *newest = tickets ? tickets->newest : NULL;
-	struct outcome out;
+	const char *ticket = tickets && tickets->newest ? tickets->newest->text : NULL;
+	struct outcome out = { .result = PAM_SUCCESS };
 
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
-	if (newest != NULL && newest->text[0] == '\0') {
-		pop_ticket(tickets);
-		return PAM_SUCCESS;
-	}
-	out = ask_worker(pamh, &closing, NULL, newest ? newest->text : NULL, argc, argv);
+	/* an empty one says that there is nothing to close */
+	if ((ticket == NULL || ticket[0] != '\0') && !close_later(pamh, ticket, argc, argv))
+		out = ask_worker(pamh, &closing, NULL, ticket, argc, argv);
 	free(out.ticket);
-	if (newest != NULL)
+	if (ticket != NULL)
 		pop_ticket(tickets);
 	return out.result;
 }

@@ -21,14 +21,17 @@
 #define CGDELEG_WORKER "/usr/libexec/cgdeleg/worker"
 #endif
 
-pid_t worker_spawn(char *const argv[], int reply_fd)
+pid_t worker_spawn(char *const argv[], int reply_fd, bool detached)
 {
 	static char *envp[WORKER_ENVIRONMENT_LEN] = { WORKER_ENVIRONMENT };
 	pid_t application = getpid(), pid = fork();
 
 	if (pid != 0)
 		return pid;
-	become_worker(application, reply_fd);
+	if (detached)
+		become_detached_worker(application, reply_fd);
+	else
+		become_worker(application, reply_fd);
 	execve(CGDELEG_WORKER, argv, envp);
 	/* a whole reply, so that the log has this line and no other */
 	dprintf(WORKER_REPLY_FD, "log error worker %s could not be run: %s; no session has cgroups of its own until that program is installed again\n"

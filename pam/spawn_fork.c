@@ -39,14 +39,17 @@ static _Noreturn void start_runtime(char *const argv[], int argc)
 		pause(); /* the runtime has a thread of its own */
 }
 
-pid_t worker_spawn(char *const argv[], int reply_fd)
+pid_t worker_spawn(char *const argv[], int reply_fd, bool detached)
 {
 	pid_t application = getpid(), pid = fork();
 	int argc = 0;
 
 	if (pid != 0)
 		return pid;
-	become_worker(application, reply_fd);
+	if (detached)
+		become_detached_worker(application, reply_fd);
+	else
+		become_worker(application, reply_fd);
 	while (argv[argc] != NULL)
 		argc++;
 	start_runtime(argv, argc);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +20,10 @@
 
 /* A reply is a few hundred bytes. What comes beyond this is read and dropped. */
 #define REPLY_MAX (128 * 1024)
+
+/* How long, in seconds, the child of a detached worker may take to start it: longer
+ * than it waits for the application's lock. */
+#define DETACH_TIMEOUT 2
 
 static long long now_ms(void)
 {
@@ -165,7 +170,8 @@ static void attend(pid_t pid, int fd, unsigned timeout, struct worker_reply *rep
 		close(pidfd);
 }
 
-void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply)
+/* Runs the child, of either kind, and collects what it says. */
+static void run_child(char *const argv[], unsigned timeout, bool detached, struct worker_reply *reply)
 {
 	sigset_t all, waiting, before;
 	int ends[2];
@@ -191,7 +197,7 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	waiting = before;
 	sigaddset(&waiting, SIGCHLD);
-	pid = worker_spawn(argv, ends[1]);
+	pid = worker_spawn(argv, ends[1], detached);
 	reply->failure = errno;
 	pthread_sigmask(SIG_SETMASK, &waiting, NULL);
 	close(ends[1]);
@@ -200,4 +206,25 @@ void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply
 		attend(pid, ends[0], timeout, reply);
 	close(ends[0]);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply)
+{
+	run_child(argv, timeout, false, reply);
+}
+
+bool worker_detach(char *const argv[])
+{
+	int is_subreaper = 0;
+	struct worker_reply reply;
+	bool detached;
+
+	/* Orphans come to the first process of a PID namespace and to a subreaper
+	 * (PR_SET_CHILD_SUBREAPER(2const)): the worker would be their child. */
+	if (getpid() == 1 || prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) < 0 || is_subreaper)
+		return false;
+	run_child(argv, DETACH_TIMEOUT, true, &reply);
+	detached = reply.text != NULL && strcmp(reply.text, WORKER_IS_DETACHED) == 0;
+	free(reply.text);
+	return detached;
 }

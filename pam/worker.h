@@ -26,6 +26,11 @@
  *
  * A worker's standard error is the same pipe, so what a dying Go runtime says comes
  * as a line that is none of these.
+ *
+ * A detached worker, which nobody waits for, has no pipe: it writes to the system log
+ * itself. As long as it may move the application it holds the application's lock, for
+ * which every other worker waits, so that what the application asks for next comes
+ * after it.
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -35,11 +40,19 @@
 
 #define WORKER_REPLY_FD 3
 
+/* What a detached worker has there: the lock of the application, a file in this
+ * directory that is called like its PID (delegate/lock, which makes the directory). */
+#define WORKER_LOCK_FD 4
+#define WORKER_LOCKS "/run/cgdeleg/applications"
+
+/* What a detached worker is called in a list of processes. */
+#define WORKER_DETACHED_NAME "cgdeleg-close"
+
 /* The worker's arguments: what is known of the login, and then the words of the
  * PAM line. parseRequest in pam/worker has them at the same places. */
 enum worker_argument {
 	ARG_NAME,
-	ARG_VERB, /* open, close or undo */
+	ARG_VERB, /* open, close, undo; detached-close */
 	ARG_PID, /* the application's */
 	ARG_UID, /* for an open; else, or if there is no such user, empty */
 	ARG_GID, /* the same */
@@ -64,10 +77,20 @@ struct worker_reply {
 void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply);
 
 /*
+ * Runs a worker that nobody waits for, and returns at once. Leaves as little behind:
+ * the worker is no child of the calling process, and holds none of its descriptors.
+ * False if there is none: the caller would be its parent after all, its lock is not to
+ * be had within a second, or there is no memory.
+ */
+bool worker_detach(char *const argv[]);
+
+/*
  * Starts the worker, in a child that cannot disturb the application, with reply_fd
  * as its WORKER_REPLY_FD. All signals are blocked. Returns the child's PID, or -1
- * with errno.
+ * with errno. For a detached worker the child is one that starts it, says so on
+ * reply_fd (WORKER_IS_DETACHED), and ends.
  */
-pid_t worker_spawn(char *const argv[], int reply_fd);
+pid_t worker_spawn(char *const argv[], int reply_fd, bool detached);
+#define WORKER_IS_DETACHED "detached\n"
 
 #endif

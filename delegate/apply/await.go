@@ -35,6 +35,46 @@ func AwaitSession(m machine.Machine, in []*hierarchy.Hierarchy, id layout.ID, ap
 	})
 }
 
+// departure bounds how long AwaitNobody waits.
+const departure = 2 * time.Second
+
+// Cgroup is one that a login had: its session, or a scope.
+type Cgroup struct {
+	Hierarchy *hierarchy.Hierarchy
+	Path      string // below the mount point
+}
+
+// AwaitNobody waits a moment until no process is in these cgroups themselves any more.
+// It is for a close that nobody waits for: then the application may have ended, so that
+// nothing tells which of the user's processes were its children. The longest that it
+// waits is two seconds, where the user has left processes behind.
+func AwaitNobody(in []Cgroup) {
+	isIn := func(c Cgroup) bool {
+		dir, err := c.Hierarchy.OpenBelow(c.Path)
+		return err == nil && isOccupied(c.Hierarchy, dir)
+	}
+	deadline := time.Now().Add(departure)
+	for pause := time.Millisecond; time.Now().Before(deadline) && slices.ContainsFunc(in, isIn); pause = min(2*pause, 50*time.Millisecond) {
+		time.Sleep(pause)
+	}
+}
+
+// isOccupied tells whether a process is in a session, or on v2 in its leaf, and closes
+// it.
+func isOccupied(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) bool {
+	defer dir.Close()
+	if h.IsUnified() {
+		leaf, err := dir.Open(layout.Leaf)
+		if err != nil {
+			return false
+		}
+		defer leaf.Close()
+		return countsProcess(leaf)
+	}
+	pids, err := dir.Procs()
+	return err == nil && len(pids) > 0
+}
+
 // awaitNo waits until the condition no longer holds, patience at most.
 func awaitNo(condition func() bool) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && condition(); {
@@ -63,7 +103,7 @@ func applicationIn(m machine.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir,
 		return false
 	}
 	if len(pids) == 0 && h.IsUnified() {
-		return isEnding(dir)
+		return countsProcess(dir)
 	}
 	return slices.ContainsFunc(pids, func(pid int) bool {
 		return pid == application || parentOf(m, pid) == application
@@ -79,9 +119,9 @@ func parentOf(m machine.Machine, pid int) int {
 	return p.Parent
 }
 
-// isEnding tells of a v2 cgroup that lists no process whether the kernel counts
-// one, which then is just ending; one below it does not matter.
-func isEnding(dir *cgroupfs.Dir) bool {
+// countsProcess tells of a v2 cgroup whether the kernel counts a process in it; one
+// below it does not matter. If the cgroup lists none, that one is just ending.
+func countsProcess(dir *cgroupfs.Dir) bool {
 	populated, err := dir.Populated(&cgroupfs.Budget{Dirs: 1})
 	if err != nil || !populated {
 		return false

@@ -1,10 +1,11 @@
-// Package lock keeps the logins, logouts and cleanups of one user apart. Users do
-// not wait for each other.
+// Package lock keeps the logins, logouts and cleanups of one user apart, and what one
+// application asks for one after the other. Users do not wait for each other.
 //
 // A user's lock is held from the mkdir of a session to the move of the process into
 // it, and for moments in which a session is removed; never while something is walked
-// that a user made. For that there is a turn. The package must not know what is done
-// under either.
+// that a user made. For that there is a turn. An application's lock is held by whoever
+// moves its process, and taken before the user's. The package must not know what is done
+// under them.
 package lock
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,11 +31,11 @@ type Locks struct {
 // Default is the locks of the installed programs.
 var Default = Locks{Dir: "/run/cgdeleg", Patience: 2 * time.Second}
 
-// The directories in Locks.Dir that have a file for a user. (A version before had one
-// file called lock for all.)
+// The directories in Locks.Dir. (A version before had one file called lock for all.)
 const (
-	usersDir = "users" // for the lock
-	turnsDir = "turns" // for the turn
+	usersDir        = "users"        // a user's lock
+	turnsDir        = "turns"        // a user's turn
+	applicationsDir = "applications" // an application's lock, by its PID (WORKER_LOCKS in worker.h)
 )
 
 // Error says why a lock was not to be had. Unwrap gives EWOULDBLOCK when somebody
@@ -59,8 +61,8 @@ func (h *Held) Release() {
 	}
 }
 
-// Remove removes the lock's file, for a user who has no sessions. Who waits for it
-// takes a new one (Acquire).
+// Remove removes the lock's file, of a user who has no sessions, or of an application.
+// Who waits for it takes a new one (Acquire).
 func (h *Held) Remove() {
 	if h != nil {
 		_ = unix.Unlink(h.path)
@@ -69,11 +71,25 @@ func (h *Held) Remove() {
 
 // Acquire takes the lock of a user, whose name has to be a file's. It returns an
 // *Error after Patience, or where there can be no lock.
-func (l Locks) Acquire(user string) (*Held, error) {
-	path := filepath.Join(l.Dir, usersDir, user)
+func (l Locks) Acquire(user string) (*Held, error) { return l.acquire(usersDir, user) }
+
+// AcquireApplication takes the lock of an application, by its PID. Errors are those of
+// Acquire.
+func (l Locks) AcquireApplication(pid int) (*Held, error) {
+	return l.acquire(applicationsDir, strconv.Itoa(pid))
+}
+
+// InheritApplication returns the lock of an application that the calling process holds
+// already, on a descriptor that it was given.
+func (l Locks) InheritApplication(pid, fd int) *Held {
+	return &Held{fd: fd, path: filepath.Join(l.Dir, applicationsDir, strconv.Itoa(pid))}
+}
+
+func (l Locks) acquire(kind, name string) (*Held, error) {
+	path := filepath.Join(l.Dir, kind, name)
 	deadline := time.Now().Add(l.Patience)
 	for {
-		fd, err := l.open(usersDir, user)
+		fd, err := l.open(kind, name)
 		if err == nil {
 			err = wait(fd, deadline)
 		}
@@ -110,7 +126,7 @@ func isLinked(fd int) bool {
 
 // open opens the lock's file, in a directory that is root's alone or that of
 // whoever runs this; a directory that others can write is refused.
-func (l Locks) open(kind, user string) (int, error) {
+func (l Locks) open(kind, name string) (int, error) {
 	const flags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	dir, err := unix.Open(l.Dir, flags, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -130,13 +146,13 @@ func (l Locks) open(kind, user string) (int, error) {
 	if st.Uid != 0 && int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
 		return -1, &fs.PathError{Op: "use directory that others can write", Path: l.Dir, Err: unix.EPERM}
 	}
-	return openFile(dir, kind, user)
+	return openFile(dir, kind, name)
 }
 
 // openFile opens or makes the file, and the directory that has the files.
-func openFile(dir int, kind, user string) (fd int, err error) {
+func openFile(dir int, kind, file string) (fd int, err error) {
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_APPEND | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	name := kind + "/" + user
+	name := kind + "/" + file
 	if fd, err = unix.Openat(dir, name, flags, 0o600); !errors.Is(err, unix.ENOENT) {
 		return fd, err
 	}

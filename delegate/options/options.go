@@ -19,6 +19,7 @@ type Options struct {
 	Debug       bool
 	plan.Policy // min_uid=, confined=
 	Timeout     time.Duration
+	CloseWaits  bool // close=wait, which module.c sees to
 }
 
 const (
@@ -72,8 +73,12 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 			default:
 				complain("option %.100q: want confined=leave or confined=move; option ignored", word)
 			}
+		case word == "close=wait":
+			o.CloseWaits = true
+		case strings.HasPrefix(word, "close="):
+			complain("option %.100q: want close=wait; option ignored", word)
 		default:
-			complain("unknown option %.100q ignored; known are -c LIST, confined=move, debug, min_uid=N, timeout=N", word)
+			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N", word)
 		}
 	}
 	return o, complaints, err

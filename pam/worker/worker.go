@@ -41,7 +41,7 @@ type descriptor int
 func (d descriptor) Write(data []byte) (written int, err error) {
 	for written < len(data) {
 		n, err := unix.Write(int(d), data[written:])
-		if err != nil && err != unix.EINTR { //nolint:errorlint // never wrapped
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			return written, os.NewSyscallError("write", err)
 		}
 		written += max(n, 0)
@@ -65,6 +65,7 @@ type request struct {
 	service  string
 	ticket   string
 	options  []string
+	detached bool // nobody waits, or reads a reply
 }
 
 func parseRequest(args []string) (r request, err error) {
@@ -97,13 +98,22 @@ func parseID(s string) (int, error) {
 // Run does what the arguments say, writes the reply to w and returns the
 // process's exit status.
 func Run(args []string, w io.Writer) (status int) {
-	return run(args, w, surroundings{locks: lock.Default})
+	return run(args, w, surroundings{locks: lock.Default, logSocket: "/dev/log"})
 }
 
 // surroundings are where a worker works; tests have others.
 type surroundings struct {
-	machine machine.Machine
-	locks   lock.Locks
+	machine   machine.Machine
+	locks     lock.Locks
+	logSocket string // to which syslog(3) writes
+}
+
+// application returns the application's lock, which a detached worker was given.
+func (s surroundings) application(pid int) *lock.Held {
+	if s.machine.IsRecorded() {
+		return nil
+	}
+	return s.locks.InheritApplication(pid, lockFD)
 }
 
 func run(args []string, w io.Writer, s surroundings) (status int) {
@@ -126,6 +136,11 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 	case req.verb == "close":
 		r.close(req, s, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it
+	case req.verb == "detached-close":
+		r.w = systemLog{socket: s.logSocket, service: req.service}
+		req.detached = true
+		r.close(req, s, delegate.Close)
+		return 0
 	case req.verb == "undo":
 		r.close(req, s, delegate.Undo)
 		result = resultSuccess
@@ -248,6 +263,13 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 	return nil
 }
 
+// lockFD is where a detached worker has the application's lock (WORKER_LOCK_FD of
+// worker.h).
+const lockFD = 4
+
+// detachedTimeout bounds how long a detached worker removes what the user made.
+const detachedTimeout = time.Minute
+
 // close ends a session in the given way: it is closed, or undone.
 func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequest) (*delegate.Closed, error)) {
 	o, _, _ := options.Parse(req.options) // the open complained
@@ -256,10 +278,15 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 		return // so there was nothing opened
 	}
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
-	closed, err := end(delegate.CloseRequest{
+	request := delegate.CloseRequest{
 		Machine: s.machine, PID: req.pid, User: req.user, Ticket: parseTicket(req.ticket), Locks: s.locks,
 		Deadline: time.Now().Add(o.Timeout / 2),
-	})
+	}
+	if req.detached {
+		request.Detached, request.Deadline = true, time.Now().Add(detachedTimeout)
+		request.Application = s.application(req.pid)
+	}
+	closed, err := end(request)
 	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
 		return

@@ -43,7 +43,7 @@ func TestAccounts(t *testing.T) {
 			writeLoginDefs(t, test.defs)
 			u := testbed.AddUser(t, fmt.Sprintf("cgacc%d", test.uid), test.uid)
 			for _, debug := range []string{"", " debug"} {
-				testbed.WriteService(t, "cgaccounts", testbed.SessionLine(t, threeHierarchies+" "+test.options+debug))
+				testbed.WriteService(t, "cgaccounts", waitingLine(t, threeHierarchies+" "+test.options+debug))
 				log := testbed.LogFromNow(t)
 				a := run(t, "syslog state start=cgaccounts:"+u.Name+" cgroups open cgroups close cgroups end state")
 				a.want(t, "open", "0")
@@ -105,7 +105,7 @@ func TestAccountRoot(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			writeLoginDefs(t, "UID_MIN 500")
-			testbed.WriteService(t, "cgroot", testbed.SessionLine(t, threeHierarchies+" "+test.options))
+			testbed.WriteService(t, "cgroot", waitingLine(t, threeHierarchies+" "+test.options))
 			log := testbed.LogFromNow(t)
 			a := run(t, "start=cgroot:root cgroups open cgroups close cgroups end")
 			all := a.all("cgroups")

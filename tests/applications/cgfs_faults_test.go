@@ -29,7 +29,7 @@ import (
 func TestLogoutLeavesOtherSessionsCgroups(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgprune", 20401)
-	testbed.WriteService(t, "cgprune", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgprune", waitingLine(t, threeHierarchies))
 	applications := openAtOnce(t, 2, "cgprune", u.Name)
 	for _, app := range applications {
 		sessionNumber(t, app, u.Name)
@@ -54,7 +54,7 @@ func TestLogoutLeavesOtherSessionsCgroups(t *testing.T) {
 func TestV1PathDoesNotSpoofV2(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgspoof", 20402)
-	testbed.WriteService(t, "cgspoof", testbed.SessionLine(t, "-c freezer,unified"))
+	testbed.WriteService(t, "cgspoof", waitingLine(t, "-c freezer,unified"))
 	freezer, unified := testbed.HierarchyNamed(t, "freezer"), testbed.HierarchyNamed(t, "unified")
 	spoof := makeCgroup(t, freezer, "x0::")
 	app := launch(t, "start=cgspoof:cgspoof pause open cgroups close cgroups end")
@@ -79,7 +79,7 @@ func TestV1PathDoesNotSpoofV2(t *testing.T) {
 func TestNoUnifiedMount(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgnov2", 20403)
-	testbed.WriteService(t, "cgnov2", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgnov2", waitingLine(t, threeHierarchies))
 	unified := testbed.HierarchyNamed(t, "unified")
 	if err := unix.Unmount(unified.Point, unix.MNT_DETACH); err != nil { // in our namespace
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestNoUnifiedMount(t *testing.T) {
 func TestLoginComesBackToItsCallersCgroup(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgback", 20404)
-	testbed.WriteService(t, "cgback", testbed.SessionLine(t, "-c pids"))
+	testbed.WriteService(t, "cgback", waitingLine(t, "-c pids"))
 	pids := testbed.HierarchyNamed(t, "pids")
 	limited := makeCgroup(t, pids, "limited")
 	for _, gone := range []bool{false, true} {
@@ -138,7 +138,7 @@ func TestLoginComesBackToItsCallersCgroup(t *testing.T) {
 func TestThousandLeftOvers(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgheap", 20405)
-	testbed.WriteService(t, "cgheap", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgheap", waitingLine(t, threeHierarchies))
 	freezer := testbed.HierarchyNamed(t, "freezer")
 	dead := filepath.Join(freezer.Point, "user", u.Name, "0")
 	for i := range 1000 {
@@ -157,7 +157,7 @@ func TestThousandLeftOvers(t *testing.T) {
 func TestHugePasswdEntry(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cghuge", 20406)
-	testbed.WriteService(t, "cghuge", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cghuge", waitingLine(t, threeHierarchies))
 	data, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestHugePasswdEntry(t *testing.T) {
 func TestOwnership(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgowner", 20407)
-	testbed.WriteService(t, "cgowner", testbed.SessionLine(t, threeHierarchies+",unified"))
+	testbed.WriteService(t, "cgowner", waitingLine(t, threeHierarchies+",unified"))
 	app := launch(t, "start=cgowner:cgowner open pause close end")
 	app.await("open")
 	var want []string

@@ -15,8 +15,8 @@ import (
 func TestSessionsAtOnce(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgmany", 20301)
-	testbed.WriteService(t, "cgmany", testbed.SessionLine(t, threeHierarchies))
-	testbed.WriteService(t, "cgmany-all", testbed.SessionLine(t, ""))
+	testbed.WriteService(t, "cgmany", waitingLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgmany-all", waitingLine(t, ""))
 	for _, test := range []struct {
 		count   int
 		service string
@@ -103,7 +103,7 @@ func closeOneByOne(t *testing.T, applications []*application, user string) {
 func TestStorm(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgstorm", 20302)
-	testbed.WriteService(t, "cgstorm", testbed.SessionLine(t, ""))
+	testbed.WriteService(t, "cgstorm", waitingLine(t, ""))
 	log := testbed.LogFromNow(t)
 	var applications []*application
 	for range 20 {
@@ -120,7 +120,7 @@ func TestStorm(t *testing.T) {
 func TestLowestFreeNumber(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cglowest", 20303)
-	testbed.WriteService(t, "cglowest", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cglowest", waitingLine(t, threeHierarchies))
 	freezer := testbed.HierarchyNamed(t, "freezer")
 	applications := openAtOnce(t, 3, "cglowest", u.Name)
 	numbers := map[int]*application{}

@@ -133,7 +133,7 @@ func TestConfined(t *testing.T) {
 				}
 				tr.set(s)
 			}
-			testbed.WriteService(t, u.Name, testbed.SessionLine(t, test.options))
+			testbed.WriteService(t, u.Name, waitingLine(t, test.options))
 			wantLeft(t, u, tr.adopt, test.confined, "cgconfined:cgconfined")
 		})
 	}
@@ -193,7 +193,7 @@ func TestConfinedByAUsersLimits(t *testing.T) {
 	testbed.Need(t, "gcc")
 	alice := testbed.AddUser(t, "cgalice", 20862)
 	bob := testbed.AddUser(t, "cgbob", 20863)
-	testbed.WriteService(t, "cgsu", testbed.SessionLine(t, "-c pids,freezer"))
+	testbed.WriteService(t, "cgsu", waitingLine(t, "-c pids,freezer"))
 	pids := testbed.HierarchyNamed(t, "pids")
 	for _, test := range []struct {
 		name, limited string // below user/
@@ -249,7 +249,7 @@ func TestConfinedUnified(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			tr := makeTree(t, "/cgtest-job", "unified", "freezer")
 			tr.set(setting{"unified", "hugetlb.2MB.max", test.value})
-			testbed.WriteService(t, u.Name, testbed.SessionLine(t, test.options))
+			testbed.WriteService(t, u.Name, waitingLine(t, test.options))
 			wantLeft(t, u, tr.adopt, test.confined, "cgconfined2:cgconfined2")
 		})
 	}

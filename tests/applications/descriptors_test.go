@@ -14,7 +14,7 @@ import (
 func TestApplicationsDescriptors(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgopenfds", 20811)
-	testbed.WriteService(t, "cgopenfds", testbed.SessionLine(t, threeHierarchies+" timeout=1"))
+	testbed.WriteService(t, "cgopenfds", waitingLine(t, threeHierarchies+" timeout=1"))
 	h := launch(t, "syslog openfds=9 softlimit=nofile:30 seccomp=hang state start=cgopenfds:cgopenfds open state close end state")
 	dir := fmt.Sprintf("/proc/%d/", hangingWorker(t, h))
 	wantDescriptors(t, dir)
@@ -30,7 +30,7 @@ func TestApplicationsDescriptors(t *testing.T) {
 func TestSessionWithOpenDescriptors(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgfds", 20812)
-	testbed.WriteService(t, "cgfds", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgfds", waitingLine(t, threeHierarchies))
 	log := testbed.LogFromNow(t)
 	a := run(t, "syslog openfds=9 state start=cgfds:cgfds open cgroups close cgroups end state")
 	a.wantSameState(t)
@@ -44,7 +44,7 @@ func TestSessionWithOpenDescriptors(t *testing.T) {
 func TestDescriptorsCannotBeArranged(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgnofds", 20813)
-	testbed.WriteService(t, "cgnofds", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgnofds", waitingLine(t, threeHierarchies))
 	for name, test := range map[string]struct {
 		script, log string
 		noNull      bool

@@ -15,7 +15,7 @@ import (
 func TestApplicationIsLeftAsItWas(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgapp", 20001)
-	testbed.WriteService(t, "cgapp", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgapp", waitingLine(t, threeHierarchies))
 	module := testbed.Built(t, "pam_cgdeleg.so")
 	for name, script := range map[string]string{
 		"plain":             "state start=cgapp:%u open state close end state",

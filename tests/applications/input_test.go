@@ -35,7 +35,7 @@ func topLevel(t *testing.T) []string {
 // name is refused, the log says why, and nothing is made anywhere.
 func TestUserNames(t *testing.T) {
 	testbed.Need(t, "gcc")
-	testbed.WriteService(t, "cgnames", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgnames", waitingLine(t, threeHierarchies))
 	long := strings.Repeat("x", 300)
 	tests := []struct{ name, user, where, log string }{
 		{"dot dot", "..", "", `^user name "\.\.": means a directory; this session has no cgroups`},
@@ -127,7 +127,7 @@ func TestOptions(t *testing.T) {
 		{"one unknown of two", "-c|freezer,nosuch", []string{"freezer"}, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"; the session is without$`},
 		{"10 kB", "-c|" + long, nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"`},
 		{"10 kB of one name", "-c|" + strings.ReplaceAll(long, ",", ""), nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch(nosuch|n|no|nos|nosu|nosuc)*"`},
-		{"unknown option", "-c|freezer|verbose", []string{"freezer"}, "0", `^unknown option "verbose" ignored; known are -c LIST, confined=move, debug, min_uid=N, timeout=N$`},
+		{"unknown option", "-c|freezer|verbose", []string{"freezer"}, "0", `^unknown option "verbose" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N$`},
 		{"bad min_uid", "-c|freezer|min_uid=x", []string{"freezer"}, "0", `^option "min_uid=x": want min_uid=N with a user ID; option ignored$`},
 		{"bad timeout", "-c|freezer|timeout=0", []string{"freezer"}, "0", `^option "timeout=0": want timeout=N with 1 to 60 seconds; option ignored$`},
 		{"below min_uid", "min_uid=30000", nil, "0", ""},
@@ -222,7 +222,7 @@ func TestReturnValueOfCloseWithoutWorker(t *testing.T) {
 	a := app.finish()
 	a.want(t, "close", "14")
 	log.Want(`^worker could not be run: Resource temporarily unavailable`)
-	testbed.WriteService(t, "cgcleanup", testbed.SessionLine(t, "-c freezer"))
+	testbed.WriteService(t, "cgcleanup", waitingLine(t, "-c freezer"))
 	cleanupByLogin(t, "cgcleanup", u.Name)
 }
 
@@ -248,7 +248,7 @@ func writeArgsService(t *testing.T, service string) {
 func TestRequired(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgrequired", 20603)
-	line := strings.Replace(testbed.SessionLine(t, "-c all,x"), "optional", "required", 1)
+	line := strings.Replace(waitingLine(t, "-c all,x"), "optional", "required", 1)
 	testbed.WriteService(t, "cgrequired", line)
 	a := run(t, "start=cgrequired:cgrequired open")
 	a.want(t, "open", "14")

@@ -55,7 +55,7 @@ func TestOpenKilledAtEachCall(t *testing.T) {
 	u := testbed.AddUser(t, "cgkillopen", 20851)
 	for _, line := range matrix {
 		t.Run(line.name, func(t *testing.T) {
-			testbed.WriteService(t, u.Name, testbed.SessionLine(t, line.options))
+			testbed.WriteService(t, u.Name, waitingLine(t, line.options))
 			runs, whole := 0, 0
 			for n := 1; ; n++ {
 				log := testbed.LogFromNow(t)
@@ -110,7 +110,7 @@ func TestCloseKilledAtEachCall(t *testing.T) {
 	u := testbed.AddUser(t, "cgkillclose", 20852)
 	for _, line := range matrix {
 		t.Run(line.name, func(t *testing.T) {
-			testbed.WriteService(t, u.Name, testbed.SessionLine(t, line.options))
+			testbed.WriteService(t, u.Name, waitingLine(t, line.options))
 			runs := 0
 			for n := 1; ; n++ {
 				log := testbed.LogFromNow(t)

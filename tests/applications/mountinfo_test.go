@@ -18,7 +18,7 @@ import (
 func TestOddMountinfo(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgmounts", 20871)
-	testbed.WriteService(t, u.Name, testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, u.Name, waitingLine(t, threeHierarchies))
 	backslashes := strings.Repeat(`\`, 250)
 	for _, test := range []struct {
 		name  string

@@ -43,6 +43,13 @@ func pamappPath(t testing.TB) string {
 	return compiled.path
 }
 
+// waitingLine returns a PAM line whose closes wait until they are done, for tests that
+// look right afterwards.
+func waitingLine(t testing.TB, options string) string {
+	t.Helper()
+	return testbed.SessionLine(t, "close=wait "+options)
+}
+
 // answers are pamapp's lines, in order.
 type answers []string
 

@@ -75,7 +75,7 @@ func (s standIn) calls(t *testing.T) [][]string {
 func TestWorkersWords(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cgwords", 20801)
-	testbed.WriteService(t, "cgwords", "session optional "+s.module+" timeout=1")
+	testbed.WriteService(t, "cgwords", "session optional "+s.module+" close=wait timeout=1")
 	const hang = "\nexec sleep 60"
 	tests := []struct{ name, open, then, log string }{
 		{"no ticket", "say 'result success'", "", ""},
@@ -141,7 +141,7 @@ func TestWorkersWords(t *testing.T) {
 func TestWorkersArguments(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cgargs", 20802)
-	testbed.WriteService(t, "cgargs", "session optional "+s.module+" t timeout timeout= -c a,b")
+	testbed.WriteService(t, "cgargs", "session optional "+s.module+" close=wait t timeout timeout= -c a,b")
 	for _, test := range []struct{ name, open, then, ticket string }{
 		{"an open that is lost", "say 'ticket 0'; exit 1", "undo", "0"},
 		{"an open that succeeds", "say 'ticket 1' 'result success'", "close", "1"},
@@ -150,7 +150,7 @@ func TestWorkersArguments(t *testing.T) {
 			s.prepare(t, map[string]string{"open": test.open})
 			h := launch(t, "start=cgargs:cgargs open close end")
 			h.finish()
-			const words = "|cgargs|cgargs|%s|t|timeout|timeout=|-c|a,b"
+			const words = "|cgargs|cgargs|%s|close=wait|t|timeout|timeout=|-c|a,b"
 			var got []string
 			for _, call := range s.calls(t) {
 				got = append(got, strings.Join(call, "|"))
@@ -172,7 +172,7 @@ func TestWorkersArguments(t *testing.T) {
 func TestLoginIsLateByTwiceTheTimeout(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cglate", 20803)
-	testbed.WriteService(t, "cglate", "session optional "+s.module+" timeout=1")
+	testbed.WriteService(t, "cglate", "session optional "+s.module+" close=wait timeout=1")
 	for name, code := range map[string]string{
 		"hang":                "exec sleep 60",
 		"hang, say the words": "say 'ticket 0'\nexec sleep 60",
@@ -201,7 +201,7 @@ func TestLoginIsLateByTwiceTheTimeout(t *testing.T) {
 func TestNoWorkerIsNotUndone(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cgnone", 20804)
-	testbed.WriteService(t, "cgnone", "session optional "+s.module)
+	testbed.WriteService(t, "cgnone", "session optional "+s.module+" close=wait")
 	s.prepare(t, nil)
 	log := testbed.LogFromNow(t)
 	run(t, "syslog start=cgnone:cgnone softlimit=nofile:5 open end")

@@ -37,7 +37,8 @@ func wantPlacement(t *testing.T, got string, want map[string]string) {
 func TestApplicationShapes(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgshape", 20101)
-	testbed.WriteService(t, "cgshape", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgshape", waitingLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgshapelater", testbed.SessionLine(t, threeHierarchies))
 	const session = "start=cgshape:%u open cgroups close cgroups end state"
 	tests := []struct {
 		name, script string
@@ -59,10 +60,16 @@ func TestApplicationShapes(t *testing.T) {
 		{"standard input closed", "closefds=0 state " + session, []int{0}},
 		{"stdio closed", "closefds=2 state " + session, []int{0}},
 		{"everything to 5 closed", "closefds=5 state " + session, []int{0}},
+		{"who gets orphans", "subreaper state " + session, []int{0}},
+		{"a single process allowed", "rlimit=nproc:1 state " + session, []int{0}},
+		{"two sessions in one another", "state start=cgshape:%u open handle=1 start=cgshape:%u open close end handle=0 close cgroups end state", nil},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			fill := strings.NewReplacer("%u", u.Name, "%m", testbed.Built(t, "pam_cgdeleg.so"))
+	type variant struct{ name, service, close string }
+	both := []variant{{"", "cgshape", "close"}, {", close that nobody waits for", "cgshapelater", "close settle"}}
+	for i := range 2 * len(tests) {
+		test, how := tests[i/2], both[i%2]
+		t.Run(test.name+how.name, func(t *testing.T) {
+			fill := strings.NewReplacer("%u", u.Name, "%m", testbed.Built(t, "pam_cgdeleg.so"), "=cgshape:", "="+how.service+":", " close", " "+how.close)
 			log := testbed.LogFromNow(t)
 			a := run(t, fill.Replace(test.script))
 			for _, word := range []string{"open", "close", "end"} {
@@ -99,7 +106,7 @@ func TestApplicationShapes(t *testing.T) {
 func TestNestedSessions(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgnest", 20102)
-	testbed.WriteService(t, "cgnest", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgnest", waitingLine(t, threeHierarchies))
 	for name, script := range map[string]string{
 		"two handles": "start=cgnest:cgnest open cgroups handle=1 start=cgnest:cgnest open cgroups close cgroups end handle=0 close cgroups end",
 		"one handle":  "start=cgnest:cgnest open cgroups open cgroups close cgroups close cgroups end",
@@ -122,7 +129,7 @@ func TestNestedSessions(t *testing.T) {
 func TestCloseInChild(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgchild", 20103)
-	testbed.WriteService(t, "cgchild", testbed.SessionLine(t, threeHierarchies+" debug"))
+	testbed.WriteService(t, "cgchild", waitingLine(t, threeHierarchies+" debug"))
 	for name, drop := range map[string]string{"root": "", "dropped to the user": "drop=20103:20103"} {
 		t.Run(name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
@@ -150,7 +157,7 @@ func TestCloseInChild(t *testing.T) {
 func TestCloseInChildAfterDrop(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgdrop", 20104)
-	testbed.WriteService(t, "cgdrop", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgdrop", waitingLine(t, threeHierarchies))
 	log := testbed.LogFromNow(t)
 	a := run(t, "start=cgdrop:cgdrop open drop=20104:20104 state close cgroups state end")
 	a.want(t, "close", "0")
@@ -174,7 +181,7 @@ func cleanupByLogin(t *testing.T, service, user string) {
 func TestThousandSessionsInOneProcess(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgthousand", 20105)
-	testbed.WriteService(t, "cgthousand", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgthousand", waitingLine(t, threeHierarchies))
 	log := testbed.LogFromNow(t)
 	cycle := "start=cgthousand:cgthousand open close end"
 	a := run(t, "repeat=50 { "+cycle+" } state memory repeat=1000 { "+cycle+" } state memory")
@@ -212,7 +219,7 @@ func rss(t *testing.T, memory string) int {
 func TestManySessionsInThreadedApplication(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgthreads", 20106)
-	testbed.WriteService(t, "cgthreads", testbed.SessionLine(t, threeHierarchies+",unified debug"))
+	testbed.WriteService(t, "cgthreads", waitingLine(t, threeHierarchies+",unified debug"))
 	log := testbed.LogFromNow(t)
 	a := run(t, "load="+testbed.Built(t, "pam_cgdeleg.so")+" threads=4 repeat=150 { start=cgthreads:cgthreads open close end } cgroups")
 	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
@@ -226,7 +233,7 @@ func TestManySessionsInThreadedApplication(t *testing.T) {
 func TestCloseAfterNumberIsTaken(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u, v := testbed.AddUser(t, "cgtaken", 20861), testbed.AddUser(t, "cgtaker", 20862)
-	testbed.WriteService(t, u.Name, testbed.SessionLine(t, "")+" confined=move")
+	testbed.WriteService(t, u.Name, waitingLine(t, "")+" confined=move")
 	app := launch(t, fmt.Sprintf("cgroups start=cgtaken:%s open handle=1 start=cgtaken:%s open handle=0 close pause handle=1 close cgroups end handle=0 end", u.Name, v.Name))
 	before := testbed.ParsePlacement(app.await("cgroups"))
 	app.await("close")

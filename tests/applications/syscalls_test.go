@@ -34,7 +34,7 @@ func TestSystemCalls(t *testing.T) {
 		{"everything", "", 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			testbed.WriteService(t, u.Name, testbed.SessionLine(t, test.options))
+			testbed.WriteService(t, u.Name, waitingLine(t, test.options))
 			counted := countCalls(t, u.Name)
 			t.Logf("open %v, close %v", counted[0], counted[1])
 			for i, most := range []int{test.toOpen, test.toClose} {
@@ -117,7 +117,7 @@ func BenchmarkSystemCalls(b *testing.B) {
 	u := testbed.AddUser(b, "cgbenchcalls", 20882)
 	for _, l := range []struct{ name, options string }{{"three hierarchies", threeHierarchies}, {"everything", ""}} {
 		b.Run(l.name, func(b *testing.B) {
-			testbed.WriteService(b, u.Name, testbed.SessionLine(b, l.options))
+			testbed.WriteService(b, u.Name, waitingLine(b, l.options))
 			open, closed := 0, 0
 			for range b.N {
 				counted := countCalls(b, u.Name)

@@ -18,8 +18,8 @@ import (
 func TestWorkerTrouble(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgtrouble", 20201)
-	testbed.WriteService(t, "cgtrouble", testbed.SessionLine(t, threeHierarchies))
-	testbed.WriteService(t, "cgtrouble-1s", testbed.SessionLine(t, threeHierarchies+" timeout=1"))
+	testbed.WriteService(t, "cgtrouble", waitingLine(t, threeHierarchies))
+	testbed.WriteService(t, "cgtrouble-1s", waitingLine(t, threeHierarchies+" timeout=1"))
 	tests := []struct{ name, script, log string }{
 		{"killed", "syslog seccomp=kill state start=cgtrouble:%u open close end state",
 			`^worker was killed by signal 31; this session has no cgroups`},
@@ -56,7 +56,7 @@ func TestWorkerTrouble(t *testing.T) {
 func TestCallersLimitsAndEnvironment(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cglimits", 20202)
-	testbed.WriteService(t, "cglimits", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cglimits", waitingLine(t, threeHierarchies))
 	for name, words := range map[string]string{
 		"soft limits":          "softlimit=as:300000000 softlimit=data:50000000 softlimit=nproc:1 softlimit=fsize:0 softlimit=nofile:10",
 		"64 kB of stack":       "rlimit=stack:65536",
@@ -87,7 +87,7 @@ func TestCallersLimitsAndEnvironment(t *testing.T) {
 func TestHardMemoryLimits(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cghard", 20206)
-	testbed.WriteService(t, "cghard", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cghard", waitingLine(t, threeHierarchies))
 	for name, limit := range map[string]string{"RLIMIT_AS 300 MB": "as:300000000", "RLIMIT_DATA 50 MB": "data:50000000"} {
 		t.Run(name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
@@ -123,7 +123,7 @@ func canLiftLimits(t *testing.T) bool {
 func TestNoThreadsToBeHad(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgpids", 20203)
-	testbed.WriteService(t, "cgpids", testbed.SessionLine(t, threeHierarchies+" timeout=2"))
+	testbed.WriteService(t, "cgpids", waitingLine(t, threeHierarchies+" timeout=2"))
 	pids := testbed.HierarchyNamed(t, "pids")
 	const noProcess = `^worker could not be run: Resource temporarily unavailable; this session has no cgroups`
 	const noThread = `^worker said: .*pthread_create failed`
@@ -177,7 +177,7 @@ func write(t *testing.T, path, value string) {
 func TestNoLockToBeHad(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cglock", 20204)
-	testbed.WriteService(t, "cglock", testbed.SessionLine(t, threeHierarchies))
+	testbed.WriteService(t, "cglock", waitingLine(t, threeHierarchies))
 	tests := []struct {
 		name, log string
 		breakIt   func(t *testing.T)
@@ -243,7 +243,7 @@ func holdLock(t *testing.T) {
 func TestRollBack(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgroll", 20205)
-	testbed.WriteService(t, "cgroll", testbed.SessionLine(t, "-c freezer,memory,pids,name=systemd"))
+	testbed.WriteService(t, "cgroll", waitingLine(t, "-c freezer,memory,pids,name=systemd"))
 	pids := testbed.HierarchyNamed(t, "pids")
 	users := filepath.Join(pids.Point, "user")
 	_ = os.Mkdir(users, 0o755)

@@ -45,7 +45,7 @@ func readFile(path string) string {
 func TestWorkerIsItsOwnProcess(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgworker", 20701)
-	testbed.WriteService(t, "cgworker", testbed.SessionLine(t, "timeout=2"))
+	testbed.WriteService(t, "cgworker", waitingLine(t, "timeout=2"))
 	app := launch(t, "start=cgworker:cgworker open handle=1 start=cgworker:cgworker umask=077 chdir=/etc env=SECRET=1 caller=20701 "+
 		"sigchld=ignore sigchld=block seccomp=hang pause open close end handle=0 close end")
 	app.await("open")
@@ -107,7 +107,7 @@ func wantDescriptors(t *testing.T, dir string) {
 		case "2", "3":
 			ok = strings.HasPrefix(target, "pipe:")
 		default:
-			ok = strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/") || strings.HasPrefix(target, "/run/cgdeleg/users/")
+			ok = strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/") || strings.HasPrefix(target, "/run/cgdeleg/")
 		}
 		if !ok {
 			t.Errorf("descriptor %s is %s", e.Name(), target)
@@ -119,7 +119,7 @@ func wantDescriptors(t *testing.T, dir string) {
 func TestWorkerDiesWithItsApplication(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgorphan", 20702)
-	testbed.WriteService(t, "cgorphan", testbed.SessionLine(t, threeHierarchies+" timeout=60"))
+	testbed.WriteService(t, "cgorphan", waitingLine(t, threeHierarchies+" timeout=60"))
 	app := launch(t, "start=cgorphan:cgorphan seccomp=hang open")
 	worker := hangingWorker(t, app)
 	// stopped, because the end of the application also ends what made it hang
@@ -147,7 +147,7 @@ func TestWorkerDiesWithItsApplication(t *testing.T) {
 func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cgforks", 20704)
-	testbed.WriteService(t, "cgforks", testbed.SessionLine(t, threeHierarchies+" timeout=1"))
+	testbed.WriteService(t, "cgforks", waitingLine(t, threeHierarchies+" timeout=1"))
 	log := testbed.LogFromNow(t)
 	a := run(t, "sigchld=ignore forks=300 start=cgforks:cgforks open cgroups")
 	a.want(t, "open", "0")
@@ -163,7 +163,7 @@ func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
 func TestWorkerKilledInTheMiddle(t *testing.T) {
 	testbed.Need(t, "gcc")
 	testbed.AddUser(t, "cgmiddle", 20703)
-	testbed.WriteService(t, "cgmiddle", testbed.SessionLine(t, ""))
+	testbed.WriteService(t, "cgmiddle", waitingLine(t, ""))
 	hits := 0
 	for range 40 {
 		log := testbed.LogFromNow(t)

@@ -97,6 +97,7 @@ func TestContainerOfALogin(t *testing.T) {
 // wantNothingNow fails the test unless the logout itself left nothing.
 func wantNothingNow(t *testing.T, u testbed.User) {
 	t.Helper()
+	testbed.AwaitDetachedWorkers(t)
 	if tree := testbed.Tree(u.Name); len(tree) > 0 {
 		t.Errorf("the logout left:\n%s", strings.Join(tree, "\n"))
 	}

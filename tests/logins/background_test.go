@@ -76,6 +76,7 @@ func pidOf(t *testing.T, output string) int {
 // hierarchies, and none elsewhere.
 func wantSessions(t *testing.T, u testbed.User, want ...string) {
 	t.Helper()
+	testbed.AwaitDetachedWorkers(t)
 	for _, h := range testbed.Hierarchies() {
 		wantHere := want
 		if !slices.Contains(chosen, h.Name) {

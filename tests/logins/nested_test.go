@@ -26,6 +26,7 @@ func TestLoginInsideLogin(t *testing.T) {
 			t.Run(inner+" inside "+application, func(t *testing.T) {
 				service(t, application, "su", "ssh", "/usr/sbin/sshd")
 				service(t, inner, inner)
+				writeService(t, inner, testbed.SessionLine(t, "close=wait "+threeHierarchies)) // the outer login looks at once
 				a := testbed.AddUser(t, "cglogouter", 21050)
 				b := testbed.AddUser(t, "cgloginner", 21051)
 				sudoers(t, a, "use_pty")

@@ -57,5 +57,6 @@ func TestSudoNeverHangs(t *testing.T) {
 			t.Fatalf("sudo, round %d: %v", round+1, err)
 		}
 		wantFirst(t, to, c.text())
+		testbed.WantNothingLeft(t, to.Name) // nobody waits for the logout
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,6 +144,24 @@ func Sessions(h Hierarchy, name string) []string {
 		}
 	}
 	return numbers
+}
+
+// DetachedWorkers returns the PIDs of the module's workers that nobody waits for.
+func DetachedWorkers() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, file := range files {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if data, _ := os.ReadFile(file); err == nil && string(data) == "cgdeleg-close\n" {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// AwaitDetachedWorkers waits until these have ended.
+func AwaitDetachedWorkers(t *testing.T) {
+	t.Helper()
+	Eventually(t, "all detached workers have ended", func() bool { return len(DetachedWorkers()) == 0 })
 }
 
 // WantNothingLeft fails the test if the user still has cgroups, and removes

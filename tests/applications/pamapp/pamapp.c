@@ -11,6 +11,10 @@
  *	start=SERVICE:USER	pam_start (PAM files in $CONFDIR if it is set)
  *	handle=N		which handle the next words use (0 to 9)
  *	open close end		on that handle
+ *	settle			waits until a close that nobody waited for has moved
+ *				the application
+ *	subreaper		becomes who gets orphans (PR_SET_CHILD_SUBREAPER)
+ *	setsid			begins a session of its own
  *	clearuser		sets the handle's PAM_USER to NULL
  *	fork { ... }		the block in a child, which is waited for
  *	repeat=N { ... }	the block N times, quietly
@@ -410,6 +414,19 @@ static int setting(const char *w)
 	return 1;
 }
 
+/* A detached worker holds the application's lock for as long as it may move it. */
+static void settle(const char *w)
+{
+	struct stat st; /* not access(2), which asks for the real user ID */
+	char path[64];
+	int i;
+
+	snprintf(path, sizeof(path), "/run/cgdeleg/applications/%d", (int)getpid());
+	for (i = 0; i < 5000 && stat(path, &st) == 0; i++)
+		usleep(1000);
+	say(w, "%s", i < 5000 ? "ok" : "still held");
+}
+
 static void simple(const char *w)
 {
 	char line[16];
@@ -420,6 +437,12 @@ static void simple(const char *w)
 		say(w, "%d", pam_close_session(*h, 0));
 	else if (!strcmp(w, "end"))
 		say(w, "%d", pam_end(*h, 0)), *h = NULL;
+	else if (!strcmp(w, "settle"))
+		settle(w);
+	else if (!strcmp(w, "subreaper"))
+		say(w, "%d", prctl(PR_SET_CHILD_SUBREAPER, 1));
+	else if (!strcmp(w, "setsid"))
+		say(w, "%s", setsid() > 0 ? "ok" : strerror(errno));
 	else if (!strcmp(w, "clearuser"))
 		say(w, "%d", pam_set_item(*h, PAM_USER, NULL));
 	else if (!strcmp(w, "child"))

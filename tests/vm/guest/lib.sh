@@ -148,6 +148,7 @@ module_says() {
 	local before
 	before=$(module_log | wc -l)
 	"$@" >/dev/null
+	await_workers
 	module_log | tail -n +$((before + 1)) | sed 's/.*pam_cgdeleg(/(/'
 }
 
@@ -178,12 +179,20 @@ login_application() {
 	ps -o ppid= -p "$shell_parent" | tr -d ' '
 }
 
-# logout NAME: returns when sshd has closed the session and ended.
+# logout NAME: returns when sshd has closed the session and ended, and nobody removes it
+# any more.
 logout() {
 	local name=$1 application
 	application=$(cat "$CONTROL/$name.application")
 	ssh -S "$CONTROL/$name" -O exit login 2>/dev/null
 	eventually "sshd has closed the session ($name)" gone "$application"
+	await_workers
+}
+
+# await_workers: no worker of the module is left that nobody waits for.
+await_workers() {
+	local end=$((SECONDS + PATIENCE))
+	while grep -qsx cgdeleg-close /proc/[0-9]*/comm && [ $SECONDS -lt $end ]; do sleep 0.1; done
 }
 
 gone() { ! [ -e "/proc/$1" ]; }
@@ -216,6 +225,7 @@ terminal_logout() {
 	local terminal=$TERMINAL_PID
 	echo exit >&"${TERMINAL[1]}"
 	eventually "login has ended" gone "$terminal"
+	await_workers
 }
 
 # session_id LOGIN: as logind calls it.

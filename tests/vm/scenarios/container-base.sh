@@ -4,7 +4,9 @@
 # without controllers, and one line of the log says so.
 # machines: bookworm-no-systemd-v2
 
-install_module ""
+# The containers end with their logins, and all their processes with them: a worker that
+# nobody waits for would be killed.
+install_module close=wait
 cg=/sys/fs/cgroup
 session=/user/alice/0
 mkdir $cg/box
@@ -58,20 +60,20 @@ equal "the logout leaves nothing" "$(cd $cg/box && find . -mindepth 1 -type d)" 
 
 # The kernel enables cpu in a cgroup that has processes, and then no login can
 # enter a child of it.
-module_options "-c cpu"
+module_options "close=wait -c cpu"
 like "threaded controllers are left out too" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" "*left out cpu: *"
 equal "and the login is in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
 equal "cpu is not enabled" "$(cat $cg/box/cgroup.subtree_control)" ""
 works "by hand it can be" sh -c "echo \$\$ >$cg/box/cgroup.procs && echo +cpu >$cg/box/cgroup.subtree_control"
 echo -cpu >$cg/box/cgroup.subtree_control
 
-module_options "-c freezer"
+module_options "close=wait -c freezer"
 equal "what needs no controller needs no line" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" ""
 equal "with the login in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
 
 # As systemd and OpenRC leave the base for a leaf. There, too, neither what closes
 # the session nor its application must stay in it.
-module_options ""
+module_options close=wait
 for leaf in init.scope rc.init; do
 	equal "with the first process in $leaf nothing is to be said" \
 		"$(module_says in_leaf $leaf su - alice -c "cat /proc/self/cgroup >/tmp/in; cat $cg$session/cgroup.controllers >/tmp/has")" ""

@@ -21,6 +21,7 @@ done
 owned=$(not_roots /sys/fs/cgroup)
 equal "su - bob in alice's session stays in elogind's cgroup" \
 	"$(in_login first "echo bob | su - bob -c 'cat /proc/self/cgroup' 2>/dev/null" | path_of name=elogind)" "/$id"
+await_workers
 equal "and leaves nothing" "$(not_roots /sys/fs/cgroup)" "$owned"
 
 start_box first c1

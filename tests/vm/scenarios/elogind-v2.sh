@@ -73,6 +73,7 @@ elogind_knows "after the second logout" first
 for user in bob root; do
 	like "su - $user by a service's root is a login" "$(su - $user -c 'cat /proc/self/cgroup' | path_of unified)" \
 		"$(cgroup_of "$(id -u $user)" 'c*')/init.scope"
+	await_workers
 	equal "and leaves nothing (su - $user)" "$(sessions | grep -v "^$cg$session")" ""
 done
 
