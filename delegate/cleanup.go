@@ -34,6 +34,9 @@ func Cleanup(r CleanupRequest) ([]cleanup.Cleaned, error) {
 			return nil, err
 		}
 		leaveSession(set, manager.Of(r.Machine, set), own)
+		if r.User == "" {
+			r.Locks.RemoveUnheld()
+		}
 	}
 	users := layout.Users(set)
 	if r.User != "" {

@@ -31,9 +31,11 @@ type CloseRequest struct {
 	Deadline time.Time
 	// Detached tells that nobody waits: the process may have ended, and may meanwhile
 	// ask for another session. Application is its lock then, which the caller holds, and
-	// which is let go of when the process has been moved.
+	// which is let go of when the process has been moved. HasEnded tells whether it has
+	// ended, so that another may have its PID.
 	Detached    bool
 	Application *lock.Held
+	HasEnded    func() bool
 }
 
 // Closed tells what became of a session.
@@ -62,10 +64,12 @@ func Close(r CloseRequest) (*Closed, error) {
 	if c.ticket.IsEmpty() {
 		return &Closed{}, nil
 	}
-	leaveSession(c.set, c.manager, c.own)
 	left := c.leave()
 	hasLeft := len(left) == 0 || r.Detached
 	left = append(left, c.scopes(func(h *hierarchy.Hierarchy, scope string) error {
+		if c.hasEnded() {
+			return nil
+		}
 		return apply.LeaveScope(r.Machine, c.manager, h, scope, hierarchy.PathIn(c.members, h.Name), r.PID)
 	})...)
 	c.releaseApplication()
@@ -100,7 +104,6 @@ func Undo(r CloseRequest) (*Closed, error) {
 		return nil, err
 	}
 	defer c.end()
-	leaveSession(c.set, c.manager, c.own)
 	if !hasTicket {
 		return &Closed{Left: c.cleanUp()}, nil
 	}
@@ -139,14 +142,15 @@ type closing struct {
 	set     *hierarchy.Set
 	manager manager.Manager
 	members []hierarchy.Membership
-	own     []hierarchy.Membership // of the calling process
 	ticket  *ticket.Ticket
 	cleaner *cleanup.Cleaner
 }
 
 func (c *closing) end() {
 	c.releaseApplication()
-	c.set.Close()
+	if c.set != nil {
+		c.set.Close()
+	}
 }
 
 // releaseApplication lets go of the application, which stays where it is now.
@@ -157,33 +161,39 @@ func (c *closing) releaseApplication() {
 }
 
 // begin finds out where the process is, and which session is meant. Only wanted
-// hierarchies are looked for.
-func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membership) bool) (*closing, error) {
-	user, err := layout.DirName(r.User)
-	if err != nil {
-		return nil, err
-	}
-	if r.Application == nil && !r.Machine.IsRecorded() {
-		r.Application, _ = r.Locks.AcquireApplication(r.PID) // nearly always nobody has it
-	}
-	members, err := hierarchy.Memberships(r.Machine, r.PID)
-	if r.Detached && hasEnded(err) {
-		err = nil // the session is there all the same
-	}
-	if err != nil {
+// hierarchies are looked for. First of all the calling process leaves the session in
+// which it may be: there the user could stop it.
+func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membership) bool) (_ *closing, err error) {
+	c := &closing{CloseRequest: *r, ticket: r.Ticket}
+	defer func() {
+		if err != nil {
+			c.end()
+		}
+	}()
+	if c.user, err = layout.DirName(r.User); err != nil {
 		return nil, err
 	}
 	own, err := ownMemberships(r.Machine)
 	if err != nil {
 		return nil, err
 	}
-	set, err := hierarchy.FindSome(r.Machine, func(name string) bool { return isWanted(name, own) })
+	if c.set, err = hierarchy.FindSome(r.Machine, func(name string) bool { return isWanted(name, own) }); err != nil {
+		return nil, err
+	}
+	c.manager = manager.Of(r.Machine, c.set)
+	leaveSession(c.set, c.manager, own)
+	if c.Application == nil && !r.Machine.IsRecorded() {
+		c.Application, _ = r.Locks.AcquireApplication(r.PID) // nearly always nobody has it
+	}
+	c.members, err = hierarchy.Memberships(r.Machine, r.PID)
+	if r.Detached && isOfEnded(err) {
+		err = nil // the session is there all the same
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &closing{
-		CloseRequest: *r, user: user, set: set, manager: manager.Of(r.Machine, set), members: members, own: own, ticket: r.Ticket,
-		cleaner: &cleanup.Cleaner{Machine: r.Machine, Set: set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin, Yields: true},
+	c.cleaner = &cleanup.Cleaner{
+		Machine: r.Machine, Set: c.set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin, Yields: true,
 	}
 	if r.Detached {
 		c.cleaner.Dirs = cleanup.DirsAtEase
@@ -220,11 +230,11 @@ func (c *closing) leave() (failed []error) {
 		return nil
 	}
 	for _, h := range c.set.All {
-		if at, ok := layout.SessionOf(h, hierarchy.PathIn(c.members, h.Name)); !ok || at != id {
+		if at, ok := layout.SessionOf(h, hierarchy.PathIn(c.members, h.Name)); !ok || at != id || c.hasEnded() {
 			continue
 		}
 		err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.ticket.FormerInode(h.Name), c.PID)
-		if c.Detached && hasEnded(err) {
+		if c.Detached && isOfEnded(err) {
 			continue
 		}
 		if err != nil {
@@ -234,9 +244,12 @@ func (c *closing) leave() (failed []error) {
 	return failed
 }
 
-// hasEnded tells of an error about a process that it is not there any more: ENOENT in
+// hasEnded tells whether the process has ended, as far as that can be told.
+func (c *closing) hasEnded() bool { return c.HasEnded != nil && c.HasEnded() }
+
+// isOfEnded tells of an error about a process that it is not there any more: ENOENT in
 // /proc, ESRCH of one that ends just now.
-func hasEnded(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) }
+func isOfEnded(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) }
 
 // await waits a moment for what is just ending of the application in the session.
 func (c *closing) await() {

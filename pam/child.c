@@ -15,11 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void reset_signals(void)
@@ -88,20 +91,21 @@ static void close_from(int first)
 }
 
 /*
- * /dev/null on 0 and 1, the reply on 2 and WORKER_REPLY_FD, and if there is a lock, it
- * on WORKER_LOCK_FD; nothing else. What came is on descriptors above these. False, with
- * errno, if that failed: a worker that went on could write into what the application
- * has there, and its own reply would be lost.
+ * /dev/null on 0 and 1, the reply on 2 and WORKER_REPLY_FD, and for a detached worker the
+ * other two; nothing else. What came is on descriptors above these. False, with errno, if
+ * that failed: a worker that went on could write into what the application has there, and
+ * its own reply would be lost.
  */
-static bool arrange_descriptors(int reply_fd, int lock_fd)
+static bool arrange_descriptors(int reply_fd, int lock_fd, int application_fd)
 {
 	int null = open("/dev/null", O_RDWR);
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
 	    dup2(reply_fd, 2) < 0 || dup2(reply_fd, WORKER_REPLY_FD) < 0 ||
-	    (lock_fd >= 0 && dup2(lock_fd, WORKER_LOCK_FD) < 0))
+	    (lock_fd >= 0 && (dup2(lock_fd, WORKER_LOCK_FD) < 0 ||
+			      dup2(application_fd, WORKER_APPLICATION_FD) < 0)))
 		return false;
-	close_from(lock_fd < 0 ? WORKER_REPLY_FD + 1 : WORKER_LOCK_FD + 1);
+	close_from(lock_fd < 0 ? WORKER_REPLY_FD + 1 : WORKER_APPLICATION_FD + 1);
 	return true;
 }
 
@@ -152,52 +156,90 @@ void become_worker(pid_t application, int reply_fd)
 		_exit(CHILD_CANNOT_RUN);
 	if (chdir("/") < 0)
 		give_up(reply_fd, "chdir to /");
-	if (!arrange_descriptors(reply_fd, -1))
+	if (!arrange_descriptors(reply_fd, -1, -1))
 		give_up(reply_fd, "its descriptors could not be arranged");
 }
 
 /*
  * Takes the lock of the application, on a descriptor above those that a worker has.
- * SIGALRM ends the child if that takes too long. -1 if there is no lock, or if who had
- * it has just removed the file.
+ * SIGALRM ends the child if that takes too long. -1 if there is no lock.
  */
 static int lock_application(pid_t application)
 {
 	char path[sizeof(WORKER_LOCKS) + 24];
-	struct stat st;
-	int low, fd;
+	struct stat st = { .st_nlink = 0 };
+	int low, fd = -1;
 
 	snprintf(path, sizeof(path), WORKER_LOCKS "/%ld", (long)application);
-	low = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-	fd = low < 0 ? -1 : fcntl(low, F_DUPFD, WORKER_LOCK_FD + 1);
-	if (fd < 0)
-		return -1;
-	close(low);
 	alarm(1);
-	if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
-		return -1;
+	while (st.st_nlink == 0) { /* who had it removes the file */
+		if (fd >= 0)
+			close(fd);
+		low = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+		fd = low < 0 ? -1 : fcntl(low, F_DUPFD, WORKER_APPLICATION_FD + 1);
+		if (low >= 0)
+			close(low);
+		if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
+			return -1;
+	}
 	alarm(0);
 	return fd;
 }
 
+/*
+ * A descriptor that can be read when the application has ended, whichever process has its
+ * PID then. Before Linux 5.3 one that can never be read.
+ */
+static int open_application(pid_t application)
+{
+	int low = -1, fd;
+
+#ifdef SYS_pidfd_open
+	low = (int)syscall(SYS_pidfd_open, application, 0);
+#else
+	(void)application;
+#endif
+	if (low < 0)
+		low = eventfd(0, 0);
+	fd = low < 0 ? -1 : fcntl(low, F_DUPFD, WORKER_APPLICATION_FD + 1);
+	if (low >= 0)
+		close(low);
+	return fd;
+}
+
+/* Where the last words go of a worker that nobody waits for: to the system log, as a
+ * dying Go runtime has them. */
+static void say_to_log(void)
+{
+	static const struct sockaddr_un log = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	dup2(0, WORKER_REPLY_FD);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&log, sizeof(log)) < 0)
+		dup2(0, 2);
+	else
+		dup2(fd, 2);
+	if (fd >= 0)
+		close(fd);
+}
+
 void become_detached_worker(pid_t application, int reply_fd)
 {
-	int lock_fd, null;
+	int lock_fd, application_fd;
 	pid_t pid;
 
 	leave_application();
 	lock_fd = lock_application(application);
-	/* before the second fork: when the application goes on, nothing of it is held */
-	if (lock_fd < 0 || chdir("/") < 0 || !arrange_descriptors(reply_fd, lock_fd))
+	application_fd = open_application(application);
+	/* before the second fork: when the application goes on, no descriptor of it is held */
+	if (lock_fd < 0 || application_fd < 0 || getppid() != application || chdir("/") < 0 ||
+	    !arrange_descriptors(reply_fd, lock_fd, application_fd))
 		_exit(CHILD_CANNOT_RUN);
 	pid = fork();
 	if (pid > 0)
 		(void)!write(WORKER_REPLY_FD, WORKER_IS_DETACHED, strlen(WORKER_IS_DETACHED));
 	if (pid != 0)
 		_exit(pid > 0 ? 0 : CHILD_CANNOT_RUN);
-	null = open("/dev/null", O_RDWR);
-	if (null < 0 || dup2(null, 2) < 0 || dup2(null, WORKER_REPLY_FD) < 0)
-		_exit(CHILD_CANNOT_RUN);
-	close(null);
+	say_to_log();
 	prctl(PR_SET_NAME, WORKER_DETACHED_NAME);
 }

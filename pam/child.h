@@ -30,7 +30,8 @@ void become_worker(pid_t application, int reply_fd);
 
 /*
  * The same for a worker that nobody waits for: a child of the child, which ends. It has
- * /dev/null in place of the reply and, on WORKER_LOCK_FD, the application's lock.
+ * /dev/null in place of the reply, the system log as standard error, the application's
+ * lock on WORKER_LOCK_FD, and the application on WORKER_APPLICATION_FD.
  */
 void become_detached_worker(pid_t application, int reply_fd);
 

@@ -33,6 +33,9 @@ pid_t worker_spawn(char *const argv[], int reply_fd, bool detached)
 	else
 		become_worker(application, reply_fd);
 	execve(CGDELEG_WORKER, argv, envp);
+	if (detached)
+		dprintf(STDERR_FILENO, "<83>%s: worker %s could not be run: %s; the session is left for a later cleanup",
+			WORKER_DETACHED_NAME, CGDELEG_WORKER, strerror(errno)); /* LOG_AUTHPRIV|LOG_ERR, in one datagram */
 	/* a whole reply, so that the log has this line and no other */
 	dprintf(WORKER_REPLY_FD, "log error worker %s could not be run: %s; no session has cgroups of its own until that program is installed again\n"
 		"result failure\n", CGDELEG_WORKER, strerror(errno));

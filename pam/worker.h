@@ -40,9 +40,10 @@
 
 #define WORKER_REPLY_FD 3
 
-/* What a detached worker has there: the lock of the application, a file in this
- * directory that is called like its PID (delegate/lock, which makes the directory). */
+/* What a detached worker has beside: the lock of the application, a file in the directory
+ * WORKER_LOCKS that is called like its PID (delegate/lock, which makes the directory). */
 #define WORKER_LOCK_FD 4
+#define WORKER_APPLICATION_FD 5 /* can be read when the application has ended, if that can be told */
 #define WORKER_LOCKS "/run/cgdeleg/applications"
 
 /* What a detached worker is called in a list of processes. */
@@ -77,7 +78,7 @@ struct worker_reply {
 void worker_run(char *const argv[], unsigned timeout, struct worker_reply *reply);
 
 /*
- * Runs a worker that nobody waits for, and returns at once. Leaves as little behind:
+ * Runs a worker that nobody waits for, and returns when it has been started. Leaves as little behind:
  * the worker is no child of the calling process, and holds none of its descriptors.
  * False if there is none: the caller would be its parent after all, its lock is not to
  * be had within a second, or there is no memory.

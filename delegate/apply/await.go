@@ -69,10 +69,10 @@ func isOccupied(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) bool {
 			return false
 		}
 		defer leaf.Close()
-		return countsProcess(leaf)
+		dir = leaf
 	}
 	pids, err := dir.Procs()
-	return err == nil && len(pids) > 0
+	return err == nil && len(pids) > 0 || h.IsUnified() && countsProcess(dir)
 }
 
 // awaitNo waits until the condition no longer holds, patience at most.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -100,6 +101,25 @@ func (l Locks) acquire(kind, name string) (*Held, error) {
 			return &Held{fd: fd, path: path}, nil
 		}
 		unix.Close(fd) // removed by who held it
+	}
+}
+
+// RemoveUnheld removes the files that processes left behind which were killed while they
+// moved an application, or in a user's turn. Errors do not matter: such a file is in
+// nobody's way.
+func (l Locks) RemoveUnheld() {
+	for _, kind := range []string{applicationsDir, turnsDir} {
+		entries, _ := os.ReadDir(filepath.Join(l.Dir, kind))
+		for _, entry := range entries {
+			fd, err := l.open(kind, entry.Name())
+			if err != nil {
+				continue
+			}
+			if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil && isLinked(fd) {
+				_ = unix.Unlink(filepath.Join(l.Dir, kind, entry.Name()))
+			}
+			unix.Close(fd)
+		}
 	}
 }
 

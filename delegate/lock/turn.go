@@ -26,23 +26,28 @@ func (l Locks) TakeTurn(user string) (*Turn, error) {
 	path := filepath.Join(l.Dir, turnsDir, user)
 	for {
 		fd, err := l.open(turnsDir, user)
-		if err == nil {
-			err = tryOrCall(fd)
-		}
-		switch {
-		case errors.Is(err, ErrTaken):
-			return nil, ErrTaken
-		case err != nil:
+		if err != nil {
 			return nil, &Error{Path: path, Err: err}
-		case isLinked(fd):
-			return &Turn{fd: fd, path: path, calls: sizeOf(fd)}, nil
 		}
-		unix.Close(fd) // its turn has just ended
+		calls := sizeOf(fd) // before the lock is taken: a call that comes meanwhile is for this turn
+		err = tryOrCall(fd)
+		switch {
+		case !isLinked(fd): // somebody's turn has just ended, and so a call was not heard
+			unix.Close(fd)
+			continue
+		case err == nil:
+			return &Turn{fd: fd, path: path, calls: calls}, nil
+		}
+		unix.Close(fd)
+		if errors.Is(err, ErrTaken) {
+			return nil, ErrTaken
+		}
+		return nil, &Error{Path: path, Err: err}
 	}
 }
 
 // tryOrCall takes the lock on an open file; or makes the file longer, which whoever
-// has it looks at when it has let go, and closes it.
+// has it looks at when it has let go.
 func tryOrCall(fd int) error {
 	const flags = unix.LOCK_EX | unix.LOCK_NB
 	err := unix.Flock(fd, flags)
@@ -53,9 +58,6 @@ func tryOrCall(fd int) error {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = ErrTaken
 		}
-	}
-	if err != nil {
-		unix.Close(fd)
 	}
 	return err
 }

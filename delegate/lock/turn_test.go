@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func takeTurn(t *testing.T, l Locks, user string) *Turn {
@@ -59,52 +61,63 @@ func TestTurnAfterAnother(t *testing.T) {
 	l := newLocks(t)
 	turn := takeTurn(t, l, "alice")
 	requireTaken(t, l)
-	if err := os.Link(turn.path, turn.path+".linked"); err != nil {
-		t.Fatal(err)
-	}
-	turn.End()
-	if err := os.Rename(turn.path+".linked", turn.path); err != nil {
-		t.Fatal(err)
-	}
+	unix.Close(turn.fd)
 	if takeTurn(t, l, "alice").End() {
 		t.Error("the calls of before count")
 	}
 }
 
-// Whoever comes in vain has called before the turn ends: of many that have something
-// to do, each does it, or one that comes after it was told does.
+// Whoever comes in vain has called before the turn ends. Each has one thing to do, and
+// does that of others only if it is told that there is more: in the end all are done.
 func TestNoCallIsLost(t *testing.T) {
 	l := newLocks(t)
-	var todo, turns atomic.Int64
+	const workers, things = 8, 300
+	var lock sync.Mutex
+	todo := map[int]bool{}
+	turns := 0
+	do := func(mine int, all bool) {
+		lock.Lock()
+		defer lock.Unlock()
+		delete(todo, mine)
+		if all {
+			clear(todo)
+		}
+	}
 	var running sync.WaitGroup
-	for range 8 {
+	for w := range workers {
 		running.Add(1)
 		go func() {
 			defer running.Done()
-			for range 200 {
-				todo.Add(1)
-				for more := true; more; {
+			for i := range things {
+				mine := w*things + i
+				lock.Lock()
+				todo[mine] = true
+				lock.Unlock()
+				for more, all := true, false; more; all = true {
 					turn, err := l.TakeTurn("alice")
-					if errors.Is(err, ErrTaken) {
+					if err != nil {
+						if !errors.Is(err, ErrTaken) {
+							t.Error(err)
+						}
 						break
 					}
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if turns.Add(1) != 1 {
+					lock.Lock()
+					if turns++; turns != 1 {
 						t.Error("two at a time")
 					}
-					todo.Store(0)
-					turns.Add(-1)
+					lock.Unlock()
+					do(mine, all)
+					lock.Lock()
+					turns--
+					lock.Unlock()
 					more = turn.End()
 				}
 			}
 		}()
 	}
 	running.Wait()
-	if left := todo.Load(); left != 0 {
-		t.Errorf("%d things are left to do", left)
+	if len(todo) != 0 {
+		t.Errorf("%d things are left to do", len(todo))
 	}
 }
 
@@ -115,4 +128,67 @@ func TestTurnRefuses(t *testing.T) {
 	if !errors.As(err, &lock) || errors.Is(err, ErrTaken) || turn != nil {
 		t.Errorf("got %v, %v", turn, err)
 	}
+}
+
+// What killed processes left is removed; what is held stays.
+func TestRemoveUnheld(t *testing.T) {
+	l := newLocks(t)
+	l.RemoveUnheld() // there is nothing yet
+	turn := takeTurn(t, l, "alice")
+	application, err := l.AcquireApplication(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := l.Acquire("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user.Release()
+	names := func() (names []string) {
+		for _, dir := range []string{applicationsDir, turnsDir, usersDir} {
+			entries, err := os.ReadDir(filepath.Join(l.Dir, dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				names = append(names, dir+"/"+e.Name())
+			}
+		}
+		return names
+	}
+	l.RemoveUnheld()
+	if got, want := names(), []string{"applications/7", "turns/alice", "users/alice"}; !slices.Equal(got, want) {
+		t.Errorf("left are %q, want %q", got, want)
+	}
+	application.Release()
+	unix.Close(turn.fd)
+	l.RemoveUnheld()
+	if got, want := names(), []string{"users/alice"}; !slices.Equal(got, want) {
+		t.Errorf("left are %q, want %q", got, want)
+	}
+}
+
+// A worker inherits the lock of the application, on a descriptor.
+func TestInheritApplication(t *testing.T) {
+	l := newLocks(t)
+	held, err := l.AcquireApplication(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(held.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held.Release()
+	inherited := l.InheritApplication(7, fd)
+	if other, err := l.AcquireApplication(7); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("it is not held: %v, %v", other, err)
+	}
+	inherited.Remove()
+	inherited.Release()
+	other, err := l.AcquireApplication(7)
+	if err != nil {
+		t.Error(err)
+	}
+	other.Release()
 }

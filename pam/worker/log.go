@@ -33,7 +33,7 @@ func (l systemLog) send(priority int, text string) {
 		return // there is nobody else to tell
 	}
 	defer unix.Close(fd)
-	message := fmt.Sprintf("<%d>%s cgdeleg-close[%d]: pam_cgdeleg(%s:session): %s",
-		priority, time.Now().Format(time.Stamp), os.Getpid(), oneLine(l.service), text)
+	message := fmt.Sprintf("<%d>%s %s[%d]: pam_cgdeleg(%s:session): %s",
+		priority, time.Now().Format(time.Stamp), detachedName, os.Getpid(), oneLine(l.service), text)
 	_ = unix.Sendto(fd, []byte(message), 0, &unix.SockaddrUnix{Name: l.socket})
 }

@@ -78,9 +78,10 @@ func TestLockIsTheSameInC(t *testing.T) {
 	}
 	for _, line := range []string{
 		fmt.Sprintf("#define WORKER_LOCK_FD %d\n", lockFD),
+		fmt.Sprintf("#define WORKER_APPLICATION_FD %d ", applicationFD),
 		fmt.Sprintf("#define WORKER_REPLY_FD %d\n", int(Reply)),
 		`#define WORKER_LOCKS "/run/cgdeleg/applications"` + "\n",
-		`#define WORKER_DETACHED_NAME "cgdeleg-close"` + "\n",
+		fmt.Sprintf("#define WORKER_DETACHED_NAME %q\n", detachedName),
 	} {
 		if !strings.Contains(string(header), line) {
 			t.Errorf("worker.h has no %q", line)

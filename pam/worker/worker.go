@@ -108,12 +108,32 @@ type surroundings struct {
 	logSocket string // to which syslog(3) writes
 }
 
-// application returns the application's lock, which a detached worker was given.
-func (s surroundings) application(pid int) *lock.Held {
-	if s.machine.IsRecorded() {
-		return nil
+// detachedName is what a detached worker is called in a list of processes
+// (WORKER_DETACHED_NAME of worker.h, for where it is no program of its own).
+const detachedName = "cgdeleg-close"
+
+// nameProcess gives a detached worker its name.
+func (s surroundings) nameProcess() {
+	if !s.machine.IsRecorded() {
+		_ = os.WriteFile("/proc/self/comm", []byte(detachedName), 0) // proc(5)
 	}
-	return s.locks.InheritApplication(pid, lockFD)
+}
+
+// application returns what a detached worker was given of the application: its lock, and
+// whether it has ended.
+func (s surroundings) application(pid int) (held *lock.Held, hasEnded func() bool) {
+	if s.machine.IsRecorded() {
+		return nil, nil
+	}
+	return s.locks.InheritApplication(pid, lockFD), func() bool { return isReadable(applicationFD) }
+}
+
+// isReadable tells whether a descriptor can be read: a pidfd can when its process has
+// ended (pidfd_open(2)). Before Linux 5.3 there is one that never can (child.c).
+func isReadable(fd int) bool {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	return err == nil && n == 1 && poll[0].Revents&unix.POLLIN != 0
 }
 
 func run(args []string, w io.Writer, s surroundings) (status int) {
@@ -137,6 +157,7 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 		r.close(req, s, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it
 	case req.verb == "detached-close":
+		s.nameProcess()
 		r.w = systemLog{socket: s.logSocket, service: req.service}
 		req.detached = true
 		r.close(req, s, delegate.Close)
@@ -263,9 +284,12 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 	return nil
 }
 
-// lockFD is where a detached worker has the application's lock (WORKER_LOCK_FD of
-// worker.h).
-const lockFD = 4
+// Where a detached worker has the application's lock, and what can be read when the
+// application has ended (WORKER_LOCK_FD and WORKER_APPLICATION_FD of worker.h).
+const (
+	lockFD        = 4
+	applicationFD = 5
+)
 
 // detachedTimeout bounds how long a detached worker removes what the user made.
 const detachedTimeout = time.Minute
@@ -284,7 +308,7 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 	}
 	if req.detached {
 		request.Detached, request.Deadline = true, time.Now().Add(detachedTimeout)
-		request.Application = s.application(req.pid)
+		request.Application, request.HasEnded = s.application(req.pid)
 	}
 	closed, err := end(request)
 	if err != nil {

@@ -153,6 +153,7 @@ func TestOptions(t *testing.T) {
 			}
 			app.resume()
 			a := app.finish()
+			testbed.AwaitDetachedWorkers(t) // the words of the line are the test's own
 			if test.value == "0" {
 				a.want(t, "close", "0")
 			}

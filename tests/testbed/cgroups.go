@@ -151,7 +151,8 @@ func DetachedWorkers() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, file := range files {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if data, _ := os.ReadFile(file); err == nil && string(data) == "cgdeleg-close\n" {
+		data, _ := os.ReadFile(file)
+		if name := string(data); err == nil && (name == "cgdeleg-close\n" || Musl() && name == "worker\n") { // a program that has just begun
 			pids = append(pids, pid)
 		}
 	}
