@@ -62,17 +62,24 @@ func AwaitNobody(in []Cgroup) {
 // isOccupied tells whether a process is in a session, or on v2 in its leaf, and closes
 // it.
 func isOccupied(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) bool {
+	pids, isEnding, _ := processesIn(h, dir)
+	return len(pids) > 0 || isEnding
+}
+
+// processesIn returns the processes that a session lists, or on v2 its leaf, and closes
+// the session. IsEnding tells that it lists none, and one is just ending there.
+func processesIn(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (pids []int, isEnding bool, err error) {
 	defer dir.Close()
 	if h.IsUnified() {
 		leaf, err := dir.Open(layout.Leaf)
 		if err != nil {
-			return false
+			return nil, false, err
 		}
 		defer leaf.Close()
 		dir = leaf
 	}
-	pids, err := dir.Procs()
-	return err == nil && len(pids) > 0 || h.IsUnified() && countsProcess(dir)
+	pids, err = dir.Procs()
+	return pids, len(pids) == 0 && h.IsUnified() && countsProcess(dir), err
 }
 
 // awaitNo waits until the condition no longer holds, patience at most.
@@ -89,21 +96,9 @@ func awaitNo(condition func() bool) {
 // only in that the leaf is populated and lists nobody; from Linux 7.0 on so does
 // an exiting process, the application's child or not (commit a72f73c4dd9b).
 func applicationIn(m machine.Machine, h *hierarchy.Hierarchy, dir *cgroupfs.Dir, application int) bool {
-	defer dir.Close()
-	if h.IsUnified() {
-		leaf, err := dir.Open(layout.Leaf)
-		if err != nil {
-			return false
-		}
-		defer leaf.Close()
-		dir = leaf
-	}
-	pids, err := dir.Procs()
-	if err != nil {
-		return false
-	}
-	if len(pids) == 0 && h.IsUnified() {
-		return countsProcess(dir)
+	pids, isEnding, err := processesIn(h, dir)
+	if err != nil || isEnding {
+		return err == nil
 	}
 	return slices.ContainsFunc(pids, func(pid int) bool {
 		return pid == application || parentOf(m, pid) == application
