@@ -80,7 +80,7 @@ func busy(programs int, stop <-chan struct{}) *sync.WaitGroup {
 // is another's each time, as sshd's are.
 func timedOpen(t testing.TB, u testbed.User) time.Duration {
 	t.Helper()
-	out, err := exec.Command(pamappPath(t), "start=cgbeside:"+u.Name, "clock", "open", "clock", "close", "end").Output()
+	out, err := exec.Command(testbed.PamappPath(t), "start=cgbeside:"+u.Name, "clock", "open", "clock", "close", "end").Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -110,7 +110,7 @@ func loops(t testing.TB, programs int, u testbed.User, stop <-chan struct{}) *sy
 					return
 				default:
 				}
-				cmd := exec.Command(pamappPath(t), "start=cgbeside:"+u.Name, "open", "cgroups", "pause", "close", "end")
+				cmd := exec.Command(testbed.PamappPath(t), "start=cgbeside:"+u.Name, "open", "cgroups", "pause", "close", "end")
 				in, _ := cmd.StdinPipe()
 				out, _ := cmd.StdoutPipe()
 				if err := cmd.Start(); err != nil {
@@ -174,7 +174,7 @@ func loopsOverDead(t testing.TB, sessions, count int, u testbed.User, stop <-cha
 				case <-stop:
 					return
 				default:
-					_ = exec.Command(pamappPath(t), "start=cgbeside:"+u.Name, "open", "close", "end").Run()
+					_ = exec.Command(testbed.PamappPath(t), "start=cgbeside:"+u.Name, "open", "close", "end").Run()
 				}
 			}
 		})

@@ -26,7 +26,7 @@ func BenchmarkSession(b *testing.B) {
 	for _, l := range lines {
 		b.Run(l.name, func(b *testing.B) {
 			testbed.WriteService(b, "cgbench", l.line)
-			application := pamappPath(b)
+			application := testbed.PamappPath(b)
 			b.ResetTimer()
 			script := []string{fmt.Sprintf("repeat=%d", b.N), "{", "start=cgbench:" + u.Name, "open", "close", "end", "}"}
 			if out, err := exec.Command(application, script...).CombinedOutput(); err != nil {

@@ -70,7 +70,7 @@ var (
 func countCalls(t testing.TB, user string) (all [2]calls) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-s", "200", "-o", file, pamappPath(t), "start="+user+":"+user, "open", "close", "end")
+	cmd := exec.Command("strace", "-f", "-s", "200", "-o", file, testbed.PamappPath(t), "start="+user+":"+user, "open", "close", "end")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "open: 0") {
 		t.Fatalf("%v: %s", err, out)
 	}
