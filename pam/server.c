@@ -105,6 +105,7 @@ bool server_ask(char *const argv[], long long timeout, struct worker_reply *repl
 	static const char accepted[] = "accepted\n";
 	const size_t skip = sizeof(accepted) - 1;
 	int fd = connect_to_server();
+	const char *last;
 	size_t len = 0;
 	bool did;
 
@@ -121,6 +122,8 @@ bool server_ask(char *const argv[], long long timeout, struct worker_reply *repl
 		take(fd, reply->text, &len);
 	}
 	close(fd);
+	last = len > 0 ? memrchr(reply->text, '\n', len) : NULL;
+	len = last != NULL ? (size_t)(last + 1 - reply->text) : 0; /* half a line is none */
 	did = len > skip && strncmp(reply->text, accepted, skip) == 0;
 	if (did) {
 		memmove(reply->text, reply->text + skip, len - skip);

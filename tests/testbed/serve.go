@@ -78,7 +78,9 @@ func (s *Server) End(signals ...syscall.Signal) {
 		for _, signal := range signals {
 			_ = s.Cmd.Process.Signal(signal)
 		}
+		kill := time.AfterFunc(5*time.Second, func() { _ = s.Cmd.Process.Kill() }) // unshare, say, waits
 		_ = s.Cmd.Wait()
+		kill.Stop()
 		_ = os.Remove(ServeSocket)
 	})
 }
