@@ -70,7 +70,7 @@ func serveOpen(args []string, c Client, s surroundings) error {
 	if w.ticket != "" {
 		undo := append([]string{}, args...)
 		undo[1], undo[7] = "undo", w.ticket
-		run(undo, w, s)
+		run(undo, io.Discard, s) // its result is nobody's
 	}
 	if w.err != nil {
 		return fmt.Errorf("the application has given up: %w", w.err)

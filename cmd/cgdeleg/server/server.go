@@ -146,7 +146,9 @@ func slots() int {
 // Serve answers until the context ends, and finishes then what it has begun. Its error is
 // one of the socket's.
 func (s *Server) Serve(ctx context.Context) error {
-	defer context.AfterFunc(ctx, s.stop)()
+	stop := sync.OnceFunc(s.stop)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
 	var busy sync.WaitGroup
 	for {
 		conn, err := s.listener.AcceptUnix()
@@ -161,7 +163,6 @@ func (s *Server) Serve(ctx context.Context) error {
 			time.Sleep(100 * time.Millisecond) // who waits runs a worker meanwhile
 		case errors.Is(err, unix.ECONNABORTED):
 		default:
-			s.stop()
 			return err
 		}
 	}
