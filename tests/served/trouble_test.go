@@ -106,9 +106,9 @@ func (s stranger) listen(t *testing.T) {
 				return
 			}
 			go func() {
-				defer conn.Close()
 				_, _ = conn.Read(make([]byte, 1<<16))
 				s(conn)
+				_ = conn.Close()
 			}()
 		}
 	}()
