@@ -6,6 +6,7 @@
 # make musl     build/musl: the module and its worker for musl, as on Alpine
 # make test-musl  as root: in an Alpine-like root, built from sources with musl-gcc
 # make man      the manual pages in build/man; needs scdoc
+# make bench    as root: the tables of docs/performance.md; BENCH=Growth one part, SHORT=1 a quick look
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
 # make completions  for bash, zsh and fish in build/completions
 # make deb      the Debian packages in build/deb; needs tests/packages/setup.sh
@@ -15,7 +16,7 @@
 # make release  these, the sources, their checksums and a bill of materials in dist
 # make test-release  as root: the packages, the module under qemu-user, reproducible builds
 #
-# demo, test, test-musl, test-vm, test-clients, test-packages and lint install what they need first (Debian and Ubuntu).
+# bench, demo, test, test-musl, test-vm, test-clients, test-packages and lint install what they need first (Debian and Ubuntu).
 
 GO       ?= $(if $(wildcard build/.toolchain/bin/go),$(CURDIR)/build/.toolchain/bin/go,go)
 export GO
@@ -143,11 +144,15 @@ lint: setup
 fuzz:
 	tests/fuzz.sh
 
+# The tables of docs/performance.md and its plot, with LXC's module beside ours. BENCH
+# names the parts, SHORT=1 measures a tenth.
+BENCH ?= .
 bench:
 	tests/require-root.sh bench
 	tests/setup.sh
+	tests/bench/setup.sh
 	$(MAKE) all
-	cd tests && $(GO) test -run '^$$' -bench . ./...
+	cd tests && $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 1h $(if $(SHORT),-short) ./bench
 
 # Native also where the rest is built for another architecture.
 COMPLETIONS = build/completions/bash/cgdeleg build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish

@@ -110,22 +110,3 @@ func countCalls(t testing.TB, user string) (all [2]calls) {
 	}
 	return all
 }
-
-// BenchmarkSystemCalls reports what TestSystemCalls counts; its time is strace's.
-func BenchmarkSystemCalls(b *testing.B) {
-	testbed.Need(b, "gcc", "strace")
-	u := testbed.AddUser(b, "cgbenchcalls", 20882)
-	for _, l := range []struct{ name, options string }{{"three hierarchies", threeHierarchies}, {"everything", ""}} {
-		b.Run(l.name, func(b *testing.B) {
-			testbed.WriteService(b, u.Name, waitingLine(b, l.options))
-			open, closed := 0, 0
-			for range b.N {
-				counted := countCalls(b, u.Name)
-				open, closed = open+counted[0].total, closed+counted[1].total
-			}
-			b.ReportMetric(float64(open)/float64(b.N), "calls/open")
-			b.ReportMetric(float64(closed)/float64(b.N), "calls/close")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
