@@ -18,13 +18,14 @@ exec 9>"$cache/lock"
 flock 9
 key=$(cat tests/musl/build.sh tests/musl/busybox.config packaging/cross/debian-sources.sh packaging/cross/steps.sh | sha256sum | cut -c 1-12)
 dir=$cache/$key
-if [ ! -d "$dir" ]; then
+if [ ! -e "$dir/.done" ]; then # not built, or by one that was killed
 	# the compiler of a build names its folder, so that it cannot be renamed
 	rm -rf --one-file-system "$dir"
 	if ! nice -n 10 tests/musl/build.sh "$dir" "$PWD/tests/musl/busybox.config"; then
 		rm -rf --one-file-system "$dir"
 		exit 1
 	fi
+	touch "$dir/.done"
 fi
 touch "$dir"
 find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +3 ! -path "$dir" -exec rm -rf --one-file-system {} +
