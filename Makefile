@@ -2,6 +2,7 @@
 # make demo     as root: a session for an ordinary user, shown from open to close
 # make test     as root: all tests on this machine's own cgroups
 # make test-vm  as root: systemd and none, cgroup v2 and v1, in virtual machines
+# make vm-images  as root: builds these machines' images ahead, and starts none
 # make test-clients  as root: of these two only LXC, podman, runc and the like
 # make musl     build/musl: the module and its worker for musl, as on Alpine
 # make test-musl  as root: in an Alpine-like root, built from sources with musl-gcc
@@ -38,7 +39,7 @@ GOMODULE = $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -buildid= -extldflags 
 GOCLI    = $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)"
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
+.PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -92,6 +93,10 @@ test-vm:
 	tests/packages/setup.sh
 	$(MAKE) all deb deb-next
 	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL) -skip '$(VM_SKIP)'
+
+vm-images:
+	tests/vm/setup.sh
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -run TestImages
 
 # Real clients here and in machines. test and test-vm have them, too: with
 # CGDELEG_UPDATE=1 each of the three writes what it saw to docs/clients/table.md.
