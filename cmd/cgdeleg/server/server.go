@@ -35,6 +35,9 @@ const (
 // ErrRunning says that another server has the socket.
 var ErrRunning = errors.New("another cgdeleg serve is running")
 
+// errLate says that an application did not wait until its request was accepted.
+var errLate = errors.New("applications do not wait: more than 50 ms went by, and they ran a worker")
+
 const (
 	// requestPatience is how long to wait for the request of who has connected.
 	requestPatience = time.Second
@@ -218,7 +221,9 @@ func (s *Server) answer(conn *net.UnixConn) error {
 		return err
 	}
 	defer who.close()
-	if err := s.house.admit(who.pid); err != nil {
+	if err := s.house.admit(who.pid); errors.Is(err, unix.ENOENT) {
+		return nil // it has ended
+	} else if err != nil {
 		return err
 	}
 	args, err := readRequest(conn)
@@ -228,7 +233,11 @@ func (s *Server) answer(conn *net.UnixConn) error {
 	if err != nil {
 		return fmt.Errorf("process %d: %w", who.pid, err)
 	}
-	if err := worker.Answer(args, worker.Client{PID: who.pid, HasEnded: who.hasEnded, Reply: conn}); err != nil {
+	err = worker.Answer(args, worker.Client{PID: who.pid, HasEnded: who.hasEnded, Reply: conn})
+	switch {
+	case errors.Is(err, unix.EPIPE):
+		return errLate // without its PID: under load there are many, and they are said once
+	case err != nil:
 		return fmt.Errorf("process %d is left to a worker: %w", who.pid, err)
 	}
 	return nil
