@@ -106,7 +106,7 @@ func (s stranger) listen(t *testing.T) {
 				return
 			}
 			go func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				_, _ = conn.Read(make([]byte, 1<<16))
 				s(conn)
 			}()

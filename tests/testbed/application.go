@@ -92,7 +92,7 @@ func RunApplication(t *testing.T, script string) Answers {
 // Application is a running pamapp, a PAM application whose shape a script gives
 // (tests/applications/pamapp).
 type Application struct {
-	t      *testing.T
+	t *testing.T
 	// Cmd has been started.
 	Cmd    *exec.Cmd
 	in     io.WriteCloser

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,7 +49,7 @@ func (s *saying) String() string {
 // asked.
 func Serve(t testing.TB, under ...string) *Server {
 	t.Helper()
-	args := append(under, Built(t, "cgdeleg"), "serve")
+	args := slices.Concat(under, []string{Built(t, "cgdeleg"), "serve"})
 	s := &Server{t: t, Cmd: exec.Command(args[0], args[1:]...)}
 	s.Cmd.Stdout, s.Cmd.Stderr = &s.said, &s.said
 	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

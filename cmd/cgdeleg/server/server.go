@@ -203,7 +203,7 @@ func (s *Server) take(conn *net.UnixConn, busy *sync.WaitGroup) {
 	go func() {
 		defer busy.Done()
 		defer func() { <-s.slots }()
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		if err := s.answer(conn); err != nil {
 			s.Complain(err)
 		}
