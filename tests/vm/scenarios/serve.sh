@@ -198,5 +198,5 @@ if booted_systemd; then
 	bye last
 	stop
 fi
-equal "the module had no trouble" "$(module_log | grep -v -e opened -e closed -e delegated -e 'left alone' -e 'is in no session')" ""
+equal "the module had no trouble" "$(module_log | grep -F "pam_cgdeleg(" | grep -v -e opened -e closed -e delegated -e 'left alone' -e 'is in no session')" ""
 finish
