@@ -132,8 +132,8 @@ install-musl: musl build/cgdeleg
 	install -D -m 0644 build/musl/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/musl/worker $(DESTDIR)$(LIBEXECDIR)/cgdeleg/worker
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
-	install -D -m 0755 contrib/openrc/cgdeleg-cleanup.initd $(DESTDIR)/etc/init.d/cgdeleg-cleanup
-	install -D -m 0644 contrib/openrc/cgdeleg-cleanup.confd $(DESTDIR)/etc/conf.d/cgdeleg-cleanup
+	install -D -m 0755 contrib/openrc/cgdeleg-serve.initd $(DESTDIR)/etc/init.d/cgdeleg-serve
+	install -D -m 0644 contrib/openrc/cgdeleg-serve.confd $(DESTDIR)/etc/conf.d/cgdeleg-serve
 
 test-musl:
 	tests/require-root.sh test-musl
