@@ -20,9 +20,6 @@ var unwanted = []string{"net", "os/exec", "encoding/json", "log", "github.com/go
 // bus is the package below delegate/ that speaks D-Bus. Only cmd may import it.
 const bus = module + "/delegate/systemd"
 
-// server does what workers do, so it alone of cmd knows what that is.
-const server = module + "/cmd/cgdeleg/server"
-
 // edges are which packages of ours each one below delegate/ and pam/ may import: not
 // more than it has to know. Those of cmd may import any of delegate, and each other; only
 // the server does a worker's work.
@@ -76,9 +73,6 @@ func TestEdges(t *testing.T) {
 		switch {
 		case isBelow(name, "cmd") && !listed:
 			allowed = slices.DeleteFunc(ours(slices.Collect(maps.Keys(imports))), func(p string) bool { return isBelow(p, module+"/pam") })
-			if path == server {
-				allowed = append(allowed, module+"/pam/worker")
-			}
 		case !listed:
 			t.Errorf("%s is not among the edges: say there what it may import", name)
 		}
