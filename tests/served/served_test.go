@@ -11,7 +11,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-func TestMain(m *testing.M) { os.Exit(testbed.MainAlone(m)) }
+func TestMain(m *testing.M) { os.Exit(testbed.MainUndisturbing(m)) }
 
 // threeHierarchies is the list that pam_cgfs users have in their PAM lines.
 const threeHierarchies = "-c freezer,memory,name=systemd"

@@ -19,7 +19,7 @@ import (
 const ServeSocket = "/run/cgdeleg/serve.sock"
 
 // Server is a running `cgdeleg serve`. It removes every user's dead sessions, so its
-// tests are in a package with MainAlone.
+// tests are in a package with MainUndisturbing.
 type Server struct {
 	t      testing.TB
 	Cmd    *exec.Cmd
