@@ -97,7 +97,9 @@ func TestDetachedWorkerHoldsNothing(t *testing.T) {
 	laterService(t, u, " debug")
 	log := testbed.LogFromNow(t)
 	a := launch(t, "setsid openfds=9 start=cglaterfd:cglaterfd open child close settle state pause")
-	sleeper := a.Await("child")
+	var sleeper int
+	_, _ = fmt.Sscan(a.Await("child"), &sleeper)
+	t.Cleanup(func() { _ = syscall.Kill(sleeper, syscall.SIGKILL) })
 	a.Await("state")
 	workers := testbed.DetachedWorkers()
 	if len(workers) != 1 {
@@ -130,9 +132,7 @@ func TestDetachedWorkerHoldsNothing(t *testing.T) {
 			t.Errorf("%s: it is in the session %s itself", name, at)
 		}
 	}
-	var pid int
-	_, _ = fmt.Sscan(sleeper, &pid)
-	_ = syscall.Kill(pid, syscall.SIGKILL)
+	_ = syscall.Kill(sleeper, syscall.SIGKILL)
 	a.Resume()
 	a.Finish()
 	testbed.AwaitDetachedWorkers(t)
