@@ -2,10 +2,12 @@
 # make demo     as root: a session for an ordinary user, shown from open to close
 # make test     as root: all tests on this machine's own cgroups
 # make test-vm  as root: systemd and none, cgroup v2 and v1, in virtual machines
+# make vm-images  as root: builds these machines' images ahead, and starts none
 # make test-clients  as root: of these two only LXC, podman, runc and the like
 # make musl     build/musl: the module and its worker for musl, as on Alpine
 # make test-musl  as root: in an Alpine-like root, built from sources with musl-gcc
 # make man      the manual pages in build/man; needs scdoc
+# make bench    as root: the tables of docs/performance.md; BENCH=Growth one part, SHORT=1 a quick look
 # make lint     gofmt, go vet, staticcheck, golangci-lint, shellcheck, gcc -fanalyzer
 # make completions  for bash, zsh and fish in build/completions
 # make deb      the Debian packages in build/deb; needs tests/packages/setup.sh
@@ -15,7 +17,7 @@
 # make release  these, the sources, their checksums and a bill of materials in dist
 # make test-release  as root: the packages, the module under qemu-user, reproducible builds
 #
-# demo, test, test-musl, test-vm, test-clients, test-packages and lint install what they need first (Debian and Ubuntu).
+# bench, demo, test, test-musl, test-vm, test-clients, test-packages and lint install what they need first (Debian and Ubuntu).
 
 GO       ?= $(if $(wildcard build/.toolchain/bin/go),$(CURDIR)/build/.toolchain/bin/go,go)
 export GO
@@ -37,7 +39,7 @@ GOMODULE = $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -buildid= -extldflags 
 GOCLI    = $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)"
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
+.PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -92,6 +94,10 @@ test-vm:
 	$(MAKE) all deb deb-next
 	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel $(VM_PARALLEL) -skip '$(VM_SKIP)'
 
+vm-images:
+	tests/vm/setup.sh
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -run TestImages
+
 # Real clients here and in machines. test and test-vm have them, too: with
 # CGDELEG_UPDATE=1 each of the three writes what it saw to docs/clients/table.md.
 test-clients:
@@ -108,7 +114,7 @@ test-clients:
 MUSL_CC     ?= $(or $(wildcard build/musl/cc),musl-gcc)
 LIBEXECDIR  ?= $(PREFIX)/libexec
 MUSL_CFLAGS ?= -O2 -g
-MUSL_MODULE = $(addprefix pam/,child.c module.c spawn_exec.c supervise.c systemd.c)
+MUSL_MODULE = $(addprefix pam/,child.c module.c server.c spawn_exec.c supervise.c systemd.c)
 MUSL_SHARED = -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' -Wall -Wextra -fPIC -shared \
               -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 
@@ -126,8 +132,8 @@ install-musl: musl build/cgdeleg
 	install -D -m 0644 build/musl/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/musl/worker $(DESTDIR)$(LIBEXECDIR)/cgdeleg/worker
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
-	install -D -m 0755 contrib/openrc/cgdeleg-cleanup.initd $(DESTDIR)/etc/init.d/cgdeleg-cleanup
-	install -D -m 0644 contrib/openrc/cgdeleg-cleanup.confd $(DESTDIR)/etc/conf.d/cgdeleg-cleanup
+	install -D -m 0755 contrib/openrc/cgdeleg-serve.initd $(DESTDIR)/etc/init.d/cgdeleg-serve
+	install -D -m 0644 contrib/openrc/cgdeleg-serve.confd $(DESTDIR)/etc/conf.d/cgdeleg-serve
 
 test-musl:
 	tests/require-root.sh test-musl
@@ -143,11 +149,15 @@ lint: setup
 fuzz:
 	tests/fuzz.sh
 
+# The tables of docs/performance.md and its plot, with LXC's module beside ours. BENCH
+# names the parts, SHORT=1 measures a tenth.
+BENCH ?= .
 bench:
 	tests/require-root.sh bench
 	tests/setup.sh
+	tests/bench/setup.sh
 	$(MAKE) all
-	cd tests && $(GO) test -run '^$$' -bench . ./...
+	cd tests && $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 1h $(if $(SHORT),-short) ./bench
 
 # Native also where the rest is built for another architecture.
 COMPLETIONS = build/completions/bash/cgdeleg build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish

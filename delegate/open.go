@@ -2,6 +2,7 @@ package delegate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
@@ -56,7 +57,7 @@ type Opened struct {
 // Open makes a session in every hierarchy in which the plan wants one, gives the
 // user the scopes that a manager made for the login, and moves the process in. It
 // does all of it or, after an error, nothing: what was made is removed and the
-// process moved back. It also removes the user's dead sessions, within a small
+// process moved back. It also removes dead sessions of the user, within a small
 // bound.
 //
 // Errors are *layout.UserNameError, *apply.HierarchyError with the kernel's
@@ -196,7 +197,20 @@ func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (resu
 	return result, lockErr, err
 }
 
-// cleanUp removes the user's dead sessions, but for the new one, and the one that
+// lookedAt is how many of the user's other sessions a login looks at. The next ones look at
+// others; each made but one.
+const lookedAt = 16
+
+// some returns at most lookedAt of the numbers, from any of them on.
+func some(numbers []int, from int) []int {
+	if len(numbers) <= lookedAt {
+		return numbers
+	}
+	from %= len(numbers)
+	return slices.Concat(numbers[from:], numbers[:from])[:lookedAt]
+}
+
+// cleanUp removes the user's dead sessions, or some of many, but for the new one, and the one that
 // the process was in and will come back to, which is empty if the process was alone
 // there.
 func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Result) {
@@ -211,7 +225,7 @@ func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Re
 				inUse = append(inUse, former.Number)
 			}
 		}
-		c.Others(id.User, result.Taken, inUse)
+		c.Others(id.User, some(result.Taken, r.PID), inUse)
 		c.Rest(id.User, inUse)
 	}
 	for _, s := range p.With(plan.Adopt) {

@@ -1,14 +1,18 @@
 /*
  * pam_cgdeleg: the entry points that PAM calls (pam_sm_open_session(3)). They
  * ask PAM for what the worker needs, run it, write its words to the system log
- * and keep for the close its ticket, a text into which nobody looks here.
+ * and keep for the close its ticket, a text into which nobody looks here. Where
+ * `cgdeleg serve` runs, that is asked in the worker's place (server.h).
  *
- * Whatever becomes of the worker, these leave the application as it was, and return
- * in time: an open after twice the timeout at the latest, since a second worker undoes
- * what one did that was lost; a close at once, or where its worker cannot be detached
- * after the timeout and two seconds.
+ * Whatever becomes of these two, the application is left as it was, and PAM's call
+ * returns in time: an open after twice the timeout at the latest, since a second worker
+ * undoes what one did that was lost, and before three times the timeout where a server
+ * was asked in vain; a close at once, or where its worker cannot be detached after the
+ * timeout and two seconds, and with a server after twice the timeout and two seconds.
  */
 #define PAM_SM_SESSION
+#include "clock.h"
+#include "server.h"
 #include "systemd.h"
 #include "worker.h"
 
@@ -272,6 +276,19 @@ static struct request *make_request(pam_handle_t *pamh, const char *verb, const 
 	return r;
 }
 
+/* Writes what came of a request to the log; the reply's text is freed. */
+static struct outcome read_outcome(pam_handle_t *pamh, struct worker_reply *reply)
+{
+	struct outcome out = { .result = PAM_SESSION_ERR };
+
+	if (reply->text != NULL)
+		out = read_reply(pamh, reply->text);
+	out.lost = reply->started && !out.answered;
+	free(reply->text);
+	reply->text = NULL;
+	return out;
+}
+
 /* Runs a worker and waits for what it says. */
 static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand, const struct passwd *account,
 				 const char *ticket, int argc, const char **options)
@@ -287,13 +304,32 @@ static struct outcome ask_worker(pam_handle_t *pamh, const struct errand *errand
 	}
 	worker_run((char *const *)request->args, timeout, &reply);
 	free(request);
-	if (reply.text != NULL)
-		out = read_reply(pamh, reply.text);
+	out = read_outcome(pamh, &reply);
 	if (!out.answered)
 		log_failure(pamh, &reply, timeout, errand->consequence);
-	out.lost = reply.started && !out.answered;
-	free(reply.text);
 	return out;
+}
+
+/* How long an open, or a close for which somebody waits, may be with the server, in
+ * milliseconds: some of the timeout is left for a worker in its place. */
+static long long server_timeout(int argc, const char **options)
+{
+	return timeout_option(argc, options) * 750LL;
+}
+
+/* Asks the server. False if it did nothing; the outcome is empty then. */
+static bool ask_server(pam_handle_t *pamh, const char *verb, const struct passwd *account, const char *ticket,
+		       int argc, const char **options, struct outcome *out)
+{
+	struct request *request = make_request(pamh, verb, account, ticket, argc, options);
+	struct worker_reply reply;
+	bool did = request != NULL && server_ask((char *const *)request->args, server_timeout(argc, options), &reply);
+
+	memset(out, 0, sizeof(*out));
+	free(request);
+	if (did)
+		*out = read_outcome(pamh, &reply);
+	return did;
 }
 
 /* systemd's user manager has its own, delegated cgroup (user@.service). */
@@ -312,19 +348,48 @@ static bool has_option(const char *name, int argc, const char **argv)
 	return false;
 }
 
+/* Takes back what an open did that was lost. True if nothing of it is left. */
+static bool take_back(pam_handle_t *pamh, struct outcome *out, int argc, const char **argv)
+{
+	struct outcome undo = ask_worker(pamh, &undoing, NULL, out->ticket, argc, argv);
+
+	free(undo.ticket);
+	return undo.answered;
+}
+
 /* Opens a session by a worker, and by a second one undoes what the first one did
  * that was lost. A failure the first one took back itself. */
 static struct outcome open_by_worker(pam_handle_t *pamh, const struct passwd *account, int argc, const char **argv)
 {
-	struct outcome out = ask_worker(pamh, &opening, account, NULL, argc, argv), undo = { .answered = true };
+	struct outcome out = ask_worker(pamh, &opening, account, NULL, argc, argv);
+	bool is_back = !out.lost || take_back(pamh, &out, argc, argv);
 
-	if (out.lost)
-		undo = ask_worker(pamh, &undoing, NULL, out.ticket, argc, argv);
-	free(undo.ticket);
 	/* A close must leave alone what is as it was; the rest it tries to undo again. */
-	if (out.result != PAM_SUCCESS && undo.answered && out.ticket != NULL)
+	if (out.result != PAM_SUCCESS && is_back && out.ticket != NULL)
 		out.ticket[0] = '\0';
 	return out;
+}
+
+/* Opens a session, by the server or, where that did not come to its end, by a worker. */
+static struct outcome open_session(pam_handle_t *pamh, const struct passwd *account, int argc, const char **argv)
+{
+	long long latest = now_ms() + server_timeout(argc, argv);
+	struct outcome out;
+
+	if (ask_server(pamh, opening.verb, account, NULL, argc, argv, &out) && !out.lost)
+		return out;
+	if (out.lost) {
+		bool is_back = take_back(pamh, &out, argc, argv);
+
+		if (!is_back || now_ms() > latest) {
+			pam_syslog(pamh, LOG_ERR, "cgdeleg serve did not open the session; %s", opening.consequence);
+			if (is_back && out.ticket != NULL)
+				out.ticket[0] = '\0';
+			return out;
+		}
+		free(out.ticket);
+	}
+	return open_by_worker(pamh, account, argc, argv);
 }
 
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -340,39 +405,51 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	if (account != NULL && !has_option("debug", argc, argv) && is_left_to_systemd(account->pw_uid))
 		out.ticket = strdup("");
 	else
-		out = open_by_worker(pamh, account, argc, argv);
+		out = open_session(pamh, account, argc, argv);
 	push_ticket(pamh, out.ticket);
 	return out.result;
 }
 
-/* Has the session closed by a worker that nobody waits for; false if there is none. */
-static bool close_later(pam_handle_t *pamh, const char *ticket, int argc, const char **argv)
-{
-	struct request *request;
-	bool detached;
+static const char later[] = "detached-close"; /* the close that nobody waits for */
 
-	if (ticket == NULL || has_option("close=wait", argc, argv))
-		return false;
-	request = make_request(pamh, "detached-close", NULL, ticket, argc, argv);
-	detached = request != NULL && worker_detach((char *const *)request->args);
+/* Has the session closed by a worker that nobody waits for; false if there is none. */
+static bool close_by_detached_worker(pam_handle_t *pamh, const char *ticket, int argc, const char **argv)
+{
+	struct request *request = make_request(pamh, later, NULL, ticket, argc, argv);
+	bool detached = request != NULL && worker_detach((char *const *)request->args);
+
 	free(request);
 	return detached;
+}
+
+/* Closes a session, by the server or by a worker. */
+static int close_session(pam_handle_t *pamh, const char *ticket, int argc, const char **argv)
+{
+	bool is_waited_for = ticket == NULL || has_option("close=wait", argc, argv);
+	struct outcome out;
+
+	ask_server(pamh, is_waited_for ? closing.verb : later, NULL, ticket, argc, argv, &out);
+	free(out.ticket);
+	if (out.answered || (!is_waited_for && close_by_detached_worker(pamh, ticket, argc, argv)))
+		return PAM_SUCCESS;
+	out = ask_worker(pamh, &closing, NULL, ticket, argc, argv);
+	free(out.ticket);
+	return out.result;
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct tickets *tickets = tickets_of(pamh);
 	const char *ticket = tickets && tickets->newest ? tickets->newest->text : NULL;
-	struct outcome out = { .result = PAM_SUCCESS };
+	int result = PAM_SUCCESS;
 
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
 	/* an empty one says that there is nothing to close */
-	if ((ticket == NULL || ticket[0] != '\0') && !close_later(pamh, ticket, argc, argv))
-		out = ask_worker(pamh, &closing, NULL, ticket, argc, argv);
-	free(out.ticket);
+	if (ticket == NULL || ticket[0] != '\0')
+		result = close_session(pamh, ticket, argc, argv);
 	if (ticket != NULL)
 		pop_ticket(tickets);
-	return out.result;
+	return result;
 }

@@ -3,6 +3,7 @@
  * reply, sees it off. Runs in the application, which may have threads, handlers
  * and children of its own.
  */
+#include "clock.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A reply is a few hundred bytes. What comes beyond this is read and dropped. */
@@ -24,14 +24,6 @@
 /* How long, in seconds, the child of a detached worker may take to start it: longer
  * than it waits for the application's lock. */
 #define DETACH_TIMEOUT 2
-
-static long long now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A pipe whose ends are never 0, 1 or 2, which the application may have closed. */
 static int make_pipe(int ends[2])

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ The exit code is 1 if a dead session could not be removed.`,
 			}
 			request := delegate.CleanupRequest{Machine: s.machine(), User: f.user, DryRun: f.dryRun, Locks: lock.Default}
 			if f.watch {
-				return watch(cmd, request, f.json)
+				return watchForCommand(cmd, request, f.json)
 			}
 			cleaned, err := delegate.Cleanup(request)
 			if err != nil && len(cleaned) == 0 {
@@ -143,4 +144,13 @@ func notRemoved(cleaned []cleanup.Cleaned) error {
 		return &failure{fmt.Sprintf("%d dead sessions could not be removed", count)}
 	}
 	return nil
+}
+
+func watchForCommand(cmd *cobra.Command, request delegate.CleanupRequest, asJSON bool) error {
+	if os.Geteuid() != 0 {
+		return needsRoot("removing sessions")
+	}
+	ctx, done := untilSignal()
+	defer done()
+	return watch(ctx, request, &watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON})
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
@@ -26,20 +24,19 @@ const (
 	idlePause = time.Minute
 )
 
-// watch removes dead sessions until a signal comes.
-func watch(cmd *cobra.Command, request delegate.CleanupRequest, asJSON bool) error {
-	if os.Geteuid() != 0 {
-		return needsRoot("removing sessions")
-	}
+// untilSignal returns a context that a signal to end the command ends.
+func untilSignal() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+}
+
+// watch removes dead sessions until the context ends.
+func watch(ctx context.Context, request delegate.CleanupRequest, l *watchLog) error {
 	w, err := delegate.NewWatch(request.Machine)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	ctx, done := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
-	defer done()
 	defer context.AfterFunc(ctx, w.Close)()
-	l := watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON}
 	for {
 		mustPoll, err := w.Refresh()
 		if err == nil {

@@ -15,6 +15,9 @@ step() {
 	)
 }
 
+# forget_variables: those of the make that calls the script are for other builds.
+forget_variables() { unset MAKEFLAGS DESTDIR AR AS CC CFLAGS CPP CPPFLAGS LD LDFLAGS LIBS NM OBJDUMP RANLIB STRIP; }
+
 show_failed() {
 	for log in "$dir"/*.log; do
 		[ ! -e "$log" ] || {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # sysroot.sh ARCH SOURCES DIR: what building and trying the module for another
 # architecture takes beside Debian's cross compiler, made from the sources that
-# debian-sources.sh put into SOURCES: Linux-PAM's library and musl.
+# debian-sources.sh and configure.sh put into SOURCES: Linux-PAM's library and musl.
 #
 #	DIR/include		PAM's headers
 #	DIR/lib			libpam.so
@@ -17,36 +17,33 @@ mkdir -p "$3"
 sources=$(cd "$2" && pwd) dir=$(cd "$3" && pwd)
 # shellcheck source=packaging/cross/steps.sh
 . "$(dirname "$0")/steps.sh"
-# Variables of the make that calls this.
-unset MAKEFLAGS DESTDIR AR AS CC CFLAGS CPP CPPFLAGS LD LDFLAGS LIBS NM OBJDUMP RANLIB STRIP
+forget_variables
 
+# Without Linux-PAM's Makefiles: a libtool links for the machine that it was
+# configured for.
 build_pam() {
-	"$sources/pam/configure" --host="$gnu-linux-gnu" --build="$(gcc -dumpmachine)" --prefix=/usr --libdir=/usr/lib \
-		--disable-nls --disable-doc --disable-selinux --disable-audit --disable-nis --disable-econf \
-		--disable-prelude --enable-db=no
-	make -s -j"$(nproc)" -C libpam
+	cd "$sources/pam/libpam"
 	mkdir -p "$dir/include/security" "$dir/lib"
-	cp "$sources"/pam/libpam/include/security/*.h "$dir/include/security"
-	cp libpam/.libs/libpam.so.0.*.* "$dir/lib/libpam.so.0"
+	cp include/security/*.h "$dir/include/security"
+	"$gnu-linux-gnu-gcc" -O2 -fPIC -shared -Wl,-soname,libpam.so.0 -Wl,--version-script=libpam.map -Wl,-z,defs \
+		-DHAVE_CONFIG_H -I"$sources/configured" -Iinclude -DLIBPAM_COMPILE -DPAM_VERSION='""' \
+		-DSYSCONFDIR='"/etc"' -DDEFAULT_MODULE_PATH='"/usr/lib/security/"' \
+		-o "$dir/lib/libpam.so.0" pam_*.c -ldl
 	ln -s libpam.so.0 "$dir/lib/libpam.so"
 }
 
+# As fast as it can be compiled: it serves linking, and the tests.
 build_musl() {
-	CROSS_COMPILE=$gnu-linux-gnu- "$sources/musl/configure" --target="$gnu-linux-musl" --prefix="$dir/musl" \
+	mkdir "$dir/build"
+	cd "$dir/build"
+	CFLAGS=-O0 CROSS_COMPILE=$gnu-linux-gnu- "$sources/musl/configure" --target="$gnu-linux-musl" --prefix="$dir/musl" \
 		--syslibdir="$dir/musl/lib" --disable-gcc-wrapper --disable-static
 	make -s -j"$(nproc)"
 	make -s install-headers install-libs
-}
-
-# in_folder COMMAND: in one of its own, that is removed.
-in_folder() {
-	mkdir "$dir/build"
-	cd "$dir/build"
-	"$1"
 	rm -r "$dir/build"
 }
 
 rm -rf "${dir:?}"/* "$dir/.done"
-step pam in_folder build_pam
-step musl in_folder build_musl
+step pam build_pam
+step musl build_musl
 touch "$dir/.done"

@@ -16,9 +16,9 @@ CROSS_BUILT   = $(foreach f,cgdeleg worker musl/pam_cgdeleg.so,$(ARCHES:%=$(CROS
 
 cross: $(CROSS_BUILT)
 
-$(CROSS)/sources/.done: packaging/cross/debian-sources.sh
+$(CROSS)/sources/.done: packaging/cross/debian-sources.sh packaging/cross/configure.sh packaging/cross/steps.sh
 	rm -rf $(@D)
-	packaging/cross/debian-sources.sh $(@D) pam musl && touch $@
+	packaging/cross/debian-sources.sh $(@D) pam musl && packaging/cross/configure.sh $(@D) && touch $@
 
 $(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh packaging/cross/steps.sh $(CROSS)/sources/.done
 	@command -v $(CROSS_GCC) >/dev/null || { echo "$(CROSS_GCC) is missing: run tests/release/setup.sh, or leave $* out of ARCHES" >&2; exit 1; }
@@ -54,6 +54,6 @@ test-release:
 	tests/require-root.sh test-release
 	tests/setup.sh
 	CGDELEG_ARCHES="$(TEST_ARCHES)" tests/release/setup.sh
-	$(MAKE) packages ARCHES="$(TEST_ARCHES)"
+	$(MAKE) -j$(shell nproc) packages ARCHES="$(TEST_ARCHES)"
 	packaging/release/sources.sh build/release/pam_cgdeleg-$(VERSION).tar.gz
 	cd tests && CGDELEG_ARCHES="$(TEST_ARCHES)" $(GOTEST) -count=1 -timeout 20m ./release/...

@@ -16,7 +16,7 @@ var priorities = map[string]int{"debug": 10<<3 | 7, "warning": 10<<3 | 4, "error
 // systemLog writes what would be a reply's lines for the log to the system log; a
 // reply's other lines are for nobody. The lines look as libpam writes them, but for the
 // name of the program. It is not log/syslog of Go's library, which needs its net.
-type systemLog struct{ socket, service string }
+type systemLog struct{ socket, program, service string }
 
 func (l systemLog) Write(line []byte) (int, error) {
 	rest, isLog := strings.CutPrefix(strings.TrimSuffix(string(line), "\n"), "log ")
@@ -34,6 +34,6 @@ func (l systemLog) send(priority int, text string) {
 	}
 	defer unix.Close(fd)
 	message := fmt.Sprintf("<%d>%s %s[%d]: pam_cgdeleg(%s:session): %s",
-		priority, time.Now().Format(time.Stamp), detachedName, os.Getpid(), oneLine(l.service), text)
+		priority, time.Now().Format(time.Stamp), l.program, os.Getpid(), oneLine(l.service), text)
 	_ = unix.Sendto(fd, []byte(message), 0, &unix.SockaddrUnix{Name: l.socket})
 }

@@ -32,7 +32,7 @@ func listen(t *testing.T) (socket string, read func() string) {
 // written it.
 func TestSystemLog(t *testing.T) {
 	socket, read := listen(t)
-	l := systemLog{socket: socket, service: "ss\nhd"}
+	l := systemLog{socket: socket, program: detachedName, service: "ss\nhd"}
 	for name, test := range map[string]struct{ line, want string }{
 		"debug":                  {"log debug a b\n", `<87>\w{3} [ \d]\d \d\d:\d\d:\d\d cgdeleg-close\[` + fmt.Sprint(os.Getpid()) + `\]: pam_cgdeleg\(ss\\nhd:session\): a b`},
 		"warning":                {"log warning a\n", `<84>.*: a`},

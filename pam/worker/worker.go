@@ -3,9 +3,9 @@
 // of it into log lines, a ticket for the close and a result.
 //
 // It is the whole Go side of the module, whether the child was forked from the
-// application with the Go runtime inside or is a program of its own. It must
-// not know how it was started, and it never touches the application but through
-// its PID.
+// application with the Go runtime inside or is a program of its own, and what
+// `cgdeleg serve` does in place of such a child (Answer). It must not know how it was
+// started, and it never touches the application but through its PID.
 package worker
 
 import (
@@ -66,6 +66,10 @@ type request struct {
 	ticket   string
 	options  []string
 	detached bool // nobody waits, or reads a reply
+
+	// what a detached worker has of the application
+	application *lock.Held
+	hasEnded    func() bool
 }
 
 func parseRequest(args []string) (r request, err error) {
@@ -98,7 +102,7 @@ func parseID(s string) (int, error) {
 // Run does what the arguments say, writes the reply to w and returns the
 // process's exit status.
 func Run(args []string, w io.Writer) (status int) {
-	return run(args, w, surroundings{locks: lock.Default, logSocket: "/dev/log"})
+	return run(args, w, surroundings{locks: lock.Default, logSocket: syslogSocket})
 }
 
 // surroundings are where a worker works; tests have others.
@@ -107,6 +111,9 @@ type surroundings struct {
 	locks     lock.Locks
 	logSocket string // to which syslog(3) writes
 }
+
+// syslogSocket is to which syslog(3) writes.
+const syslogSocket = "/dev/log"
 
 // detachedName is what a detached worker is called in a list of processes
 // (WORKER_DETACHED_NAME of worker.h, for where it is no program of its own).
@@ -158,8 +165,9 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 		result = resultSuccess // a session ends, whatever is left of it
 	case req.verb == "detached-close":
 		s.nameProcess()
-		r.w = systemLog{socket: s.logSocket, service: req.service}
+		r.w = systemLog{socket: s.logSocket, program: detachedName, service: req.service}
 		req.detached = true
+		req.application, req.hasEnded = s.application(req.pid)
 		r.close(req, s, delegate.Close)
 		return 0
 	case req.verb == "undo":
@@ -308,7 +316,7 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 	}
 	if req.detached {
 		request.Detached, request.Deadline = true, time.Now().Add(detachedTimeout)
-		request.Application, request.HasEnded = s.application(req.pid)
+		request.Application, request.HasEnded = req.application, req.hasEnded
 	}
 	closed, err := end(request)
 	if err != nil {

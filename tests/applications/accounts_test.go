@@ -46,10 +46,10 @@ func TestAccounts(t *testing.T) {
 				testbed.WriteService(t, "cgaccounts", waitingLine(t, threeHierarchies+" "+test.options+debug))
 				log := testbed.LogFromNow(t)
 				a := run(t, "syslog state start=cgaccounts:"+u.Name+" cgroups open cgroups close cgroups end state")
-				a.want(t, "open", "0")
-				a.want(t, "close", "0")
-				a.wantSameState(t)
-				all := a.all("cgroups")
+				a.Want(t, "open", "0")
+				a.Want(t, "close", "0")
+				a.WantSameState(t)
+				all := a.All("cgroups")
 				if test.refused == "" {
 					wantPlacement(t, all[1], placed(t, u.Name, 0))
 				} else if all[1] != all[0] {
@@ -108,7 +108,7 @@ func TestAccountRoot(t *testing.T) {
 			testbed.WriteService(t, "cgroot", waitingLine(t, threeHierarchies+" "+test.options))
 			log := testbed.LogFromNow(t)
 			a := run(t, "start=cgroot:root cgroups open cgroups close cgroups end")
-			all := a.all("cgroups")
+			all := a.All("cgroups")
 			before, inside := testbed.ParsePlacement(all[0]), testbed.ParsePlacement(all[1])
 			for _, name := range []string{"freezer", "memory", "name=systemd"} {
 				if isIn := strings.HasPrefix(inside[testbed.HierarchyNamed(t, name).Name], "/user/root/"); isIn != test.moved {

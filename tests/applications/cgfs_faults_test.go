@@ -35,18 +35,18 @@ func TestLogoutLeavesOtherSessionsCgroups(t *testing.T) {
 		sessionNumber(t, app, u.Name)
 	}
 	freezer := testbed.HierarchyNamed(t, "freezer")
-	at := testbed.Placement(t, applications[0].cmd.Process.Pid)[freezer.Name]
+	at := testbed.Placement(t, applications[0].Cmd.Process.Pid)[freezer.Name]
 	payload := filepath.Join(freezer.Point, at, "lxc.payload.c1", "deeper")
 	if err := os.MkdirAll(payload, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	applications[1].resume()
-	applications[1].finish()
+	applications[1].Resume()
+	applications[1].Finish()
 	if _, err := os.Stat(payload); err != nil {
 		t.Errorf("the other session's logout removed an empty cgroup: %v", err)
 	}
-	applications[0].resume()
-	applications[0].finish()
+	applications[0].Resume()
+	applications[0].Finish()
 	testbed.WantNothingLeft(t, u.Name)
 }
 
@@ -58,18 +58,18 @@ func TestV1PathDoesNotSpoofV2(t *testing.T) {
 	freezer, unified := testbed.HierarchyNamed(t, "freezer"), testbed.HierarchyNamed(t, "unified")
 	spoof := makeCgroup(t, freezer, "x0::")
 	app := launch(t, "start=cgspoof:cgspoof pause open cgroups close cgroups end")
-	app.await("start")
-	write(t, filepath.Join(spoof, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
-	app.resume()
-	a := app.finish()
-	inside := testbed.ParsePlacement(a.all("cgroups")[0])
+	app.Await("start")
+	write(t, filepath.Join(spoof, "cgroup.procs"), fmt.Sprint(app.Cmd.Process.Pid))
+	app.Resume()
+	a := app.Finish()
+	inside := testbed.ParsePlacement(a.All("cgroups")[0])
 	if got, want := inside[unified.Name], "/user/cgspoof/0/init.scope"; got != want {
 		t.Errorf("on v2 in %s, want %s", got, want)
 	}
 	if got, want := inside[freezer.Name], "/user/cgspoof/0"; got != want {
 		t.Errorf("on v1 in %s, want %s", got, want)
 	}
-	if got, want := testbed.ParsePlacement(a.all("cgroups")[1])[freezer.Name], "/"+filepath.Base(spoof); got != want {
+	if got, want := testbed.ParsePlacement(a.All("cgroups")[1])[freezer.Name], "/"+filepath.Base(spoof); got != want {
 		t.Errorf("after the close in %s, want %s", got, want)
 	}
 }
@@ -90,7 +90,7 @@ func TestNoUnifiedMount(t *testing.T) {
 		}
 	}()
 	a := run(t, "start=cgnov2:cgnov2 open cgroups close end")
-	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+	wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 }
 
 // A login must not escape from its caller's limits for longer than it lasts:
@@ -108,10 +108,10 @@ func TestLoginComesBackToItsCallersCgroup(t *testing.T) {
 				t.Fatal(err)
 			}
 			app := launch(t, "start=cgback:cgback pause open cgroups pause close cgroups end")
-			app.await("start")
-			write(t, filepath.Join(former, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
-			app.resume()
-			app.await("cgroups")
+			app.Await("start")
+			write(t, filepath.Join(former, "cgroup.procs"), fmt.Sprint(app.Cmd.Process.Pid))
+			app.Resume()
+			app.Await("cgroups")
 			want, _ := filepath.Rel(pids.Point, former)
 			want = "/" + want
 			if gone {
@@ -122,12 +122,12 @@ func TestLoginComesBackToItsCallersCgroup(t *testing.T) {
 			} else {
 				defer unix.Rmdir(former)
 			}
-			app.resume()
-			app.await("close")
-			if got := testbed.ParsePlacement(app.await("cgroups"))[pids.Name]; got != want {
+			app.Resume()
+			app.Await("close")
+			if got := testbed.ParsePlacement(app.Await("cgroups"))[pids.Name]; got != want {
 				t.Errorf("after the close in %s, want %s", got, want)
 			}
-			app.finish()
+			app.Finish()
 		})
 	}
 }
@@ -167,7 +167,7 @@ func TestHugePasswdEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := run(t, "start=cghuge:cghuge open cgroups close end")
-	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+	wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 }
 
 // The directories are the user's and its group's, the files root's: children
@@ -177,7 +177,7 @@ func TestOwnership(t *testing.T) {
 	u := testbed.AddUser(t, "cgowner", 20407)
 	testbed.WriteService(t, "cgowner", waitingLine(t, threeHierarchies+",unified"))
 	app := launch(t, "start=cgowner:cgowner open pause close end")
-	app.await("open")
+	app.Await("open")
 	var want []string
 	for _, name := range []string{"freezer", "memory", "name=systemd", "unified"} {
 		hierarchy := testbed.HierarchyNamed(t, name)
@@ -190,8 +190,8 @@ func TestOwnership(t *testing.T) {
 	if got := testbed.Tree(u.Name); !slices.Equal(got, want) {
 		t.Errorf("tree:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	app.resume()
-	app.finish()
+	app.Resume()
+	app.Finish()
 }
 
 // ownedFiles returns which files the user is to own.

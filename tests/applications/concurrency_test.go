@@ -40,30 +40,30 @@ func TestSessionsAtOnce(t *testing.T) {
 
 // openAtOnce starts applications that open at the same moment, as near as can
 // be, and waits until all are inside.
-func openAtOnce(t *testing.T, count int, service, user string) []*application {
+func openAtOnce(t *testing.T, count int, service, user string) []*testbed.Application {
 	t.Helper()
-	var applications []*application
+	var applications []*testbed.Application
 	for range count {
 		applications = append(applications, launch(t, fmt.Sprintf("start=%s:%s pause open cgroups pause cgroups close cgroups end", service, user)))
 	}
 	for _, app := range applications {
-		app.await("start")
+		app.Await("start")
 	}
 	for _, app := range applications {
-		app.resume()
+		app.Resume()
 	}
 	return applications
 }
 
 // sessionNumber returns in which session of the user the application is; it
 // must be the same in all hierarchies.
-func sessionNumber(t *testing.T, app *application, user string) int {
+func sessionNumber(t *testing.T, app *testbed.Application, user string) int {
 	t.Helper()
-	if got := app.await("open"); got != "0" {
+	if got := app.Await("open"); got != "0" {
 		t.Fatalf("open answered %s", got)
 	}
 	number := -1
-	for name, path := range testbed.ParsePlacement(app.await("cgroups")) {
+	for name, path := range testbed.ParsePlacement(app.Await("cgroups")) {
 		if name == "unified" && filepath.Base(path) == "init.scope" {
 			path = filepath.Dir(path)
 		}
@@ -84,13 +84,13 @@ func sessionNumber(t *testing.T, app *application, user string) int {
 
 // closeOneByOne closes the sessions, and looks each time that all the others
 // stand, also their empty cgroups.
-func closeOneByOne(t *testing.T, applications []*application, user string) {
+func closeOneByOne(t *testing.T, applications []*testbed.Application, user string) {
 	t.Helper()
 	freezer := testbed.HierarchyNamed(t, "freezer")
 	for i, app := range applications {
-		app.resume()
-		a := app.finish()
-		a.want(t, "close", "0")
+		app.Resume()
+		a := app.Finish()
+		a.Want(t, "close", "0")
 		if left := len(testbed.Sessions(freezer, user)); left != len(applications)-i-1 {
 			t.Errorf("%d sessions left after %d of %d closed", left, i+1, len(applications))
 		}
@@ -105,12 +105,12 @@ func TestStorm(t *testing.T) {
 	u := testbed.AddUser(t, "cgstorm", 20302)
 	testbed.WriteService(t, "cgstorm", waitingLine(t, ""))
 	log := testbed.LogFromNow(t)
-	var applications []*application
+	var applications []*testbed.Application
 	for range 20 {
 		applications = append(applications, launch(t, "repeat=10 { start=cgstorm:cgstorm open close end } cgroups"))
 	}
 	for _, app := range applications {
-		app.finish()
+		app.Finish()
 	}
 	log.WantOnly(testbed.WaitedForLock)
 	testbed.WantNothingLeft(t, u.Name)
@@ -123,19 +123,19 @@ func TestLowestFreeNumber(t *testing.T) {
 	testbed.WriteService(t, "cglowest", waitingLine(t, threeHierarchies))
 	freezer := testbed.HierarchyNamed(t, "freezer")
 	applications := openAtOnce(t, 3, "cglowest", u.Name)
-	numbers := map[int]*application{}
+	numbers := map[int]*testbed.Application{}
 	for _, app := range applications {
 		numbers[sessionNumber(t, app, u.Name)] = app
 	}
-	numbers[1].resume()
-	numbers[1].finish()
+	numbers[1].Resume()
+	numbers[1].Finish()
 	if got := testbed.Sessions(freezer, u.Name); !slices.Equal(got, []string{"0", "2"}) {
 		t.Errorf("sessions %v, want 0 and 2", got)
 	}
 	a := run(t, "start=cglowest:cglowest open cgroups close end")
-	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 1))
+	wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 1))
 	for _, n := range []int{0, 2} {
-		numbers[n].resume()
-		numbers[n].finish()
+		numbers[n].Resume()
+		numbers[n].Finish()
 	}
 }

@@ -146,18 +146,18 @@ func wantLeft(t *testing.T, u testbed.User, adopt func(pid int), confined, servi
 	t.Helper()
 	log := testbed.LogFromNow(t)
 	app := launch(t, "syslog start="+service+" pause cgroups open cgroups pause close cgroups end")
-	app.await("start")
-	adopt(app.cmd.Process.Pid)
-	app.resume()
-	before := testbed.ParsePlacement(app.await("cgroups"))
-	app.await("open")
-	inside := testbed.ParsePlacement(app.await("cgroups"))
+	app.Await("start")
+	adopt(app.Cmd.Process.Pid)
+	app.Resume()
+	before := testbed.ParsePlacement(app.Await("cgroups"))
+	app.Await("open")
+	inside := testbed.ParsePlacement(app.Await("cgroups"))
 	left := testbed.Tree(u.Name)
-	app.resume()
-	a := app.finish()
-	a.want(t, "open", "0")
-	a.want(t, "close", "0")
-	if after := testbed.ParsePlacement(a.all("cgroups")[2]); !maps.Equal(after, before) {
+	app.Resume()
+	a := app.Finish()
+	a.Want(t, "open", "0")
+	a.Want(t, "close", "0")
+	if after := testbed.ParsePlacement(a.All("cgroups")[2]); !maps.Equal(after, before) {
 		t.Errorf("after the close in %v, was in %v", after, before)
 	}
 	if confined == "" {
@@ -209,7 +209,7 @@ func TestConfinedByAUsersLimits(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			first := launch(t, "start=cgsu:cgalice open pause close end")
-			first.await("open")
+			first.Await("open")
 			limited := filepath.Join(pids.Point, "user", test.limited)
 			if os.Mkdir(limited, 0o755) == nil {
 				defer unix.Rmdir(limited)
@@ -223,8 +223,8 @@ func TestConfinedByAUsersLimits(t *testing.T) {
 				write(t, filepath.Join(at, "cgroup.procs"), fmt.Sprint(pid))
 			}, test.confined, "cgsu:"+test.to.Name)
 			_ = unix.Rmdir(limited) // EBUSY: sessions
-			first.resume()
-			first.finish()
+			first.Resume()
+			first.Finish()
 			testbed.WantNothingLeft(t, alice.Name)
 		})
 	}

@@ -22,7 +22,7 @@ func TestApplicationsDescriptors(t *testing.T) {
 	if limit == nil || limit[1] != limit[2] {
 		t.Errorf("limit on descriptors %q", limit)
 	}
-	h.finish().wantSameState(t)
+	h.Finish().WantSameState(t)
 	testbed.WantNothingLeft(t, "cgopenfds")
 }
 
@@ -33,9 +33,9 @@ func TestSessionWithOpenDescriptors(t *testing.T) {
 	testbed.WriteService(t, "cgfds", waitingLine(t, threeHierarchies))
 	log := testbed.LogFromNow(t)
 	a := run(t, "syslog openfds=9 state start=cgfds:cgfds open cgroups close cgroups end state")
-	a.wantSameState(t)
-	wantPlacement(t, a.all("cgroups")[0], placed(t, u.Name, 0))
-	wantPlacement(t, a.all("cgroups")[1], testbed.Placement(t, os.Getpid()))
+	a.WantSameState(t)
+	wantPlacement(t, a.All("cgroups")[0], placed(t, u.Name, 0))
+	wantPlacement(t, a.All("cgroups")[1], testbed.Placement(t, os.Getpid()))
 	log.WantSilence()
 }
 
@@ -65,10 +65,10 @@ func TestDescriptorsCannotBeArranged(t *testing.T) {
 			}
 			log := testbed.LogFromNow(t)
 			a := run(t, "syslog "+test.script+" state start=cgnofds:cgnofds open cgroups close end state")
-			a.want(t, "open", "0")
-			a.want(t, "close", "0")
-			a.wantSameState(t)
-			wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
+			a.Want(t, "open", "0")
+			a.Want(t, "close", "0")
+			a.WantSameState(t)
+			wantPlacement(t, a.One(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 			log.WantOnly(`^worker could not be run: its descriptors could not be arranged: ` + test.log + `; no cgroup was made or removed$`)
 			if lines := log.Ours(); len(lines) != 1 { // there is nothing to close
 				t.Errorf("%d lines: %q", len(lines), lines)

@@ -46,7 +46,7 @@ func TestDetachedClose(t *testing.T) {
 			log := testbed.LogFromNow(t)
 			for range 10 {
 				a := run(t, test.script)
-				for i, got := range a.all("cgroups") {
+				for i, got := range a.All("cgroups") {
 					at := testbed.ParsePlacement(got)[testbed.HierarchyNamed(t, "freezer").Name]
 					isIn := strings.HasPrefix(at, "/user/"+test.in[i]+"/")
 					if test.in[i] == "" {
@@ -97,8 +97,10 @@ func TestDetachedWorkerHoldsNothing(t *testing.T) {
 	laterService(t, u, " debug")
 	log := testbed.LogFromNow(t)
 	a := launch(t, "setsid openfds=9 start=cglaterfd:cglaterfd open child close settle state pause")
-	sleeper := a.await("child")
-	a.await("state")
+	var sleeper int
+	_, _ = fmt.Sscan(a.Await("child"), &sleeper)
+	t.Cleanup(func() { _ = syscall.Kill(sleeper, syscall.SIGKILL) })
+	a.Await("state")
 	workers := testbed.DetachedWorkers()
 	if len(workers) != 1 {
 		t.Fatalf("%d workers", len(workers))
@@ -119,8 +121,8 @@ func TestDetachedWorkerHoldsNothing(t *testing.T) {
 	}
 	// pid (comm) state ppid pgrp session tty
 	stat := strings.Fields(readFile(proc + "/stat"))
-	if stat[3] == fmt.Sprint(a.cmd.Process.Pid) || stat[5] == fmt.Sprint(a.cmd.Process.Pid) || stat[6] != "0" {
-		t.Errorf("parent %s, session %s, terminal %s of application %d", stat[3], stat[5], stat[6], a.cmd.Process.Pid)
+	if stat[3] == fmt.Sprint(a.Cmd.Process.Pid) || stat[5] == fmt.Sprint(a.Cmd.Process.Pid) || stat[6] != "0" {
+		t.Errorf("parent %s, session %s, terminal %s of application %d", stat[3], stat[5], stat[6], a.Cmd.Process.Pid)
 	}
 	if cwd, _ := os.Readlink(proc + "/cwd"); cwd != "/" {
 		t.Errorf("it is in %s", cwd)
@@ -130,11 +132,9 @@ func TestDetachedWorkerHoldsNothing(t *testing.T) {
 			t.Errorf("%s: it is in the session %s itself", name, at)
 		}
 	}
-	var pid int
-	_, _ = fmt.Sscan(sleeper, &pid)
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	a.resume()
-	a.finish()
+	_ = syscall.Kill(sleeper, syscall.SIGKILL)
+	a.Resume()
+	a.Finish()
 	testbed.AwaitDetachedWorkers(t)
 	testbed.WantNothingLeft(t, u.Name)
 	log.WantOnly(`^user "cglaterfd": session 0 (opened by .*|closed and removed)$`)
@@ -145,12 +145,12 @@ func TestDetachedWorkerIsKilled(t *testing.T) {
 	u := testbed.AddUser(t, "cglaterkill", 20924)
 	laterService(t, u, "")
 	a := launch(t, "start=cglaterkill:cglaterkill open child close settle pause endchild")
-	a.await("settle")
+	a.Await("settle")
 	for _, pid := range testbed.DetachedWorkers() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	a.resume()
-	a.finish()
+	a.Resume()
+	a.Finish()
 	if len(testbed.Tree(u.Name)) == 0 {
 		t.Error("nothing was left, so nothing is shown")
 	}
@@ -167,21 +167,21 @@ func TestDetachedCloseIsWaitedFor(t *testing.T) {
 	outside := testbed.Placement(t, os.Getpid())
 	t.Run("the application gets orphans", func(t *testing.T) {
 		a := run(t, "subreaper "+session)
-		wantPlacement(t, a.one(t, "cgroups"), outside)
+		wantPlacement(t, a.One(t, "cgroups"), outside)
 		testbed.WantNothingLeft(t, u.Name)
 	})
 	t.Run("the application is the first process of a PID namespace", func(t *testing.T) {
 		testbed.Need(t, "unshare")
-		a := launchUnder(t, []string{"unshare", "--pid", "--fork", "--mount-proc"}, strings.Fields("state "+session+" state")...)
-		a.finish().wantSameState(t) // with no child, in particular; its session stays, since that is where the first process is
+		a := testbed.LaunchUnder(t, []string{"unshare", "--pid", "--fork", "--mount-proc"}, strings.Fields("state "+session+" state")...)
+		a.Finish().WantSameState(t) // with no child, in particular; its session stays, since that is where the first process is
 		cleanupByLogin(t, u.Name, u.Name)
 		testbed.AwaitDetachedWorkers(t)
 		testbed.WantNothingLeft(t, u.Name)
 	})
 	t.Run("somebody has the application's lock", func(t *testing.T) {
 		a := launch(t, "start=cgwaited:cgwaited open pause close cgroups end")
-		a.await("open")
-		path := fmt.Sprintf("/run/cgdeleg/applications/%d", a.cmd.Process.Pid)
+		a.Await("open")
+		path := fmt.Sprintf("/run/cgdeleg/applications/%d", a.Cmd.Process.Pid)
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			t.Fatal(err)
@@ -191,13 +191,13 @@ func TestDetachedCloseIsWaitedFor(t *testing.T) {
 		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 			t.Fatal(err)
 		}
-		a.resume()
-		wantPlacement(t, a.finish().one(t, "cgroups"), outside)
+		a.Resume()
+		wantPlacement(t, a.Finish().One(t, "cgroups"), outside)
 		testbed.WantNothingLeft(t, u.Name)
 	})
 	t.Run("there can be no such lock", func(t *testing.T) {
 		a := launch(t, "start=cgwaited:cgwaited open pause close cgroups end")
-		a.await("open")
+		a.Await("open")
 		const dir = "/run/cgdeleg/applications"
 		if err := os.Remove(dir); err != nil {
 			t.Fatal(err)
@@ -206,8 +206,8 @@ func TestDetachedCloseIsWaitedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.Remove(dir)
-		a.resume()
-		wantPlacement(t, a.finish().one(t, "cgroups"), outside)
+		a.Resume()
+		wantPlacement(t, a.Finish().One(t, "cgroups"), outside)
 		testbed.WantNothingLeft(t, u.Name)
 	})
 }

@@ -25,14 +25,14 @@ func TestApplicationIsLeftAsItWas(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := run(t, strings.NewReplacer("%u", u.Name, "%m", module).Replace(script))
-			a.wantSameState(t)
-			for _, state := range a.all("state") {
+			a.WantSameState(t)
+			for _, state := range a.All("state") {
 				if !strings.HasPrefix(state, "threads=1 ") {
 					t.Errorf("more than one thread: %s", state)
 				}
 			}
 			for _, word := range []string{"open", "close", "end"} {
-				for _, result := range a.all(word) {
+				for _, result := range a.All(word) {
 					if result != "0" {
 						t.Errorf("%s answered %s", word, result)
 					}

@@ -65,8 +65,8 @@ func TestUserNames(t *testing.T) {
 			}
 			before := topLevel(t)
 			log := testbed.LogFromNow(t)
-			app := launchWords(t, "syslog", "state", "start=cgnames:"+test.user, "open", "pause", "close", "end", "state")
-			if got := app.await("open"); got != "0" {
+			app := testbed.LaunchUnder(t, nil, "syslog", "state", "start=cgnames:"+test.user, "open", "pause", "close", "end", "state")
+			if got := app.Await("open"); got != "0" {
 				t.Errorf("open answered %s", got)
 			}
 			if test.where == "" {
@@ -76,10 +76,10 @@ func TestUserNames(t *testing.T) {
 			} else if got := testbed.Tree(test.where); len(got) != 6 {
 				t.Errorf("user/%s holds %v, want a session in three hierarchies", test.where, got)
 			}
-			app.resume()
-			a := app.finish()
-			a.want(t, "close", "0")
-			a.wantSameState(t)
+			app.Resume()
+			a := app.Finish()
+			a.Want(t, "close", "0")
+			a.WantSameState(t)
 			if test.log == "" {
 				log.WantSilence()
 			} else if line := log.Want(test.log); strings.ContainsAny(line, "\n\x1b") {
@@ -136,8 +136,8 @@ func TestOptions(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
-			app := launchWords(t, "syslog", "env=PAM_ARGS="+test.words, "start=cgoptions:"+u.Name, "state", "open", "pause", "close", "end", "state")
-			if got := app.await("open"); got != test.value {
+			app := testbed.LaunchUnder(t, nil, "syslog", "env=PAM_ARGS="+test.words, "start=cgoptions:"+u.Name, "state", "open", "pause", "close", "end", "state")
+			if got := app.Await("open"); got != test.value {
 				t.Errorf("pam_sm_open_session returned %s, want %s", got, test.value)
 			}
 			var where []string
@@ -151,13 +151,13 @@ func TestOptions(t *testing.T) {
 			if !slices.Equal(where, test.where) {
 				t.Errorf("sessions in %v, want %v", where, test.where)
 			}
-			app.resume()
-			a := app.finish()
+			app.Resume()
+			a := app.Finish()
 			testbed.AwaitDetachedWorkers(t) // the words of the line are the test's own
 			if test.value == "0" {
-				a.want(t, "close", "0")
+				a.Want(t, "close", "0")
 			}
-			a.wantSameState(t)
+			a.WantSameState(t)
 			if test.log == "" {
 				log.WantSilence()
 			} else {
@@ -187,11 +187,11 @@ func TestReturnValues(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			writeArgsService(t, test.service)
 			a := run(t, fmt.Sprintf("env=PAM_ARGS=%s start=%s:%s open close end", test.words, test.service, test.user))
-			a.want(t, "open", test.open)
+			a.Want(t, "open", test.open)
 			if test.open == success {
 				// after a failed open libpam answers a close from its own memory
 				// of the stack, whatever the module returns
-				a.want(t, "close", success)
+				a.Want(t, "close", success)
 			}
 			testbed.WantNothingLeft(t, "cgvalues")
 		})
@@ -203,7 +203,7 @@ func TestReturnValues(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			writeArgsService(t, "cgvalues")
 			a := run(t, "env=PAM_ARGS=-c|freezer "+script)
-			a.want(t, "open", session)
+			a.Want(t, "open", session)
 		})
 	}
 }
@@ -216,12 +216,12 @@ func TestReturnValueOfCloseWithoutWorker(t *testing.T) {
 	cgroup := makeCgroup(t, testbed.HierarchyNamed(t, "pids"), "noclose")
 	log := testbed.LogFromNow(t)
 	app := launch(t, "env=PAM_ARGS=-c|freezer start=cgnoclose:cgnoclose open pause close end")
-	app.await("open")
+	app.Await("open")
 	write(t, filepath.Join(cgroup, "pids.max"), "1")
-	write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
-	app.resume()
-	a := app.finish()
-	a.want(t, "close", "14")
+	write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(app.Cmd.Process.Pid))
+	app.Resume()
+	a := app.Finish()
+	a.Want(t, "close", "14")
 	log.Want(`^worker could not be run: Resource temporarily unavailable`)
 	testbed.WriteService(t, "cgcleanup", waitingLine(t, "-c freezer"))
 	cleanupByLogin(t, "cgcleanup", u.Name)
@@ -252,5 +252,5 @@ func TestRequired(t *testing.T) {
 	line := strings.Replace(waitingLine(t, "-c all,x"), "optional", "required", 1)
 	testbed.WriteService(t, "cgrequired", line)
 	a := run(t, "start=cgrequired:cgrequired open")
-	a.want(t, "open", "14")
+	a.Want(t, "open", "14")
 }

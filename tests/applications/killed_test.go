@@ -26,9 +26,9 @@ func buildKiller(t *testing.T) killer {
 
 // launch starts a script, one of whose workers, counted from 1, is killed before or
 // after its nth call.
-func (k killer) launch(t *testing.T, worker int, when string, n int, script string) *application {
+func (k killer) launch(t *testing.T, worker int, when string, n int, script string) *testbed.Application {
 	t.Helper()
-	return launchUnder(t, []string{k.program, k.says, fmt.Sprint(worker), when, fmt.Sprint(n)}, strings.Fields(script)...)
+	return testbed.LaunchUnder(t, []string{k.program, k.says, fmt.Sprint(worker), when, fmt.Sprint(n)}, strings.Fields(script)...)
 }
 
 // said returns at which call the worker was killed; ok is false if it has ended
@@ -60,22 +60,22 @@ func TestOpenKilledAtEachCall(t *testing.T) {
 			for n := 1; ; n++ {
 				log := testbed.LogFromNow(t)
 				app := k.launch(t, 1, line.when, n, "syslog start=cgkillopen:cgkillopen cgroups open cgroups pause close cgroups end")
-				before := testbed.ParsePlacement(app.await("cgroups"))
-				app.await("open")
-				inside := testbed.ParsePlacement(app.await("cgroups"))
+				before := testbed.ParsePlacement(app.Await("cgroups"))
+				app.Await("open")
+				inside := testbed.ParsePlacement(app.Await("cgroups"))
 				left := testbed.Tree(u.Name)
 				testbed.LogFromNow(t) // all is read that was logged
 				said := log.Ours()
-				app.resume()
-				a := app.finish()
+				app.Resume()
+				a := app.Finish()
 				call, killed := k.said()
 				if !killed {
 					t.Logf("killed %d times, %d of them with its work done: %s calls", runs, whole, call)
 					break
 				}
 				runs++
-				a.want(t, "open", "0")
-				a.want(t, "close", "0")
+				a.Want(t, "open", "0")
+				a.Want(t, "close", "0")
 				switch {
 				case maps.Equal(inside, before):
 					const why = "worker was killed by signal 9; this session has no cgroups of its own"
@@ -93,7 +93,7 @@ func TestOpenKilledAtEachCall(t *testing.T) {
 				default:
 					t.Errorf("%s: in %v, was in %v, log %q", call, inside, before, said)
 				}
-				if at := testbed.ParsePlacement(a.all("cgroups")[2]); !maps.Equal(at, before) {
+				if at := testbed.ParsePlacement(a.All("cgroups")[2]); !maps.Equal(at, before) {
 					t.Errorf("%s: after the close in %v, was in %v", call, at, before)
 				}
 				wantCleanedUp(t, u, call)
@@ -115,15 +115,15 @@ func TestCloseKilledAtEachCall(t *testing.T) {
 			for n := 1; ; n++ {
 				log := testbed.LogFromNow(t)
 				app := k.launch(t, 2, line.when, n, "syslog start=cgkillclose:cgkillclose cgroups open cgroups close cgroups end")
-				a := app.finish()
+				a := app.Finish()
 				call, killed := k.said()
 				if !killed {
 					t.Logf("killed %d times: %s calls", runs, call)
 					break
 				}
 				runs++
-				a.want(t, "open", "0")
-				all := a.all("cgroups")
+				a.Want(t, "open", "0")
+				all := a.All("cgroups")
 				before, inside, now := testbed.ParsePlacement(all[0]), testbed.ParsePlacement(all[1]), testbed.ParsePlacement(all[2])
 				for name, path := range now {
 					if path != before[name] && path != inside[name] {

@@ -41,17 +41,17 @@ func TestOddMountinfo(t *testing.T) {
 			}
 			log := testbed.LogFromNow(t)
 			app := launch(t, "syslog state start=cgmounts:cgmounts open cgroups pause close cgroups end state")
-			inside := app.await("cgroups")
+			inside := app.Await("cgroups")
 			wantPlacement(t, inside, placed(t, u.Name, 0))
 			status := cgdeleg(t, "status", "-n", "-o", "user,session,state", "-u", u.Name)
 			if got, want := strings.Join(strings.Fields(status), " "), "cgmounts 0 alive"; got != want {
 				t.Errorf("status says %q, want %q", got, want)
 			}
-			app.resume()
-			a := app.finish()
-			a.want(t, "open", "0")
-			a.wantSameState(t)
-			wantPlacement(t, a.all("cgroups")[1], testbed.Placement(t, os.Getpid()))
+			app.Resume()
+			a := app.Finish()
+			a.Want(t, "open", "0")
+			a.WantSameState(t)
+			wantPlacement(t, a.All("cgroups")[1], testbed.Placement(t, os.Getpid()))
 			log.WantSilence()
 
 			dead := filepath.Join(testbed.HierarchyNamed(t, "freezer").Point, "user", u.Name, "0", "below")

@@ -30,7 +30,7 @@ func buildStandIn(t *testing.T) standIn {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	pam := filepath.Join(testbed.Root(t), "pam")
 	built := testbed.CompileC(t, filepath.Join(pam, "module.c"), filepath.Join(pam, "child.c"), filepath.Join(pam, "spawn_exec.c"),
-		filepath.Join(pam, "supervise.c"), filepath.Join(pam, "systemd.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
+		filepath.Join(pam, "server.c"), filepath.Join(pam, "supervise.c"), filepath.Join(pam, "systemd.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
 	module := filepath.Join(filepath.Dir(built), "pam_cgdeleg.so") // libpam logs with the file's name
 	if err := os.Rename(built, module); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestWorkersWords(t *testing.T) {
 			s.prepare(t, verbs)
 			log := testbed.LogFromNow(t)
 			a := run(t, "syslog state start=cgwords:cgwords open close end state")
-			a.wantSameState(t)
+			a.WantSameState(t)
 			var then []string
 			for _, call := range s.calls(t) {
 				then = append(then, call[0]+":"+call[6])
@@ -149,13 +149,13 @@ func TestWorkersArguments(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s.prepare(t, map[string]string{"open": test.open})
 			h := launch(t, "start=cgargs:cgargs open close end")
-			h.finish()
+			h.Finish()
 			const words = "|cgargs|cgargs|%s|close=wait|t|timeout|timeout=|-c|a,b"
 			var got []string
 			for _, call := range s.calls(t) {
 				got = append(got, strings.Join(call, "|"))
 			}
-			pid := fmt.Sprint(h.cmd.Process.Pid)
+			pid := fmt.Sprint(h.Cmd.Process.Pid)
 			want := []string{
 				"open|" + pid + "|20802|20802" + fmt.Sprintf(words, ""),
 				test.then + "|" + pid + "||" + fmt.Sprintf(words, test.ticket),
@@ -182,15 +182,15 @@ func TestLoginIsLateByTwiceTheTimeout(t *testing.T) {
 			s.prepare(t, map[string]string{"open": code, "undo": code})
 			log := testbed.LogFromNow(t)
 			h := launch(t, "syslog state start=cglate:cglate pause open state end")
-			h.await("start")
+			h.Await("start")
 			began := time.Now()
-			h.resume()
-			h.await("open")
+			h.Resume()
+			h.Await("open")
 			// the second is for a slow machine; in vain it would be 60
 			if late := time.Since(began); late < 2*time.Second || late > 10*time.Second {
 				t.Errorf("late by %v, with a timeout of 1 s", late)
 			}
-			h.finish().wantSameState(t)
+			h.Finish().WantSameState(t)
 			log.Want(`^worker did not finish in 1 s \(timeout=\); this session has no cgroups of its own$`)
 			log.Want(`^worker did not finish in 1 s \(timeout=\); what was begun is left for a later cleanup$`)
 		})

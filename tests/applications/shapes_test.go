@@ -73,17 +73,17 @@ func TestApplicationShapes(t *testing.T) {
 			log := testbed.LogFromNow(t)
 			a := run(t, fill.Replace(test.script))
 			for _, word := range []string{"open", "close", "end"} {
-				for i, result := range a.all(word) {
+				for i, result := range a.All(word) {
 					if result != "0" {
 						t.Errorf("%s %d answered %s", word, i, result)
 					}
 				}
 			}
-			if len(a.all("state")) > 1 {
-				a.wantSameState(t)
+			if len(a.All("state")) > 1 {
+				a.WantSameState(t)
 			}
 			if test.inside != nil {
-				for i, got := range a.all("cgroups") {
+				for i, got := range a.All("cgroups") {
 					want := testbed.Placement(t, os.Getpid())
 					if slices.Contains(test.inside, i) {
 						want = placed(t, u.Name, 0)
@@ -91,7 +91,7 @@ func TestApplicationShapes(t *testing.T) {
 					wantPlacement(t, got, want)
 				}
 			}
-			if reaped := a.all("reaped"); len(reaped) > 0 && reaped[0] != "0" {
+			if reaped := a.All("reaped"); len(reaped) > 0 && reaped[0] != "0" {
 				t.Errorf("the application's handler reaped %s of the module's children", reaped[0])
 			}
 			log.WantSilence()
@@ -114,10 +114,10 @@ func TestNestedSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := run(t, script)
 			want := []map[string]string{placed(t, u.Name, 0), placed(t, u.Name, 1), placed(t, u.Name, 0), testbed.Placement(t, os.Getpid())}
-			for i, got := range a.all("cgroups") {
+			for i, got := range a.All("cgroups") {
 				wantPlacement(t, got, want[i])
 			}
-			a.want(t, "close", "0", "0")
+			a.Want(t, "close", "0", "0")
 			testbed.WantNothingLeft(t, u.Name)
 		})
 	}
@@ -134,14 +134,14 @@ func TestCloseInChild(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
 			a := run(t, "start=cgchild:cgchild open cgroups fork { "+drop+" close } cgroups state")
-			a.want(t, "open", "0")
-			a.want(t, "close", "0")
-			a.want(t, "fork", "0")
-			for _, got := range a.all("cgroups") {
+			a.Want(t, "open", "0")
+			a.Want(t, "close", "0")
+			a.Want(t, "fork", "0")
+			for _, got := range a.All("cgroups") {
 				wantPlacement(t, got, placed(t, u.Name, 0))
 			}
-			if !strings.Contains(a.one(t, "state"), "children=no") {
-				t.Errorf("a child is left: %s", a.one(t, "state"))
+			if !strings.Contains(a.One(t, "state"), "children=no") {
+				t.Errorf("a child is left: %s", a.One(t, "state"))
 			}
 			log.Want(`session 0 closed, left for a later cleanup`)
 			if got := testbed.Tree(u.Name); len(got) == 0 {
@@ -160,10 +160,10 @@ func TestCloseInChildAfterDrop(t *testing.T) {
 	testbed.WriteService(t, "cgdrop", waitingLine(t, threeHierarchies))
 	log := testbed.LogFromNow(t)
 	a := run(t, "start=cgdrop:cgdrop open drop=20104:20104 state close cgroups state end")
-	a.want(t, "close", "0")
-	a.wantSameState(t)
+	a.Want(t, "close", "0")
+	a.WantSameState(t)
 	// an unprivileged process cannot leave, and what it sees of that is no fault
-	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+	wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
 	cleanupByLogin(t, "cgdrop", u.Name)
 	testbed.WantNothingLeft(t, u.Name)
@@ -173,8 +173,8 @@ func TestCloseInChildAfterDrop(t *testing.T) {
 func cleanupByLogin(t *testing.T, service, user string) {
 	t.Helper()
 	a := run(t, fmt.Sprintf("start=%s:%s open close end", service, user))
-	a.want(t, "open", "0")
-	a.want(t, "close", "0")
+	a.Want(t, "open", "0")
+	a.Want(t, "close", "0")
 }
 
 // A display manager that lives for years: nothing may grow.
@@ -185,9 +185,9 @@ func TestThousandSessionsInOneProcess(t *testing.T) {
 	log := testbed.LogFromNow(t)
 	cycle := "start=cgthousand:cgthousand open close end"
 	a := run(t, "repeat=50 { "+cycle+" } state memory repeat=1000 { "+cycle+" } state memory")
-	a.wantSameState(t)
+	a.WantSameState(t)
 	log.WantSilence()
-	memory := a.all("memory")
+	memory := a.All("memory")
 	before, after := rss(t, memory[0]), rss(t, memory[1])
 	if after > before+256 {
 		t.Errorf("resident memory grew from %d to %d kB in 1000 sessions", before, after)
@@ -222,7 +222,7 @@ func TestManySessionsInThreadedApplication(t *testing.T) {
 	testbed.WriteService(t, "cgthreads", waitingLine(t, threeHierarchies+",unified debug"))
 	log := testbed.LogFromNow(t)
 	a := run(t, "load="+testbed.Built(t, "pam_cgdeleg.so")+" threads=4 repeat=150 { start=cgthreads:cgthreads open close end } cgroups")
-	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
+	wantPlacement(t, a.One(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 	log.WantOnly(`^user "cgthreads": session 0 (opened by .*|closed and removed)$`)
 	testbed.WantNothingLeft(t, u.Name)
 }
@@ -235,19 +235,19 @@ func TestCloseAfterNumberIsTaken(t *testing.T) {
 	u, v := testbed.AddUser(t, "cgtaken", 20861), testbed.AddUser(t, "cgtaker", 20862)
 	testbed.WriteService(t, u.Name, waitingLine(t, "")+" confined=move")
 	app := launch(t, fmt.Sprintf("cgroups start=cgtaken:%s open handle=1 start=cgtaken:%s open handle=0 close pause handle=1 close cgroups end handle=0 end", u.Name, v.Name))
-	before := testbed.ParsePlacement(app.await("cgroups"))
-	app.await("close")
+	before := testbed.ParsePlacement(app.Await("cgroups"))
+	app.Await("close")
 	other := launch(t, fmt.Sprintf("start=cgtaken:%s open cgroups pause close end", u.Name))
-	if at := testbed.ParsePlacement(other.await("cgroups"))[testbed.HierarchyNamed(t, "freezer").Name]; at != "/user/cgtaken/0" {
+	if at := testbed.ParsePlacement(other.Await("cgroups"))[testbed.HierarchyNamed(t, "freezer").Name]; at != "/user/cgtaken/0" {
 		t.Errorf("the other is in %s", at)
 	}
-	app.resume()
-	for name, path := range testbed.ParsePlacement(app.await("cgroups")) {
+	app.Resume()
+	for name, path := range testbed.ParsePlacement(app.Await("cgroups")) {
 		if path != before[name] && path != "/" {
 			t.Errorf("%s: in %s, was in %s", name, path, before[name])
 		}
 	}
-	app.finish()
-	other.resume()
-	other.finish()
+	app.Finish()
+	other.Resume()
+	other.Finish()
 }

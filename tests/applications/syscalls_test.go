@@ -70,7 +70,7 @@ var (
 func countCalls(t testing.TB, user string) (all [2]calls) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-s", "200", "-o", file, pamappPath(t), "start="+user+":"+user, "open", "close", "end")
+	cmd := exec.Command("strace", "-f", "-s", "200", "-o", file, testbed.PamappPath(t), "start="+user+":"+user, "open", "close", "end")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "open: 0") {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -109,23 +109,4 @@ func countCalls(t testing.TB, user string) (all [2]calls) {
 		t.Fatalf("%d workers said a result, want %d", which, len(all))
 	}
 	return all
-}
-
-// BenchmarkSystemCalls reports what TestSystemCalls counts; its time is strace's.
-func BenchmarkSystemCalls(b *testing.B) {
-	testbed.Need(b, "gcc", "strace")
-	u := testbed.AddUser(b, "cgbenchcalls", 20882)
-	for _, l := range []struct{ name, options string }{{"three hierarchies", threeHierarchies}, {"everything", ""}} {
-		b.Run(l.name, func(b *testing.B) {
-			testbed.WriteService(b, u.Name, waitingLine(b, l.options))
-			open, closed := 0, 0
-			for range b.N {
-				counted := countCalls(b, u.Name)
-				open, closed = open+counted[0].total, closed+counted[1].total
-			}
-			b.ReportMetric(float64(open)/float64(b.N), "calls/open")
-			b.ReportMetric(float64(closed)/float64(b.N), "calls/close")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
 }

@@ -38,13 +38,13 @@ func TestWorkerTrouble(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
 			a := run(t, strings.ReplaceAll(test.script, "%u", u.Name))
-			for _, result := range append(a.all("open"), a.all("close")...) {
+			for _, result := range append(a.All("open"), a.All("close")...) {
 				if result != "0" {
 					t.Errorf("open or close failed:\n%s", strings.Join(a, "\n"))
 				}
 			}
-			if len(a.all("state")) > 1 {
-				a.wantSameState(t)
+			if len(a.All("state")) > 1 {
+				a.WantSameState(t)
 			}
 			log.Want(test.log)
 			testbed.WantNothingLeft(t, u.Name)
@@ -72,10 +72,10 @@ func TestCallersLimitsAndEnvironment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
 			a := run(t, words+" state start=cglimits:"+u.Name+" open cgroups close end state")
-			a.want(t, "open", "0")
-			a.want(t, "close", "0")
-			a.wantSameState(t)
-			wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+			a.Want(t, "open", "0")
+			a.Want(t, "close", "0")
+			a.WantSameState(t)
+			wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 			log.WantSilence()
 			testbed.WantNothingLeft(t, u.Name)
 		})
@@ -92,16 +92,16 @@ func TestHardMemoryLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := testbed.LogFromNow(t)
 			a := run(t, "syslog rlimit="+limit+" state start=cghard:cghard open cgroups close end state")
-			a.want(t, "open", "0")
-			a.want(t, "close", "0")
-			a.wantSameState(t)
+			a.Want(t, "open", "0")
+			a.Want(t, "close", "0")
+			a.WantSameState(t)
 			// without a C library the runtime asks for little data
 			if canLiftLimits(t) || testbed.Musl() && strings.HasPrefix(limit, "data:") {
-				wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+				wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 				log.WantSilence()
 				return
 			}
-			wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
+			wantPlacement(t, a.One(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 			log.Want(`^worker said: .*memory`)
 			log.Want(`^worker (was killed by signal|ended early).*this session has no cgroups`)
 		})
@@ -138,13 +138,13 @@ func TestNoThreadsToBeHad(t *testing.T) {
 			write(t, filepath.Join(cgroup, "pids.max"), fmt.Sprint(limit))
 			log := testbed.LogFromNow(t)
 			app := launch(t, "syslog start=cgpids:cgpids state pause open state close end")
-			app.await("state")
-			write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(app.cmd.Process.Pid))
-			app.resume()
-			a := app.finish()
-			a.want(t, "open", "0")
-			a.want(t, "close", "0")
-			a.wantSameState(t)
+			app.Await("state")
+			write(t, filepath.Join(cgroup, "cgroup.procs"), fmt.Sprint(app.Cmd.Process.Pid))
+			app.Resume()
+			a := app.Finish()
+			a.Want(t, "open", "0")
+			a.Want(t, "close", "0")
+			a.WantSameState(t)
 			log.Want(wanted)
 			log.Want(`this session has no cgroups of its own$`)
 		})
@@ -199,8 +199,8 @@ func TestNoLockToBeHad(t *testing.T) {
 			defer os.RemoveAll("/run/cgdeleg")
 			log := testbed.LogFromNow(t)
 			a := run(t, "start=cglock:cglock open cgroups close end")
-			a.want(t, "open", "0")
-			wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+			a.Want(t, "open", "0")
+			wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 			log.Want(test.log)
 			testbed.WantNothingLeft(t, u.Name)
 		})
@@ -260,9 +260,9 @@ func TestRollBack(t *testing.T) {
 	}()
 	log := testbed.LogFromNow(t)
 	a := run(t, "syslog state start=cgroll:cgroll open cgroups close end state")
-	a.want(t, "open", "0")
-	a.wantSameState(t)
-	wantPlacement(t, a.one(t, "cgroups"), testbed.Placement(t, os.Getpid()))
+	a.Want(t, "open", "0")
+	a.WantSameState(t)
+	wantPlacement(t, a.One(t, "cgroups"), testbed.Placement(t, os.Getpid()))
 	line := log.Want(`this session has no cgroups of its own$`)
 	if !regexp.MustCompile(`hierarchy pids: open .*/user/cgroll: invalid cross-device link`).MatchString(line) {
 		t.Errorf("log line names no hierarchy, path and reason: %s", line)

@@ -15,9 +15,9 @@ import (
 
 // hangingWorker waits until the application's worker hangs in its mkdir, and
 // returns its PID.
-func hangingWorker(t *testing.T, app *application) int {
+func hangingWorker(t *testing.T, app *testbed.Application) int {
 	t.Helper()
-	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", app.cmd.Process.Pid)
+	children := fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", app.Cmd.Process.Pid)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for pid := range strings.FieldsSeq(readFile(children)) {
 			tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/syscall")
@@ -48,8 +48,8 @@ func TestWorkerIsItsOwnProcess(t *testing.T) {
 	testbed.WriteService(t, "cgworker", waitingLine(t, "timeout=2"))
 	app := launch(t, "start=cgworker:cgworker open handle=1 start=cgworker:cgworker umask=077 chdir=/etc env=SECRET=1 caller=20701 "+
 		"sigchld=ignore sigchld=block seccomp=hang pause open close end handle=0 close end")
-	app.await("open")
-	app.resume()
+	app.Await("open")
+	app.Resume()
 	worker := hangingWorker(t, app)
 	dir := fmt.Sprintf("/proc/%d/", worker)
 	status := readFile(dir + "status")
@@ -73,7 +73,7 @@ func TestWorkerIsItsOwnProcess(t *testing.T) {
 			t.Errorf("%s: in %s, where the user could freeze it", name, path)
 		}
 	}
-	app.finish()
+	app.Finish()
 	testbed.WantNothingLeft(t, "cgworker")
 }
 
@@ -126,7 +126,7 @@ func TestWorkerDiesWithItsApplication(t *testing.T) {
 	if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if err := app.cmd.Process.Kill(); err != nil {
+	if err := app.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -150,8 +150,8 @@ func TestForksOfAnotherThreadKeepThePipe(t *testing.T) {
 	testbed.WriteService(t, "cgforks", waitingLine(t, threeHierarchies+" timeout=1"))
 	log := testbed.LogFromNow(t)
 	a := run(t, "sigchld=ignore forks=300 start=cgforks:cgforks open cgroups")
-	a.want(t, "open", "0")
-	wantPlacement(t, a.one(t, "cgroups"), placed(t, u.Name, 0))
+	a.Want(t, "open", "0")
+	wantPlacement(t, a.One(t, "cgroups"), placed(t, u.Name, 0))
 	log.WantSilence()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(testbed.Tree(u.Name)) > 0; time.Sleep(200 * time.Millisecond) {
 		cleanupByLogin(t, "cgforks", u.Name) // until the forked children have ended
@@ -168,20 +168,20 @@ func TestWorkerKilledInTheMiddle(t *testing.T) {
 	for range 40 {
 		log := testbed.LogFromNow(t)
 		app := launch(t, "syslog start=cgmiddle:cgmiddle pause open cgroups pause close cgroups end")
-		app.await("start")
+		app.Await("start")
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)
-			killWorkerOnMove(app.cmd.Process.Pid, stop)
+			killWorkerOnMove(app.Cmd.Process.Pid, stop)
 		}()
-		app.resume()
-		inside := app.await("cgroups")
+		app.Resume()
+		inside := app.Await("cgroups")
 		close(stop)
 		<-done
-		app.resume()
-		a := app.finish()
-		a.want(t, "open", "0")
-		wantPlacement(t, a.all("cgroups")[1], testbed.Placement(t, os.Getpid()))
+		app.Resume()
+		a := app.Finish()
+		a.Want(t, "open", "0")
+		wantPlacement(t, a.All("cgroups")[1], testbed.Placement(t, os.Getpid()))
 		if len(log.Ours()) > 0 {
 			hits++
 			log.Want(`^worker was killed by signal 9; this session has no cgroups of its own$`)

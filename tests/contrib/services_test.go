@@ -15,15 +15,15 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
-// supervisors are those that run cgdeleg cleanup --watch, with the program that
+// supervisors are those that run cgdeleg serve, with the program that
 // supervises one folder and what stops the service in it.
 var supervisors = map[string]struct {
 	folder, supervise, debian string
 	stop                      []string
 	logs                      bool // it has a service of its own for the log
 }{
-	"runit": {"runit/cgdeleg-cleanup", "runsv", "runit", []string{"sv", "-w", "30", "down"}, true},
-	"s6":    {"s6/cgdeleg-cleanup", "s6-supervise", "s6", []string{"s6-svc", "-wD", "-T", "30000", "-d"}, false},
+	"runit": {"runit/cgdeleg-serve", "runsv", "runit", []string{"sv", "-w", "30", "down"}, true},
+	"s6":    {"s6/cgdeleg-serve", "s6-supervise", "s6", []string{"s6-svc", "-wD", "-T", "30000", "-d"}, false},
 }
 
 // Under a supervisor it removes a session that dies, says so, and ends well when
@@ -43,13 +43,13 @@ func TestSupervisors(t *testing.T) {
 			said := supervise(t, s.supervise, folder)
 
 			session, end := openSession(t, u)
-			testbed.Eventually(t, "the service is up", func() bool { return strings.Contains(processesNamed("cgdeleg"), " cleanup --watch") })
+			testbed.Eventually(t, "the service is up", func() bool { return strings.Contains(processesNamed("cgdeleg"), " serve") })
 			end()
 			testbed.Eventually(t, "the dead session is gone", func() bool { _, err := os.Stat(session); return os.IsNotExist(err) })
 			words := "removed session 0 of " + u.Name
 			if s.logs {
 				isOurs := func(line string) bool {
-					return strings.Contains(line, "cgdeleg-cleanup") && strings.Contains(line, words)
+					return strings.Contains(line, "cgdeleg-serve") && strings.Contains(line, words)
 				}
 				testbed.Eventually(t, "the system's log has a line", func() bool { return slices.ContainsFunc(log.All(), isOurs) })
 			} else {
@@ -147,7 +147,7 @@ func processesNamed(program string) string {
 func TestUnits(t *testing.T) {
 	need(t, "systemd-analyze", "systemd")
 	dir, program := t.TempDir(), regexp.MustCompile(`(?m)^(Exec\w+=)/usr/\S+`)
-	for _, pattern := range []string{"systemd/*.service", "systemd/*.timer", "prometheus/*.service", "prometheus/*.timer"} {
+	for _, pattern := range []string{"systemd/*.service", "systemd/*.timer", "systemd/*.socket", "prometheus/*.service", "prometheus/*.timer"} {
 		units, err := filepath.Glob(file(t, pattern))
 		if err != nil || units == nil {
 			t.Fatalf("%s: none (%v)", pattern, err)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # openrc.sh: contrib/openrc's service under Debian's OpenRC: started, seen to
-# clean up a dead session, brought back when it dies, stopped. OpenRC is
+# listen and to clean up a dead session, brought back when it dies, stopped. OpenRC is
 # unpacked, not installed; it runs over this machine's files, in mount and PID
 # namespaces of its own. Alpine's OpenRC cannot be had here.
 set -eu
@@ -31,10 +31,9 @@ for dir in bin sbin lib; do
 	}
 done
 install -D -m 0755 build/cgdeleg "$scratch/unpacked/usr/bin/cgdeleg"
-install -D -m 0755 contrib/openrc/cgdeleg-cleanup.initd "$scratch/unpacked/etc/init.d/cgdeleg-cleanup"
-install -D -m 0644 contrib/openrc/cgdeleg-cleanup.confd "$scratch/unpacked/etc/conf.d/cgdeleg-cleanup"
-# nobody else's dead sessions
-sed -i 's/^#cgdeleg_cleanup_args=.*/cgdeleg_cleanup_args="--user cgopenrc"/' "$scratch/unpacked/etc/conf.d/cgdeleg-cleanup"
+install -D -m 0755 contrib/openrc/cgdeleg-serve.initd "$scratch/unpacked/etc/init.d/cgdeleg-serve"
+install -D -m 0644 contrib/openrc/cgdeleg-serve.confd "$scratch/unpacked/etc/conf.d/cgdeleg-serve"
+sed -i 's/^#cgdeleg_serve_args=/cgdeleg_serve_args=/' "$scratch/unpacked/etc/conf.d/cgdeleg-serve"
 
 cat >"$scratch/inside" <<'END'
 set -eu
@@ -57,25 +56,26 @@ done
 echo default >"$root/run/openrc/softlevel"
 chroot "$root" /bin/sh -eu -c '
 	say() { echo "openrc: $*"; }
-	fail() { echo "openrc: FAILED: $*"; cat /var/log/cgdeleg-cleanup.log || true; exit 1; }
+	fail() { echo "openrc: FAILED: $*"; cat /var/log/cgdeleg-serve.log || true; exit 1; }
 	await() { what=$1; shift; n=0; while ! "$@"; do n=$((n + 1)); [ $n -lt 150 ] || fail "waited in vain: $what"; sleep 0.2; done; }
 	daemon() { pgrep -x cgdeleg >/dev/null; }
 	no_daemon() { ! daemon; }
-	service() { rc-service --nodeps cgdeleg-cleanup "$@"; }
+	service() { rc-service --nodeps cgdeleg-serve "$@"; }
 
 	service status && fail "status says that it runs before it was started"
 	service start
 	await "cgdeleg runs" daemon
 	service status || fail "status does not say that it runs"
-	tr "\0" " " </proc/$(pgrep -x cgdeleg)/cmdline | grep -qx "/usr/bin/cgdeleg cleanup --watch --user cgopenrc " || fail "another command line"
+	await "it has its socket" test -S /run/cgdeleg/serve.sock
+	tr "\0" " " </proc/$(pgrep -x cgdeleg)/cmdline | grep -qx "/usr/bin/cgdeleg serve --json " || fail "another command line"
 
 	point=$(awk "\$3 == \"cgroup\" && \$4 ~ /freezer/ { print \$2; exit }" /proc/mounts)
 	[ -n "$point" ] || point=$(awk "\$3 == \"cgroup2\" { print \$2; exit }" /proc/mounts)
 	mkdir -p "$point/user/cgopenrc/0"
 	gone() { [ ! -e "$point/user/cgopenrc" ]; }
 	await "the dead session is removed" gone
-	await "the removal is logged" grep -q cgopenrc /var/log/cgdeleg-cleanup.log
-	say "$(cat /var/log/cgdeleg-cleanup.log)"
+	await "the removal is logged as JSON" grep -q "^{.*cgopenrc" /var/log/cgdeleg-serve.log
+	say "$(cat /var/log/cgdeleg-serve.log)"
 
 	first=$(pgrep -x cgdeleg)
 	kill -KILL "$first"
@@ -85,6 +85,7 @@ chroot "$root" /bin/sh -eu -c '
 	service stop
 	await "it ends at stop" no_daemon
 	service status && fail "status says that it runs when it was stopped"
+	[ ! -e /run/cgdeleg/serve.sock ] || fail "its socket is left"
 	say "started, cleaned up, started again, stopped"
 '
 END

@@ -280,6 +280,7 @@ func goProgram(t *testing.T) string {
 
 // The spec builds from the release's sources, without a network.
 func TestSpec(t *testing.T) {
+	t.Parallel()
 	arches(t)
 	testbed.Need(t, "rpmbuild", "scdoc", "unshare")
 	dir := t.TempDir()
@@ -306,6 +307,7 @@ func TestSpec(t *testing.T) {
 // makepkg, which does not run as root, builds the PKGBUILD from the release's
 // sources, without a network.
 func TestPKGBUILD(t *testing.T) {
+	t.Parallel()
 	arches(t)
 	testbed.Need(t, "makepkg", "scdoc", "setpriv", "unshare", "fakeroot")
 	dir, err := os.MkdirTemp("/var/tmp", "makepkg") // TempDir is closed to others

@@ -17,6 +17,7 @@ import (
 // what must not be taken: `make release` makes the same packages and sources, byte
 // for byte. And with another version all others, and none of the former beside them.
 func TestReproducible(t *testing.T) {
+	t.Parallel()
 	arch := arches(t)[0]
 	dir := filepath.Join(t.TempDir(), "another", "folder")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -146,13 +146,16 @@ func Sessions(h Hierarchy, name string) []string {
 	return numbers
 }
 
-// DetachedWorkers returns the PIDs of the module's workers that nobody waits for.
+// DetachedWorkers returns the PIDs of the module's workers that nobody waits for, and that
+// are in the private mount namespace: other packages have theirs at the same time.
 func DetachedWorkers() (pids []int) {
+	own, _ := os.Readlink("/proc/self/ns/mnt")
 	files, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, file := range files {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		data, _ := os.ReadFile(file)
-		if name := string(data); err == nil && (name == "cgdeleg-close\n" || Musl() && name == "worker\n") { // a program that has just begun
+		mount, _ := os.Readlink(filepath.Join(filepath.Dir(file), "ns/mnt"))
+		if name := string(data); err == nil && mount == own && (name == "cgdeleg-close\n" || Musl() && name == "worker\n") { // a program that has just begun
 			pids = append(pids, pid)
 		}
 	}

@@ -22,10 +22,22 @@ var missing string
 // Main is what TestMain returns to os.Exit. Without root or without cgroups the
 // tests run in place, and New skips them.
 func Main(m *testing.M) int {
+	return mainWith(m, lockFile{"/run/cgdeleg-tests.others.lock", syscall.LOCK_SH})
+}
+
+func mainWith(m *testing.M, locks ...lockFile) int {
 	if missing = lacks(); missing != "" {
 		return m.Run()
 	}
 	if os.Getenv(insideEnv) == "" {
+		for _, l := range locks {
+			file, err := l.take()
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "testbed:", err)
+				return 1
+			}
+			defer file.Close()
+		}
 		return reexec()
 	}
 	if err := furnish(); err != nil {
@@ -41,22 +53,31 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// MainAlone is Main for packages that remove every user's dead sessions, as
-// cgdeleg cleanup does, or that wait for theirs to be removed: go test runs
-// packages side by side, and only one of these is to run at a time.
-func MainAlone(m *testing.M) int {
-	if lacks() == "" && os.Getenv(insideEnv) == "" {
-		file, err := os.OpenFile("/run/cgdeleg-tests.lock", os.O_CREATE|os.O_RDWR, 0o600)
-		if err == nil {
-			err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "testbed:", err)
-			return 1
-		}
-		defer file.Close()
+// lockFile is a lock that packages of tests take, which go test runs side by side.
+type lockFile struct {
+	path string
+	how  int
+}
+
+func (l lockFile) take() (*os.File, error) {
+	file, err := os.OpenFile(l.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	return Main(m)
+	return file, syscall.Flock(int(file.Fd()), l.how)
+}
+
+// MainAlone is Main for packages that remove every user's dead sessions, as
+// cgdeleg cleanup does, or that wait for theirs to be removed: only one of these is to
+// run at a time.
+func MainAlone(m *testing.M) int {
+	return mainWith(m, lockFile{"/run/cgdeleg-tests.lock", syscall.LOCK_EX}, lockFile{"/run/cgdeleg-tests.others.lock", syscall.LOCK_SH})
+}
+
+// MainUndisturbing is Main for packages that do so all the time: no other one is to run
+// beside them, as it would not find what it has just made.
+func MainUndisturbing(m *testing.M) int {
+	return mainWith(m, lockFile{"/run/cgdeleg-tests.others.lock", syscall.LOCK_EX})
 }
 
 func lacks() string {

@@ -53,7 +53,9 @@ func ParseKind(name string) (Kind, error) {
 // commandLine returns what the kernel is told. The first port of the machine is
 // its console; the second is the scenario's.
 func (k Kind) commandLine() string {
-	words := []string{"console=ttyS0", "quiet", "panic=-1", "mitigations=off", "random.trust_cpu=on", "apparmor=0", "selinux=0", "cgroups=" + k.Cgroups}
+	words := []string{"console=ttyS0", "quiet", "panic=-1", "mitigations=off", "random.trust_cpu=on", "apparmor=0", "selinux=0",
+		// On a busy machine the kernel misses ticks of the emulated timer, and panics for it.
+		"no_timer_check", "cgroups=" + k.Cgroups}
 	switch {
 	case !k.Systemd:
 		words = append(words, "init=/usr/local/lib/no-systemd/init.sh")

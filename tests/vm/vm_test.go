@@ -51,6 +51,19 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestImages builds all images and starts no machine: .ci/run has them built while
+// other tests run.
+func TestImages(t *testing.T) {
+	need(t)
+	images := newImages(CacheDir())
+	for _, suite := range []Suite{Bookworm, Trixie} {
+		t.Run(string(suite), func(t *testing.T) {
+			t.Parallel()
+			images.get(t, suite)
+		})
+	}
+}
+
 // need skips the test where nobody asked for machines. Where somebody did, it is
 // an error that they cannot be had.
 func need(t *testing.T) {

@@ -43,6 +43,9 @@
  *	memory			VmSize and VmRSS in kB
  *	cgroups			/proc/self/cgroup, on one line
  *	clock			nanoseconds of CLOCK_MONOTONIC
+ *	orphans			waits until it has no child, and as subreaper no orphan
+ *	usage			of the children that have ended: page faults and
+ *				microseconds of processor time
  *	pause			waits for a line on standard input
  */
 #include <dirent.h>
@@ -414,6 +417,15 @@ static int setting(const char *w)
 	return 1;
 }
 
+static void usage(const char *w)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_CHILDREN, &u);
+	say(w, "%ld %ld", u.ru_minflt + u.ru_majflt,
+	    (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000L + u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
 /* A detached worker holds the application's lock for as long as it may move it. */
 static void settle(const char *w)
 {
@@ -441,7 +453,11 @@ static void simple(const char *w)
 		settle(w);
 	else if (!strcmp(w, "subreaper"))
 		say(w, "%d", prctl(PR_SET_CHILD_SUBREAPER, 1));
-	else if (!strcmp(w, "setsid"))
+	else if (!strcmp(w, "orphans")) {
+		while (wait(NULL) > 0 || errno == EINTR)
+			;
+		say(w, "ok");
+	} else if (!strcmp(w, "setsid"))
 		say(w, "%s", setsid() > 0 ? "ok" : strerror(errno));
 	else if (!strcmp(w, "clearuser"))
 		say(w, "%d", pam_set_item(*h, PAM_USER, NULL));
@@ -459,6 +475,8 @@ static void simple(const char *w)
 		print_file(w, "/proc/self/status", "VmSize VmRSS");
 	else if (!strcmp(w, "cgroups"))
 		print_file(w, "/proc/self/cgroup", NULL);
+	else if (!strcmp(w, "usage"))
+		usage(w);
 	else if (!strcmp(w, "clock"))
 		print_clock(w);
 	else if (!strcmp(w, "pause"))

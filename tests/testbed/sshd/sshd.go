@@ -41,7 +41,7 @@ type Server struct {
 	Addr string // HOST:PORT
 	PID  int    // of the listener
 
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	output string // the file with what it says
 	user   ssh.Signer
@@ -52,7 +52,7 @@ type Server struct {
 // Start runs sshd for the length of the test. Every user may log in with the
 // server's own key, or with what the PAM service takes. The test is skipped
 // without sshd.
-func Start(t *testing.T, o Options) *Server {
+func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	testbed.Need(t, path)
 	dir := testbed.TempDir(t)
@@ -165,12 +165,12 @@ type Client struct {
 	PID int // of the connection's privileged sshd, PAM's application
 
 	server *Server
-	t      *testing.T
+	t      testing.TB
 }
 
 // Login logs the user in, with the server's key if no method is given. PAM's
 // session is open when it returns. The end of the test logs out.
-func (s *Server) Login(t *testing.T, user string, methods ...ssh.AuthMethod) *Client {
+func (s *Server) Login(t testing.TB, user string, methods ...ssh.AuthMethod) *Client {
 	t.Helper()
 	c, err := s.TryLogin(t, user, methods...)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Server) Login(t *testing.T, user string, methods ...ssh.AuthMethod) *Cl
 }
 
 // TryLogin is Login for a login that may be refused.
-func (s *Server) TryLogin(t *testing.T, user string, methods ...ssh.AuthMethod) (*Client, error) {
+func (s *Server) TryLogin(t testing.TB, user string, methods ...ssh.AuthMethod) (*Client, error) {
 	t.Helper()
 	if len(methods) == 0 {
 		methods = []ssh.AuthMethod{ssh.PublicKeys(s.user)}
@@ -246,7 +246,7 @@ func (c *Client) Logout() {
 	}
 }
 
-func newKey(t *testing.T) ed25519.PrivateKey {
+func newKey(t testing.TB) ed25519.PrivateKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -255,7 +255,7 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 	return key
 }
 
-func write(t *testing.T, file string, data []byte, mode os.FileMode) {
+func write(t testing.TB, file string, data []byte, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(file, data, mode); err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func write(t *testing.T, file string, data []byte, mode os.FileMode) {
 }
 
 // freeAddress returns a loopback address with a port that is free now.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -32,15 +32,17 @@ like "it refuses to stand beside pam_cgfs" "$recap" "*changed=0 *failed=1*"
 fails "and has installed nothing" test -e /usr/bin/cgdeleg
 
 mkdir /srv/metrics
-play cgdeleg_remove_pam_cgfs=true
+play cgdeleg_remove_pam_cgfs=true cgdeleg_serve=true
 like "the first run works" "$recap" "*unreachable=0 failed=0*"
 fails "pam_cgfs has no line any more" grep -rq pam_cgfs /etc/pam.d
-play cgdeleg_remove_pam_cgfs=true
+play cgdeleg_remove_pam_cgfs=true cgdeleg_serve=true
 like "the second run changes nothing" "$recap" "*changed=0 unreachable=0 failed=0*"
 
 equal "pam-auth-update's line stands behind pam_systemd's" \
 	"$(grep -oE 'pam_(systemd|cgdeleg)\.so' /etc/pam.d/common-session | tr '\n' ' ')" "pam_systemd.so pam_cgdeleg.so "
 equal "the cleanup's timer runs" "$(systemctl is-active cgdeleg-cleanup.timer) $(systemctl is-enabled cgdeleg-cleanup.timer)" "active enabled"
+equal "the server runs" "$(systemctl is-active cgdeleg-serve.socket cgdeleg-serve.service | tr '\n' ' ')" "active active "
+equal "and is enabled" "$(systemctl is-enabled cgdeleg-serve.socket cgdeleg-serve.service | tr '\n' ' ')" "enabled enabled "
 works "the cleanup runs" systemctl start cgdeleg-cleanup.service
 equal "the timer of the metrics runs" "$(systemctl is-active cgdeleg-textfile.timer) $(systemctl is-enabled cgdeleg-textfile.timer)" "active enabled"
 

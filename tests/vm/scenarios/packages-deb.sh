@@ -28,17 +28,23 @@ box_holds_v2 "installed" first c1 "$scope/lxc.payload.c1"
 
 like "the timer is on" "$(systemctl list-timers --no-legend cgdeleg-cleanup.timer)" "*cgdeleg-cleanup.timer cgdeleg-cleanup.service"
 equal "and starts nothing at once" "$(systemctl show -p ActiveState --value cgdeleg-cleanup.service)" inactive
+equal "the server is off" "$(systemctl is-enabled cgdeleg-serve.socket cgdeleg-serve.service | tr '\n' ' ')$(systemctl is-active cgdeleg-serve.socket)" "disabled disabled inactive"
 mkdir -p $cg/user/alice/7
 works "the timer's service" systemctl start cgdeleg-cleanup.service
 fails "removes a dead session" test -e $cg/user/alice
 equal "the lock's folder is root's alone" "$(stat -c '%U %a' /run/cgdeleg)" "root 700"
 
+works "the server is turned on" systemctl enable --now cgdeleg-serve.service
+serving() { systemctl show -p MainPID --value cgdeleg-serve.service; }
+server=$(serving)
 works "unpack the next version" unpack_next
 login between alice
 like "a login before it is configured is in the leaf of its scope" "$(cgroup_of_login unified between)" "*/session-*.scope/init.scope"
 logout_of_logind between
 works "configure it" configure_all
 equal "the next version is installed" "$(state libpam-cgdeleg)" "install ok installed $(version_in /in/debs/next)"
+works "the server runs" test -S /run/cgdeleg/serve.sock -a "$(serving)" -gt 0
+fails "and it is the next version" test "$(serving)" = "$server"
 box_holds_v2 "after the upgrade" first c1 "$scope/lxc.payload.c1"
 logind_knows "after the upgrade" first
 login upgraded alice
@@ -47,6 +53,7 @@ logout_of_logind upgraded
 
 works "remove" remove_debs
 equal "PAM's files are as before" "$(pam_files)" "$pam_before"
+fails "the server is gone, and its socket" test -e /run/cgdeleg/serve.sock
 works "systemctl daemon-reload" systemctl daemon-reload
 box_holds_v2 "after the removal" first c1 "$scope/lxc.payload.c1"
 login removed alice

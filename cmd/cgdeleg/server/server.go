@@ -1,0 +1,264 @@
+// Package server is `cgdeleg serve`: it answers the module on a socket, in place of a
+// worker that each login and logout would have to start. The module never depends on it
+// (pam/server.h).
+//
+// It knows who asks, and how often at once; what is done for them is package worker's,
+// which runs warm here. It must not know anything of cgroups.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/pam/worker"
+)
+
+// Socket is where the module asks (SERVER_SOCKET of pam/server.h).
+const Socket = "/run/cgdeleg/serve.sock"
+
+// The protocol of pam/server.h.
+const (
+	protocol   = "cgdeleg-1"
+	requestMax = 64 << 10
+)
+
+// ErrRunning says that another server has the socket.
+var ErrRunning = errors.New("another cgdeleg serve is running")
+
+// errLate says that an application did not wait until its request was accepted.
+var errLate = errors.New("applications do not wait: more than 50 ms went by, and they ran a worker")
+
+const (
+	// requestPatience is how long to wait for the request of who has connected.
+	requestPatience = time.Second
+	// endPatience is how long requests may take that are being answered at the end.
+	endPatience = 10 * time.Second
+	// descriptorsEach is at least what a request may need: one for each hierarchy, and
+	// some for what is made in one.
+	descriptorsEach = 32
+	requestsMax     = 256
+)
+
+// Server answers requests.
+type Server struct {
+	listener *net.UnixListener
+	path     string   // to remove at the end; "" if the socket is not the server's own
+	lock     *os.File // keeps others from the path
+	house    house
+	slots    chan struct{}
+	// Complain is told what the server could not do, and why it left somebody to a
+	// worker. It is called by several goroutines at once.
+	Complain func(error)
+}
+
+// Listen returns a server on a socket of its own, which nobody but root can reach. Errors
+// are ErrRunning, and those of the kernel.
+func Listen(path string) (*Server, error) {
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrRunning
+		}
+		return nil, err
+	}
+	s, err := listen(path)
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	s.lock = lock
+	return s, nil
+}
+
+// listen makes the socket beside its place, and moves it there when it can be used.
+func listen(path string) (*Server, error) {
+	temporary := path + ".new"
+	_ = os.Remove(temporary)
+	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: temporary, Net: "unixpacket"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(temporary, 0o600), os.Rename(temporary, path)); err != nil {
+		return nil, errors.Join(err, listener.Close(), os.Remove(temporary))
+	}
+	return newServer(listener, path)
+}
+
+// Inherit returns a server on the socket that systemd listens on for it, nil if it was
+// started otherwise (sd_listen_fds(3)).
+func Inherit() (*Server, error) {
+	const first = 3
+	if os.Getenv("LISTEN_PID") != fmt.Sprint(os.Getpid()) {
+		return nil, nil //nolint:nilnil // there is none, and nothing is wrong
+	}
+	if count := os.Getenv("LISTEN_FDS"); count != "1" {
+		return nil, fmt.Errorf("systemd passed %s sockets, not one", count)
+	}
+	file := os.NewFile(first, "LISTEN_FD")
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, err
+	}
+	packets, ok := listener.(*net.UnixListener)
+	if kind, err := unix.GetsockoptInt(first, unix.SOL_SOCKET, unix.SO_TYPE); !ok || err != nil || kind != unix.SOCK_SEQPACKET {
+		_ = listener.Close()
+		return nil, errors.New("the socket that systemd passed is none with ListenSequentialPacket=")
+	}
+	return newServer(packets, "")
+}
+
+func newServer(listener *net.UnixListener, path string) (*Server, error) {
+	house, err := newHouse()
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return &Server{
+		listener: listener, path: path, house: house, slots: make(chan struct{}, slots()), Complain: func(error) {},
+	}, nil
+}
+
+// slots returns how many requests can be answered at once: what each opens must not be
+// missing for another.
+func slots() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1
+	}
+	return int(max(1, min(requestsMax, limit.Cur/descriptorsEach/2)))
+}
+
+// Serve answers until the context ends, and finishes then what it has begun. Its error is
+// one of the socket's.
+func (s *Server) Serve(ctx context.Context) error {
+	stop := sync.OnceFunc(s.stop)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	var busy sync.WaitGroup
+	for {
+		conn, err := s.listener.AcceptUnix()
+		switch {
+		case err == nil:
+			s.take(conn, &busy)
+		case ctx.Err() != nil:
+			await(&busy, endPatience)
+			return nil
+		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS):
+			s.Complain(err)
+			time.Sleep(100 * time.Millisecond) // who waits runs a worker meanwhile
+		case errors.Is(err, unix.ECONNABORTED):
+		default:
+			return err
+		}
+	}
+}
+
+// stop ends the listening. The socket's file goes first: who comes later runs a worker at
+// once.
+func (s *Server) stop() {
+	if s.path != "" {
+		_ = os.Remove(s.path)
+	}
+	_ = s.listener.Close()
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+}
+
+func await(busy *sync.WaitGroup, patience time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		busy.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+	}
+}
+
+// take answers in the background, or not at all where too many are answered already.
+func (s *Server) take(conn *net.UnixConn, busy *sync.WaitGroup) {
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		_ = conn.Close()
+		return
+	}
+	busy.Add(1)
+	go func() {
+		defer busy.Done()
+		defer func() { <-s.slots }()
+		defer func() { _ = conn.Close() }()
+		if err := s.answer(conn); err != nil {
+			s.Complain(err)
+		}
+	}()
+}
+
+// answer answers one request. Where it returns an error the application runs a worker.
+func (s *Server) answer(conn *net.UnixConn) error {
+	who, err := identify(conn)
+	if err != nil {
+		return err
+	}
+	defer who.close()
+	if err := s.house.admit(who.pid); errors.Is(err, unix.ENOENT) {
+		return nil // it has ended
+	} else if err != nil {
+		return err
+	}
+	args, err := readRequest(conn)
+	if errors.Is(err, io.EOF) {
+		return nil // somebody looked whether the server is there
+	}
+	if err != nil {
+		return fmt.Errorf("process %d: %w", who.pid, err)
+	}
+	err = worker.Answer(args, worker.Client{PID: who.pid, HasEnded: who.hasEnded, Reply: conn})
+	switch {
+	case errors.Is(err, unix.EPIPE):
+		return errLate // without its PID: under load there are many, and they are said once
+	case err != nil:
+		return fmt.Errorf("process %d is left to a worker: %w", who.pid, err)
+	}
+	return nil
+}
+
+// readRequest reads the arguments that a worker would get.
+func readRequest(conn *net.UnixConn) ([]string, error) {
+	packet := make([]byte, requestMax+1)
+	if err := conn.SetReadDeadline(time.Now().Add(requestPatience)); err != nil {
+		return nil, err
+	}
+	n, err := conn.Read(packet)
+	switch {
+	case err != nil:
+		return nil, err
+	case n == 0 || n > requestMax || packet[n-1] != 0:
+		return nil, fmt.Errorf("no request: %d bytes", n)
+	}
+	args := strings.Split(string(packet[:n-1]), "\x00")
+	if args[0] != protocol {
+		return nil, fmt.Errorf("protocol %q is not known", args[0])
+	}
+	return args, nil
+}
