@@ -132,13 +132,14 @@ func (s surroundings) application(pid int) (held *lock.Held, hasEnded func() boo
 	if s.machine.IsRecorded() {
 		return nil, nil
 	}
-	return s.locks.InheritApplication(pid, lockFD), func() bool { return isReadable(applicationFD) }
+	return s.locks.InheritApplication(pid, lockFD), func() bool { return HasEnded(applicationFD) }
 }
 
-// isReadable tells whether a descriptor can be read: a pidfd can when its process has
-// ended (pidfd_open(2)). Before Linux 5.3 there is one that never can (child.c).
-func isReadable(fd int) bool {
-	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+// HasEnded tells whether the process of a pidfd has ended, whichever has its PID then: the
+// pidfd can be read when it has (pidfd_open(2)). Before Linux 5.3 there is no such
+// descriptor: one in its place (child.c), or none (-1), never says so.
+func HasEnded(pidfd int) bool {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	n, err := unix.Poll(poll, 0)
 	return err == nil && n == 1 && poll[0].Revents&unix.POLLIN != 0
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/pam/worker"
 )
 
 // peer is the process at the other end of a connection.
@@ -21,16 +23,7 @@ func (p *peer) close() {
 	}
 }
 
-// hasEnded tells whether the process has ended, whichever has its PID then: a pidfd can
-// be read when it has (pidfd_open(2)).
-func (p *peer) hasEnded() bool {
-	if p.pidfd < 0 {
-		return false
-	}
-	poll := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n == 1 && poll[0].Revents&unix.POLLIN != 0
-}
+func (p *peer) hasEnded() bool { return worker.HasEnded(p.pidfd) }
 
 // identify asks the kernel who connected. Only who runs with the server's own user ID,
 // root's, is answered: a socket in a directory of root's is not all that keeps others out.
