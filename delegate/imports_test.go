@@ -42,7 +42,7 @@ var edges = map[string]string{
 	"pam/worker":         ". machine layout lock ticket options messages",
 	"pam":                "pam/worker",
 	"pam/helper":         "pam/worker",
-	"cmd/cgdeleg/server": "pam/worker",
+	"cmd/cgdeleg/server": "lock pam/worker",
 }
 
 // expand returns the import paths of a row of edges.

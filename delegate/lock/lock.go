@@ -37,6 +37,7 @@ const (
 	usersDir        = "users"        // a user's lock
 	turnsDir        = "turns"        // a user's turn
 	applicationsDir = "applications" // an application's lock, by its PID (WORKER_LOCKS in worker.h)
+	serversDir      = "servers"      // a server's lock, by the name of its socket
 )
 
 // Error says why a lock was not to be had. Unwrap gives EWOULDBLOCK when somebody
@@ -79,6 +80,10 @@ func (l Locks) Acquire(user string) (*Held, error) { return l.acquire(usersDir, 
 func (l Locks) AcquireApplication(pid int) (*Held, error) {
 	return l.acquire(applicationsDir, strconv.Itoa(pid))
 }
+
+// AcquireServer takes the lock of who answers on a socket, by the socket's name. Errors
+// are those of Acquire.
+func (l Locks) AcquireServer(socket string) (*Held, error) { return l.acquire(serversDir, socket) }
 
 // InheritApplication returns the lock of an application that the calling process holds
 // already, on a descriptor that it was given.

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/pam/worker"
 )
 
@@ -52,8 +53,8 @@ const (
 // Server answers requests.
 type Server struct {
 	listener *net.UnixListener
-	path     string   // to remove at the end; "" if the socket is not the server's own
-	lock     *os.File // keeps others from the path
+	path     string     // to remove at the end; "" if the socket is not the server's own
+	held     *lock.Held // keeps others from the path
 	house    house
 	slots    chan struct{}
 	// Complain is told what the server could not do, and why it left somebody to a
@@ -62,28 +63,21 @@ type Server struct {
 }
 
 // Listen returns a server on a socket of its own, which nobody but root can reach. Errors
-// are ErrRunning, and those of the kernel.
+// are ErrRunning, *lock.Error about the directory, and those of the kernel.
 func Listen(path string) (*Server, error) {
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
+	held, err := lock.Locks{Dir: filepath.Dir(path)}.AcquireServer(filepath.Base(path))
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrRunning
 	}
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrRunning
-		}
 		return nil, err
 	}
 	s, err := listen(path)
 	if err != nil {
-		_ = lock.Close()
+		held.Release()
 		return nil, err
 	}
-	s.lock = lock
+	s.held = held
 	return s, nil
 }
 
@@ -178,9 +172,7 @@ func (s *Server) stop() {
 		_ = os.Remove(s.path)
 	}
 	_ = s.listener.Close()
-	if s.lock != nil {
-		_ = s.lock.Close()
-	}
+	s.held.Release()
 }
 
 func await(busy *sync.WaitGroup, patience time.Duration) {
