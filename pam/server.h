@@ -12,7 +12,8 @@
  * Without that line it does nothing. What could not be taken back later, the server
  * does after it has said the ticket to somebody who still listens. So who gives up
  * ends the connection first, and then looks at what has been said. It says no result
- * after an open that failed: a worker finds out why.
+ * after an open, or a close for which somebody waits, that failed: a worker finds out
+ * why.
  */
 #ifndef SERVER_H
 #define SERVER_H

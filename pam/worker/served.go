@@ -78,7 +78,7 @@ func serveOpen(args []string, c Client, s surroundings) error {
 	return fmt.Errorf("no session was opened: %s", w.failure)
 }
 
-// packets are the reply to an open. A ticket is said at once, the rest in one packet, and
+// packets are a reply. A ticket is said at once, the rest in one packet, and
 // only if all went well.
 type packets struct {
 	w       io.Writer
@@ -117,13 +117,17 @@ func (p *packets) say(packet string) error {
 	return p.err
 }
 
-// serveClose closes a session for which the application waits.
+// serveClose closes a session for which the application waits. Where it cannot be closed
+// nothing was done.
 func serveClose(req request, c Client, s surroundings) error {
 	if _, err := io.WriteString(c.Reply, Accepted); err != nil {
 		return err
 	}
-	r := &replier{w: c.Reply}
-	r.close(req, s, delegate.Close)
+	w := &packets{w: c.Reply}
+	r := &replier{w: w}
+	if err := r.close(req, s, delegate.Close); err != nil {
+		return fmt.Errorf("no session was closed: %w", err)
+	}
 	r.say("result", resultSuccess)
 	return nil
 }
@@ -142,6 +146,6 @@ func serveDetachedClose(req request, c Client, s surroundings) error {
 	}
 	req.detached, req.application, req.hasEnded = true, held, c.HasEnded
 	r := &replier{w: systemLog{socket: s.logSocket, program: servedName, service: req.service}}
-	r.close(req, s, delegate.Close)
+	_ = r.close(req, s, delegate.Close) // it is in the log
 	return nil
 }

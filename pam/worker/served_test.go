@@ -44,28 +44,33 @@ func TestAnswer(t *testing.T) {
 		err     string   // what it begins with; "": none
 		moved   string   // what the root's file says
 		left    bool     // the session is there
+		members string   // what the application's cgroup file says; "": it is in the root
 	}{
-		{"of another process", arguments("open", "8", uid, gid, "alice", ""), 9, nil, "process 7 asks for process 8", "", true},
-		{"too short", []string{"cgdeleg-1", "open"}, 9, nil, "bad request: 2 arguments", "", true},
-		{"undo is a worker's", arguments("undo", "7", "", "", "alice", ticket), 9, nil, `bad request: verb "undo"`, "", true},
+		{"of another process", arguments("open", "8", uid, gid, "alice", ""), 9, nil, "process 7 asks for process 8", "", true, ""},
+		{"too short", []string{"cgdeleg-1", "open"}, 9, nil, "bad request: 2 arguments", "", true, ""},
+		{"undo is a worker's", arguments("undo", "7", "", "", "alice", ticket), 9, nil, `bad request: verb "undo"`, "", true, ""},
 
 		{"open, nothing to do", nothing, 9, []string{accepted, "ticket begin\n",
 			"log warning unknown option \"nosuch\" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N\n" +
-				"log debug user \"alice\": user ID 1 is a system account's: below UID_MIN, which is 1000 by default, nothing done\n" + success}, "", "", true},
-		{"open, who has given up", open, 0, nil, "broken pipe", "", true},
-		{"open, who gives up before the ticket", open, 1, []string{accepted}, "the application has given up: broken pipe", "", false},
-		{"open that fails", open, 1000, []string{accepted, said}, `no session was opened: user "alice": hierarchy freezer: open /f/user/alice/0/cgroup.procs: no such file or directory`, "", false},
-		{"open of nobody", arguments("open", "7", "", "", "ghost", ""), 9, []string{accepted}, `no session was opened: user "ghost" is not known to the system`, "", true},
+				"log debug user \"alice\": user ID 1 is a system account's: below UID_MIN, which is 1000 by default, nothing done\n" + success}, "", "", true, ""},
+		{"open, who has given up", open, 0, nil, "broken pipe", "", true, ""},
+		{"open, who gives up before the ticket", open, 1, []string{accepted}, "the application has given up: broken pipe", "", false, ""},
+		{"open that fails", open, 1000, []string{accepted, said}, `no session was opened: user "alice": hierarchy freezer: open /f/user/alice/0/cgroup.procs: no such file or directory`, "", false, ""},
+		{"open of nobody", arguments("open", "7", "", "", "ghost", ""), 9, []string{accepted}, `no session was opened: user "ghost" is not known to the system`, "", true, ""},
 
-		{"close", arguments("close", "7", "", "", "alice", ticket), 9, []string{accepted, success}, "", "", false},
-		{"close, who has given up", arguments("close", "7", "", "", "alice", ticket), 0, nil, "broken pipe", "", true},
-		{"close that nobody waits for", arguments("detached-close", "7", "", "", "alice", ticket), 9, []string{accepted + success}, "", "", false},
-		{"close that nobody waits for, who has given up", arguments("detached-close", "7", "", "", "alice", ticket), 0, nil, "broken pipe", "", true},
+		{"close", arguments("close", "7", "", "", "alice", ticket), 9, []string{accepted, success}, "", "", false, ""},
+		{"close, who has given up", arguments("close", "7", "", "", "alice", ticket), 0, nil, "broken pipe", "", true, ""},
+		{"close that fails", arguments("close", "7", "", "", "alice", ticket), 9, []string{accepted}, "no session was closed: ", "", true, "nonsense"},
+		{"close that nobody waits for", arguments("detached-close", "7", "", "", "alice", ticket), 9, []string{accepted + success}, "", "", false, ""},
+		{"close that nobody waits for, who has given up", arguments("detached-close", "7", "", "", "alice", ticket), 0, nil, "broken pipe", "", true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files := map[string]string{}
 			if test.left || strings.HasPrefix(test.name, "close") {
 				files["f/user/alice/0/"] = ""
+			}
+			if test.members != "" {
+				files["proc/7/cgroup"] = test.members
 			}
 			s, dir := aMachine(t, files)
 			l := &listener{patient: test.patient}

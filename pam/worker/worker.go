@@ -162,17 +162,17 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 	case req.verb == "open":
 		result = r.open(req, s)
 	case req.verb == "close":
-		r.close(req, s, delegate.Close)
+		_ = r.close(req, s, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it
 	case req.verb == "detached-close":
 		s.nameProcess()
 		r.w = systemLog{socket: s.logSocket, program: detachedName, service: req.service}
 		req.detached = true
 		req.application, req.hasEnded = s.application(req.pid)
-		r.close(req, s, delegate.Close)
+		_ = r.close(req, s, delegate.Close)
 		return 0
 	case req.verb == "undo":
-		r.close(req, s, delegate.Undo)
+		_ = r.close(req, s, delegate.Undo)
 		result = resultSuccess
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
@@ -303,12 +303,13 @@ const (
 // detachedTimeout bounds how long a detached worker removes what the user made.
 const detachedTimeout = time.Minute
 
-// close ends a session in the given way: it is closed, or undone.
-func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequest) (*delegate.Closed, error)) {
+// close ends a session in the given way: it is closed, or undone. Its error, of which the
+// log tells, says why nothing was done; what is left of a session is none.
+func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequest) (*delegate.Closed, error)) error {
 	o, _, _ := options.Parse(req.options) // the open complained
 	r.debug = o.Debug
 	if _, err := layout.DirName(req.user); err != nil {
-		return // so there was nothing opened
+		return nil // so there was nothing opened
 	}
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	request := delegate.CloseRequest{
@@ -322,15 +323,15 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 	closed, err := end(request)
 	if err != nil {
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
-		return
+		return err
 	}
 	if closed.Session == "" && closed.Left == nil {
 		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
-		return
+		return nil
 	}
 	if closed.Session == "" {
 		r.log("warning", "user %q: what was begun is left for a later cleanup: %v", req.user, closed.Left)
-		return
+		return nil
 	}
 	level := "debug"
 	text, isFault := messages.Closed(closed.Session, closed.Left)
@@ -338,6 +339,7 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 		level = "warning"
 	}
 	r.log(level, "user %q: %s", req.user, text)
+	return nil
 }
 
 // parseTicket returns nil where there is no ticket, or none that can be used: the

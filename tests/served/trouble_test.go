@@ -31,6 +31,7 @@ func TestServerIsOfNoUse(t *testing.T) {
 		{"it is stopped", nil, func(_ *testing.T, s *testbed.Server) { _ = s.Cmd.Process.Signal(unix.SIGSTOP) }, testbed.RunApplication},
 		{"it has ended", nil, func(_ *testing.T, s *testbed.Server) { s.End(unix.SIGTERM) }, testbed.RunApplication},
 		{"it may open few files", nil, limit(unix.RLIMIT_NOFILE, 12), testbed.RunApplication},
+		{"it may open no more files", nil, limit(unix.RLIMIT_NOFILE, 3), testbed.RunApplication},
 		{"it is in another PID namespace", []string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}, nil, testbed.RunApplication},
 		{"it is in another cgroup namespace", []string{"unshare", "--cgroup"}, nil, testbed.RunApplication},
 		{"the application is in another PID namespace", nil, nil, runUnder("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", `"$@"; exit $?`, "sh")},

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,9 +45,9 @@ const (
 	requestPatience = time.Second
 	// endPatience is how long requests may take that are being answered at the end.
 	endPatience = 10 * time.Second
-	// descriptorsEach is at least what a request may need: one for each hierarchy, and
-	// some for what is made in one.
-	descriptorsEach = 32
+	// descriptorsEach is more than a request needs: one for each hierarchy, and some for
+	// what is made in one.
+	descriptorsEach = 64
 	requestsMax     = 256
 )
 
@@ -56,7 +57,7 @@ type Server struct {
 	path     string     // to remove at the end; "" if the socket is not the server's own
 	held     *lock.Held // keeps others from the path
 	house    house
-	slots    chan struct{}
+	busy     atomic.Int64 // how many requests are being answered
 	// Complain is told what the server could not do, and why it left somebody to a
 	// worker. It is called by several goroutines at once.
 	Complain func(error)
@@ -125,19 +126,20 @@ func newServer(listener *net.UnixListener, path string) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	return &Server{
-		listener: listener, path: path, house: house, slots: make(chan struct{}, slots()), Complain: func(error) {},
-	}, nil
+	return &Server{listener: listener, path: path, house: house, Complain: func(error) {}}, nil
 }
 
-// slots returns how many requests can be answered at once: what each opens must not be
-// missing for another.
-func slots() int {
+// requestsAtOnce returns how many requests can be answered at once: what each opens must
+// not be missing for another. The limit may be another one each time (prlimit(2)).
+func requestsAtOnce() (int64, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 1
+		return 0, os.NewSyscallError("getrlimit", err)
 	}
-	return int(max(1, min(requestsMax, limit.Cur/descriptorsEach/2)))
+	if limit.Cur < descriptorsEach {
+		return 0, fmt.Errorf("RLIMIT_NOFILE is %d, and a request needs %d", limit.Cur, descriptorsEach)
+	}
+	return int64(min(requestsMax, limit.Cur/descriptorsEach)), nil
 }
 
 // Serve answers until the context ends, and finishes then what it has begun. Its error is
@@ -189,16 +191,19 @@ func await(busy *sync.WaitGroup, patience time.Duration) {
 
 // take answers in the background, or not at all where too many are answered already.
 func (s *Server) take(conn *net.UnixConn, busy *sync.WaitGroup) {
-	select {
-	case s.slots <- struct{}{}:
-	default:
+	most, err := requestsAtOnce()
+	if err != nil {
+		s.Complain(err)
+	}
+	if s.busy.Add(1) > most {
+		s.busy.Add(-1)
 		_ = conn.Close()
 		return
 	}
 	busy.Add(1)
 	go func() {
 		defer busy.Done()
-		defer func() { <-s.slots }()
+		defer s.busy.Add(-1)
 		defer func() { _ = conn.Close() }()
 		if err := s.answer(conn); err != nil {
 			s.Complain(err)

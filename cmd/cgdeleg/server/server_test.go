@@ -105,9 +105,7 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range cap(s.slots) {
-		s.slots <- struct{}{}
-	}
+	s.busy.Store(requestsMax)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
