@@ -13,16 +13,14 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // runOn runs the command over a copy of a recorded machine with some files
 // written anew.
 func runOn(t *testing.T, name string, files map[string]string, args string) (out, errOut string, code int) {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("check/testdata", name))); err != nil {
-		t.Fatal(err)
-	}
+	dir := machinetest.Copy(t, filepath.Join("check/testdata", name))
 	for path, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o644); err != nil {
 			t.Fatal(err)

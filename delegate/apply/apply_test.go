@@ -12,6 +12,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
@@ -28,10 +29,7 @@ func TestPickNumber(t *testing.T) {
 		{"debian12-v1-hybrid", "nobody", 0},
 		{"openrc-v2", "alice", 2},
 	} {
-		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS("../testdata/"+test.machine)); err != nil {
-			t.Fatal(err)
-		}
+		dir := machinetest.Copy(t, "../testdata/"+test.machine)
 		if err := os.WriteFile(filepath.Join(dir, machine.StatFile), nil, 0o644); err != nil { // what is not there was absent
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
@@ -45,10 +46,7 @@ func write(t *testing.T, dir, name, content string) {
 // copyOf returns a copy of a machine of delegate/testdata, with more files.
 func copyOf(t *testing.T, name string, more files) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../testdata/"+name)); err != nil {
-		t.Fatal(err)
-	}
+	dir := machinetest.Copy(t, "../testdata/"+name)
 	for name, content := range more {
 		write(t, dir, name, content)
 	}

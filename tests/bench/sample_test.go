@@ -19,6 +19,7 @@ type sample struct {
 	dlopen, open, close time.Duration
 	whole               time.Duration // from dlopen to pam_end, without what asks for the cgroups
 	used                used
+	failed              bool
 	entered             int // in how many hierarchies it was in a session of its own
 }
 
@@ -76,9 +77,7 @@ func parse(b *testing.B, out string) (s sample) {
 		case "usage":
 			all = append(all, used{n[0], n[1]})
 		case "open", "close":
-			if values != "0" {
-				b.Fatal(out)
-			}
+			s.failed = s.failed || values != "0"
 		}
 	}
 	if len(at) != 7 || len(all) != 2 {
@@ -86,13 +85,15 @@ func parse(b *testing.B, out string) (s sample) {
 	}
 	span := func(from, to int) time.Duration { return time.Duration(at[to] - at[from]) }
 	return sample{
-		dlopen: span(0, 1), open: span(2, 3), close: span(4, 5), whole: span(0, 3) + span(4, 6),
+		failed: s.failed, dlopen: span(0, 1), open: span(2, 3), close: span(4, 5), whole: span(0, 3) + span(4, 6),
 		used: used{all[1].faults - all[0].faults, all[1].micros - all[0].micros},
 	}
 }
 
 // inTurns measures all stacks, one transaction each in any order, again and again, and
-// says which logins got nothing: these may be fast. after is done behind each.
+// says which logins got nothing: these may be fast, and where the kernel has no memory
+// cgroup left (it knows 65,535, also those that it has not yet got rid of) they fail, and
+// are not measured. after is done behind each.
 func inTurns(b *testing.B, server *server, stacks []stack, rounds int, after func()) [][]sample {
 	b.Helper()
 	samples, without := make([][]sample, len(stacks)), make([]int, len(stacks))
@@ -103,9 +104,11 @@ func inTurns(b *testing.B, server *server, stacks []stack, rounds int, after fun
 			if round == 0 { // with cold caches
 				continue
 			}
-			samples[i] = append(samples[i], s)
-			if s.entered == 0 {
+			if s.entered == 0 || s.failed {
 				without[i]++
+			}
+			if !s.failed {
+				samples[i] = append(samples[i], s)
 			}
 		}
 	}
@@ -126,6 +129,9 @@ func at[T int | time.Duration](share float64, samples []sample, value func(sampl
 		all = append(all, value(s))
 	}
 	slices.Sort(all)
+	if len(all) == 0 {
+		return 0
+	}
 	return all[min(len(all)-1, int(share*float64(len(all))))]
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // The recorded machines, by cgdeleg report in logins of alice (testdata/README).
@@ -177,10 +178,7 @@ func read(t *testing.T, file string) string {
 // recorded returns a copy of a recorded machine, changed.
 func recorded(t *testing.T, name string, changes ...change) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
-		t.Fatal(err)
-	}
+	dir := machinetest.Copy(t, filepath.Join("testdata", name))
 	for _, c := range changes {
 		c(t, dir)
 	}
