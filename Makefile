@@ -39,7 +39,7 @@ GOMODULE = $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -buildid= -extldflags 
 GOCLI    = $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)"
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench setup install clean completions deb deb-next test-packages
+.PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench bench-vm setup install clean completions deb deb-next test-packages
 
 all: build/pam_cgdeleg.so build/cgdeleg
 
@@ -159,6 +159,14 @@ bench:
 	tests/bench/setup.sh
 	$(MAKE) all
 	cd tests && $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 1h $(if $(SHORT),-short) ./bench
+
+# The same of whole programs in virtual machines, one after the other: on v2 and with
+# systemd.
+bench-vm:
+	tests/setup.sh
+	tests/vm/setup.sh
+	$(MAKE) all
+	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 90m -parallel 1 -v -run TestScenarios -scenarios bench
 
 # Native also where the rest is built for another architecture.
 COMPLETIONS = build/completions/bash/cgdeleg build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish

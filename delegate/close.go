@@ -194,9 +194,10 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	}
 	c.cleaner = &cleanup.Cleaner{
 		Machine: r.Machine, Set: c.set, Locks: r.Locks, Deadline: r.Deadline, Dirs: cleanup.DirsInLogin, Yields: true,
+		Patience: apply.Patience,
 	}
 	if r.Detached {
-		c.cleaner.Dirs = cleanup.DirsAtEase
+		c.cleaner.Dirs, c.cleaner.Patience = cleanup.DirsAtEase, apply.Departure
 	}
 	if c.ticket == nil {
 		c.ticket = &ticket.Ticket{Session: c.present()}

@@ -10,10 +10,10 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// patience bounds how long a close, or an open that takes back what it made,
+// Patience bounds how long a close, or an open that takes back what it made,
 // waits for what is just ending of the application.
 // The longest wait seen in 1,600 logouts by ssh on a loaded machine was 32 ms.
-const patience = 500 * time.Millisecond
+const Patience = 500 * time.Millisecond
 
 // AwaitSession waits a moment for threads and children of the application that are
 // just ending in the session that it has left, in these hierarchies.
@@ -35,8 +35,8 @@ func AwaitSession(m machine.Machine, in []*hierarchy.Hierarchy, id layout.ID, ap
 	})
 }
 
-// departure bounds how long AwaitNobody waits.
-const departure = 2 * time.Second
+// Departure bounds how long AwaitNobody waits.
+const Departure = 2 * time.Second
 
 // Cgroup is one that a login had: its session, or a scope.
 type Cgroup struct {
@@ -53,7 +53,7 @@ func AwaitNobody(in []Cgroup) {
 		dir, err := c.Hierarchy.OpenBelow(c.Path)
 		return err == nil && isOccupied(c.Hierarchy, dir)
 	}
-	deadline := time.Now().Add(departure)
+	deadline := time.Now().Add(Departure)
 	for pause := time.Millisecond; time.Now().Before(deadline) && slices.ContainsFunc(in, isIn); pause = min(2*pause, 50*time.Millisecond) {
 		time.Sleep(pause)
 	}
@@ -82,9 +82,9 @@ func processesIn(h *hierarchy.Hierarchy, dir *cgroupfs.Dir) (pids []int, isEndin
 	return pids, len(pids) == 0 && h.IsUnified() && countsProcess(dir), err
 }
 
-// awaitNo waits until the condition no longer holds, patience at most.
+// awaitNo waits until the condition no longer holds, Patience at most.
 func awaitNo(condition func() bool) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && condition(); {
+	for deadline := time.Now().Add(Patience); time.Now().Before(deadline) && condition(); {
 		time.Sleep(time.Millisecond)
 	}
 }

@@ -42,6 +42,10 @@ type Cleaner struct {
 	// Yields leaves time to others: more than a few cgroups are removed in the user's
 	// turn alone, and slowly.
 	Yields bool
+	// Patience is how long Session waits for a process that is just ending: it is in
+	// no list any more, and the kernel counts it until it has left its processor for
+	// the last time (Linux 7.0, and 6.18.44; cgroup_task_dead in kernel/cgroup/cgroup.c).
+	Patience time.Duration
 
 	turn *lock.Turn // of the user whose session it is at, while it yields
 }
@@ -105,29 +109,34 @@ func (c *Cleaner) Look(id layout.ID) error {
 		return err
 	}
 	defer closeAll(in)
-	return c.look(id, in)
+	_, err = c.look(id, in)
+	return err
 }
 
-func (c *Cleaner) look(id layout.ID, in []presence) error {
+// look is Look. IsListed tells that the kernel lists a process of the session; on v2 it
+// may be one that it only counts.
+func (c *Cleaner) look(id layout.ID, in []presence) (isListed bool, err error) {
 	for _, p := range in {
 		alive, err := p.dir.Populated(c.budget())
+		isListed = alive && !p.h.IsUnified()
 		if errors.Is(err, cgroupfs.ErrBudget) && !c.isLate() { // looking at all processes takes long, too
-			alive, err = c.hasProcess(p.h, id)
+			alive, err = c.hasProcess(id, p.h)
+			isListed = alive
 		}
 		if err == nil && alive {
 			err = fmt.Errorf("%s has processes: %w", id.Path(p.h), unix.EBUSY)
 		}
 		if err != nil {
-			return apply.InHierarchy(p.h, err)
+			return isListed, apply.InHierarchy(p.h, err)
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // hasProcess answers the question of Populated from the other side: is there a
 // process that says it is in the session? Its cost does not grow with the tree
 // that the user made.
-func (c *Cleaner) hasProcess(h *hierarchy.Hierarchy, id layout.ID) (bool, error) {
+func (c *Cleaner) hasProcess(id layout.ID, in ...*hierarchy.Hierarchy) (bool, error) {
 	pids, err := c.Machine.Processes()
 	if err != nil {
 		return false, err
@@ -137,8 +146,10 @@ func (c *Cleaner) hasProcess(h *hierarchy.Hierarchy, id layout.ID) (bool, error)
 		if err != nil {
 			continue // it ended
 		}
-		if at, ok := layout.SessionOf(h, hierarchy.PathIn(members, h.Name)); ok && at == id {
-			return true, nil
+		for _, h := range in {
+			if at, ok := layout.SessionOf(h, hierarchy.PathIn(members, h.Name)); ok && at == id {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
@@ -149,13 +160,29 @@ func (c *Cleaner) hasProcess(h *hierarchy.Hierarchy, id layout.ID) (bool, error)
 // without if it is not to be had. Errors are those of Look, and one for each
 // hierarchy in which something is left.
 func (c *Cleaner) Session(id layout.ID) error {
+	deadline := time.Now().Add(c.Patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		isListed, err := c.session(id)
+		isEnding := errors.Is(err, unix.EBUSY) && !isListed && !c.isLate() && time.Now().Add(pause).Before(deadline)
+		if !isEnding {
+			return err
+		}
+		if has, lost := c.hasProcess(id, c.Set.All...); has || lost != nil {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// session is Session without patience. IsListed tells that a process is in the session.
+func (c *Cleaner) session(id layout.ID) (isListed bool, err error) {
 	in, err := c.find(id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer closeAll(in)
-	if err := c.look(id, in); err != nil || len(in) == 0 {
-		return err
+	if isListed, err := c.look(id, in); err != nil || len(in) == 0 {
+		return isListed, err
 	}
 	var left []error
 	fail := func(h *hierarchy.Hierarchy, err error) {
@@ -177,7 +204,7 @@ func (c *Cleaner) Session(id layout.ID) error {
 		}
 	}
 	c.removeUser(id.User, held, hierarchiesOf(in)) // also where another hierarchy keeps the session
-	return errors.Join(left...)
+	return false, errors.Join(left...)
 }
 
 // empty removes what is below. Beyond a few cgroups that takes the user's turn, which

@@ -137,6 +137,52 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// A process that is just ending is in no list, and keeps its cgroup for a moment: that is
+// waited for, and nothing else.
+func TestEnding(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		files    []string // paths that say "populated 1", or in which cgroup a process is
+		patience time.Duration
+		goes     bool // the kernel stops counting it
+		isLeft   bool
+	}{
+		{"is waited for", nil, time.Hour, true, false},
+		{"nobody has patience", nil, 0, false, true},
+		{"it goes on ending", nil, 5 * time.Millisecond, false, true},
+		{"a process says that it is there", []string{"proc/7/cgroup"}, time.Hour, false, true},
+		{"a process on v1", []string{"f/user/alice/0/cgroup.procs"}, time.Hour, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, dir := cleaner(t, append(test.files, "f/user/alice/0/", "u/user/alice/0/")...)
+			c.Patience = test.patience
+			for file, content := range map[string]string{
+				"proc/self/mountinfo": "1 1 0:1 / /f rw - cgroup c rw,freezer\n2 1 0:2 / /u rw - cgroup2 c rw\n",
+				"proc/1/cgroup":       "1:freezer:/\n0::/\n", "u/cgroup.controllers": "cpu\n", "u/user/alice/0/cgroup.events": "populated 1\n",
+			} {
+				must(t, os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644))
+			}
+			if _, err := os.Stat(filepath.Join(dir, "proc/7/cgroup")); err == nil {
+				must(t, os.WriteFile(filepath.Join(dir, "proc/7/cgroup"), []byte("1:freezer:/\n0::/user/alice/0\n"), 0o644))
+			}
+			set, err := hierarchy.Find(c.Machine)
+			must(t, err)
+			defer set.Close()
+			c.Set = set
+			if test.goes {
+				time.AfterFunc(5*time.Millisecond, func() { _ = os.Remove(filepath.Join(dir, "u/user/alice/0/cgroup.events")) })
+			}
+			err = c.Session(layout.ID{User: "alice"})
+			if isLeft := errors.Is(err, unix.EBUSY); isLeft != test.isLeft || !isLeft && err != nil {
+				t.Errorf("got %v, want that it is left: %v", err, test.isLeft)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "u/user/alice/0")); (err == nil) != test.isLeft {
+				t.Errorf("the session: %v, want that it is left: %v", err, test.isLeft)
+			}
+		})
+	}
+}
+
 // A session that is found dead under the lock may be emptied without it; what has
 // its name by then is another's.
 func TestReplacedSession(t *testing.T) {

@@ -211,6 +211,7 @@ func TestContainerOutlivesItsLogin(t *testing.T) {
 	b := newBox(t, u, "c1", limit)
 	wantSessions := func(when, want string) {
 		t.Helper()
+		testbed.AwaitDetachedWorkers(t)
 		if got := strings.Join(testbed.Sessions(freezer, u.Name), " "); got != want {
 			t.Errorf("%s: sessions %q, want %q", when, got, want)
 		}

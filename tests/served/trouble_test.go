@@ -207,9 +207,9 @@ func TestServerStaysSmall(t *testing.T) {
 		all, _ := os.ReadDir(proc + "fd")
 		return kilobytes, len(all)
 	}
-	logins(300)
+	logins(1000)
 	before, had := use()
-	logins(900)
+	logins(9000)
 	after, has := use()
 	t.Logf("%d kB and %d descriptors, then %d kB and %d", before, had, after, has)
 	if after > before+4096 || has > had+4 || before == 0 {
