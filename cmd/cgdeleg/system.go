@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -140,6 +142,15 @@ func (liveSystem) IsDelegated(unit string) (delegated, known bool) {
 	return d.Delegated, err == nil
 }
 
+// SearchPath is the caller's, who is the subject unless root asks.
+func (liveSystem) SearchPath() []string {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	dirs := filepath.SplitList(os.Getenv("PATH"))
+	return slices.DeleteFunc(dirs, func(dir string) bool { return !filepath.IsAbs(dir) })
+}
+
 func (liveSystem) SudoUser() string {
 	if name := os.Getenv("SUDO_USER"); name != "root" {
 		return name
@@ -190,6 +201,8 @@ const versionsFile = "/versions"
 
 // recordedSystem repeats what the system of a recorded machine said.
 type recordedSystem struct{ machine machine.Machine }
+
+func (r recordedSystem) SearchPath() []string { return nil }
 
 func (r recordedSystem) Version(program string) string { return r.says(program) }
 

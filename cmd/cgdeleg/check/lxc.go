@@ -62,7 +62,7 @@ func checkLXCView(f *Facts) Result {
 	for i := range f.locations {
 		l := &f.locations[i]
 		if l.delegated() && (len(l.Controllers) > 0) {
-			usable = append(usable, l.Controllers...)
+			usable = append(usable, f.seenByLXC(l)...)
 			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
@@ -81,6 +81,15 @@ func checkLXCView(f *Facts) Result {
 		}
 	}
 	return ok("in "+strings.Join(usable, " "), evidence...)
+}
+
+// seenByLXC returns what LXC takes a hierarchy for: of v2 the controllers of its own
+// cgroup, of v1 all, and its name if it has one (cgfsng.c, unified_controllers).
+func (f *Facts) seenByLXC(l *location) []string {
+	if l.IsUnified() {
+		return f.controllersIn(l)
+	}
+	return l.Controllers
 }
 
 // lxcOutside is the result for a shell that is beside the cgroup that a manager gives

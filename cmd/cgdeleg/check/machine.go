@@ -69,13 +69,14 @@ func checkUser(f *Facts) Result {
 func checkMode(f *Facts) Result {
 	unusable, lines := f.unusable()
 	switch {
+	case f.discovery != nil && f.hidesProcesses():
+		return unknown("it cannot be told which cgroups are the machine's base", errors.New("/proc shows no processes but the user's own (hidepid)"))
 	case f.discovery != nil:
 		return unknown("the cgroup mounts cannot be told", f.discovery)
 	case len(f.found) == 0 && len(unusable) == 0 && len(lines) > 0:
 		return unknown("the cgroup mounts cannot be told", lines[0])
 	case len(f.found) == 0 && len(unusable) == 0:
-		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
-			fixed("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
+		return f.mountResult(failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}))
 	}
 	var v1 []string
 	unified := ""
@@ -99,6 +100,31 @@ func checkMode(f *Facts) Result {
 	}
 	return ok("cgroup v1, with v2 beside it (hybrid)", evidence)
 }
+
+// hidesProcesses tells whether /proc shows others' processes not even by their
+// directories (proc(5), hidepid=2): the first process is always there.
+func (f *Facts) hidesProcesses() bool {
+	return f.Machine.Find("/proc/1") == machine.Absent || f.Machine.Find("/proc/1/cgroup") == machine.Absent
+}
+
+// mountResult adds how to mount what the kernel has, where nothing else stands in its place.
+func (f *Facts) mountResult(r Result) Result {
+	const manager = "in a container, have its manager mount them (LXC: lxc.mount.auto = cgroup:mixed:force)"
+	names, err := f.Machine.ReadDir(cgroupRoot)
+	switch {
+	case err != nil:
+		return r.fixed("mount what the kernel has; " + manager)
+	case len(names) == 0:
+		return r.fixed("mount what the kernel has; "+manager, f.mountAll())
+	}
+	for _, name := range first(names, 5) {
+		r.Evidence = append(r.Evidence, Evidence{path.Join(cgroupRoot, name), "is there"})
+	}
+	return r.fixed("mount what the kernel has as this machine's init does that; not over " + cgroupRoot + ", where something else stands; " + manager)
+}
+
+// cgroupRoot is where cgroups are usually mounted.
+const cgroupRoot = "/sys/fs/cgroup"
 
 func hierarchyWord(unifiedPoint string) []string {
 	if unifiedPoint == "" {

@@ -23,18 +23,18 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
-		Explain:   "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
-		DependsOn: []string{"login"}, needs: aUser, run: checkModule,
+		Explain: "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
+		Sees:    true, DependsOn: []string{"login"}, needs: aUser, run: checkModule,
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
-		Explain:   "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
-		DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
+		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
+		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
 		Code: "CGD-013", Name: "pam-order", Title: "The module's line stands behind pam_systemd's",
-		Explain:   "pam_systemd and pam_elogind move the login into a cgroup of their own. What the module did before is undone by that.",
-		DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
+		Explain: "pam_systemd and pam_elogind move the login into a cgroup of their own. What the module did before is undone by that.",
+		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
 	},
 	{
 		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
@@ -57,8 +57,33 @@ func checkLogin(f *Facts) Result {
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
 			with(f.openFix(), "or log in by ssh or the console")
 	}
+	if reason := f.leftAlone(); reason != nil {
+		return f.leftAloneResult(reason, f.cgroupEvidence())
+	}
+	if len(l.strangers) > 0 {
+		return f.strangersResult()
+	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
 		with(f.openFix(), "or log in by ssh or the console")
+}
+
+// strangersResult is the result where root's programs are among the ancestors that no list
+// has: whether they called PAM only their names hint at.
+func (f *Facts) strangersResult() Result {
+	var names []string
+	var evidence []Evidence
+	for _, s := range f.login.strangers {
+		names = append(names, s.name)
+		e := Evidence{fmt.Sprintf("/proc/%d/status", s.pid), s.name}
+		if s.service != "" {
+			e.Value += ", as the PAM service " + s.service
+		}
+		evidence = append(evidence, e)
+	}
+	return Result{
+		Status: Unknown, Evidence: append(evidence, f.cgroupEvidence()...),
+		Says: "it cannot be told whether " + strings.Join(names, " or ") + " called PAM for this shell, and no session was made",
+	}.with(nil, "see whether its PAM service has a line of the module, and what the system's log says of pam_cgdeleg")
 }
 
 // hasAny tells whether the process has a cgroup of its own in any hierarchy.
@@ -79,7 +104,7 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 // nothing would come of that.
 func (f *Facts) openFix(more ...string) *Fix {
 	list := f.listToOpen(more)
-	if !f.opensAnything(list) {
+	if f.isKeptBySystemd() || !f.opensAnything(list) {
 		return nil
 	}
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
@@ -90,6 +115,20 @@ func (f *Facts) openFix(more ...string) *Fix {
 		command.Args = append(command.Args, "-c", list)
 	}
 	return &Fix{Text: "make a session for this shell", Commands: []Command{command}}
+}
+
+// isKeptBySystemd tells whether the shell is in a scope on cgroup v2 that systemd is not
+// seen to delegate: the module and cgdeleg open leave it alone then.
+func (f *Facts) isKeptBySystemd() bool {
+	scope := f.Scope()
+	if scope == "" {
+		return false
+	}
+	if delegated, known := f.System.IsDelegated(scope); known {
+		return !delegated
+	}
+	file, _ := f.delegateLine()
+	return file == ""
 }
 
 // opensAnything tells whether cgdeleg open would give the shell any cgroup that it
@@ -158,14 +197,17 @@ func (r Result) with(fix *Fix, also string) Result {
 	return r
 }
 
-// securityDirs are where distributions have PAM's modules.
-var securityDirs = []string{
-	"/lib/x86_64-linux-gnu/security", "/usr/lib/x86_64-linux-gnu/security",
-	"/lib/aarch64-linux-gnu/security", "/usr/lib/aarch64-linux-gnu/security",
-	"/lib/riscv64-linux-gnu/security", "/usr/lib/riscv64-linux-gnu/security",
-	"/lib/s390x-linux-gnu/security", "/usr/lib/s390x-linux-gnu/security",
-	"/lib64/security", "/usr/lib64/security", "/lib/security", "/usr/lib/security",
-}
+// securityDirs are where distributions have PAM's modules: Debian in a directory for each
+// architecture.
+var securityDirs = func() (dirs []string) {
+	for _, triplet := range []string{
+		"x86_64-linux-gnu", "aarch64-linux-gnu", "riscv64-linux-gnu", "s390x-linux-gnu", "powerpc64le-linux-gnu",
+		"arm-linux-gnueabihf", "arm-linux-gnueabi", "i386-linux-gnu", "loongarch64-linux-gnu", "mips64el-linux-gnuabi64",
+	} {
+		dirs = append(dirs, "/lib/"+triplet+"/security", "/usr/lib/"+triplet+"/security")
+	}
+	return append(dirs, "/lib64/security", "/usr/lib64/security", "/lib/security", "/usr/lib/security")
+}()
 
 // The module, and what it takes the place of.
 const (
@@ -189,17 +231,41 @@ func checkModule(f *Facts) Result {
 	if !isKnown {
 		return unknown("it cannot be told whether the module is there", machine.ErrNotRecorded)
 	}
-	install := f.install("libpam-cgdeleg", "pam_cgdeleg", "pam-cgdeleg", "pam_cgdeleg")
+	switch {
+	case f.hasNoPAM():
+		return f.noPAMResult()
+	case f.isBuilt():
+		return skip("modules are named by their paths here: see pam-line")
+	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
+	const install = "install pam_cgdeleg, from its package or by make install"
 	if f.Subject.PID == 0 || f.isDelegated() {
 		if f.isDelegated() {
 			r.Status = Warning
 		}
-		return r.fixed("install its package, for the next login", install)
+		return r.fixed(install + ", for the next login")
 	}
-	r = r.with(f.openFix(), "for every login install its package")
-	r.Fix.Commands = append(r.Fix.Commands, install)
-	return r
+	return r.with(f.openFix(), "for every login "+install)
+}
+
+// hasNoPAM tells whether the machine is known to have no PAM, as one with dropbear and
+// BusyBox's login.
+func (f *Facts) hasNoPAM() bool {
+	return !slices.ContainsFunc(append([]string{"/etc/pam.conf"}, pamconf.Dirs[:]...), func(path string) bool {
+		return f.Machine.Find(path) != machine.Absent
+	})
+}
+
+func (f *Facts) noPAMResult() Result {
+	r := failed("this machine has no PAM: no login can call the module", append([]Evidence{{pamconf.Dirs[0], "is not there"}}, f.cgroupEvidence()...)...)
+	const every = "for every login have that called by root where the login's shell is started"
+	if f.Subject.PID == 0 {
+		return r.fixed("have root call cgdeleg open for each shell of a login")
+	}
+	if f.isDelegated() {
+		return ok("this machine has no PAM, and the shell has cgroups of its own")
+	}
+	return r.with(f.openFix(), every)
 }
 
 func checkPAMLine(f *Facts) Result {

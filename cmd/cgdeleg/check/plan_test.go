@@ -210,15 +210,13 @@ func TestSystemAccounts(t *testing.T) {
 // What was read of a machine is enough to say the same of it: a check reads nothing
 // but through the machine that notes it.
 func TestReadsThroughTheMachine(t *testing.T) {
-	machines, err := os.ReadDir("testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases := map[string][]change{}
-	for _, entry := range machines {
-		if entry.IsDir() {
-			cases[entry.Name()] = nil
+	var machines []string
+	for _, pattern := range []string{"testdata/*/proc", "testdata/*/*/proc"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
+		machines = append(machines, more...)
 	}
 	for name, test := range map[string]struct {
 		machine string
@@ -233,7 +231,8 @@ func TestReadsThroughTheMachine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantSameFromNotes(t, recorded(t, test.machine, test.changes...)) })
 	}
-	for name := range cases {
+	for _, proc := range machines {
+		name := strings.TrimPrefix(filepath.Dir(proc), "testdata/")
 		t.Run(name, func(t *testing.T) { wantSameFromNotes(t, recorded(t, name)) })
 	}
 }

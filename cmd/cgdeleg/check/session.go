@@ -17,8 +17,8 @@ import (
 var sessionChecks = []*Check{
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
-		Explain:   "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
-		DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
+		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
+		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
@@ -27,8 +27,8 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
-		Explain:   "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
-		DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
+		Explain: "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
+		Sees:    true, DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
 	},
 	{
 		Code: "CGD-033", Name: "leaf", Title: "The session's own cgroup holds no processes",
@@ -68,7 +68,7 @@ func checkSession(f *Facts) Result {
 		return unknown("the shell's cgroups cannot be told", f.lost)
 	}
 	if len(f.found) == 0 {
-		return skip("no hierarchy is usable")
+		return skip(noHierarchy)
 	}
 	var evidence []Evidence
 	var names []string
@@ -96,13 +96,22 @@ func checkSession(f *Facts) Result {
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, evidence)
 	}
-	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
+	if r, isMoved := f.moverResult(names, evidence); isMoved {
+		return r
+	}
+	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
+		return f.withoutPAMResult(where, evidence)
+	}
+	const also = "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openFix(), also)
 }
 
 // hasSession is the result where nothing is missing.
 func (f *Facts) hasSession() Result {
+	if r, isTorn := f.tornResult(); isTorn {
+		return r
+	}
 	if l := f.elsewhere(); l != nil {
 		return ok("elogind delegates "+l.base+" to the user: containers belong below it, not in the login's own cgroup", f.placeEvidence()...)
 	}
@@ -120,9 +129,19 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 	if unitOf(reason.Cgroup) == "" {
 		where = reason.Cgroup + ", outside of the units that systemd makes for logins"
 	}
-	return failed("the shell is in "+where+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
-		fixed("log in by ssh or the console, or ask systemd for a scope for one command",
-			Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
+	return f.waysToScope(failed("the shell is in "+where+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...))
+}
+
+// waysToScope adds how to come into a scope that systemd delegates, from a shell that is in
+// none: by those ways that there are here.
+func (f *Facts) waysToScope(r Result) Result {
+	login := Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true}
+	text := "log in by ssh (also to localhost), on the console, or have root log in for you"
+	if !f.Machine.Exists(userBus(f.Subject.UID)) {
+		return r.fixed(text, login)
+	}
+	return r.fixed(text+", or ask systemd for a scope for one command",
+		Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true}, login)
 }
 
 // unitOf returns systemd's service or scope in which a cgroup is; "" if it is in
@@ -238,11 +257,7 @@ func checkControllers(f *Facts) Result {
 	if !f.asksUnified() {
 		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
 	}
-	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
-	if f.hasSystemd() && f.unified() != nil {
-		return r.fixed("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
-	}
-	return r.fixed("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
+	return f.lackingResult(lacking)
 }
 
 // asksUnified tells whether a session on cgroup v2 was asked for.
@@ -293,25 +308,38 @@ func checkRealtime(f *Facts) Result {
 	if slices.Contains(f.readWords(at.path("cgroup.controllers")), "cpu") {
 		return ok("cpu is there")
 	}
-	var evidence []Evidence
-	pids, err := f.Machine.Processes()
-	if err != nil {
-		return unknown("processes cannot be listed", err)
-	}
-	slices.Sort(pids)
-	for _, pid := range pids {
-		if p, err := f.Machine.Process(pid); err == nil && p.IsRealtime() {
-			evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", p.Name, p.Policy)})
-		}
-		if len(evidence) == 5 {
-			break
-		}
-	}
+	evidence := f.realtimeOutside()
 	if len(evidence) == 0 {
 		return ok("")
 	}
 	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
-		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
+		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >"+f.unified().Mount.Point+"/cgroup.procs"))
+}
+
+// realtimeOutside returns some of the realtime processes that keep cpu from being enabled:
+// those outside of the root cgroup, and none of the kernel's, whose parent is kthreadd.
+func (f *Facts) realtimeOutside() (evidence []Evidence) {
+	const kthreadd = 2
+	pids, _ := f.Machine.Processes()
+	slices.Sort(pids)
+	for _, pid := range pids {
+		p, err := f.Machine.Process(pid)
+		if err != nil || !p.IsRealtime() || pid == kthreadd {
+			continue
+		}
+		if status, err := f.Machine.StatusOf(pid); err == nil && status.Parent == kthreadd {
+			continue
+		}
+		members, err := hierarchy.Memberships(f.Machine, pid)
+		if err == nil && hierarchy.PathIn(members, hierarchy.Unified) == "/" {
+			continue
+		}
+		evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", p.Name, p.Policy)})
+		if len(evidence) == 5 {
+			break
+		}
+	}
+	return evidence
 }
 
 // The least that a container with a shell and a few services needs.

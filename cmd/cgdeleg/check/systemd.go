@@ -37,6 +37,9 @@ func checkDelegation(f *Facts) Result {
 		return ok("the login has cgroups of its own")
 	}
 	scope := f.Scope()
+	if scope == "" && f.Subject.PID != 0 {
+		return skip("this shell is in no scope of a login")
+	}
 	delegated, known := false, false
 	if scope != "" {
 		delegated, known = f.System.IsDelegated(scope)

@@ -54,10 +54,12 @@ var namespaceChecks = []*Check{
 }
 
 func checkUserNamespaces(f *Facts) Result {
+	isKnown := false
 	for _, sysctl := range []struct{ file, name string }{
 		{"/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone"},
 		{"/proc/sys/user/max_user_namespaces", "user.max_user_namespaces"},
 	} {
+		isKnown = isKnown || f.Machine.Find(sysctl.file) != machine.Unknown
 		if value := f.readWord(sysctl.file); value == "0" {
 			allow := sysctl.name + "=1"
 			if sysctl.name == "user.max_user_namespaces" {
@@ -67,11 +69,17 @@ func checkUserNamespaces(f *Facts) Result {
 				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
 		}
 	}
+	if !isKnown {
+		return unknown("it cannot be told whether users may make user namespaces", machine.ErrNotRecorded)
+	}
 	return ok("")
 }
 
 func checkAppArmor(f *Facts) Result {
 	const file = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+	if f.Machine.Find(file) == machine.Unknown {
+		return unknown("it cannot be told whether AppArmor restricts user namespaces", machine.ErrNotRecorded)
+	}
 	if f.readWord(file) != "1" {
 		return ok("")
 	}
@@ -84,9 +92,14 @@ func checkAppArmor(f *Facts) Result {
 		fixed("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
 }
 
-// toolDirs are where newuidmap and newgidmap are looked for, in the order of the
-// usual path: LXC takes the first that it finds there.
-var toolDirs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
+// toolDirs are where newuidmap and newgidmap are looked for behind the caller's PATH, in
+// the order of the usual one: LXC takes the first that it finds there. The last ones are
+// NixOS's and Guix's.
+var toolDirs = []string{
+	"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+	"/run/wrappers/bin", "/run/setuid-programs", "/run/privileged/bin",
+	"/run/current-system/sw/bin", "/run/current-system/profile/bin",
+}
 
 // idMapTools are the programs that write ID maps, and the capability that each
 // has to have.
@@ -99,10 +112,13 @@ func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
 	foreign, ignored := false, false // files of somebody outside of this container; on a mount with nosuid
 	for _, tool := range idMapTools {
-		file, st := f.lookUp(tool.name)
-		if file == "" {
-			return failed(tool.name+" is not installed").
-				fixed("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
+		file, st, answer := f.lookUp(tool.name)
+		switch answer {
+		case machine.Unknown:
+			return unknown("it cannot be told whether "+tool.name+" is there", machine.ErrNotRecorded)
+		case machine.Absent:
+			return failed(tool.name+" is neither in PATH nor where distributions have it").
+				fixed("install it", f.installIDMapTools()...)
 		}
 		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
 			continue
@@ -135,15 +151,20 @@ func checkIDMapTools(f *Facts) Result {
 	return ok("")
 }
 
-// lookUp returns the program that is found first; "" if there is none.
-func (f *Facts) lookUp(program string) (file string, st machine.Stat) {
-	for _, dir := range toolDirs {
+// lookUp returns the program that is found first. It is absent only if one of the places
+// is known not to have it, and none to have it.
+func (f *Facts) lookUp(program string) (file string, st machine.Stat, answer machine.Answer) {
+	answer = machine.Unknown
+	for _, dir := range slices.Concat(f.System.SearchPath(), toolDirs) {
 		file = path.Join(dir, program)
 		if st, err := f.Machine.Stat(file); err == nil {
-			return file, st
+			return file, st, machine.Found
+		}
+		if f.Machine.Find(file) == machine.Absent {
+			answer = machine.Absent
 		}
 	}
-	return "", st
+	return "", st, answer
 }
 
 func paths(evidence []Evidence) (all []string) {
@@ -165,28 +186,114 @@ type subIDs struct {
 	file     string
 	kind     byte // 'u' or 'g', as in lxc.idmap
 	all, own []subid.Range
+	// mapped is what of the subject's is in this user namespace.
+	mapped    []subid.Range
+	mapFile   string
+	extents   []subid.Range // all that is
+	malformed []*confparse.ParseError
 }
 
 // subIDs reads both files. One that is missing has no ranges; lines that are
 // malformed are passed over, as newuidmap does.
 func (f *Facts) subIDs() (both []subIDs, err error) {
-	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
+	for _, s := range []subIDs{
+		{file: subUIDFile, kind: 'u', mapFile: "/proc/self/uid_map"}, {file: subGIDFile, kind: 'g', mapFile: "/proc/self/gid_map"},
+	} {
 		s.all, err = subid.Read(f.Machine, s.file)
-		var malformed *confparse.ParseError
-		if err != nil && !errors.As(err, &malformed) && !errors.Is(err, fs.ErrNotExist) {
+		s.malformed = parseErrors(err)
+		if err != nil && len(s.malformed) == 0 && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
+		s.mapped = s.own
+		if s.extents = f.extentsOf(s.mapFile); s.extents != nil {
+			s.mapped = subid.Within(s.own, s.extents)
+		}
 		both = append(both, s)
 	}
 	return both, nil
 }
 
-func (s *subIDs) count() (n uint64) {
-	for _, r := range s.own {
+// parseErrors returns those that subid.Read has joined.
+func parseErrors(err error) (all []*confparse.ParseError) {
+	joined, isJoined := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is all of them, or none
+	if !isJoined {
+		return nil
+	}
+	for _, e := range joined.Unwrap() {
+		var malformed *confparse.ParseError
+		if errors.As(e, &malformed) {
+			all = append(all, malformed)
+		}
+	}
+	return all
+}
+
+// extentsOf returns the IDs that there are in this user namespace, by a line of the map
+// each (user_namespaces(7)); nil if that is not known.
+func (f *Facts) extentsOf(mapFile string) (extents []subid.Range) {
+	data, err := f.Machine.ReadFile(mapFile)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(data)) {
+		var inside, outside, count uint64
+		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 {
+			extents = append(extents, subid.Range{First: inside, Count: count})
+		}
+	}
+	return extents
+}
+
+// count returns how many IDs a container can be given of these.
+func (s *subIDs) count() uint64 { return total(s.mapped) }
+
+func total(ranges []subid.Range) (n uint64) {
+	for _, r := range ranges {
 		n += r.Count
 	}
 	return n
+}
+
+// mapEvidence says which IDs this user namespace has.
+func (s *subIDs) mapEvidence() Evidence {
+	var ranges []string
+	for _, e := range s.extents {
+		ranges = append(ranges, fmt.Sprintf("%d to %d", e.First, e.First+e.Count-1))
+	}
+	return Evidence{s.mapFile, strings.Join(ranges, ", ")}
+}
+
+// meant returns the lines of a file that somebody may have meant for the subject: those
+// that shadow does not take, and those whose owner is the subject's name as other programs
+// write it.
+func (s *subIDs) meant(who Subject) (evidence []Evidence) {
+	for _, line := range s.malformed {
+		owner, _, _ := strings.Cut(line.Text, ":")
+		if owner = strings.TrimSpace(owner); owner == who.Name || owner == strconv.Itoa(who.UID) {
+			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), line.Reason})
+		}
+	}
+	for _, r := range s.all {
+		if r.Owner != who.Name && isSpelling(r.Owner, who.Name) {
+			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, r.Line), fmt.Sprintf("%s:%d:%d, and the user is called %s", r.Owner, r.First, r.Count, who.Name)})
+		}
+	}
+	return evidence
+}
+
+// isSpelling tells whether a name is one of a directory service's user in other letters:
+// a shell takes the backslash of DOMAIN\user away, and others write user@domain.
+func isSpelling(name, of string) bool {
+	domain, user, hasDomain := strings.Cut(of, `\`)
+	if !hasDomain {
+		if user, domain, hasDomain = strings.Cut(of, "@"); !hasDomain {
+			return strings.EqualFold(name, of)
+		}
+	}
+	return slices.ContainsFunc([]string{domain + user, domain + `\` + user, user + "@" + domain, domain + "+" + user}, func(spelling string) bool {
+		return strings.EqualFold(name, spelling)
+	})
 }
 
 func (s *subIDs) evidence() Evidence {
@@ -201,6 +308,11 @@ func (s *subIDs) evidence() Evidence {
 }
 
 func checkSubID(f *Facts) Result {
+	if services := f.subIDServices(); len(services) > 0 {
+		return Result{Status: Unknown, Says: "subordinate IDs come from " + strings.Join(services, ", ") + ", which this does not ask",
+			Evidence: []Evidence{{nsswitchFile, "subid: " + strings.Join(services, " ")}}}.
+			fixed("ask for them", Command{Args: []string{"getsubids", f.Subject.Name}}, Command{Args: []string{"getsubids", "-g", f.Subject.Name}})
+	}
 	both, err := f.subIDs()
 	if err != nil {
 		return unknown("subordinate IDs cannot be read", err)
@@ -209,22 +321,82 @@ func checkSubID(f *Facts) Result {
 	if f.Nested == 1 && f.hasIDMap() {
 		want = 0 // how many it takes is the configuration's, and another check's
 	}
-	var evidence []Evidence
+	var evidence, meant []Evidence
+	isMapped := true
 	for i := range both {
-		if both[i].count() < want {
-			evidence = append(evidence, both[i].evidence())
+		s := &both[i]
+		if s.count() >= want && (total(s.own) == 0 || s.count() > 0) {
+			continue
 		}
+		evidence = append(evidence, s.evidence())
+		if total(s.own) >= want && total(s.own) > 0 {
+			isMapped = false
+			evidence = append(evidence, s.mapEvidence())
+		}
+		meant = append(meant, s.meant(f.Subject)...)
 	}
-	if len(evidence) == 0 {
+	switch {
+	case len(evidence) == 0:
 		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence())
+	case !isMapped:
+		return f.unmappedResult(both, want, evidence)
 	}
 	says := fmt.Sprintf("%s has fewer subordinate IDs than the %d that a container needs", f.Subject.Name, want)
 	if f.Nested > 1 {
 		says = fmt.Sprintf("%s has fewer subordinate IDs than the %d that %d levels of containers need", f.Subject.Name, want, f.Nested)
 	}
+	if len(meant) > 0 {
+		return failed(says+", because of a line that newuidmap does not take for it", append(meant, evidence...)...).
+			fixed("correct that line", byHand(append([]string{f.editor()}, filesOf(meant)...)...))
+	}
+	return failed(says, evidence...).with(f.rangeFix(both, want), "")
+}
+
+const nsswitchFile = "/etc/nsswitch.conf"
+
+// subIDServices returns the services other than the files that are asked for subordinate
+// IDs: then nobody reads the files (shadow's lib/nss.c).
+func (f *Facts) subIDServices() (services []string) {
+	data, _ := f.Machine.ReadFile(nsswitchFile)
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		if value, isIt := strings.CutPrefix(strings.TrimSpace(line), "subid:"); isIt {
+			services = slices.DeleteFunc(strings.Fields(value), func(s string) bool { return s == "files" })
+		}
+	}
+	return services
+}
+
+// unmappedResult is the result where the user has IDs that are none in this user
+// namespace. A range of others is a fix only if the namespace has as many that are free.
+func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) Result {
+	r := failed("the subordinate IDs of "+f.Subject.Name+" are none of this container's: newuidmap says \"write to uid_map failed\"", evidence...)
+	const more = "outside, give this container more IDs: a second range in its lxc.idmap, and in the files there that allow it"
+	fix := f.rangeFix(both, max(want, oneContainer))
+	if fix == nil || len(fix.Commands) == 0 || fix.Commands[0].ByHand {
+		return r.fixed(more)
+	}
+	return r.with(fix, "or "+more)
+}
+
+// filesOf returns the files of the evidence, each once.
+func filesOf(evidence []Evidence) (files []string) {
+	for _, e := range evidence {
+		if !slices.Contains(files, e.file()) {
+			files = append(files, e.file())
+		}
+	}
+	return files
+}
+
+// rangeFix gives the subject a range that nobody has and that this user namespace has.
+func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
 	free, found := subid.Free(want, both[0].all, both[1].all)
-	if !found || !f.mayGive(both, free, want) {
-		return failed(says, evidence...).fixed("give it a range that nobody has", byHand(f.editor(), both[0].file, both[1].file))
+	isMapped := func(s subIDs) bool {
+		return s.extents == nil || total(subid.Within([]subid.Range{{First: free, Count: want}}, s.extents)) == want
+	}
+	if !found || !f.mayGive(both, free, want) || !isMapped(both[0]) || !isMapped(both[1]) {
+		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
 	}
 	commands := []Command{f.addSubIDs(both, free, want)}
 	for _, s := range both {
@@ -235,7 +407,7 @@ func checkSubID(f *Facts) Result {
 	if !f.isLocal() { // usermod knows only /etc/passwd
 		commands[len(commands)-1] = asRoot("sh", "-c", fmt.Sprintf("echo %d:%d:%d | tee -a %s >>%s", f.Subject.UID, free, want, both[0].file, both[1].file))
 	}
-	return failed(says, evidence...).fixed("give it a free range", commands...)
+	return &Fix{Text: "give it a free range", Commands: commands}
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
@@ -311,6 +483,10 @@ func checkSubIDOverlap(f *Facts) Result {
 				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
 		}
 	}
+	if own := f.ownIDIn(both); len(own) > 0 {
+		return failed(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
+			fixed("give it another range, without its own ID, and its containers' files to that", byHand(f.editor(), own[0].Path))
+	}
 	for _, s := range both {
 		for _, r := range s.own {
 			if names := f.accountsIn(r.First, r.Count); len(names) > 0 {
@@ -325,6 +501,18 @@ func checkSubIDOverlap(f *Facts) Result {
 	return ok("")
 }
 
+// ownIDIn returns the ranges of the subject in which its own user or group ID is.
+func (f *Facts) ownIDIn(both []subIDs) (evidence []Evidence) {
+	for i, id := range []int{f.Subject.UID, f.Subject.GID} {
+		for _, r := range both[i].own {
+			if id >= 0 && subid.Covers([]subid.Range{r}, uint64(id), 1) {
+				evidence = append(evidence, Evidence{both[i].file, fmt.Sprintf("%s:%d:%d has %d", r.Owner, r.First, r.Count, id)})
+			}
+		}
+	}
+	return evidence
+}
+
 func checkPaths(f *Facts) Result {
 	dirs := []string{f.Subject.Home}
 	if f.Config != nil {
@@ -334,15 +522,20 @@ func checkPaths(f *Facts) Result {
 	}
 	var evidence []Evidence
 	var seen []string
+	isUnseen := f.Subject.Home == ""
 	for _, dir := range dirs {
 		for ; strings.HasPrefix(dir, "/") && !slices.Contains(seen, dir); dir = path.Dir(dir) {
 			seen = append(seen, dir)
 			st, err := f.usersFiles().Stat(dir)
+			isUnseen = isUnseen || dir == f.Subject.Home && errors.Is(err, machine.ErrNotRecorded)
 			if err != nil || f.containerMaySearch(st) {
 				continue
 			}
 			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})
 		}
+	}
+	if len(evidence) == 0 && isUnseen {
+		return Result{Status: Unknown, Says: "the way to the containers' files cannot be told: the home directory is not known, or was not recorded"}
 	}
 	if len(evidence) == 0 {
 		return ok("")

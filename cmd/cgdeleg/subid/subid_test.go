@@ -64,8 +64,8 @@ func TestReadMalformed(t *testing.T) {
 		{"no first", "alice::2", "bad number"},
 		{"no count", "alice:1:", "bad number"},
 		{"words", "alice:one:2", "bad number"},
-		{"blank after a number", "alice:1 :2", "bad number"},
-		{"carriage return", "alice:1:2\r", "bad number"},
+		{"blank after a number", "alice:1 :2", "bad number, with a blank behind it"},
+		{"carriage return", "alice:1:2\r", "bad number, with a carriage return behind it"},
 		{"negative", "alice:-1:2", "bad number"},
 		{"two signs", "alice:++1:2", "bad number"},
 		{"fraction", "alice:1.5:2", "bad number"},
@@ -246,8 +246,10 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data string, count uint64) {
 		all, bad := parse(data)
-		if bad != nil && (bad.Line < 1 || bad.Reason == "") {
-			t.Errorf("%v", bad)
+		for _, line := range bad {
+			if line.Line < 1 || line.Reason == "" {
+				t.Errorf("%v", line)
+			}
 		}
 		for _, r := range all {
 			if r.Count > 0 && !Covers(all, r.First, r.Count) {
