@@ -107,10 +107,10 @@ func newCheck(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "check [NAME]...",
 		Aliases: []string{"doctor"},
-		Short:   "Say what keeps containers from starting or from having cgroups, and the mend",
+		Short:   "Say what keeps containers from starting or from having cgroups, and the fix",
 		Long: `Look at the cgroups of this shell, at the PAM files, at systemd and at what
 unprivileged containers need beside, and say of each trouble where it was seen
-and how it is mended. Nothing is changed.
+and how it is fixed. Nothing is changed.
 
 Names (or codes) of checks choose among them; cgdeleg check --list has them all.
 A note is no trouble; it says what a program needs to use the session. The
@@ -289,7 +289,7 @@ func findingsText(s screen, findings []check.Finding) markup {
 		if f.Fix == nil {
 			continue
 		}
-		_ = printf(&out, "%9smend: %s\n", "", f.Fix.Text)
+		_ = printf(&out, "%9sfix: %s\n", "", f.Fix.Text)
 		for _, c := range f.Fix.Commands {
 			_ = printf(&out, "%11s%s\n", "", s.styled(c.String(), bold))
 		}
@@ -308,7 +308,7 @@ func troublesText(s screen, findings []check.Finding) markup {
 		}
 		_ = printf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
 		if commands := commandsToRun(f.Fix); commands != "" {
-			_ = printf(&out, "; mend: %s", commands)
+			_ = printf(&out, "; fix: %s", commands)
 		}
 		out.WriteByte('\n')
 	}

@@ -12,7 +12,7 @@ import (
 
 // schemaVersion is that of all JSON output (docs/json.md). It goes up when a
 // member goes away or changes its meaning, not when one is added.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // screen is where a command's data go, and what can be shown there.
 type screen struct {

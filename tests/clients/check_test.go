@@ -28,7 +28,7 @@ func diagnosis(t *testing.T, s *shell, program, args, check string) string {
 		t.Errorf("check's exit status is %d, want 1", status)
 	}
 	t.Logf("cgdeleg check -q %s\n%s", args, out)
-	says, fix, found := strings.Cut(out, "; mend: ")
+	says, fix, found := strings.Cut(out, "; fix: ")
 	if strings.Contains(out, "\n") || !strings.HasPrefix(says, check+": ") || !found {
 		t.Fatalf("want one line of %s with its fix, got:\n%s", check, out)
 	}

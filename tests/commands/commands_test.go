@@ -338,7 +338,7 @@ func TestCleanupWatchNewUser(t *testing.T) {
 	w.watching(t, strings.TrimSpace(r.out)+"/cgroup.events")
 	end()
 	testbed.Eventually(t, "the session is removed", func() bool { return w.said() != "" })
-	if got, want := w.said(), `{"schema":1,"user":"cgcmdwatchnew","session":0,"result":"removed","reason":null}`+"\n"; got != want {
+	if got, want := w.said(), `{"schema":2,"user":"cgcmdwatchnew","session":0,"result":"removed","reason":null}`+"\n"; got != want {
 		t.Errorf("it said %swant %s", got, want)
 	}
 }

@@ -50,7 +50,7 @@ type Command struct {
 	Root bool `json:"root"`
 	// ByHand tells that only a person should run it: it is an example, or
 	// touches files that are an administrator's (/etc/pam.d).
-	ByHand bool `json:"by_hand"`
+	ByHand bool `json:"manual"`
 }
 
 // Fix is how a finding is fixed.
@@ -62,9 +62,9 @@ type Fix struct {
 // Result is what a check found.
 type Result struct {
 	Status   Status     `json:"status"`
-	Says     string     `json:"says"` // one sentence: the trouble, or what is well
+	Says     string     `json:"message"` // one sentence: the trouble, or what is well
 	Evidence []Evidence `json:"evidence"`
-	Fix      *Fix       `json:"mend,omitempty"`
+	Fix      *Fix       `json:"fix,omitempty"`
 	// Usage are lines for a shell, or for a configuration, that a Note is about.
 	Usage []string `json:"usage,omitempty"`
 }
@@ -173,7 +173,7 @@ func (r *run) one(c *Check) Finding {
 	block := r.blocked(c)
 	switch finding.BlockedBy = block.name; {
 	case block.status == Failed:
-		finding.Result = skip("mend " + block.name + " first")
+		finding.Result = skip("fix " + block.name + " first")
 	case block.name != "" && !c.Sees:
 		finding.Result = cannotBeTold(block.name)
 	default:

@@ -60,8 +60,8 @@ func TestClients(t *testing.T) {
 		"podman 4, v1":                            {v1, nil, bookworm, "podman", check.Note, "sets no limits on cgroup v1", "cgdeleg run -p memory.limit_in_bytes=1G -- podman --cgroup-manager=cgroupfs run IMAGE"},
 		"podman 4, v1 and v2":                     {v1, []change{both}, bookworm, "podman", check.Note, "sets no limits on cgroup v1", "podman --runtime=runc --cgroup-manager"},
 		"bubblewrap, v2":                          {v2, nil, bookworm, "bubblewrap", check.Note, "makes no cgroup", "cgdeleg run -p memory.max=1G -p pids.max=200 -- bwrap ..."},
-		"runc, no session":                        {v2, []change{noSession}, bookworm, "runc", check.Skipped, "mend session first", ""},
-		"podman 4, no session":                    {v2, []change{noSession}, bookworm, "podman", check.Skipped, "mend session first", ""},
+		"runc, no session":                        {v2, []change{noSession}, bookworm, "runc", check.Skipped, "fix session first", ""},
+		"podman 4, no session":                    {v2, []change{noSession}, bookworm, "podman", check.Skipped, "fix session first", ""},
 		"bubblewrap, LXC 6 has its own":           {stock, []change{delegateConf, userManager}, "bwrap 0.8.0, lxc 6.0.4", "bubblewrap", check.Skipped, "this shell has no cgroup of its own", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

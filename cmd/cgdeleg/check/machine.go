@@ -39,7 +39,7 @@ var machineChecks = []*Check{
 	},
 	{
 		Code: "CGD-007", Name: "container", Title: "This container has cgroups to give",
-		Explain:   "Root of an unprivileged container is a subordinate ID of the user who started it. It may make cgroups only in those hierarchies in which that user had a session: what is lacking there cannot be mended in here.",
+		Explain:   "Root of an unprivileged container is a subordinate ID of the user who started it. It may make cgroups only in those hierarchies in which that user had a session: what is lacking there cannot be fixed in here.",
 		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkContainer,
 	},
 	{
