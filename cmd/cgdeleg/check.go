@@ -58,7 +58,7 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	case t.pid != 0:
 		f.Subject, err = check.Process(m, t.pid)
 	default:
-		f.Subject, err = check.Caller(m)
+		f.Subject, err = caller(m)
 	}
 	if err != nil {
 		return nil, err
@@ -68,6 +68,16 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	}
 	check.Gather(f)
 	return f, nil
+}
+
+// caller returns the subject of who asks: with sudo, who typed that.
+func caller(m machine.Machine) (check.Subject, error) {
+	if uid, isKnown := realCaller(); isKnown && !m.IsRecorded() {
+		if s, ok := check.CallerBehind(m, uid); ok {
+			return s, nil
+		}
+	}
+	return check.Caller(m)
 }
 
 // lxcConfig reads the container's configuration as the user who would start it; nil
@@ -102,7 +112,7 @@ func (e *configError) Unwrap() error { return e.err }
 
 func newCheck(s *settings) *cobra.Command {
 	var t target
-	var list, explain, strict, asJSON, quiet bool
+	var list, explain, strict, asJSON, quiet, verbose bool
 	var ignore []string
 	cmd := &cobra.Command{
 		Use:     "check [NAME]...",
@@ -112,13 +122,15 @@ func newCheck(s *settings) *cobra.Command {
 unprivileged containers need beside, and say of each trouble where it was seen
 and how it is fixed. Nothing is changed.
 
-Names (or codes) of checks choose among them; cgdeleg check --list has them all.
+Without names, problems are printed alone, and what they come to. Names (or codes)
+of checks choose among them; cgdeleg check --list has them all.
 A note is no trouble; it says what a program needs to use the session. The
 exit code is 1 if a check failed, with --strict also for warnings, and 3 if
 something could not be told.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration
+  sudo cgdeleg check                 the shell in which that is typed
   sudo cgdeleg check --user alice    what a login of alice would get
   cgdeleg check --explain leaf       what a check is about`,
 		ValidArgsFunction: completeChecks,
@@ -148,8 +160,10 @@ something could not be told.`,
 				err = printFindingsJSON(out, f, findings)
 			case quiet:
 				err = printf(out, "%s", troublesText(out, findings))
-			default:
+			case verbose || len(names) > 0:
 				err = printf(out, "%s", findingsText(out, findings))
+			default:
+				err = printf(out, "%s", problemsText(out, f, findings))
 			}
 			if err != nil {
 				return err
@@ -166,7 +180,8 @@ something could not be told.`,
 	flags.BoolVar(&strict, "strict", false, "warnings count as failures")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print only what is wrong, a line each")
-	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "list", "explain")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "print what is well, too")
+	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "verbose", "list", "explain")
 	_ = cmd.RegisterFlagCompletionFunc("ignore", completeChecks)
 	return cmd
 }
@@ -255,47 +270,6 @@ func wrapped(text string, width int) string {
 		column += len(word)
 	}
 	return out.String()
-}
-
-// statusWords are what the statuses are called on the screen, and how they are
-// set off.
-var statusWords = map[check.Status]struct {
-	word string
-	how  style
-}{
-	check.OK: {"ok", green}, check.Note: {"note", cyan}, check.Skipped: {"-", dim}, check.Warning: {"warning", yellow},
-	check.Unknown: {"unknown", yellow}, check.Failed: {"FAILED", red},
-}
-
-// findingsText is a line for each check, and all that is known of a trouble.
-func findingsText(s screen, findings []check.Finding) markup {
-	wide := 0
-	for _, f := range findings {
-		wide = max(wide, len(f.Name))
-	}
-	var out strings.Builder
-	for _, f := range findings {
-		word := statusWords[f.Status]
-		_ = printf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
-		for _, line := range f.Usage {
-			_ = printf(&out, "%11s%s\n", "", s.styled(line, bold))
-		}
-		if !f.Status.IsTrouble() {
-			continue
-		}
-		for _, e := range f.Evidence {
-			_ = printf(&out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
-		}
-		if f.Fix == nil {
-			continue
-		}
-		_ = printf(&out, "%9sfix: %s\n", "", f.Fix.Text)
-		for _, c := range f.Fix.Commands {
-			_ = printf(&out, "%11s%s\n", "", s.styled(c.String(), bold))
-		}
-	}
-	_ = printf(&out, "\n%s\n", summary(findings))
-	return markup(out.String())
 }
 
 // troublesText is a line for everything that is not well, with the commands that

@@ -81,10 +81,10 @@ func TestReadmeScreen(t *testing.T) {
 	rest, lines := out.String(), 0
 	for line := range strings.Lines(screen) {
 		line, isScreen := strings.CutPrefix(line, "    ")
-		if !isScreen {
+		if !isScreen && line != "\n" {
 			break
 		}
-		if line == "[...]\n" {
+		if line == "[...]\n" || line == "\n" {
 			continue
 		}
 		var before bool

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -156,6 +157,22 @@ func (liveSystem) SudoUser() string {
 		return name
 	}
 	return ""
+}
+
+// realCaller returns the user ID of who asks as root, by sudo(8) or by the login that the
+// kernel remembers (pam_loginuid(8)).
+func realCaller() (uid int, isKnown bool) {
+	if os.Geteuid() != 0 {
+		return 0, false
+	}
+	const unset = 1<<32 - 1
+	loginUID, _ := os.ReadFile("/proc/self/loginuid")
+	for _, text := range []string{os.Getenv("SUDO_UID"), strings.TrimSpace(string(loginUID))} {
+		if id, err := strconv.ParseUint(text, 10, 32); err == nil && id != 0 && id != unset {
+			return int(id), true
+		}
+	}
+	return 0, false
 }
 
 // Probe moves a process that does nothing but wait into a new cgroup, and takes

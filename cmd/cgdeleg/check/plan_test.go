@@ -335,3 +335,24 @@ func makeAll(t *testing.T, dir string, m machine.Machine, path string, names []s
 		write(at, "")(t, dir)
 	}
 }
+
+// Who types sudo is looked at, by the process from which that was typed.
+func TestCallerBehind(t *testing.T) {
+	alice, err := check.Caller(recorded(t, v2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(parent, uid int) string {
+		return fmt.Sprintf("Name:\tx\nPPid:\t%d\nUid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\nGid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\n", parent, uid)
+	}
+	m := recorded(t, v2, write("/proc/self/status", status(9000, 0)), write("/proc/9000/status", status(alice.PID, 0)))
+	if s, ok := check.CallerBehind(m, 1000); !ok || s.PID != alice.PID || s.Name != "alice" || s.Proc != fmt.Sprintf("/proc/%d", alice.PID) {
+		t.Errorf("got %+v, %v", s, ok)
+	}
+	if s, ok := check.CallerBehind(m, 1001); ok {
+		t.Errorf("nobody's process: %+v", s)
+	}
+	if s, ok := check.CallerBehind(recorded(t, v2, write("/proc/self/status", status(9000, 0))), 1000); ok {
+		t.Errorf("an ancestor that is not shown: %+v", s)
+	}
+}

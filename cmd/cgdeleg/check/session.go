@@ -265,6 +265,18 @@ func (f *Facts) asksUnified() bool {
 	return slices.ContainsFunc(f.wanted(), func(s *plan.Step) bool { return s.IsUnified() })
 }
 
+// Session returns the controllers that containers get in the subject's session, and the
+// session's cgroups, below the base as in user/alice/0.
+func (f *Facts) Session() (controllers, places []string) {
+	for i := range f.locations {
+		l := &f.locations[i]
+		if place := strings.TrimPrefix(l.base, "/"); l.delegated() && len(l.Controllers) > 0 && !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return f.sessionControllers(), places
+}
+
 // sessionControllers returns the controllers that containers in this session
 // get: on v1 those of the delegated hierarchies, on v2 what the session's cgroup
 // may give on.
