@@ -23,6 +23,20 @@ func (r *recorder) relevant(name, data string) string {
 		return r.process(pid, data)
 	case pid != 0 && file == "cmdline":
 		return r.loginWords(pid, data)
+	case name == "/proc/cmdline": // which may hold keys and passwords
+		return cgroupWords(data)
+	case strings.HasPrefix(name, "/etc/ssh/sshd_config"):
+		return emptied(data, func(line string) bool {
+			words := strings.FieldsFunc(strings.ToLower(line), func(c rune) bool { return strings.ContainsRune(" \t=", c) })
+			return len(words) > 0 && slices.Contains([]string{"usepam", "include", "match"}, words[0])
+		})
+	case name == "/etc/nsswitch.conf":
+		return onlyLines(data, func(line string) bool { return strings.HasPrefix(line, "subid:") })
+	case name == "/etc/lxc/lxc-usernet":
+		return onlyLines(data, func(line string) bool {
+			owner, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			return owner == r.subject.Name || strings.HasPrefix(owner, "@")
+		})
 	case strings.Contains(name, "/containers/containers.conf"):
 		var c check.PodmanConf
 		c.Read(data)
@@ -38,6 +52,29 @@ func (r *recorder) relevant(name, data string) string {
 		})
 	}
 	return data
+}
+
+// cgroupWords returns the words of the kernel's command line that are about cgroups, and
+// those by which a Raspberry Pi is known.
+func cgroupWords(data string) string {
+	words := slices.DeleteFunc(strings.Fields(data), func(word string) bool {
+		return !slices.ContainsFunc([]string{"cgroup", "systemd.unified_cgroup", "systemd.legacy_systemd_cgroup", "SYSTEMD_CGROUP", "coherent_pool=", "bcm2708"}, func(prefix string) bool {
+			return strings.HasPrefix(word, prefix)
+		})
+	})
+	return strings.Join(words, " ") + "\n"
+}
+
+// emptied leaves all lines in their place, and what is in those that are wanted.
+func emptied(data string, isWanted func(line string) bool) string {
+	var kept strings.Builder
+	for line := range strings.Lines(data) {
+		if !isWanted(line) {
+			line = "\n"
+		}
+		kept.WriteString(line)
+	}
+	return kept.String()
 }
 
 func onlyLines(data string, isWanted func(line string) bool) string {

@@ -119,7 +119,7 @@ type Finding struct {
 // those that it depends on.
 func All() []*Check {
 	var all []*Check
-	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, clientChecks} {
+	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, containerChecks, clientChecks} {
 		all = append(all, group...)
 	}
 	return all

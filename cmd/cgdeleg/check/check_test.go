@@ -21,7 +21,11 @@ const (
 	v2sd   = "systemd-v2"
 	hybrid = "systemd-hybrid"
 	config = "/home/alice/.local/share/lxc/c1/config"
+	rootfs = "/home/alice/.local/share/lxc/c1/rootfs"
 )
+
+// veth gives the container a network device, as LXC's usual configuration does.
+var veth = replace(config, "lxc.net.0.type = empty", "lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0")
 
 // delegateConf is the drop-in.
 var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\nDelegate=cpu memory pids\n")
@@ -426,6 +430,24 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:subid", "unknown:paths"}, fix: "sudo sh -c 'echo 1000:"},
 		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
 			want: []string{"warning:config-limits"}},
+		"no network devices for the user": {machine: v2, config: config, changes: []change{veth},
+			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0", fix: `sudo sh -c 'echo '\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`},
+		"no network devices any more": {machine: v2, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 0\nbob veth lxcbr0 10\nalice veth other 10\n")},
+			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0"},
+		"the bridge is not there": {machine: v2sd, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 10\n"), write("/lib/systemd/system/lxc-net.service", "")},
+			want: []string{"failed:config-network"}, says: "the bridge lxcbr0 is not there", fix: "sudo systemctl enable --now lxc-net.service"},
+		"network devices by a group": {machine: v2, config: config, changes: []change{veth, write("/etc/group", "people:x:1000:\n"), write("/etc/lxc/lxc-usernet", "@people veth lxcbr0 2\n"), write("/sys/class/net/lxcbr0/.recorded", "")}},
+		"a device for root's containers": {machine: v2, config: config, changes: []change{replace(config, "lxc.net.0.type = empty", "lxc.network.type = phys\nlxc.network.link = eth0")},
+			want: []string{"failed:config-network"}, says: "of type phys"},
+		"a generated profile without the parser": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"), write("/sys/module/apparmor/parameters/enabled", "Y\n")},
+			want: []string{"failed:config-apparmor"}, says: "LXC finds no apparmor_parser"},
+		"a generated profile without AppArmor": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"), write("/sys/module/apparmor/parameters/enabled", "N\n")}},
+		"a generated profile": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"),
+			write("/sys/module/apparmor/parameters/enabled", "Y\n"), write("/usr/sbin/apparmor_parser", ""), stat("/usr/sbin/apparmor_parser", machine.Stat{Mode: 0o100755})}},
+		"a root file system that root made": {machine: v2, config: config, changes: []change{stat(rootfs, machine.Stat{Mode: 0o40755})},
+			want: []string{"failed:config-rootfs"}, says: "belongs to 0, which is none of the container's IDs"},
+		"a root file system that is not there": {machine: v2, config: config, changes: []change{remove(rootfs)},
+			want: []string{"failed:config-rootfs"}, says: "is not there"},
 		"lxc.cgroup.relative": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.cgroup.relative = 1\n")},
 			want: []string{"failed:lxc-view"}, says: "in the leaf"},
 		"an empty drop-in": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")},
