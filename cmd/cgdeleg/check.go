@@ -245,11 +245,23 @@ func explanation(s screen, checks []*check.Check) markup {
 			out.WriteByte('\n')
 		}
 		_ = printf(&out, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, markup(wrapped(c.Explain, 79)))
-		if len(c.DependsOn) > 0 {
-			_ = printf(&out, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
+		if dependence := dependenceOf(c); dependence != "" {
+			_ = printf(&out, "\n%s\n", markup(wrapped(dependence, 79)))
 		}
 	}
 	return markup(out.String())
+}
+
+// dependenceOf says of which other checks the result depends; "" if of none.
+func dependenceOf(c *check.Check) string {
+	if len(c.DependsOn) == 0 {
+		return ""
+	}
+	names := strings.Join(c.DependsOn, ", ")
+	if c.Sees {
+		return "It says nothing when one of these has failed, and of what is wrong nothing when one cannot be told: " + names + "."
+	}
+	return "It says nothing when one of these has failed, and is unknown when one cannot be told: " + names + "."
 }
 
 // wrapped breaks a text into lines.

@@ -205,7 +205,7 @@ func checkConfigRootfs(f *Facts) Result {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return failed("the container's root file system is not there", Evidence{dir, "is not there"}).
-			fixed("make the container again by lxc-create, as "+f.Subject.Name)
+			fixed("make the container again by lxc-create, as " + f.Subject.Name)
 	case err != nil:
 		return unknown("the container's root file system cannot be looked at", err)
 	}
