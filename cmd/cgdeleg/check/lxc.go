@@ -51,8 +51,8 @@ func checkLXCv1(f *Facts) Result {
 }
 
 func checkLXCView(f *Facts) Result {
-	if !f.isDelegated() && f.asksUserManager() {
-		return skip("LXC asks systemd's user manager")
+	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+		return skip(client + " asks systemd's user manager")
 	}
 	if l := f.elsewhere(); l != nil {
 		return f.lxcOutside(l)
@@ -187,8 +187,8 @@ func checkConfigLimits(f *Facts) Result {
 	if f.Subject.PID == 0 {
 		return skip("there is no login to look at with --user")
 	}
-	if !f.isDelegated() && f.asksUserManager() {
-		return skip("LXC asks systemd's user manager")
+	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+		return skip(client + " asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
 	lacking, evidence := f.lackingForLimits()

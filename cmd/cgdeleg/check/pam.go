@@ -50,6 +50,8 @@ func checkLogin(f *Facts) Result {
 		return ok(fmt.Sprintf("by %s (process %d)", l.application, l.pid))
 	case f.hasAny():
 		return ok("its login has ended, or was none, and it has cgroups of its own")
+	case f.clientAlone() != "":
+		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
 	case l.hidden:
 		return unknown("its ancestors cannot be told", errors.New("/proc does not show them (hidepid)"))
 	case l.outside:
@@ -232,6 +234,8 @@ func checkModule(f *Facts) Result {
 		return unknown("it cannot be told whether the module is there", machine.ErrNotRecorded)
 	}
 	switch {
+	case f.clientAlone() != "":
+		return aloneNote("the module is not installed", f.clientAlone())
 	case f.hasNoPAM():
 		return f.noPAMResult()
 	case f.isBuilt():
@@ -281,6 +285,9 @@ func checkPAMLine(f *Facts) Result {
 			return f.leftOutResult(account)
 		}
 		return ok(l.service+" has one", f.moduleLine()...)
+	}
+	if client := f.clientAlone(); client != "" {
+		return aloneNote("the PAM service "+l.service+" has no line of the module", client)
 	}
 	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)

@@ -89,9 +89,10 @@ func checkSession(f *Facts) Result {
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
 	}
-	if f.asksUserManager() {
-		return warning("the shell has no cgroup of its own in "+strings.Join(names, " ")+", but LXC will ask systemd's user manager for one; podman's and crun's cgroupfs managers will not", evidence...).
-			with(f.openFix(), "")
+	if client := f.clientAlone(); client != "" {
+		r := aloneNote("the shell has no cgroup of its own in "+strings.Join(names, " "), client)
+		r.Evidence = evidence
+		return r
 	}
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, evidence)
@@ -171,6 +172,32 @@ func (f *Facts) asksUserManager() bool {
 	return f.isUnified() && asks && f.Machine.Exists(userBus(f.Subject.UID))
 }
 
+// clientAlone returns what gets the user's containers cgroups without any module: LXC 6 or
+// podman, where systemd's user manager answers on cgroup v2; "" if nothing does.
+func (f *Facts) clientAlone() string {
+	if h := f.unified(); f.Subject.PID != 0 && h != nil && f.hasSystemd() {
+		// elsewhere the user manager may not take the shell's processes
+		if l := f.locationIn(h.Name); l == nil || unitOf(l.member) == "" {
+			return ""
+		}
+	}
+	if f.asksUserManager() {
+		return "LXC " + f.System.Version("lxc")
+	}
+	podman := f.System.Version("podman")
+	hasLXC := f.System.Version("lxc") != ""
+	if podman == "" || hasLXC || !f.isUnified() || !f.hasSystemd() || !f.Machine.Exists(userBus(f.Subject.UID)) || f.podmanConf().Engine.Manager == "cgroupfs" {
+		return ""
+	}
+	return "podman " + podman
+}
+
+// aloneNote is the result where a part of the module is missing, and what starts the user's
+// containers needs none.
+func aloneNote(what, client string) Result {
+	return note(what + "; " + client + " needs none here: it asks systemd's user manager for its cgroups")
+}
+
 // userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).
 func userBus(uid int) string { return fmt.Sprintf("/run/user/%d/bus", uid) }
 
@@ -240,8 +267,8 @@ func checkLeaf(f *Facts) Result {
 var expected = []string{"cpu", "memory", "pids"}
 
 func checkControllers(f *Facts) Result {
-	if !f.isDelegated() && f.asksUserManager() {
-		return skip("LXC asks systemd's user manager")
+	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+		return skip(client + " asks systemd's user manager")
 	}
 	have := f.sessionControllers()
 	var lacking []string

@@ -36,6 +36,9 @@ func checkDelegation(f *Facts) Result {
 	if f.isDelegated() {
 		return ok("the login has cgroups of its own")
 	}
+	if client := f.clientAlone(); client != "" {
+		return aloneNote("systemd does not delegate the scopes of logins", client)
+	}
 	scope := f.Scope()
 	if scope == "" && f.Subject.PID != 0 {
 		return skip("this shell is in no scope of a login")
