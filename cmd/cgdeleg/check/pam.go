@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -374,8 +375,8 @@ func (f *Facts) hasProfile(file string) bool {
 // vendor's place all the same, and leave the rest to the service "other", which lets
 // nobody in.
 func (f *Facts) administrators(file string) (own string, isMissing bool) {
-	name, isVendors := strings.CutPrefix(file, pamconf.Dirs[1]+"/")
-	if !isVendors {
+	dir, name := path.Split(file)
+	if !slices.Contains(pamconf.Dirs[1:], path.Clean(dir)) {
 		return file, false
 	}
 	own = pamconf.Dirs[0] + "/" + name
