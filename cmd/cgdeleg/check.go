@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -63,7 +64,10 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Config, err = t.lxcConfig(m, &f.Subject); err != nil {
+	var line *confparse.ParseError
+	if f.Config, err = t.lxcConfig(m, &f.Subject); errors.As(err, &line) {
+		f.ConfigError = line
+	} else if err != nil {
 		return nil, err
 	}
 	check.Gather(f)

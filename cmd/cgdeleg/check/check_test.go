@@ -470,7 +470,7 @@ func TestTroubles(t *testing.T) {
 		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
 			want: []string{"failed:lxc-view"}, says: "wants pids", fix: "-c freezer,memory,name=openrc,pids"},
 		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
-			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 100000-165535 alice"},
+			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 101000-165535 alice"},
 		"the container's IDs are another's": {machine: v2, config: config, changes: []change{replace(config, "100000", "165536")},
 			want: []string{"failed:config-idmap"}, fix: "editor"},
 		"no idmap": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment")},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/sys/user"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -18,6 +19,11 @@ import (
 // containerChecks look at what a container's configuration asks for beside cgroups, and
 // LXC refuses to start without.
 var containerChecks = []*Check{
+	{
+		Code: "CGD-057", Name: "config", Title: "The container's configuration can be read",
+		Explain: "LXC refuses to start a container of whose configuration it does not understand a line, or cannot read a file that lxc.include names.",
+		run:     checkConfig,
+	},
 	{
 		Code: "CGD-054", Name: "config-network", Title: "The user may have the container's network devices",
 		Explain: "A network device of type veth is made by lxc-user-nic, which is set-user-ID root. It makes as many as /etc/lxc/lxc-usernet gives to the user on that bridge (lxc-usernet(5)), and the bridge has to be there. Other types but empty and none need root.",
@@ -35,6 +41,25 @@ var containerChecks = []*Check{
 	},
 }
 
+func checkConfig(f *Facts) Result {
+	switch {
+	case f.ConfigError == nil && f.Config == nil:
+		return skip("no --container or --lxc-config was given")
+	case f.ConfigError == nil:
+		return ok("")
+	}
+	r := failed(f.ConfigError.Error())
+	var line *confparse.ParseError
+	if errors.As(f.ConfigError, &line) {
+		r = failed("LXC does not understand a line of the configuration: "+line.Reason, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), line.Text})
+		if line.Err != nil {
+			r.Evidence = append(r.Evidence, Evidence{"its cause", line.Err.Error()})
+		}
+		return r.fixed("correct that line, or install what has the file", Command{Args: []string{f.editor(), line.File}, ByHand: true})
+	}
+	return r
+}
+
 // usernetFile gives users network devices (lxc-usernet(5)).
 const usernetFile = "/etc/lxc/lxc-usernet"
 
@@ -49,12 +74,45 @@ func checkConfigNetwork(f *Facts) Result {
 			return failed("a network device of type "+n.kind.Value+" can be given to a container by root alone", kind).
 				fixed("take type veth with a bridge, or empty", Command{Args: []string{f.editor(), n.kind.File}, ByHand: true})
 		}
+		if r := f.checkUserNIC(kind); r.Status != OK {
+			return r
+		}
 		if n.link.Value == "" {
-			continue
+			n.link = n.kind // LXC asks for a bridge called none
+			n.link.Value = "none"
 		}
 		if r := f.checkBridge(n.link); r.Status != OK {
 			return r
 		}
+	}
+	return ok("")
+}
+
+// userNICs are where distributions have lxc-user-nic.
+var userNICs = func() (files []string) {
+	for _, dir := range securityDirs {
+		files = append(files, path.Dir(dir)+"/lxc/lxc-user-nic")
+	}
+	return append(files, "/usr/libexec/lxc/lxc-user-nic", "/run/wrappers/bin/lxc-user-nic")
+}()
+
+// checkUserNIC looks whether what makes a user's network devices may do so. Where it is
+// not found nothing is said: it is a part of LXC.
+func (f *Facts) checkUserNIC(asked Evidence) Result {
+	for _, file := range userNICs {
+		st, err := f.Machine.Stat(file)
+		if err != nil {
+			continue
+		}
+		switch {
+		case st.NoSetUID || f.onNoSUID(file):
+			return failed("lxc-user-nic is on a mount that ignores set-user-ID (nosuid)", asked, Evidence{file, "on " + f.mountOf(file).Point}).
+				fixed("mount it without nosuid (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,suid", f.mountOf(file).Point))
+		case !isSetUserIDRoot(st):
+			return failed("lxc-user-nic is not set-user-ID root, and can make no network device", asked, Evidence{file, ownerAndMode(st)}).
+				fixed("make it so", asRoot("chown", "root:root", file), asRoot("chmod", "4755", file))
+		}
+		break
 	}
 	return ok("")
 }
@@ -114,9 +172,16 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 		return unknown("it cannot be told whether "+f.Subject.Name+" may have network devices", err)
 	}
 	if !f.usernetGives(string(data), bridge) {
+		if bridge == "none" {
+			return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge", at).
+				fixed("name a bridge on which "+f.Subject.Name+" may have devices", Command{Args: []string{f.editor(), link.File}, ByHand: true})
+		}
 		line := f.Subject.Name + " veth " + bridge + " 10"
 		return failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, Evidence{usernetFile, "no line for this user and bridge"}).
 			fixed("give the user some (10 here)", asRoot("sh", "-c", "echo "+quote(line)+" >>"+usernetFile))
+	}
+	if bridge == "none" {
+		return ok("")
 	}
 	switch dir := "/sys/class/net/" + bridge; f.Machine.Find(dir) {
 	case machine.Unknown:

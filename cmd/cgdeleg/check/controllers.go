@@ -178,6 +178,12 @@ func (f *Facts) notGivenOn(controller string) *cause {
 // giveOnFix has a cgroup give a controller on: what systemd manages by Delegate=, the rest
 // by the next login.
 func (f *Facts) giveOnFix(controller, at string) Fix {
+	if !f.hasSystemd() && f.Machine.Find(at+"/cgroup.type") == machine.Absent { // the machine's root
+		return Fix{
+			Text:     "enable it there (and log in again)",
+			Commands: []Command{asRoot("sh", "-c", "echo +"+controller+" >"+at+"/cgroup.subtree_control")},
+		}
+	}
 	if !f.hasSystemd() {
 		return Fix{Text: "look whether processes are in " + at + " itself, move them to a leaf, and log in again"}
 	}
@@ -191,6 +197,6 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 	}
 	return Fix{
 		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", controller, file),
-		Commands: []Command{byHand("systemctl", "edit", "session-.scope")},
+		Commands: []Command{byHand(f.editor(), file), asRoot("systemctl", "daemon-reload")},
 	}
 }

@@ -25,6 +25,8 @@ type Facts struct {
 	Subject Subject
 	// Config is a container's configuration; nil: none was asked about.
 	Config *lxcconf.Config
+	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError.
+	ConfigError error
 	// Nested is how many levels of containers there shall be; at least 1.
 	Nested int
 	// Probe allows to make a cgroup, to see whether it works.
@@ -161,6 +163,8 @@ func (f *Facts) lacks(what needs) string {
 		return "it cannot be told in which cgroups this shell is"
 	case what == aProcess && len(f.found) == 0:
 		return noHierarchy
+	case what == aConfig && f.ConfigError != nil:
+		return "the configuration cannot be read: see config"
 	case what == aConfig && f.Config == nil:
 		return "no --container or --lxc-config was given"
 	}

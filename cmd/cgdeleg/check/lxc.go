@@ -113,7 +113,7 @@ func (f *Facts) cgroupUse() (names []string) {
 		return nil
 	}
 	item, found := conf.Last("lxc.cgroup.use")
-	if !found || item.Value == "@all" || item.Value == "@kernel" {
+	if !found {
 		return nil
 	}
 	for name := range strings.SplitSeq(item.Value, ",") {
@@ -152,6 +152,9 @@ func checkConfigIDMap(f *Facts) Result {
 	if err != nil {
 		return unknown("subordinate IDs cannot be read", err)
 	}
+	if r := f.checkMapItself(maps, both); r.Status != OK {
+		return r
+	}
 	var evidence []Evidence
 	fix := &Fix{Text: "give the user these IDs"}
 	canGive := true
@@ -181,6 +184,39 @@ func checkConfigIDMap(f *Facts) Result {
 	}
 	r.Fix = fix
 	return r
+}
+
+// checkMapItself looks whether the kernel would take the map, whoever's the IDs are
+// (user_namespaces(7)): lines that share no ID on either side, each inside of one line of
+// this user namespace's own map.
+func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
+	line := func(m lxcconf.IDMap) Evidence {
+		return Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}
+	}
+	edit := Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true}
+	share := func(a, b, count, other uint64) bool { return a < b+other && b < a+count }
+	for i, m := range maps {
+		for _, other := range maps[i+1:] {
+			if m.Kind == other.Kind && (share(m.Inside, other.Inside, m.Count, other.Count) || share(m.Outside, other.Outside, m.Count, other.Count)) {
+				return failed("two lines of lxc.idmap have an ID in common, and the kernel takes none twice", line(m), line(other)).
+					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit)
+			}
+		}
+		extents := both[0].extents
+		if m.Kind == 'g' {
+			extents = both[1].extents
+		}
+		if extents != nil && len(subid.Inside([]subid.Range{{First: m.Outside, Count: m.Count}}, extents)) == 0 {
+			return failed("a line of lxc.idmap has IDs that are not in one line of this user namespace's map", line(m), both[0].mapEvidence()).
+				fixed("outside, give this container more IDs, or write IDs into lxc.idmap that it has", edit)
+		}
+	}
+	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
+		if !slices.ContainsFunc(maps, func(m lxcconf.IDMap) bool { return m.Kind == kind }) {
+			return failed(fmt.Sprintf("lxc.idmap has no line for %s IDs (%c)", word, kind), line(maps[0])).fixed("add one with the user's range", edit)
+		}
+	}
+	return ok("")
 }
 
 func checkConfigLimits(f *Facts) Result {

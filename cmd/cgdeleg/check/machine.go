@@ -207,7 +207,21 @@ func checkReadOnly(f *Facts) Result {
 	if len(evidence) == len(f.found) {
 		r = failed("the cgroups are mounted read-only", evidence...)
 	}
-	return r.fixed("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
+	if f.inDocker() {
+		return r.fixed("outside, start this container with --privileged, or with --cgroupns=private and a writable /sys/fs/cgroup: in here nobody may mount them")
+	}
+	return r.fixed("mount them writable", commands...)
+}
+
+// inDocker tells whether Docker, or what works like it, has started this container: its
+// root has no right to mount.
+func (f *Facts) inDocker() bool {
+	if f.Machine.Exists("/.dockerenv") || f.Machine.Exists("/run/.containerenv") {
+		return true
+	}
+	return slices.ContainsFunc(f.members, func(m hierarchy.Membership) bool {
+		return strings.Contains(m.Path, "/docker") || strings.Contains(m.Path, "/kubepods")
+	})
 }
 
 // mountCommand mounts a hierarchy where it usually is, beside those that are
@@ -303,10 +317,34 @@ func checkHierarchies(f *Facts) Result {
 			return r.fixed("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
 		}
 	}
+	if unknown := f.notControllers(missing); len(unknown) > 0 {
+		r.Says += "; this kernel has no controller " + strings.Join(unknown, ",")
+		return r.fixed("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+	}
 	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
 		return r.fixed("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	return r.fixed("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
+}
+
+// notControllers returns the names that are none of a controller of this kernel's; none
+// where that is not known.
+func (f *Facts) notControllers(names []string) (unknown []string) {
+	data, err := f.Machine.ReadFile("/proc/cgroups")
+	if err != nil {
+		return nil
+	}
+	for _, name := range names {
+		isListed := false
+		for line := range strings.Lines(string(data)) {
+			word, _, _ := strings.Cut(line, "\t")
+			isListed = isListed || word == name
+		}
+		if !isListed && !strings.HasPrefix(name, "name=") && name != hierarchy.Unified {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
 }
 
 // wantedText says in which hierarchies a session would be made; where in none, which

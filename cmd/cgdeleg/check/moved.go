@@ -15,19 +15,36 @@ import (
 // has no cgroups of its own, and somebody is found who moves logins on: pam_cgroup behind
 // our line, or libcgroup's daemon. ok is false if nobody is.
 func (f *Facts) moverResult(names []string, evidence []Evidence) (r Result, ok bool) {
-	rule := f.cgroupRule()
+	rule := f.ownCgroupRule()
+	if rule == "" {
+		return r, false
+	}
 	by := "cgrulesengd"
 	if line := f.lineBehind("pam_cgroup.so"); line != nil {
 		by = "pam_cgroup.so"
 		evidence = append([]Evidence{lineEvidence(*line)}, evidence...)
-	} else if rule == "" {
-		return r, false
 	}
-	if rule != "" {
-		evidence = append([]Evidence{{cgroupRules, brief(rule)}}, evidence...)
-	}
+	evidence = append([]Evidence{{cgroupRules, brief(rule)}}, evidence...)
 	r = failed(by+" moved the shell on, by the rules of "+cgroupRules+": it has no cgroup of its own in "+strings.Join(names, " "), evidence...)
 	return r.fixed("take "+f.Subject.Name+" out of "+cgroupRules+", or that program away, and log in again", byHand(f.editor(), cgroupRules)), true
+}
+
+// ownCgroupRule returns the first rule that is for the subject's processes; "" if there is
+// none. A rule is USER, @GROUP or *, perhaps with :PROCESS behind it.
+func (f *Facts) ownCgroupRule() string {
+	data, _ := f.Machine.ReadFile(cgroupRules)
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) < 3 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		who, _, _ := strings.Cut(words[0], ":")
+		group, isGroup := strings.CutPrefix(who, "@")
+		if who == f.Subject.Name || who == "*" || isGroup && slices.Contains(f.groupNames(), group) {
+			return strings.Join(words, " ")
+		}
+	}
+	return ""
 }
 
 // lineBehind returns the line of another module that stands behind ours; nil if none does.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
@@ -73,6 +75,9 @@ func checkSession(f *Facts) Result {
 	var evidence []Evidence
 	var names []string
 	for _, l := range f.missing() {
+		if errors.Is(l.err, machine.ErrNotRecorded) {
+			return unknown("it cannot be told whose the shell's cgroups are", l.err)
+		}
 		if l.ownsDirectory() {
 			continue // the next check's
 		}
@@ -122,6 +127,10 @@ func (f *Facts) hasSession() Result {
 // leftAloneResult is the result where a manager has put the shell somewhere else
 // than into the cgroup of its own login.
 func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evidence) Result {
+	if jobs := jobsOf(f.members); len(jobs) > 0 {
+		return failed("Slurm has put this shell into a job ("+reason.Cgroup+"), and the module leaves it there", evidence...).
+			fixed("containers of this shell stay under the job's limits, without cgroups of their own; ask the cluster's administrators for another way")
+	}
 	if !f.hasSystemd() {
 		return failed("the shell is in elogind's "+reason.Cgroup+", and only the session of a login of "+f.Subject.Name+"'s own, which the login's program opened, can be delegated", evidence...).
 			fixed("log in by ssh or the console")
@@ -254,8 +263,20 @@ func checkLeaf(f *Facts) Result {
 		return skip("no session was asked for on cgroup v2")
 	}
 	here := f.readWords(l.path("cgroup.procs"))
-	if len(here) == 0 {
+	isThreaded := strings.HasPrefix(f.readWord(l.path("cgroup.type")), "threaded")
+	if len(here) == 0 && !isThreaded {
 		return ok("", Evidence{f.cgroupFile(), l.Name + ":" + l.member})
+	}
+	if unit := unitOf(l.member); strings.Contains(l.member, "/user@") && unit != "" {
+		if client := f.clientAlone(); client != "" {
+			return aloneNote("this shell is in "+unit+", which systemd's user manager does not delegate", client)
+		}
+		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
+			fixed("start containers from a scope that it delegates", Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "bash"}})
+	}
+	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
+		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), kind}).
+			fixed("log in again: what made it so cannot be taken back")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
 		Evidence{l.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
@@ -352,7 +373,7 @@ func checkRealtime(f *Facts) Result {
 		return ok("")
 	}
 	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
-		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >"+f.unified().Mount.Point+"/cgroup.procs"))
+		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo "+strings.Split(evidence[0].Path, "/")[2]+" >"+f.unified().Mount.Point+"/cgroup.procs"))
 }
 
 // realtimeOutside returns some of the realtime processes that keep cpu from being enabled:
@@ -405,8 +426,18 @@ func checkLimits(f *Facts) Result {
 	if len(evidence) == 0 {
 		return ok("")
 	}
-	return warning("limits above the session leave little room for a container", evidence...).
-		fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
+	r := warning("limits above the session leave little room for a container", evidence...)
+	if i := slices.IndexFunc(evidence, f.isUsedUp); i >= 0 {
+		r = failed("a limit above the session is used up", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
+	}
+	return r.fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(r.Evidence[0].Path)+" >"+quote(r.Evidence[0].Path)))
+}
+
+// isUsedUp tells of a limit that counts things whether no more can be made.
+func (f *Facts) isUsedUp(e Evidence) bool {
+	var most, used uint64
+	n, _ := fmt.Sscanf(e.Value, "%d, of which %d are used", &most, &used)
+	return n == 2 && used >= most && !strings.HasPrefix(path.Base(e.Path), "memory.")
 }
 
 // unlimited is what lifts a limit: v1's memory controller has a word of its own.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -120,7 +121,8 @@ func checkIDMapTools(f *Facts) Result {
 			return failed(tool.name+" is neither in PATH nor where distributions have it").
 				fixed("install it", f.installIDMapTools()...)
 		}
-		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
+		st.NoSetUID = st.NoSetUID || f.onNoSUID(file)
+		if isSetUserIDRoot(st) || st.Gives(tool.capability) && !st.NoSetUID {
 			continue
 		}
 		value := ownerAndMode(st) + ", capabilities " + fmt.Sprintf("%x", st.Capabilities)
@@ -137,7 +139,7 @@ func checkIDMapTools(f *Facts) Result {
 			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
-			fixed("mount it without nosuid", byHand("mount", "-o", "remount,suid", "/usr"))
+			fixed("mount it without nosuid (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,suid", f.mountOf(evidence[0].Path).Point))
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
@@ -151,16 +153,24 @@ func checkIDMapTools(f *Facts) Result {
 	return ok("")
 }
 
+// onNoSUID tells whether a file is on a mount with nosuid, by mountinfo: a recorded
+// machine's files are on none.
+func (f *Facts) onNoSUID(file string) bool { return slices.Contains(f.mountOf(file).Options, "nosuid") }
+
 // lookUp returns the program that is found first. It is absent only if one of the places
 // is known not to have it, and none to have it.
 func (f *Facts) lookUp(program string) (file string, st machine.Stat, answer machine.Answer) {
 	answer = machine.Unknown
 	for _, dir := range slices.Concat(f.System.SearchPath(), toolDirs) {
 		file = path.Join(dir, program)
-		if st, err := f.Machine.Stat(file); err == nil {
+		st, err := f.Machine.Stat(file)
+		if err == nil {
 			return file, st, machine.Found
 		}
-		if f.Machine.Find(file) == machine.Absent {
+		switch f.Machine.Find(file) {
+		case machine.Found: // whose it is nobody knows
+			return file, st, machine.Unknown
+		case machine.Absent:
 			answer = machine.Absent
 		}
 	}
@@ -189,7 +199,8 @@ type subIDs struct {
 	// mapped is what of the subject's is in this user namespace.
 	mapped    []subid.Range
 	mapFile   string
-	extents   []subid.Range // all that is
+	isAccount func(name string) bool // of this machine's own
+	extents   []subid.Range          // all that is
 	malformed []*confparse.ParseError
 }
 
@@ -205,9 +216,12 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 			return nil, err
 		}
 		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
+		s.isAccount = func(name string) bool {
+			return slices.ContainsFunc(account.All(f.Machine), func(u user.User) bool { return u.Name == name })
+		}
 		s.mapped = s.own
 		if s.extents = f.extentsOf(s.mapFile); s.extents != nil {
-			s.mapped = subid.Within(s.own, s.extents)
+			s.mapped = subid.Inside(s.own, s.extents)
 		}
 		both = append(both, s)
 	}
@@ -248,8 +262,9 @@ func (f *Facts) extentsOf(mapFile string) (extents []subid.Range) {
 // count returns how many IDs a container can be given of these.
 func (s *subIDs) count() uint64 { return total(s.mapped) }
 
+// total returns how many IDs there are in the ranges.
 func total(ranges []subid.Range) (n uint64) {
-	for _, r := range ranges {
+	for _, r := range subid.Union(ranges) {
 		n += r.Count
 	}
 	return n
@@ -275,11 +290,20 @@ func (s *subIDs) meant(who Subject) (evidence []Evidence) {
 		}
 	}
 	for _, r := range s.all {
-		if r.Owner != who.Name && isSpelling(r.Owner, who.Name) {
+		if r.Owner != who.Name && (isSpelling(r.Owner, who.Name) || isShort(r.Owner, who.Name) && !s.isAccount(r.Owner)) {
 			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, r.Line), fmt.Sprintf("%s:%d:%d, and the user is called %s", r.Owner, r.First, r.Count, who.Name)})
 		}
 	}
 	return evidence
+}
+
+// isShort tells whether a name is that of a directory service's user without its domain.
+func isShort(name, of string) bool {
+	_, user, hasDomain := strings.Cut(of, `\`)
+	if !hasDomain {
+		user, _, hasDomain = strings.Cut(of, "@")
+	}
+	return hasDomain && strings.EqualFold(name, user)
 }
 
 // isSpelling tells whether a name is one of a directory service's user in other letters:
@@ -361,7 +385,9 @@ func (f *Facts) subIDServices() (services []string) {
 	for line := range strings.Lines(string(data)) {
 		line, _, _ = strings.Cut(line, "#")
 		if value, isIt := strings.CutPrefix(strings.TrimSpace(line), "subid:"); isIt {
-			services = slices.DeleteFunc(strings.Fields(value), func(s string) bool { return s == "files" })
+			if services = strings.Fields(value); len(services) > 0 && services[0] == "files" {
+				services = nil // these are asked first
+			}
 		}
 	}
 	return services
@@ -370,8 +396,12 @@ func (f *Facts) subIDServices() (services []string) {
 // unmappedResult is the result where the user has IDs that are none in this user
 // namespace. A range of others is a fix only if the namespace has as many that are free.
 func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) Result {
-	r := failed("the subordinate IDs of "+f.Subject.Name+" are none of this container's: newuidmap says \"write to uid_map failed\"", evidence...)
-	const more = "outside, give this container more IDs: a second range in its lxc.idmap, and in the files there that allow it"
+	says := "not all subordinate IDs of " + f.Subject.Name + " are in one line of this user namespace's map: newuidmap says \"write to uid_map failed\""
+	if len(both[0].mapped) == 0 {
+		says = "the subordinate IDs of " + f.Subject.Name + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
+	}
+	r := failed(says, evidence...)
+	const more = "outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
 	fix := f.rangeFix(both, max(want, oneContainer))
 	if fix == nil || len(fix.Commands) == 0 || fix.Commands[0].ByHand {
 		return r.fixed(more)
@@ -393,7 +423,7 @@ func filesOf(evidence []Evidence) (files []string) {
 func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
 	free, found := subid.Free(want, both[0].all, both[1].all)
 	isMapped := func(s subIDs) bool {
-		return s.extents == nil || total(subid.Within([]subid.Range{{First: free, Count: want}}, s.extents)) == want
+		return s.extents == nil || len(subid.Inside([]subid.Range{{First: free, Count: want}}, s.extents)) > 0
 	}
 	if !found || !f.mayGive(both, free, want) || !isMapped(both[0]) || !isMapped(both[1]) {
 		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
@@ -459,12 +489,13 @@ func (f *Facts) accountsIn(firstID, count uint64) (names []string) {
 	return names
 }
 
-// addSubIDs is the command that gives the subject a range of both kinds.
+// addSubIDs is the command that gives the subject a range of both kinds, of which it may
+// have a part.
 func (f *Facts) addSubIDs(both []subIDs, firstID, count uint64) Command {
-	ids := fmt.Sprintf("%d-%d", firstID, firstID+count-1)
 	args := []string{"usermod"}
 	for i := range both {
-		if !subid.Covers(both[i].own, firstID, count) {
+		for _, r := range subid.Missing(both[i].own, firstID, count) {
+			ids := fmt.Sprintf("%d-%d", r.First, r.First+r.Count-1)
 			args = append(args, map[byte]string{'u': "--add-subuids", 'g': "--add-subgids"}[both[i].kind], ids)
 		}
 	}
@@ -483,9 +514,13 @@ func checkSubIDOverlap(f *Facts) Result {
 				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
 		}
 	}
+	if twice := repeatedIn(both); len(twice) > 0 {
+		return failed("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
+			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...))
+	}
 	if own := f.ownIDIn(both); len(own) > 0 {
 		return failed(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
-			fixed("give it another range, without its own ID, and its containers' files to that", byHand(f.editor(), own[0].Path))
+			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...))
 	}
 	for _, s := range both {
 		for _, r := range s.own {
@@ -496,9 +531,20 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			fixed("give one of them another range, and its containers' files to that", byHand(f.editor(), evidence[0].Path))
+			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...))
 	}
 	return ok("")
+}
+
+// repeatedIn returns the lines that give the subject the same IDs.
+func repeatedIn(both []subIDs) (evidence []Evidence) {
+	for _, s := range both {
+		for _, pair := range subid.Repeated(s.own) {
+			evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d and %s:%d:%d",
+				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
+		}
+	}
+	return evidence
 }
 
 // ownIDIn returns the ranges of the subject in which its own user or group ID is.
@@ -514,15 +560,13 @@ func (f *Facts) ownIDIn(both []subIDs) (evidence []Evidence) {
 }
 
 func checkPaths(f *Facts) Result {
-	dirs := []string{f.Subject.Home}
-	if f.Config != nil {
-		if rootfs := f.rootfs(); rootfs != "" {
-			dirs = append(dirs, rootfs)
-		}
+	dirs := f.containersDirs()
+	if len(dirs) == 0 {
+		return skip("there is no LXC, and others keep a container's root away from the home directory")
 	}
 	var evidence []Evidence
 	var seen []string
-	isUnseen := f.Subject.Home == ""
+	isUnseen := slices.Contains(dirs, "")
 	for _, dir := range dirs {
 		for ; strings.HasPrefix(dir, "/") && !slices.Contains(seen, dir); dir = path.Dir(dir) {
 			seen = append(seen, dir)
@@ -551,6 +595,26 @@ func checkPaths(f *Facts) Result {
 		commands = append(commands, command)
 	}
 	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).fixed("open the way (o+x shows no names)", commands...)
+}
+
+// containersDirs returns the directories through which the root of a container of LXC's
+// has to go: to that of the configuration that was asked about, or to where LXC keeps the
+// user's. podman's and Docker's is the user itself.
+func (f *Facts) containersDirs() []string {
+	if f.Config != nil {
+		if rootfs := f.rootfs(); strings.HasPrefix(rootfs, "/") {
+			return []string{rootfs}
+		}
+		return nil
+	}
+	if f.System.Version("lxc") == "" && f.System.Version("podman") != "" {
+		return nil
+	}
+	config, err := lxcconf.ContainerPath(f.usersFiles(), f.Subject.Home, "c")
+	if dir := path.Dir(path.Dir(config)); err == nil && !strings.HasPrefix(dir, f.Subject.Home+"/") {
+		return []string{dir}
+	}
+	return []string{f.Subject.Home}
 }
 
 // containerMaySearch tells whether an ID of the subject's ranges may go through a

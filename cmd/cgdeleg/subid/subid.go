@@ -163,6 +163,60 @@ const (
 	limit  = math.MaxUint32 // the first that is no ID: it is -1
 )
 
+// Union returns the ranges without what is in two of them, from the lowest on, where they
+// touch as one.
+func Union(ranges []Range) (all []Range) {
+	for _, r := range sorted(ranges) {
+		if last := len(all) - 1; last >= 0 && r.First <= all[last].end() {
+			all[last].Count = max(all[last].end(), r.end()) - all[last].First
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Missing returns what of count IDs from first on is in none of the ranges.
+func Missing(ranges []Range, first, count uint64) (pieces []Range) {
+	end := first + count
+	for _, r := range Union(ranges) {
+		if r.First >= end {
+			break
+		}
+		if r.First > first {
+			pieces = append(pieces, Range{First: first, Count: r.First - first})
+		}
+		first = max(first, r.end())
+	}
+	if first < end {
+		pieces = append(pieces, Range{First: first, Count: end - first})
+	}
+	return pieces
+}
+
+// Repeated returns the pairs of a user's own ranges that share IDs.
+func Repeated(ranges []Range) (pairs [][2]Range) {
+	for i, r := range ranges {
+		for _, other := range ranges[i+1:] {
+			if r.overlaps(other) {
+				pairs = append(pairs, [2]Range{r, other})
+			}
+		}
+	}
+	return pairs
+}
+
+// Inside returns the ranges that are wholly in one of the extents: the kernel takes no
+// line of a map that goes over the border of two (user_namespaces(7)).
+func Inside(ranges, extents []Range) (whole []Range) {
+	for _, r := range ranges {
+		if slices.ContainsFunc(extents, func(e Range) bool { return r.First >= e.First && r.end() <= e.end() }) {
+			whole = append(whole, r)
+		}
+	}
+	return whole
+}
+
 // Within returns what of the ranges is in one of the extents, each piece by itself: the
 // kernel maps no piece over the border of two (user_namespaces(7)).
 func Within(ranges, extents []Range) (pieces []Range) {
