@@ -313,7 +313,7 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:module"}, fix: "sudo cgdeleg open --user alice --pid"},
 		"module taken away under a session": {machine: v2, changes: []change{removeModule}, want: []string{"warning:module"}},
 		"before pam_systemd": {machine: v2sd, changes: []change{moveFirst(common, "pam_cgdeleg.so")},
-			want: []string{"failed:pam-order"}, says: "pam_systemd.so stands behind it"},
+			want: []string{"failed:pam-order"}, says: "pam_systemd.so comes after it"},
 		"pam_cgfs as well": {machine: v2, changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so")},
 			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/common-session"},
 		"pam_cgfs of another service": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n"), write("/etc/pam.d/kiosk.dpkg-old", "session optional pam_cgfs.so\n")},

@@ -20,7 +20,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
-		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, in silence; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
+		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
 		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
 	},
 	{
@@ -245,7 +245,7 @@ func checkConfigLimits(f *Facts) Result {
 		}
 		return r.fixed("take these limits out of the configuration", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	case ignored > 0:
-		return warning("limits are for the other version of cgroups, and LXC passes them over", evidence...).
+		return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
 			fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))

@@ -24,7 +24,7 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
-		Explain: "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
+		Explain: "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and ignored.",
 		Sees:    true, DependsOn: []string{"login"}, needs: aUser, run: checkModule,
 	},
 	{
@@ -33,7 +33,7 @@ var pamChecks = []*Check{
 		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
-		Code: "CGD-013", Name: "pam-order", Title: "The module's line stands behind pam_systemd's",
+		Code: "CGD-013", Name: "pam-order", Title: "The module's line comes after pam_systemd's",
 		Explain: "pam_systemd and pam_elogind move the login into a cgroup of their own. What the module did before is undone by that.",
 		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
 	},
@@ -321,7 +321,7 @@ func (f *Facts) leftOutResult(e *plan.AccountError) Result {
 	text := "lower min_uid"
 	if e.From != "" {
 		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN (%s), get no cgroups", f.Subject.Name, e.Least-1, e.From)
-		text = fmt.Sprintf("write min_uid=%d behind the line, if it shall have cgroups all the same", e.UID)
+		text = fmt.Sprintf("add min_uid=%d to the line, if it shall have cgroups all the same", e.UID)
 	}
 	return failed(says, f.moduleLine()...).fixed(text, byHand(f.editor(), f.login.module.File))
 }
@@ -393,8 +393,8 @@ func checkPAMOrder(f *Facts) Result {
 		case line.Is(moduleName):
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
-			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				fixed("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.login.module.File))
+			return failed(fmt.Sprintf("%s comes after it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
+				fixed("put the line of pam_cgdeleg.so after it, and log in again", byHand(f.editor(), f.login.module.File))
 		}
 	}
 	return ok("")

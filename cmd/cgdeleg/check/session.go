@@ -39,7 +39,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-034", Name: "controllers", Title: "The session has the controllers that containers' limits need",
-		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and passed over by it on v2.",
+		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and ignored by it on v2.",
 		DependsOn: []string{"writable"}, needs: aProcess, run: checkControllers,
 	},
 	{
@@ -225,7 +225,7 @@ func checkWritable(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return failed("not every file of the session is the user's", evidence...).
-			with(f.openFix(), "or log in anew")
+			with(f.openFix(), "or log in again")
 	}
 	return ok("")
 }
@@ -516,7 +516,7 @@ func checkProbe(f *Facts) Result {
 		return skip("only the shell from which this was started can be probed")
 	}
 	if err := f.System.Probe(); err != nil {
-		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in anew")
+		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in again")
 	}
 	return ok("a cgroup was made, entered, left and removed")
 }

@@ -48,7 +48,7 @@ func checkDelegation(f *Facts) Result {
 		delegated, known = f.System.IsDelegated(scope)
 	}
 	file, value := f.delegateLine()
-	const again = "and log in anew"
+	const again = "and log in again"
 	switch {
 	case known && delegated:
 		return ok("systemd delegates "+scope, Evidence{scope, "Delegate=yes"})

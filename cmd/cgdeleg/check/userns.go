@@ -148,7 +148,7 @@ func checkIDMapTools(f *Facts) Result {
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).fixed("make them set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
 		return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
-			fixed("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+			fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
 }

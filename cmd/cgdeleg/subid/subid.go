@@ -108,9 +108,9 @@ func badNumber(fields []string) string {
 		}
 		switch last := field[len(field)-1]; last {
 		case '\r':
-			return "bad number, with a carriage return behind it"
+			return "bad number, followed by a carriage return"
 		case ' ', '\t', '\v', '\f':
-			return "bad number, with a blank behind it"
+			return "bad number, followed by a blank"
 		}
 	}
 	return "bad number"
