@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,9 +66,11 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 		return nil, err
 	}
 	var line *confparse.ParseError
-	if f.Config, err = t.lxcConfig(m, &f.Subject); errors.As(err, &line) {
-		f.ConfigError = line
-	} else if err != nil {
+	f.Config, err = t.lxcConfig(m, &f.Subject)
+	switch {
+	case errors.As(err, &line) && (line.Err == nil || errors.Is(line.Err, fs.ErrNotExist)):
+		f.ConfigError = line // LXC would say the same
+	case err != nil:
 		return nil, err
 	}
 	check.Gather(f)
