@@ -117,7 +117,7 @@ func (f *Facts) mountResult(r Result) Result {
 	case len(names) == 0:
 		return r.fixed("mount what the kernel has; "+manager, f.mountAll())
 	}
-	for _, name := range first(names, 5) {
+	for _, name := range first(names) {
 		r.Evidence = append(r.Evidence, Evidence{path.Join(cgroupRoot, name), "is there"})
 	}
 	return r.fixed("mount what the kernel has as this machine's init does that; not over " + cgroupRoot + ", where something else stands; " + manager)
@@ -421,7 +421,7 @@ func checkBase(f *Facts) Result {
 	isRoot := !f.Machine.Exists(base.path("cgroup.type")) // only the machine's root has none
 	if len(off) > 0 && len(here) > 0 && !isRoot {
 		return warning(fmt.Sprintf("%s cannot be enabled: there are processes in the cgroup itself", strings.Join(off, ",")),
-			Evidence{base.path("cgroup.procs"), strings.Join(first(here, 5), " ")},
+			Evidence{base.path("cgroup.procs"), strings.Join(first(here), " ")},
 			Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")}).
 			fixed("move them to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
 				"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(base.path()))))
@@ -429,10 +429,11 @@ func checkBase(f *Facts) Result {
 	return ok("", Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")})
 }
 
-// first returns at most n of the words.
-func first(words []string, n int) []string {
-	if len(words) > n {
-		return append(slices.Clone(words[:n]), "...")
+// first returns some of the words, as many as evidence needs.
+func first(words []string) []string {
+	const enough = 5
+	if len(words) > enough {
+		return append(slices.Clone(words[:enough]), "...")
 	}
 	return words
 }

@@ -271,7 +271,7 @@ func checkLeaf(f *Facts) Result {
 		if client := f.clientAlone(); client != "" {
 			return aloneNote("this shell is in "+unit+", which systemd's user manager does not delegate", client)
 		}
-		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
+		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
 			fixed("start containers from a scope that it delegates", Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "bash"}})
 	}
 	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
@@ -279,7 +279,7 @@ func checkLeaf(f *Facts) Result {
 			fixed("log in again: what made it so cannot be taken back")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
-		Evidence{l.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
+		Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
 		fixed("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
 			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(l.path()))}})
 }

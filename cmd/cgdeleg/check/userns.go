@@ -230,7 +230,7 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 
 // parseErrors returns those that subid.Read has joined.
 func parseErrors(err error) (all []*confparse.ParseError) {
-	joined, isJoined := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is all of them, or none
+	joined, isJoined := err.(interface{ Unwrap() []error })
 	if !isJoined {
 		return nil
 	}
@@ -525,7 +525,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	for _, s := range both {
 		for _, r := range s.own {
 			if names := f.accountsIn(r.First, r.Count); len(names) > 0 {
-				evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d has the IDs of %s", r.Owner, r.First, r.Count, strings.Join(first(names, 5), " "))})
+				evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d has the IDs of %s", r.Owner, r.First, r.Count, strings.Join(first(names), " "))})
 			}
 		}
 	}
