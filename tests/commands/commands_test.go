@@ -149,7 +149,7 @@ func TestStatusOfLogin(t *testing.T) {
 		}
 	}
 	text := login.Must(t, path+" status --json -u "+u.Name)
-	if err := json.Unmarshal([]byte(text), &all); err != nil || all.Schema != 1 || len(all.Sessions) != 1 {
+	if err := json.Unmarshal([]byte(text), &all); err != nil || all.Schema != 2 || len(all.Sessions) != 1 {
 		t.Fatalf("%v in\n%s", err, text)
 	}
 	s := all.Sessions[0]
