@@ -25,10 +25,12 @@ func (r *recorder) relevant(name, data string) string {
 		return r.loginWords(pid, data)
 	case name == "/proc/cmdline": // which may hold keys and passwords
 		return cgroupWords(data)
-	case strings.HasPrefix(name, "/etc/ssh/sshd_config"):
-		return emptied(data, func(line string) bool {
-			words := strings.FieldsFunc(strings.ToLower(line), func(c rune) bool { return strings.ContainsRune(" \t=", c) })
-			return len(words) > 0 && slices.Contains([]string{"usepam", "include", "match"}, words[0])
+	case strings.HasPrefix(name, "/etc/ssh/"):
+		return sshdWords(data)
+	case name == "/etc/cgrules.conf": // others' rules are nobody's business
+		return onlyLines(data, func(line string) bool {
+			owner, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "\t", " "), " ")
+			return owner == r.subject.Name || owner == "*" || strings.HasPrefix(owner, "@")
 		})
 	case name == "/etc/nsswitch.conf":
 		return onlyLines(data, func(line string) bool { return strings.HasPrefix(line, "subid:") })
@@ -65,14 +67,20 @@ func cgroupWords(data string) string {
 	return strings.Join(words, " ") + "\n"
 }
 
-// emptied leaves all lines in their place, and what is in those that are wanted.
-func emptied(data string, isWanted func(line string) bool) string {
+// sshdWords returns of sshd's configuration what tells whether it calls PAM. All lines stay
+// in their place, and of Match only the word.
+func sshdWords(data string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(data) {
-		if !isWanted(line) {
-			line = "\n"
+		words := strings.FieldsFunc(strings.ToLower(line), func(c rune) bool { return strings.ContainsRune(" \t=\n", c) })
+		switch {
+		case len(words) == 0:
+		case words[0] == "usepam" || words[0] == "include":
+			kept.WriteString(strings.TrimSuffix(line, "\n"))
+		case words[0] == "match":
+			kept.WriteString("Match x")
 		}
-		kept.WriteString(line)
+		kept.WriteByte('\n')
 	}
 	return kept.String()
 }

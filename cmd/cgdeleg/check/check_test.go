@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,15 @@ const (
 
 // veth gives the container a network device, as LXC's usual configuration does.
 var veth = replace(config, "lxc.net.0.type = empty", "lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0")
+
+// manyRanges are more than anybody would compare with each other.
+var manyRanges = func() string {
+	var out strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&out, "alice:%d:2\n", 100_000+4*i)
+	}
+	return out.String()
+}()
 
 // delegateConf is the drop-in.
 var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\nDelegate=cpu memory pids\n")
@@ -357,6 +367,13 @@ func TestTroubles(t *testing.T) {
 			want:    []string{"failed:module", "failed:delegation"}},
 		"systemd too new for v1": {machine: hybrid, system: system{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
 
+		"sshd's configuration includes itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n"), write("/etc/ssh/sshd_config", strings.Repeat("Include sshd_config sshd_config sshd_config\n", 3))},
+			want: []string{"failed:session"}, says: "though its login has a line of the module"},
+		"a rule of cgrules.conf for another program": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n"), write("/etc/cgrules.conf", "*:ftpd * x\nbob * y\nalice cpu z\n")},
+			want: []string{"failed:session"}, says: "though its login has a line of the module"},
+		"many ranges": {machine: v2, changes: []change{write("/etc/subuid", manyRanges), write("/etc/subgid", manyRanges)}},
+		"a newuidmap of one's own": {machine: v2, changes: []change{write("/usr/local/sbin/newuidmap", ""), stat("/usr/local/sbin/newuidmap", machine.Stat{Mode: 0o100755, UID: 1000})},
+			want: []string{"failed:idmap-tools"}, says: "no part of the system"},
 		"moved out of the session": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified", fix: "sudo cgdeleg open --user alice --pid"},
 		"session of another": {machine: v2, changes: []change{stat(session, machine.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
@@ -409,7 +426,7 @@ func TestTroubles(t *testing.T) {
 		"no_new_privs": {machine: v2, changes: []change{replace("/proc/self/status", "NoNewPrivs:\t0", "NoNewPrivs:\t1")},
 			want: []string{"failed:idmap-tools"}, says: "no_new_privs"},
 		"few subordinate IDs": {machine: v2, changes: []change{replace("/etc/subuid", "alice:100000:65536", "alice:100000:1000")},
-			want: []string{"failed:subid"}, fix: "sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 alice"},
+			want: []string{"failed:subid"}, fix: "sudo usermod --add-subuids 101000-165535 alice"},
 		"two levels of containers": {machine: v2, nested: 2, want: []string{"failed:subid"}, says: "2 levels of containers need"},
 		"others have the same IDs": {machine: v2, changes: []change{replace("/etc/subuid", "bob:165536:65536", "bob:165535:65536")},
 			want: []string{"warning:subid-overlap"}},
@@ -434,11 +451,11 @@ func TestTroubles(t *testing.T) {
 		"no subuid file": {machine: v2, changes: []change{remove("/etc/subuid")},
 			want: []string{"failed:subid"}, fix: "sudo touch /etc/subuid"},
 		"a user of a directory service": {machine: v2, changes: []change{replace("/etc/passwd", ":1000:", ":4000:"), replace("/etc/subuid", "alice", "al")},
-			want: []string{"failed:subid", "unknown:paths"}, fix: "sudo sh -c 'echo 1000:"},
+			want: []string{"failed:subid", "unknown:paths"}, fix: `1000:231072:65536\n'\'' >>/etc/subuid'`},
 		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
 			want: []string{"warning:config-limits"}},
 		"no network devices for the user": {machine: v2, config: config, changes: []change{veth},
-			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0", fix: `sudo sh -c 'echo '\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`},
+			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0", fix: `'\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`},
 		"no network devices any more": {machine: v2, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 0\nbob veth lxcbr0 10\nalice veth other 10\n")},
 			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0"},
 		"the bridge is not there": {machine: v2sd, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 10\n"), write("/lib/systemd/system/lxc-net.service", "")},

@@ -78,8 +78,7 @@ func checkConfigNetwork(f *Facts) Result {
 			return r
 		}
 		if n.link.Value == "" {
-			n.link = n.kind // LXC asks for a bridge called none
-			n.link.Value = "none"
+			return f.withoutBridge(n.kind)
 		}
 		if r := f.checkBridge(n.link); r.Status != OK {
 			return r
@@ -88,10 +87,24 @@ func checkConfigNetwork(f *Facts) Result {
 	return ok("")
 }
 
+// withoutBridge is the result for a veth device without a bridge: lxc-user-nic is then
+// asked for a bridge called none.
+func (f *Facts) withoutBridge(kind lxcconf.Item) Result {
+	data, _ := f.Machine.ReadFile(usernetFile)
+	if f.usernetGives(string(data), "none") {
+		return ok("")
+	}
+	return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge",
+		Evidence{fmt.Sprintf("%s:%d", kind.File, kind.Line), kind.Key + " = " + kind.Value}).
+		fixed("name a bridge on which "+f.Subject.Name+" may have devices", Command{Args: []string{f.editor(), kind.File}, ByHand: true})
+}
+
 // userNICs are where distributions have lxc-user-nic.
 var userNICs = func() (files []string) {
 	for _, dir := range securityDirs {
-		files = append(files, path.Dir(dir)+"/lxc/lxc-user-nic")
+		if strings.HasPrefix(dir, "/usr/") { // where /lib leads there, mountinfo says so of this
+			files = append(files, path.Dir(dir)+"/lxc/lxc-user-nic")
+		}
 	}
 	return append(files, "/usr/libexec/lxc/lxc-user-nic", "/run/wrappers/bin/lxc-user-nic")
 }()
@@ -172,16 +185,9 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 		return unknown("it cannot be told whether "+f.Subject.Name+" may have network devices", err)
 	}
 	if !f.usernetGives(string(data), bridge) {
-		if bridge == "none" {
-			return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge", at).
-				fixed("name a bridge on which "+f.Subject.Name+" may have devices", Command{Args: []string{f.editor(), link.File}, ByHand: true})
-		}
 		line := f.Subject.Name + " veth " + bridge + " 10"
 		return failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, Evidence{usernetFile, "no line for this user and bridge"}).
-			fixed("give the user some (10 here)", asRoot("sh", "-c", "echo "+quote(line)+" >>"+usernetFile))
-	}
-	if bridge == "none" {
-		return ok("")
+			fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)) // the last line may lack its newline
 	}
 	switch dir := "/sys/class/net/" + bridge; f.Machine.Find(dir) {
 	case machine.Unknown:

@@ -21,6 +21,9 @@ type cause struct {
 // that it keeps.
 func (f *Facts) lackingResult(lacking []string) Result {
 	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
+	if f.unified() == nil { // a v2 that was asked for by name
+		return r
+	}
 	var causes []cause
 	kept := map[string][]string{}
 	for _, controller := range lacking {
@@ -66,13 +69,16 @@ func (f *Facts) causeOf(controller string) cause {
 // turnedOff is for cgroup_disable= on the kernel's command line, which a Raspberry Pi's
 // firmware adds for memory. /proc/cgroups then says 0, or nothing of it (Linux 6.12).
 func (f *Facts) turnedOff(controller string) *cause {
+	if slices.Contains(f.readWords(f.unified().Mount.Point+"/cgroup.controllers"), controller) {
+		return nil // and on again
+	}
 	words := f.readWords("/proc/cmdline")
 	for _, word := range words {
 		value, isDisable := strings.CutPrefix(word, "cgroup_disable=")
 		if isDisable && slices.Contains(strings.Split(value, ","), controller) {
 			return &cause{
-				says: "the kernel's command line turns it off", evidence: Evidence{"/proc/cmdline", word},
-				fix: f.commandLineFix("take "+word+" off the kernel's command line, or add cgroup_enable="+controller+" where the firmware adds it", words),
+				says: "the kernel's command line has " + word, evidence: Evidence{"/proc/cmdline", word},
+				fix: f.commandLineFix("take "+word+" off the kernel's command line, or where the firmware adds it, add cgroup_enable="+value, words),
 			}
 		}
 	}

@@ -68,7 +68,8 @@ func checkLXCView(f *Facts) Result {
 	}
 	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
 	if len(lacking) > 0 {
-		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith(lacking), "")
+		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).
+			with(f.openWith(lacking), "or take them out of lxc.cgroup.use in ~/.config/lxc/lxc.conf")
 	}
 	if len(evidence) == 0 {
 		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openFix(), "")
@@ -202,12 +203,12 @@ func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
 					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit)
 			}
 		}
-		extents := both[0].extents
+		own := &both[0]
 		if m.Kind == 'g' {
-			extents = both[1].extents
+			own = &both[1]
 		}
-		if extents != nil && len(subid.Inside([]subid.Range{{First: m.Outside, Count: m.Count}}, extents)) == 0 {
-			return failed("a line of lxc.idmap has IDs that are not in one line of this user namespace's map", line(m), both[0].mapEvidence()).
+		if own.extents != nil && len(subid.Inside([]subid.Range{{First: m.Outside, Count: m.Count}}, own.extents)) == 0 {
+			return failed("a line of lxc.idmap has IDs that are not in one line of this user namespace's map", line(m), own.mapEvidence()).
 				fixed("outside, give this container more IDs, or write IDs into lxc.idmap that it has", edit)
 		}
 	}

@@ -22,8 +22,7 @@ func (f *Facts) mountOf(file string) mounted {
 			continue
 		}
 		point := unescaped(fields[4])
-		covers := point == "/" || file == point || strings.HasPrefix(file, point+"/")
-		if covers && len(point) >= len(at.Point) {
+		if point == "/" || file == point || strings.HasPrefix(file, point+"/") {
 			at = mounted{point, strings.Split(fields[5], ",")}
 		}
 	}

@@ -14,9 +14,16 @@ import (
 // moverResult is the result where the login's service has a line of the module, the shell
 // has no cgroups of its own, and somebody is found who moves logins on: pam_cgroup behind
 // our line, or libcgroup's daemon. ok is false if nobody is.
-func (f *Facts) moverResult(names []string, evidence []Evidence) (r Result, ok bool) {
-	rule := f.ownCgroupRule()
-	if rule == "" {
+func (f *Facts) moverResult(evidence []Evidence) (r Result, ok bool) {
+	rule, controllers := f.ownCgroupRule()
+	var names []string
+	for _, l := range f.missing() {
+		isRuled := controllers == "*" || slices.ContainsFunc(strings.Split(controllers, ","), func(c string) bool { return slices.Contains(l.Controllers, c) })
+		if isRuled && l.member != "/" {
+			names = append(names, l.Name)
+		}
+	}
+	if rule == "" || len(names) == 0 {
 		return r, false
 	}
 	by := "cgrulesengd"
@@ -29,22 +36,22 @@ func (f *Facts) moverResult(names []string, evidence []Evidence) (r Result, ok b
 	return r.fixed("take "+f.Subject.Name+" out of "+cgroupRules+", or that program away, and log in again", byHand(f.editor(), cgroupRules)), true
 }
 
-// ownCgroupRule returns the first rule that is for the subject's processes; "" if there is
-// none. A rule is USER, @GROUP or *, perhaps with :PROCESS behind it.
-func (f *Facts) ownCgroupRule() string {
+// ownCgroupRule returns the first rule that is for all of the subject's processes, and of
+// which controllers; "" if there is none. A rule is USER, @GROUP or *, its controllers and
+// the destination.
+func (f *Facts) ownCgroupRule() (rule, controllers string) {
 	data, _ := f.Machine.ReadFile(cgroupRules)
 	for line := range strings.Lines(string(data)) {
 		words := strings.Fields(line)
 		if len(words) < 3 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		who, _, _ := strings.Cut(words[0], ":")
-		group, isGroup := strings.CutPrefix(who, "@")
-		if who == f.Subject.Name || who == "*" || isGroup && slices.Contains(f.groupNames(), group) {
-			return strings.Join(words, " ")
+		group, isGroup := strings.CutPrefix(words[0], "@")
+		if words[0] == f.Subject.Name || words[0] == "*" || isGroup && slices.Contains(f.groupNames(), group) {
+			return strings.Join(words, " "), words[1]
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // lineBehind returns the line of another module that stands behind ours; nil if none does.
@@ -68,13 +75,15 @@ const sshdConfig = "/etc/ssh/sshd_config"
 // configuration cannot be read. Of a word that is given twice the first counts; without
 // any sshd does not call PAM. What stands behind Match cannot change it.
 func (f *Facts) usePAM() (uses bool, where Evidence, known bool) {
-	return f.usePAMIn(sshdConfig, 0)
+	const mostFiles = 256
+	left := mostFiles
+	return f.usePAMIn(sshdConfig, &left)
 }
 
-func (f *Facts) usePAMIn(file string, depth int) (uses bool, where Evidence, known bool) {
-	const deepest = 16 // sshd's own bound
+// usePAMIn reads one more file, of those that are left to be read.
+func (f *Facts) usePAMIn(file string, left *int) (uses bool, where Evidence, known bool) {
 	data, err := f.Machine.ReadFile(file)
-	if err != nil || depth > deepest {
+	if *left--; err != nil || *left < 0 {
 		return false, where, false
 	}
 	number := 0
@@ -90,9 +99,14 @@ func (f *Facts) usePAMIn(file string, depth int) (uses bool, where Evidence, kno
 		case "usepam":
 			return strings.EqualFold(words[1], "yes"), Evidence{fmt.Sprintf("%s:%d", file, number), strings.TrimSpace(line)}, true
 		case "include":
-			for _, included := range f.included(words[1:]) {
-				if uses, where, known := f.usePAMIn(included, depth+1); known && where.Path != included {
-					return uses, where, true
+			files, isKnown := f.included(words[1:])
+			if !isKnown {
+				return false, where, false
+			}
+			for _, included := range files {
+				uses, where, known := f.usePAMIn(included, left)
+				if !known || where.Path != included {
+					return uses, where, known
 				}
 			}
 		}
@@ -100,21 +114,28 @@ func (f *Facts) usePAMIn(file string, depth int) (uses bool, where Evidence, kno
 	return false, Evidence{file, "no UsePAM"}, true
 }
 
-// included returns the files that the patterns of an Include match, in order.
-func (f *Facts) included(patterns []string) (files []string) {
+// included returns the files that the patterns of an Include match, in order, of those
+// beside sshd's configuration; isKnown is false if it names others.
+func (f *Facts) included(patterns []string) (files []string, isKnown bool) {
+	home := path.Dir(sshdConfig)
 	for _, pattern := range patterns {
 		if !path.IsAbs(pattern) {
-			pattern = path.Join(path.Dir(sshdConfig), pattern)
+			pattern = path.Join(home, pattern)
 		}
-		names, _ := f.Machine.ReadDir(path.Dir(pattern))
+		dir, base := path.Split(path.Clean(pattern))
+		if !strings.HasPrefix(dir, home+"/") || strings.ContainsAny(dir, "*?[") {
+			return nil, false
+		}
+		names, _ := f.Machine.ReadDir(path.Clean(dir))
 		slices.Sort(names)
 		for _, name := range names {
-			if matches, _ := path.Match(path.Base(pattern), name); matches {
-				files = append(files, path.Join(path.Dir(pattern), name))
+			isHidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") // glob(3)
+			if matches, _ := path.Match(base, name); matches && !isHidden {
+				files = append(files, path.Join(dir, name))
 			}
 		}
 	}
-	return files
+	return files, true
 }
 
 // withoutPAMResult is the result for a shell that came by an sshd that does not call PAM.
@@ -136,6 +157,17 @@ func jobsOf(members []hierarchy.Membership) (names []string) {
 		}
 	}
 	return names
+}
+
+// jobResult is the result for a shell that Slurm has put into a job, and that has no
+// cgroups of its own; ok is false if it is in none.
+func (f *Facts) jobResult(evidence []Evidence) (r Result, ok bool) {
+	jobs := jobsOf(f.members)
+	if len(jobs) == 0 {
+		return r, false
+	}
+	r = failed("Slurm has put this shell into a job ("+hierarchy.PathIn(f.members, jobs[0])+"), and the module leaves it there", evidence...)
+	return r.fixed("containers of this shell stay under the job's limits, without cgroups of their own; ask the cluster's administrators for another way"), true
 }
 
 // tornResult is the result for a login that Slurm has put into a job, and that is in a

@@ -63,6 +63,9 @@ func checkLogin(f *Facts) Result {
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, f.cgroupEvidence())
 	}
+	if r, isJobs := f.jobResult(f.cgroupEvidence()); isJobs {
+		return r
+	}
 	if len(l.strangers) > 0 {
 		return f.strangersResult()
 	}

@@ -102,7 +102,7 @@ func checkSession(f *Facts) Result {
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, evidence)
 	}
-	if r, isMoved := f.moverResult(names, evidence); isMoved {
+	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
 	}
 	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
@@ -127,9 +127,8 @@ func (f *Facts) hasSession() Result {
 // leftAloneResult is the result where a manager has put the shell somewhere else
 // than into the cgroup of its own login.
 func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evidence) Result {
-	if jobs := jobsOf(f.members); len(jobs) > 0 {
-		return failed("Slurm has put this shell into a job ("+reason.Cgroup+"), and the module leaves it there", evidence...).
-			fixed("containers of this shell stay under the job's limits, without cgroups of their own; ask the cluster's administrators for another way")
+	if r, isJobs := f.jobResult(evidence); isJobs {
+		return r
 	}
 	if !f.hasSystemd() {
 		return failed("the shell is in elogind's "+reason.Cgroup+", and only the session of a login of "+f.Subject.Name+"'s own, which the login's program opened, can be delegated", evidence...).

@@ -140,6 +140,9 @@ func checkIDMapTools(f *Facts) Result {
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
 			fixed("mount it without nosuid (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,suid", f.mountOf(evidence[0].Path).Point))
+	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isSystems(e.Path) }):
+		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
+			fixed("take them out of PATH: the system's own come after them")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
@@ -151,6 +154,13 @@ func checkIDMapTools(f *Facts) Result {
 			fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
+}
+
+// isSystems tells whether a program is in one of the system's directories and root's: no
+// other is to be made set-user-ID.
+func (f *Facts) isSystems(file string) bool {
+	st, err := f.Machine.Stat(file)
+	return err == nil && st.UID == 0 && slices.Contains(toolDirs, path.Dir(file)) && st.Mode&0o022 == 0
 }
 
 // onNoSUID tells whether a file is on a mount with nosuid, by mountinfo: a recorded
@@ -221,11 +231,24 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 		}
 		s.mapped = s.own
 		if s.extents = f.extentsOf(s.mapFile); s.extents != nil {
-			s.mapped = subid.Inside(s.own, s.extents)
+			s.mapped = usable(s.own, s.extents)
 		}
 		both = append(both, s)
 	}
 	return both, nil
+}
+
+// usable returns what of the ranges a container can be given: whole ones, and of those that
+// go over a border of this user namespace's map the pieces that are enough for one.
+func usable(own, extents []subid.Range) (all []subid.Range) {
+	for _, r := range own {
+		for _, piece := range subid.Within([]subid.Range{r}, extents) {
+			if piece.Count == r.Count || piece.Count >= oneContainer {
+				all = append(all, piece)
+			}
+		}
+	}
+	return all
 }
 
 // parseErrors returns those that subid.Read has joined.
@@ -252,7 +275,7 @@ func (f *Facts) extentsOf(mapFile string) (extents []subid.Range) {
 	}
 	for line := range strings.Lines(string(data)) {
 		var inside, outside, count uint64
-		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 {
+		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 && count > 0 && inside+count > inside {
 			extents = append(extents, subid.Range{First: inside, Count: count})
 		}
 	}
@@ -328,7 +351,7 @@ func (s *subIDs) evidence() Evidence {
 	if len(ranges) == 0 {
 		ranges = []string{"nothing for this user"}
 	}
-	return Evidence{s.file, strings.Join(ranges, " ")}
+	return Evidence{s.file, strings.Join(first(ranges), " ")}
 }
 
 func checkSubID(f *Facts) Result {
@@ -349,7 +372,7 @@ func checkSubID(f *Facts) Result {
 	isMapped := true
 	for i := range both {
 		s := &both[i]
-		if s.count() >= want && (total(s.own) == 0 || s.count() > 0) {
+		if s.count() >= want {
 			continue
 		}
 		evidence = append(evidence, s.evidence())
@@ -397,7 +420,7 @@ func (f *Facts) subIDServices() (services []string) {
 // namespace. A range of others is a fix only if the namespace has as many that are free.
 func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) Result {
 	says := "not all subordinate IDs of " + f.Subject.Name + " are in one line of this user namespace's map: newuidmap says \"write to uid_map failed\""
-	if len(both[0].mapped) == 0 {
+	if len(subid.Within(both[0].own, both[0].extents)) == 0 {
 		says = "the subordinate IDs of " + f.Subject.Name + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
 	}
 	r := failed(says, evidence...)
@@ -419,23 +442,43 @@ func filesOf(evidence []Evidence) (files []string) {
 	return files
 }
 
-// rangeFix gives the subject a range that nobody has and that this user namespace has.
+// rangeFix gives the subject a range that nobody has and that this user namespace has: the
+// one that it has of the other kind, if only one is lacking.
 func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
-	free, found := subid.Free(want, both[0].all, both[1].all)
-	isMapped := func(s subIDs) bool {
-		return s.extents == nil || len(subid.Inside([]subid.Range{{First: free, Count: want}}, s.extents)) > 0
-	}
-	if !found || !f.mayGive(both, free, want) || !isMapped(both[0]) || !isMapped(both[1]) {
-		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
-	}
-	commands := []Command{f.addSubIDs(both, free, want)}
-	for _, s := range both {
-		if !f.Machine.Exists(s.file) { // usermod does nothing without
-			commands = slices.Insert(commands, 0, asRoot("touch", s.file))
+	var lacking []subIDs
+	first, found := subid.Free(want, both[0].all, both[1].all)
+	for i := range both {
+		if both[i].count() < want {
+			lacking = append(lacking, both[i])
+			continue
+		}
+		for _, r := range both[i].mapped {
+			if r.Count >= want && f.mayGive(both, r.First, want) {
+				first, found = r.First, true
+			}
 		}
 	}
-	if !f.isLocal() { // usermod knows only /etc/passwd
-		commands[len(commands)-1] = asRoot("sh", "-c", fmt.Sprintf("echo %d:%d:%d | tee -a %s >>%s", f.Subject.UID, free, want, both[0].file, both[1].file))
+	isMapped := !slices.ContainsFunc(lacking, func(s subIDs) bool {
+		return s.extents != nil && len(subid.Inside([]subid.Range{{First: first, Count: want}}, s.extents)) == 0
+	})
+	switch {
+	case !isMapped && f.inUserNamespace():
+		return &Fix{Text: "outside, give this container more IDs, and it a range of them"}
+	case !found || !isMapped || !f.mayGive(both, first, want):
+		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
+	}
+	var commands []Command
+	for _, s := range slices.Backward(lacking) {
+		if !f.Machine.Exists(s.file) { // usermod does nothing without
+			commands = append(commands, asRoot("touch", s.file))
+		}
+	}
+	if f.isLocal() {
+		return &Fix{Text: "give it a free range", Commands: append(commands, f.addSubIDs(lacking, first, want))}
+	}
+	line := fmt.Sprintf("%d:%d:%d", f.Subject.UID, first, want)
+	for _, s := range lacking { // usermod knows only /etc/passwd; the last line may lack its newline
+		commands = append(commands, asRoot("sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, line, s.file)))
 	}
 	return &Fix{Text: "give it a free range", Commands: commands}
 }
@@ -515,11 +558,11 @@ func checkSubIDOverlap(f *Facts) Result {
 		}
 	}
 	if twice := repeatedIn(both); len(twice) > 0 {
-		return failed("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
+		return f.asPodman("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
 			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...))
 	}
 	if own := f.ownIDIn(both); len(own) > 0 {
-		return failed(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
+		return f.asPodman(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
 			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...))
 	}
 	for _, s := range both {
@@ -534,6 +577,15 @@ func checkSubIDOverlap(f *Facts) Result {
 			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...))
 	}
 	return ok("")
+}
+
+// asPodman is a failure where podman is installed, which maps all that a user has. LXC maps
+// what a container's configuration says.
+func (f *Facts) asPodman(says string, evidence ...Evidence) Result {
+	if f.System.Version("podman") == "" {
+		return warning(says, evidence...)
+	}
+	return failed(says, evidence...)
 }
 
 // repeatedIn returns the lines that give the subject the same IDs.
@@ -563,6 +615,10 @@ func checkPaths(f *Facts) Result {
 	dirs := f.containersDirs()
 	if len(dirs) == 0 {
 		return skip("there is no LXC, and others keep a container's root away from the home directory")
+	}
+	if at := f.mountOf(dirs[0]); dirs[0] != "" && slices.Contains(at.Options, "noexec") {
+		return failed("nothing may be run from where the containers are (noexec)", Evidence{"/proc/self/mountinfo", at.Point + " noexec"}).
+			fixed("mount it without noexec (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,exec", at.Point))
 	}
 	var evidence []Evidence
 	var seen []string

@@ -128,15 +128,25 @@ func Of(all []Range, name string, uid int) []Range {
 	return his
 }
 
-// Overlaps returns the ranges of a user that share IDs with ranges of others,
-// each as a pair of his and theirs, in the order of the file.
-func Overlaps(all []Range, name string, uid int) [][2]Range {
-	var pairs [][2]Range
-	for _, his := range Of(all, name, uid) {
-		for _, other := range all {
-			if !other.isOf(name, uid) && his.overlaps(other) {
-				pairs = append(pairs, [2]Range{his, other})
-			}
+// Overlaps returns some of the ranges of a user that share IDs with ranges of others, each
+// as a pair of his and theirs.
+func Overlaps(all []Range, name string, uid int) (pairs [][2]Range) {
+	var his, others Range // of those so far the ones that end last
+	for _, r := range sorted(all) {
+		isHis := r.isOf(name, uid)
+		switch {
+		case len(pairs) == enough:
+			return pairs
+		case isHis && others.overlaps(r):
+			pairs = append(pairs, [2]Range{r, others})
+		case !isHis && his.overlaps(r):
+			pairs = append(pairs, [2]Range{his, r})
+		}
+		switch {
+		case isHis && r.end() > his.end():
+			his = r
+		case !isHis && r.end() > others.end():
+			others = r
 		}
 	}
 	return pairs
@@ -194,13 +204,18 @@ func Missing(ranges []Range, first, count uint64) (pieces []Range) {
 	return pieces
 }
 
-// Repeated returns the pairs of a user's own ranges that share IDs.
+// enough is how many pairs are told: a file may have a hundred thousand lines.
+const enough = 5
+
+// Repeated returns some of the pairs of a user's own ranges that share IDs.
 func Repeated(ranges []Range) (pairs [][2]Range) {
-	for i, r := range ranges {
-		for _, other := range ranges[i+1:] {
-			if r.overlaps(other) {
-				pairs = append(pairs, [2]Range{r, other})
-			}
+	var before Range // of those so far the one that ends last
+	for _, r := range sorted(ranges) {
+		if before.overlaps(r) && len(pairs) < enough {
+			pairs = append(pairs, [2]Range{before, r})
+		}
+		if r.end() > before.end() {
+			before = r
 		}
 	}
 	return pairs
