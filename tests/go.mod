@@ -14,4 +14,9 @@ require (
 	github.com/creack/pty v1.1.24
 )
 
-require github.com/msteinert/pam/v2 v2.1.0
+require (
+	github.com/msteinert/pam/v2 v2.1.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+)
+
+require golang.org/x/text v0.43.0 // indirect

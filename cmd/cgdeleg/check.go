@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -58,16 +60,31 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	case t.pid != 0:
 		f.Subject, err = check.Process(m, t.pid)
 	default:
-		f.Subject, err = check.Caller(m)
+		f.Subject, err = caller(m)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if f.Config, err = t.lxcConfig(m, &f.Subject); err != nil {
+	var line *confparse.ParseError
+	f.Config, err = t.lxcConfig(m, &f.Subject)
+	switch {
+	case errors.As(err, &line) && (line.Err == nil || errors.Is(line.Err, fs.ErrNotExist)):
+		f.ConfigError = line // LXC would say the same
+	case err != nil:
 		return nil, err
 	}
 	check.Gather(f)
 	return f, nil
+}
+
+// caller returns the subject of who asks: with sudo, who typed that.
+func caller(m machine.Machine) (check.Subject, error) {
+	if uid, isKnown := realCaller(); isKnown && !m.IsRecorded() {
+		if s, ok := check.CallerBehind(m, uid); ok {
+			return s, nil
+		}
+	}
+	return check.Caller(m)
 }
 
 // lxcConfig reads the container's configuration as the user who would start it; nil
@@ -102,23 +119,25 @@ func (e *configError) Unwrap() error { return e.err }
 
 func newCheck(s *settings) *cobra.Command {
 	var t target
-	var list, explain, strict, asJSON, quiet bool
+	var list, explain, strict, asJSON, quiet, verbose bool
 	var ignore []string
 	cmd := &cobra.Command{
 		Use:     "check [NAME]...",
 		Aliases: []string{"doctor"},
-		Short:   "Say what keeps containers from starting or from having cgroups, and the mend",
+		Short:   "Say what keeps containers from starting or from having cgroups, and the fix",
 		Long: `Look at the cgroups of this shell, at the PAM files, at systemd and at what
 unprivileged containers need beside, and say of each trouble where it was seen
-and how it is mended. Nothing is changed.
+and how it is fixed. Nothing is changed.
 
-Names (or codes) of checks choose among them; cgdeleg check --list has them all.
+Without names, problems are printed alone, and what they come to. Names (or codes)
+of checks choose among them; cgdeleg check --list has them all.
 A note is no trouble; it says what a program needs to use the session. The
 exit code is 1 if a check failed, with --strict also for warnings, and 3 if
 something could not be told.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration
+  sudo cgdeleg check                 the shell in which that is typed
   sudo cgdeleg check --user alice    what a login of alice would get
   cgdeleg check --explain leaf       what a check is about`,
 		ValidArgsFunction: completeChecks,
@@ -148,8 +167,10 @@ something could not be told.`,
 				err = printFindingsJSON(out, f, findings)
 			case quiet:
 				err = printf(out, "%s", troublesText(out, findings))
-			default:
+			case verbose || len(names) > 0:
 				err = printf(out, "%s", findingsText(out, findings))
+			default:
+				err = printf(out, "%s", problemsText(out, f, findings))
 			}
 			if err != nil {
 				return err
@@ -166,7 +187,8 @@ something could not be told.`,
 	flags.BoolVar(&strict, "strict", false, "warnings count as failures")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print only what is wrong, a line each")
-	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "list", "explain")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "print what is well, too")
+	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "verbose", "list", "explain")
 	_ = cmd.RegisterFlagCompletionFunc("ignore", completeChecks)
 	return cmd
 }
@@ -230,11 +252,23 @@ func explanation(s screen, checks []*check.Check) markup {
 			out.WriteByte('\n')
 		}
 		_ = printf(&out, "%s %s: %s\n\n%s\n", c.Code, s.styled(c.Name, bold), c.Title, markup(wrapped(c.Explain, 79)))
-		if len(c.DependsOn) > 0 {
-			_ = printf(&out, "\nIt says nothing when one of these has failed: %s.\n", strings.Join(c.DependsOn, ", "))
+		if dependence := dependenceOf(c); dependence != "" {
+			_ = printf(&out, "\n%s\n", markup(wrapped(dependence, 79)))
 		}
 	}
 	return markup(out.String())
+}
+
+// dependenceOf says of which other checks the result depends; "" if of none.
+func dependenceOf(c *check.Check) string {
+	if len(c.DependsOn) == 0 {
+		return ""
+	}
+	names := strings.Join(c.DependsOn, ", ")
+	if c.Sees {
+		return "It says nothing when one of these has failed, and of what is wrong nothing when one cannot be told: " + names + "."
+	}
+	return "It says nothing when one of these has failed, and is unknown when one cannot be told: " + names + "."
 }
 
 // wrapped breaks a text into lines.
@@ -257,47 +291,6 @@ func wrapped(text string, width int) string {
 	return out.String()
 }
 
-// statusWords are what the statuses are called on the screen, and how they are
-// set off.
-var statusWords = map[check.Status]struct {
-	word string
-	how  style
-}{
-	check.OK: {"ok", green}, check.Note: {"note", cyan}, check.Skipped: {"-", dim}, check.Warning: {"warning", yellow},
-	check.Unknown: {"unknown", yellow}, check.Failed: {"FAILED", red},
-}
-
-// findingsText is a line for each check, and all that is known of a trouble.
-func findingsText(s screen, findings []check.Finding) markup {
-	wide := 0
-	for _, f := range findings {
-		wide = max(wide, len(f.Name))
-	}
-	var out strings.Builder
-	for _, f := range findings {
-		word := statusWords[f.Status]
-		_ = printf(&out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, f.Says)
-		for _, line := range f.Usage {
-			_ = printf(&out, "%11s%s\n", "", s.styled(line, bold))
-		}
-		if !f.Status.IsTrouble() {
-			continue
-		}
-		for _, e := range f.Evidence {
-			_ = printf(&out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
-		}
-		if f.Fix == nil {
-			continue
-		}
-		_ = printf(&out, "%9smend: %s\n", "", f.Fix.Text)
-		for _, c := range f.Fix.Commands {
-			_ = printf(&out, "%11s%s\n", "", s.styled(c.String(), bold))
-		}
-	}
-	_ = printf(&out, "\n%s\n", summary(findings))
-	return markup(out.String())
-}
-
 // troublesText is a line for everything that is not well, with the commands that
 // fix it: those that can be run as they stand, or else the first.
 func troublesText(s screen, findings []check.Finding) markup {
@@ -308,7 +301,7 @@ func troublesText(s screen, findings []check.Finding) markup {
 		}
 		_ = printf(&out, "%s %s: %s", f.Code, s.styled(f.Name, statusWords[f.Status].how), f.Says)
 		if commands := commandsToRun(f.Fix); commands != "" {
-			_ = printf(&out, "; mend: %s", commands)
+			_ = printf(&out, "; fix: %s", commands)
 		}
 		out.WriteByte('\n')
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 )
 
 func readDoc(t *testing.T, path string) string {
@@ -81,10 +83,10 @@ func TestReadmeScreen(t *testing.T) {
 	rest, lines := out.String(), 0
 	for line := range strings.Lines(screen) {
 		line, isScreen := strings.CutPrefix(line, "    ")
-		if !isScreen {
+		if !isScreen && line != "\n" {
 			break
 		}
-		if line == "[...]\n" {
+		if line == "[...]\n" || line == "\n" {
 			continue
 		}
 		var before bool
@@ -95,5 +97,24 @@ func TestReadmeScreen(t *testing.T) {
 	}
 	if lines < 5 {
 		t.Errorf("the screen has only %d lines", lines)
+	}
+}
+
+// docs/checks.md is made of the checks (-update writes it).
+func TestChecksPage(t *testing.T) {
+	var page strings.Builder
+	page.WriteString("# The checks\n\nWhat `cgdeleg check` looks at, in this order. `cgdeleg check --explain NAME` says the\nsame. Of each trouble the screen says where it was seen, and the fix that works there.\n")
+	for _, c := range check.All() {
+		fmt.Fprintf(&page, "\n## %s\n\n%s: **%s.**\n\n%s\n", c.Name, c.Code, c.Title, wrapped(c.Explain, 88))
+		if dependence := dependenceOf(c); dependence != "" {
+			page.WriteString("\n" + wrapped(dependence, 88) + "\n")
+		}
+	}
+	const path = "docs/checks.md"
+	if *update {
+		must(t, os.WriteFile("../../"+path, []byte(page.String()), 0o644))
+	}
+	if readDoc(t, path) != page.String() {
+		t.Errorf("%s is not what the checks say: run this test with -update", path)
 	}
 }

@@ -63,7 +63,7 @@ func explain(err error) (words string, code int) {
 	case errors.As(err, &config):
 		return err.Error() + "; the container's configuration was not understood, nothing was checked", exitUsage
 	case errors.As(err, &none):
-		return "this shell has no cgroup of its own to make others in: log in anew, by a service whose PAM file has pam_cgdeleg.so, or ask cgdeleg check why it has none; it is in" + where(none), exitFailed
+		return "this shell has no cgroup of its own to make others in: log in again, by a service whose PAM file has pam_cgdeleg.so, or ask cgdeleg check why it has none; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):
 		return err.Error() + "; add its controller to -c on the PAM line (where systemd manages cgroup v2: to Delegate= in session-.scope.d/50-cgdeleg.conf), or use the name that cgroup v1 or v2 has for it; nothing was run", exitFailed
 	case errors.As(err, &usage), isCobras(err):

@@ -17,8 +17,8 @@ func newFix(s *settings) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "fix NAME",
-		Short: "Print the commands that mend what a check found, or run them",
-		Long: `Print the commands that mend what the check NAME found. With --yes they are
+		Short: "Print the commands that fix what a check found, or run them",
+		Long: `Print the commands that fix what the check NAME found. With --yes they are
 run, until one fails, but for those that only a person should run: commands that
 are examples, or that touch an administrator's files (/etc/pam.d).`,
 		Example: `  cgdeleg fix subid
@@ -44,13 +44,13 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 				return &usageError{errors.New("nothing was looked at: root needs no delegation; say whose login is meant with --user NAME, or --pid $$ for this shell")}
 			}
 			if finding.BlockedBy != "" {
-				return &failure{fmt.Sprintf("mend another check first: cgdeleg fix %s", finding.BlockedBy)}
+				return &failure{fmt.Sprintf("fix another check first: cgdeleg fix %s", finding.BlockedBy)}
 			}
 			if !finding.Status.IsTrouble() {
-				return printf(cmd.OutOrStdout(), "# %s: nothing to mend: %s\n", c.Name, finding.Says)
+				return printf(cmd.OutOrStdout(), "# %s: nothing to fix: %s\n", c.Name, finding.Says)
 			}
 			if finding.Fix == nil {
-				return &failure{fmt.Sprintf("%s: %s; no command mends that", c.Name, finding.Says)}
+				return &failure{fmt.Sprintf("%s: %s; no command fixes that", c.Name, finding.Says)}
 			}
 			if err := printf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, finding.Says, finding.Fix.Text); err != nil {
 				return err
@@ -84,12 +84,12 @@ func runFix(cmd *cobra.Command, subject check.Subject, fix *check.Fix) error {
 		}
 		_ = printf(cmd.OutOrStdout(), "%s\n", c)
 		if err := runCommand(cmd, subject, c); err != nil {
-			return &failure{fmt.Sprintf("%v: %v; the mend is not complete", c, err)}
+			return &failure{fmt.Sprintf("%v: %v; the fix is not complete", c, err)}
 		}
 		ran++
 	}
 	if ran == 0 {
-		return &failure{"nothing was run: this is a person's to mend"}
+		return &failure{"nothing was run: this is for a person to do"}
 	}
 	return nil
 }

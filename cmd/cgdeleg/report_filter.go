@@ -23,6 +23,22 @@ func (r *recorder) relevant(name, data string) string {
 		return r.process(pid, data)
 	case pid != 0 && file == "cmdline":
 		return r.loginWords(pid, data)
+	case name == "/proc/cmdline": // which may hold keys and passwords
+		return cgroupWords(data)
+	case strings.HasPrefix(name, "/etc/ssh/"):
+		return sshdWords(data)
+	case name == "/etc/cgrules.conf": // others' rules are nobody's business
+		return onlyLines(data, func(line string) bool {
+			owner, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "\t", " "), " ")
+			return owner == r.subject.Name || owner == "*" || strings.HasPrefix(owner, "@")
+		})
+	case name == "/etc/nsswitch.conf":
+		return onlyLines(data, func(line string) bool { return strings.HasPrefix(line, "subid:") })
+	case name == "/etc/lxc/lxc-usernet":
+		return onlyLines(data, func(line string) bool {
+			owner, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			return owner == r.subject.Name || strings.HasPrefix(owner, "@")
+		})
 	case strings.Contains(name, "/containers/containers.conf"):
 		var c check.PodmanConf
 		c.Read(data)
@@ -38,6 +54,35 @@ func (r *recorder) relevant(name, data string) string {
 		})
 	}
 	return data
+}
+
+// cgroupWords returns the words of the kernel's command line that are about cgroups, and
+// those by which a Raspberry Pi is known.
+func cgroupWords(data string) string {
+	words := slices.DeleteFunc(strings.Fields(data), func(word string) bool {
+		return !slices.ContainsFunc([]string{"cgroup", "systemd.unified_cgroup", "systemd.legacy_systemd_cgroup", "SYSTEMD_CGROUP", "coherent_pool=", "bcm2708"}, func(prefix string) bool {
+			return strings.HasPrefix(word, prefix)
+		})
+	})
+	return strings.Join(words, " ") + "\n"
+}
+
+// sshdWords returns of sshd's configuration what tells whether it calls PAM. All lines stay
+// in their place, and of Match only the word.
+func sshdWords(data string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(data) {
+		words := strings.FieldsFunc(strings.ToLower(line), func(c rune) bool { return strings.ContainsRune(" \t=\n", c) })
+		switch {
+		case len(words) == 0:
+		case words[0] == "usepam" || words[0] == "include":
+			kept.WriteString(strings.TrimSuffix(line, "\n"))
+		case words[0] == "match":
+			kept.WriteString("Match x")
+		}
+		kept.WriteByte('\n')
+	}
+	return kept.String()
 }
 
 func onlyLines(data string, isWanted func(line string) bool) string {

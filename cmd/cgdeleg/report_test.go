@@ -346,6 +346,22 @@ func TestReportKeepsNoCommands(t *testing.T) {
 	}
 }
 
+// Of files that hold more than a check asks for no more is kept.
+func TestReportKeepsWhatMatters(t *testing.T) {
+	for _, test := range []struct{ name, data, want string }{
+		{"/proc/cmdline", "root=/dev/vda luks.key=hunter2 cgroup_disable=memory systemd.unified_cgroup_hierarchy=0\n", "cgroup_disable=memory systemd.unified_cgroup_hierarchy=0\n"},
+		{"/etc/ssh/sshd_config", "Port 2222\nUsePAM=no\n\tinclude x\nAllowUsers carol\nMatch User carol\n", "\nUsePAM=no\n\tinclude x\n\nMatch x\n"},
+		{"/etc/ssh/sshd_config.d/a.conf", "usepam yes\nDenyUsers carol\n", "usepam yes\n\n"},
+		{"/etc/nsswitch.conf", "passwd: files\nsubid: sss\n", "subid: sss\n"},
+		{"/etc/lxc/lxc-usernet", "alice veth lxcbr0 10\ncarol veth lxcbr0 10\n@people veth lxcbr0 2\n", "alice veth lxcbr0 10\n@people veth lxcbr0 2\n"},
+	} {
+		r := &recorder{subject: check.Subject{Name: "alice"}}
+		if got := r.relevant(test.name, test.data); got != test.want {
+			t.Errorf("%s: kept %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // ownFiles makes a machine whose subject has laid out its files to get at others'.
 func ownFiles(t *testing.T) *recorder {
 	t.Helper()

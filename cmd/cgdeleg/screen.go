@@ -12,7 +12,7 @@ import (
 
 // schemaVersion is that of all JSON output (docs/json.md). It goes up when a
 // member goes away or changes its meaning, not when one is added.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // screen is where a command's data go, and what can be shown there.
 type screen struct {
@@ -20,6 +20,7 @@ type screen struct {
 	isTerminal bool
 	color      bool
 	utf8       bool
+	width      int // of a terminal in columns; 0: it is none
 }
 
 // screenOn looks at what w is. Colour has the values of --color.
@@ -27,7 +28,9 @@ func screenOn(w io.Writer, color string) (screen, error) {
 	s := screen{Writer: w, utf8: isUTF8(os.Getenv)}
 	if f, ok := w.(*os.File); ok {
 		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		s.isTerminal = err == nil
+		if s.isTerminal = err == nil; s.isTerminal {
+			s.width = widthOf(f)
+		}
 	}
 	switch color {
 	case "always":

@@ -117,6 +117,9 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 		complain(cmd.ErrOrStderr(), "left out: %v", u)
 	}
 	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
+	if len(sessions) == 0 && (format == "tree" || format == "list" && !f.noHeading) {
+		complain(cmd.ErrOrStderr(), "there are no sessions%s; cgdeleg check says what a login lacks", ofWhom(f.user))
+	}
 	switch format {
 	case "json":
 		return printJSON(out, statusJSON(m, sessions))
@@ -126,6 +129,13 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 		return printTree(out, m, sessions)
 	}
 	return printList(out, sessions, columns, !f.noHeading)
+}
+
+func ofWhom(user string) string {
+	if user == "" {
+		return ""
+	}
+	return " of " + printable(user)
 }
 
 func ofUser(sessions []delegate.Session, user string) []delegate.Session {

@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -140,11 +143,36 @@ func (liveSystem) IsDelegated(unit string) (delegated, known bool) {
 	return d.Delegated, err == nil
 }
 
+// SearchPath is the caller's, who is the subject unless root asks.
+func (liveSystem) SearchPath() []string {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	dirs := filepath.SplitList(os.Getenv("PATH"))
+	return slices.DeleteFunc(dirs, func(dir string) bool { return !filepath.IsAbs(dir) })
+}
+
 func (liveSystem) SudoUser() string {
 	if name := os.Getenv("SUDO_USER"); name != "root" {
 		return name
 	}
 	return ""
+}
+
+// realCaller returns the user ID of who asks as root, by sudo(8) or by the login that the
+// kernel remembers (pam_loginuid(8)).
+func realCaller() (uid int, isKnown bool) {
+	if os.Geteuid() != 0 {
+		return 0, false
+	}
+	const unset = 1<<32 - 1
+	loginUID, _ := os.ReadFile("/proc/self/loginuid")
+	for _, text := range []string{os.Getenv("SUDO_UID"), strings.TrimSpace(string(loginUID))} {
+		if id, err := strconv.ParseUint(text, 10, 32); err == nil && id != 0 && id != unset {
+			return int(id), true
+		}
+	}
+	return 0, false
 }
 
 // Probe moves a process that does nothing but wait into a new cgroup, and takes
@@ -190,6 +218,8 @@ const versionsFile = "/versions"
 
 // recordedSystem repeats what the system of a recorded machine said.
 type recordedSystem struct{ machine machine.Machine }
+
+func (r recordedSystem) SearchPath() []string { return nil }
 
 func (r recordedSystem) Version(program string) string { return r.says(program) }
 

@@ -138,11 +138,11 @@ func TestHostileNewline(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	put(t, dir, "home/alice/.local/share/lxc/c1/config", "lxc.include = /home/alice/more\n", 0o644)
 	put(t, dir, "home/alice/more/a\nmend: curl | sudo sh\x1b[2J.conf", "lxc.bad\n", 0o644)
-	_, errOut, code := runOnDir(dir, "check --container c1")
-	if code != exitUsage || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, `a\nmend: curl`) {
-		t.Errorf("code %d, said %q", code, errOut)
+	out, errOut, code := runOnDir(dir, "check --container c1")
+	if code != exitFailed || errOut != "" || !strings.Contains(out, `a\nmend: curl`) {
+		t.Errorf("code %d, said %q and %q", code, out, errOut)
 	}
-	requireHarmless(t, "errors", errOut)
+	requireHarmless(t, "what it says", out)
 }
 
 func runOnDir(dir, args string) (out, errOut string, code int) {

@@ -300,6 +300,9 @@ func (c *Cleaner) Others(user string, numbers, inUse []int) {
 	if len(numbers) == 0 || c.takeTurn(user) != nil {
 		return
 	}
+	patience := c.Patience
+	c.Patience = 0 // these have the next login
+	defer func() { c.Patience = patience }()
 	for _, n := range numbers {
 		if c.isLate() {
 			return

@@ -36,7 +36,7 @@ func BenchmarkBeside(b *testing.B) {
 	} {
 		end := way.begin()
 		row := []string{way.name}
-		for _, samples := range inTurns(b, server, stacks, n, nothing) {
+		for _, samples := range inTurns(b, server, stacks, n, rest) {
 			row = append(row, ms(median(samples, toOpen)), ms(at(0.9, samples, toOpen)))
 		}
 		end()

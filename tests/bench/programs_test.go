@@ -85,6 +85,7 @@ func (p program) inTurns(b *testing.B, server *server, stacks []stack, rounds in
 				testbed.WriteService(b, p.service, stacks[i].line())
 			}
 			server.answers(stacks[i].served)
+			rest()
 			took[i] = append(took[i], p.run(b, stacks[i].user))
 			for len(testbed.DetachedWorkers()) > 0 {
 				time.Sleep(time.Millisecond)

@@ -122,6 +122,12 @@ func inTurns(b *testing.B, server *server, stacks []stack, rounds int, after fun
 
 func nothing() {}
 
+// rest lets the kernel come to rest, as it is when somebody logs in. The first move of a
+// process after some milliseconds without any waits until all processors have been seen
+// outside of the kernel's readers (cgroup_threadgroup_rwsem, rcu_sync(9)); those that
+// follow within that time do not.
+func rest() { time.Sleep(50 * time.Millisecond) }
+
 // at returns what a share of the samples does not exceed.
 func at[T int | time.Duration](share float64, samples []sample, value func(sample) T) T {
 	var all []T

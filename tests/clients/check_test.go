@@ -28,7 +28,7 @@ func diagnosis(t *testing.T, s *shell, program, args, check string) string {
 		t.Errorf("check's exit status is %d, want 1", status)
 	}
 	t.Logf("cgdeleg check -q %s\n%s", args, out)
-	says, fix, found := strings.Cut(out, "; mend: ")
+	says, fix, found := strings.Cut(out, "; fix: ")
 	if strings.Contains(out, "\n") || !strings.HasPrefix(says, check+": ") || !found {
 		t.Fatalf("want one line of %s with its fix, got:\n%s", check, out)
 	}
@@ -109,7 +109,7 @@ func TestCheckFixesTheStart(t *testing.T) {
 			check: "CGD-012 pam-line", fix: "sudo cgdeleg open --user cgclichkline --pid %d", session: "0"},
 		"subordinate IDs too few": {user: "cgclichkids", uid: 22012, controllers: threeHierarchies,
 			prepare: fewSubIDs, refusal: "not allowed",
-			check: "CGD-052 config-idmap", fix: "sudo usermod --add-subuids 1442578432-1442643967 --add-subgids 1442578432-1442643967 cgclichkids", session: "0"},
+			check: "CGD-052 config-idmap", fix: "sudo usermod --add-subuids 1442579432-1442643967 --add-subgids 1442579432-1442643967 cgclichkids", session: "0"},
 		"subordinate group IDs missing": {user: "cgclichkgid", uid: 22013, controllers: threeHierarchies,
 			prepare: noSubGIDs, refusal: "not allowed",
 			check: "CGD-052 config-idmap", fix: "sudo usermod --add-subgids 1442643968-1442709503 cgclichkgid", session: "0"},

@@ -104,7 +104,7 @@ func TestRun(t *testing.T) {
 	t.Run("outside of a session", func(t *testing.T) {
 		testbed.WriteService(t, "su")
 		out, err := asUser(t, u, run+"-- true; echo code $?")
-		if err != nil || !strings.Contains(out, "code 1\n") || !strings.Contains(out, "log in anew, by a service whose PAM file has pam_cgdeleg.so") {
+		if err != nil || !strings.Contains(out, "code 1\n") || !strings.Contains(out, "log in again, by a service whose PAM file has pam_cgdeleg.so") {
 			t.Errorf("%v: %s", err, out)
 		}
 	})

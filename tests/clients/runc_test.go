@@ -70,7 +70,7 @@ func testRuncPath(t *testing.T) (rows []table.Row) {
 	login = server.Login(t, g.user.Name)
 	rows = append(rows, wantRefusal(t, login, c, "runc, cgroupsPath S/c1, "+fourOptions, "unable to apply cgroup configuration"))
 
-	// a limit whose controller is not in the session is not dropped in silence
+	// a limit whose controller is not in the session is not dropped silently
 	testbed.WriteService(t, "sshd", testbed.SessionLine(t, "-c freezer,memory,name=systemd"))
 	without := server.Login(t, g.user.Name)
 	g.configure(t, without, askLimits)

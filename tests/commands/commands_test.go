@@ -149,7 +149,7 @@ func TestStatusOfLogin(t *testing.T) {
 		}
 	}
 	text := login.Must(t, path+" status --json -u "+u.Name)
-	if err := json.Unmarshal([]byte(text), &all); err != nil || all.Schema != 1 || len(all.Sessions) != 1 {
+	if err := json.Unmarshal([]byte(text), &all); err != nil || all.Schema != 2 || len(all.Sessions) != 1 {
 		t.Fatalf("%v in\n%s", err, text)
 	}
 	s := all.Sessions[0]
@@ -338,7 +338,7 @@ func TestCleanupWatchNewUser(t *testing.T) {
 	w.watching(t, strings.TrimSpace(r.out)+"/cgroup.events")
 	end()
 	testbed.Eventually(t, "the session is removed", func() bool { return w.said() != "" })
-	if got, want := w.said(), `{"schema":1,"user":"cgcmdwatchnew","session":0,"result":"removed","reason":null}`+"\n"; got != want {
+	if got, want := w.said(), `{"schema":2,"user":"cgcmdwatchnew","session":0,"result":"removed","reason":null}`+"\n"; got != want {
 		t.Errorf("it said %swant %s", got, want)
 	}
 }

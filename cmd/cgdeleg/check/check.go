@@ -50,7 +50,7 @@ type Command struct {
 	Root bool `json:"root"`
 	// ByHand tells that only a person should run it: it is an example, or
 	// touches files that are an administrator's (/etc/pam.d).
-	ByHand bool `json:"by_hand"`
+	ByHand bool `json:"manual"`
 }
 
 // Fix is how a finding is fixed.
@@ -62,9 +62,9 @@ type Fix struct {
 // Result is what a check found.
 type Result struct {
 	Status   Status     `json:"status"`
-	Says     string     `json:"says"` // one sentence: the trouble, or what is well
+	Says     string     `json:"message"` // one sentence: the trouble, or what is well
 	Evidence []Evidence `json:"evidence"`
-	Fix      *Fix       `json:"mend,omitempty"`
+	Fix      *Fix       `json:"fix,omitempty"`
 	// Usage are lines for a shell, or for a configuration, that a Note is about.
 	Usage []string `json:"usage,omitempty"`
 }
@@ -76,6 +76,9 @@ type Check struct {
 	Title     string   // what has to be true
 	Explain   string   // why it matters, for --explain
 	DependsOn []string // names of checks; when one has failed, this one says nothing
+	// Sees tells that what the check finds well it has seen itself, also where one that
+	// it depends on could not be told.
+	Sees bool
 	// program is the client that the check is about: it has to say its version.
 	program string
 	// needs is what the check cannot do without.
@@ -101,6 +104,9 @@ const (
 	hasCgroup            // a machine with any cgroups that were found
 )
 
+// hierarchy tells whether there is nothing to be said without one that is usable.
+func (n needs) hierarchy() bool { return n == hasCgroup || n == aProcess }
+
 // Finding is a check and its result.
 type Finding struct {
 	*Check
@@ -113,7 +119,7 @@ type Finding struct {
 // those that it depends on.
 func All() []*Check {
 	var all []*Check
-	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, clientChecks} {
+	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, containerChecks, clientChecks} {
 		all = append(all, group...)
 	}
 	return all
@@ -164,28 +170,21 @@ func (r *run) one(c *Check) Finding {
 		return finding
 	}
 	finding := Finding{Check: c}
-	for _, name := range c.DependsOn {
-		other := ByName(name)
-		if slices.ContainsFunc(r.ignored, func(i *Check) bool { return i.Name == other.Name }) {
-			continue
-		}
-		before := r.one(other)
-		switch {
-		case before.Status == Failed:
-			finding.BlockedBy = before.Name
-		case before.BlockedBy != "":
-			finding.BlockedBy = before.BlockedBy
-		}
-		if finding.BlockedBy != "" {
-			finding.Result = skip("mend " + finding.BlockedBy + " first")
-			break
-		}
-	}
-	if finding.BlockedBy == "" {
-		if reason := r.f.lacks(c.needs); reason != "" {
-			finding.Result = skip(reason)
-		} else {
-			finding.Result = c.run(r.f)
+	block := r.blocked(c)
+	switch finding.BlockedBy = block.name; {
+	case block.status == Failed:
+		finding.Result = skip("fix " + block.name + " first")
+	case block.name != "" && !c.Sees:
+		finding.Result = cannotBeTold(block.name)
+	default:
+		finding.Result = r.f.resultOf(c)
+		switch finding.Status {
+		case Failed, Warning:
+			if block.name != "" {
+				finding.Result = cannotBeTold(block.name)
+			}
+		default: // it has seen that itself
+			finding.BlockedBy = ""
 		}
 	}
 	if finding.Status == OK && finding.Says == "" {
@@ -194,11 +193,59 @@ func (r *run) one(c *Check) Finding {
 	if finding.Evidence == nil {
 		finding.Evidence = []Evidence{} // [] in JSON, not null
 	}
+	finding.Fix = r.f.possible(finding.Fix)
 	if finding.Fix != nil && finding.Fix.Commands == nil {
 		finding.Fix.Commands = []Command{}
 	}
 	r.done[c.Name] = finding
 	return finding
+}
+
+// block is a check that keeps another from being run, or believed.
+type block struct {
+	name   string // "": there is none
+	status Status // Failed or Unknown
+}
+
+// blocked returns what has failed, or else could not be told, of all that a check depends
+// on.
+func (r *run) blocked(c *Check) (b block) {
+	for _, name := range c.DependsOn {
+		other := ByName(name)
+		if slices.ContainsFunc(r.ignored, func(i *Check) bool { return i.Name == other.Name }) {
+			continue
+		}
+		before := r.one(other)
+		cause := block{before.Name, before.Status}
+		if before.BlockedBy != "" {
+			first := r.done[before.BlockedBy]
+			cause = block{first.Name, first.Status}
+		}
+		switch {
+		case cause.status == Failed:
+			return cause
+		case cause.status == Unknown && b.name == "":
+			b = cause
+		}
+	}
+	if b.name == "" && c.needs.hierarchy() && r.f.isUnseen() {
+		return block{"mounts", Unknown}
+	}
+	return b
+}
+
+// resultOf runs a check, if there is what it needs.
+func (f *Facts) resultOf(c *Check) Result {
+	if reason := f.lacks(c.needs); reason != "" {
+		return skip(reason)
+	}
+	return c.run(f)
+}
+
+// cannotBeTold is the result of a check that depends on one that could not be told: its
+// reason is said once, there.
+func cannotBeTold(name string) Result {
+	return Result{Status: Unknown, Says: "it cannot be told before " + name + " can"}
 }
 
 // ok is the result of a check that found no trouble. Without words of its own it

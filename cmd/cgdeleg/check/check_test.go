@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,20 @@ const (
 	v2sd   = "systemd-v2"
 	hybrid = "systemd-hybrid"
 	config = "/home/alice/.local/share/lxc/c1/config"
+	rootfs = "/home/alice/.local/share/lxc/c1/rootfs"
 )
+
+// veth gives the container a network device, as LXC's usual configuration does.
+var veth = replace(config, "lxc.net.0.type = empty", "lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0")
+
+// manyRanges are more than anybody would compare with each other.
+var manyRanges = func() string {
+	var out strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&out, "alice:%d:2\n", 100_000+4*i)
+	}
+	return out.String()
+}()
 
 // delegateConf is the drop-in.
 var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\nDelegate=cpu memory pids\n")
@@ -47,6 +61,7 @@ func (s system) Version(program string) string {
 
 func (s system) IsDelegated(string) (bool, bool) { return s.delegated, s.known }
 func (s system) SudoUser() string                { return "" }
+func (s system) SearchPath() []string            { return nil }
 func (s system) Probe() error                    { return os.ErrPermission }
 
 // toVendor moves a service's file to where distributions without one in /etc have it.
@@ -103,6 +118,18 @@ func remove(path string) change {
 	}
 }
 
+// emptied leaves a directory without anything in it.
+func emptied(path string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, err := range []error{os.RemoveAll(filepath.Join(dir, path)), os.MkdirAll(filepath.Join(dir, path), 0o755)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func appendTo(path, text string) change {
 	return func(t *testing.T, dir string) {
 		t.Helper()
@@ -149,7 +176,7 @@ func stat(path string, st machine.Stat) change {
 func container(own ...string) change {
 	return func(t *testing.T, dir string) {
 		t.Helper()
-		write("/proc/self/uid_map", "0 100000 131072\n")(t, dir)
+		write("/proc/self/uid_map", "0 100000 200000\n")(t, dir)
 		hierarchies, err := filepath.Glob(filepath.Join(dir, "sys/fs/cgroup/*"))
 		if err != nil || len(hierarchies) == 0 {
 			t.Fatalf("no hierarchies: %v", err)
@@ -196,10 +223,11 @@ func run(t *testing.T, f *check.Facts) []check.Finding {
 	return check.Run(f, check.All(), nil)
 }
 
-// troubles returns the names of the findings that are no good, as STATUS:NAME.
+// troubles returns the names of the findings that are no good, as STATUS:NAME, but for
+// those that could not be told for another's sake.
 func troubles(findings []check.Finding) (names []string) {
 	for _, f := range findings {
-		if isTrouble(f) {
+		if isTrouble(f) && f.BlockedBy == "" {
 			names = append(names, string(f.Status)+":"+f.Name)
 		}
 	}
@@ -234,18 +262,18 @@ func TestTroubles(t *testing.T) {
 		"unknown user without a process": {machine: v2, user: "alice", changes: []change{replace("/etc/subuid", "alice", "bob"), replace("/etc/subgid", "alice", "bob")},
 			want: []string{"failed:subid"}, says: "fewer subordinate IDs than the 65536", fix: "usermod --add-subuids"},
 
-		"no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
+		"no cgroups": {machine: v2, changes: []change{emptied("/sys/fs/cgroup"), write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
 			want: []string{"failed:mode"}, says: "no cgroup file system is mounted", fix: "mount -t cgroup2"},
 		"stale mount": {machine: v2, changes: []change{replace("/proc/self/mountinfo", " / /sys/fs/cgroup ", " /../.. /sys/fs/cgroup ")},
 			want: []string{"failed:mounts"}, says: "mounted before this cgroup namespace", fix: "sudo umount /sys/fs/cgroup"},
 		"a line that cannot be understood": {machine: v2sd, changes: []change{appendTo("/proc/self/mountinfo", "37 25 0:31 / no-separator\n")},
 			want: []string{"warning:mounts"}, says: "a line that cannot be understood"},
 		"a line that cannot be understood, and no cgroups": {machine: v2, changes: []change{write("/proc/self/mountinfo", "37 25 0:31 / no-separator\n")},
-			want: []string{"unknown:mode", "warning:mounts"}, says: "the cgroup mounts cannot be told"},
+			want: []string{"unknown:mode"}, says: "the cgroup mounts cannot be told"},
 		"cgroups that were not recorded": {machine: v2, changes: []change{remove("/sys/fs/cgroup"), write(machine.AbsentFile, "")},
-			want: []string{"unknown:mounts"}, says: "it cannot be told whether the mounts can be used"},
+			want: []string{"unknown:mounts", "unknown:apparmor"}, says: "it cannot be told whether the mounts can be used"},
 		"modules that were not recorded": {machine: v2, changes: []change{removeModule, write(machine.AbsentFile, "")},
-			want: []string{"unknown:module"}, says: "whether the module is there"},
+			want: []string{"unknown:module", "unknown:apparmor"}, says: "whether the module is there"},
 		"outside of the cgroup namespace": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/../../user/alice/0\n")},
 			want: []string{"failed:namespace"}, says: "outside of its cgroup namespace"},
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},
@@ -295,7 +323,7 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:module"}, fix: "sudo cgdeleg open --user alice --pid"},
 		"module taken away under a session": {machine: v2, changes: []change{removeModule}, want: []string{"warning:module"}},
 		"before pam_systemd": {machine: v2sd, changes: []change{moveFirst(common, "pam_cgdeleg.so")},
-			want: []string{"failed:pam-order"}, says: "pam_systemd.so stands behind it"},
+			want: []string{"failed:pam-order"}, says: "pam_systemd.so comes after it"},
 		"pam_cgfs as well": {machine: v2, changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so")},
 			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/common-session"},
 		"pam_cgfs of another service": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n"), write("/etc/pam.d/kiosk.dpkg-old", "session optional pam_cgfs.so\n")},
@@ -329,9 +357,23 @@ func TestTroubles(t *testing.T) {
 			want:    []string{"failed:session"}, says: "systemd's session-7.scope, and only the scope of a login of alice's own"},
 		"LXC 6 asks the user manager": {machine: stock, system: system{lxc: "6.0.4", known: true, delegated: true},
 			changes: []change{delegateConf, write("/run/user/1000/bus", "")},
-			want:    []string{"warning:session"}, says: "LXC will ask systemd's user manager"},
+		},
+		"LXC 6 asks the user manager, and there is no module": {machine: stock, system: system{lxc: "6.0.4"},
+			changes: []change{removeModule, replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/run/user/1000/bus", "")}},
+		"podman asks the user manager, and there is no module": {machine: stock, system: system{clients: "podman 5.4.2"},
+			changes: []change{removeModule, replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/run/user/1000/bus", "")}},
+		"LXC 5 does not": {machine: stock, system: system{lxc: "5.0.2", clients: "podman 5.4.2"},
+			changes: []change{removeModule, write("/run/user/1000/bus", "")},
+			want:    []string{"failed:module", "failed:delegation"}},
 		"systemd too new for v1": {machine: hybrid, system: system{lxc: "5.0.2", systemd: "257.1-1"}, want: []string{"warning:systemd-v1"}, says: "systemd 257 drops cgroup v1"},
 
+		"sshd's configuration includes itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n"), write("/etc/ssh/sshd_config", strings.Repeat("Include sshd_config sshd_config sshd_config\n", 3))},
+			want: []string{"failed:session"}, says: "though its login has a line of the module"},
+		"a rule of cgrules.conf for another program": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n"), write("/etc/cgrules.conf", "*:ftpd * x\nbob * y\nalice cpu z\n")},
+			want: []string{"failed:session"}, says: "though its login has a line of the module"},
+		"many ranges": {machine: v2, changes: []change{write("/etc/subuid", manyRanges), write("/etc/subgid", manyRanges)}},
+		"a newuidmap of one's own": {machine: v2, changes: []change{write("/usr/local/sbin/newuidmap", ""), stat("/usr/local/sbin/newuidmap", machine.Stat{Mode: 0o100755, UID: 1000})},
+			want: []string{"failed:idmap-tools"}, says: "no part of the system"},
 		"moved out of the session": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified", fix: "sudo cgdeleg open --user alice --pid"},
 		"session of another": {machine: v2, changes: []change{stat(session, machine.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
@@ -370,7 +412,7 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:apparmor"}},
 		"Ubuntu 24.04's AppArmor, with a profile": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), write("/etc/apparmor.d/usr.bin.lxc-start", "profile x { userns, }\n")}},
 		"no newuidmap": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap")},
-			want: []string{"failed:idmap-tools"}, says: "newuidmap is not installed", fix: "apt install uidmap"},
+			want: []string{"failed:idmap-tools"}, says: "newuidmap is neither in PATH", fix: "apt install uidmap"},
 		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755})},
 			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
 		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 6})}},
@@ -384,7 +426,7 @@ func TestTroubles(t *testing.T) {
 		"no_new_privs": {machine: v2, changes: []change{replace("/proc/self/status", "NoNewPrivs:\t0", "NoNewPrivs:\t1")},
 			want: []string{"failed:idmap-tools"}, says: "no_new_privs"},
 		"few subordinate IDs": {machine: v2, changes: []change{replace("/etc/subuid", "alice:100000:65536", "alice:100000:1000")},
-			want: []string{"failed:subid"}, fix: "sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 alice"},
+			want: []string{"failed:subid"}, fix: "sudo usermod --add-subuids 101000-165535 alice"},
 		"two levels of containers": {machine: v2, nested: 2, want: []string{"failed:subid"}, says: "2 levels of containers need"},
 		"others have the same IDs": {machine: v2, changes: []change{replace("/etc/subuid", "bob:165536:65536", "bob:165535:65536")},
 			want: []string{"warning:subid-overlap"}},
@@ -394,14 +436,14 @@ func TestTroubles(t *testing.T) {
 		"membership that cannot be read": {machine: v2, changes: []change{write("/proc/self/cgroup", "garbage\n")},
 			want: []string{"unknown:namespace", "unknown:session"}, says: "this process's cgroups cannot be told"},
 		"ancestors that cannot be read": {machine: v2, changes: []change{remove("/proc/161"), write("/proc/self/cgroup", "0::/\n")},
-			want: []string{"unknown:login", "failed:session"}, says: "hidepid"},
+			want: []string{"unknown:login"}, says: "hidepid"},
 		"an application that is not root's": {machine: v2, changes: []change{replace("/proc/146/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), replace("/proc/122/status", "Uid:\t0\t0", "Uid:\t1000\t1000"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:login"}, says: "no program that calls it is among its ancestors"},
 		"the login has ended": {machine: v1, changes: []change{replace("/proc/190/status", "PPid:\t176", "PPid:\t1")}},
 		"the login has ended, and so the shell": {machine: v1, changes: []change{replace("/proc/self/status", "PPid:\t190", "PPid:\t1"), write("/proc/self/cgroup", "9:name=openrc:/\n7:memory:/\n6:freezer:/\n0::/\n")},
 			want: []string{"failed:login"}, fix: "sudo cgdeleg open --user alice --pid PID"},
 		"root of a user namespace": {machine: v2, changes: []change{replace("/proc/self/status", "Uid:\t1000\t1000", "Uid:\t1000\t0"), write("/proc/self/uid_map", "0 1000 1\n"), stat(session, machine.Stat{Mode: 0o40755, UID: 65534, GID: 65534})},
-			want: []string{"failed:session"}},
+			want: []string{"failed:session", "unknown:paths"}},
 		"a range with an account's own ID": {machine: v2, changes: []change{replace("/etc/passwd", "alice:", "carol:x:100001:100001::/home/carol:/bin/sh\nalice:")},
 			want: []string{"warning:subid-overlap"}, says: "another user has some of the same IDs"},
 		"the container wants root's ID": {machine: v2, config: config, changes: []change{replace(config, "100000 65536", "0 65536")},
@@ -409,9 +451,27 @@ func TestTroubles(t *testing.T) {
 		"no subuid file": {machine: v2, changes: []change{remove("/etc/subuid")},
 			want: []string{"failed:subid"}, fix: "sudo touch /etc/subuid"},
 		"a user of a directory service": {machine: v2, changes: []change{replace("/etc/passwd", ":1000:", ":4000:"), replace("/etc/subuid", "alice", "al")},
-			want: []string{"failed:subid"}, fix: "sudo sh -c 'echo 1000:"},
+			want: []string{"failed:subid", "unknown:paths"}, fix: `1000:231072:65536\n'\'' >>/etc/subuid'`},
 		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
 			want: []string{"warning:config-limits"}},
+		"no network devices for the user": {machine: v2, config: config, changes: []change{veth},
+			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0", fix: `'\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`},
+		"no network devices any more": {machine: v2, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 0\nbob veth lxcbr0 10\nalice veth other 10\n")},
+			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0"},
+		"the bridge is not there": {machine: v2sd, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 10\n"), write("/lib/systemd/system/lxc-net.service", "")},
+			want: []string{"failed:config-network"}, says: "the bridge lxcbr0 is not there", fix: "sudo systemctl enable --now lxc-net.service"},
+		"network devices by a group": {machine: v2, config: config, changes: []change{veth, write("/etc/group", "people:x:1000:\n"), write("/etc/lxc/lxc-usernet", "@people veth lxcbr0 2\n"), write("/sys/class/net/lxcbr0/.recorded", "")}},
+		"a device for root's containers": {machine: v2, config: config, changes: []change{replace(config, "lxc.net.0.type = empty", "lxc.network.type = phys\nlxc.network.link = eth0")},
+			want: []string{"failed:config-network"}, says: "of type phys"},
+		"a generated profile without the parser": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"), write("/sys/module/apparmor/parameters/enabled", "Y\n")},
+			want: []string{"failed:config-apparmor"}, says: "LXC finds no apparmor_parser"},
+		"a generated profile without AppArmor": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"), write("/sys/module/apparmor/parameters/enabled", "N\n")}},
+		"a generated profile": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"),
+			write("/sys/module/apparmor/parameters/enabled", "Y\n"), write("/usr/sbin/apparmor_parser", ""), stat("/usr/sbin/apparmor_parser", machine.Stat{Mode: 0o100755})}},
+		"a root file system that root made": {machine: v2, config: config, changes: []change{stat(rootfs, machine.Stat{Mode: 0o40755})},
+			want: []string{"failed:config-rootfs"}, says: "belongs to 0, which is none of the container's IDs"},
+		"a root file system that is not there": {machine: v2, config: config, changes: []change{remove(rootfs)},
+			want: []string{"failed:config-rootfs"}, says: "is not there"},
 		"lxc.cgroup.relative": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.cgroup.relative = 1\n")},
 			want: []string{"failed:lxc-view"}, says: "in the leaf"},
 		"an empty drop-in": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")},
@@ -427,7 +487,7 @@ func TestTroubles(t *testing.T) {
 		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
 			want: []string{"failed:lxc-view"}, says: "wants pids", fix: "-c freezer,memory,name=openrc,pids"},
 		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
-			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 100000-165535 alice"},
+			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 101000-165535 alice"},
 		"the container's IDs are another's": {machine: v2, config: config, changes: []change{replace(config, "100000", "165536")},
 			want: []string{"failed:config-idmap"}, fix: "editor"},
 		"no idmap": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment")},
@@ -449,7 +509,7 @@ func TestTroubles(t *testing.T) {
 		"no line of the module, and a limit": {machine: v1, config: config, changes: []change{replace(common, "pam_cgdeleg.so -c freezer,memory", "pam_cgfs.so -c freezer"), replace("/proc/self/cgroup", "/user/alice/0", "/")},
 			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: "-c freezer,name=openrc,memory"},
 
-		"a container on v1 without mounts": {machine: v1, changes: []change{container(), write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
+		"a container on v1 without mounts": {machine: v1, changes: []change{container(), emptied("/sys/fs/cgroup"), write("/proc/self/mountinfo", "22 1 0:21 / / rw - ext4 /dev/vda rw\n")},
 			want: []string{"failed:mode"}, fix: "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup && for h in misc rdma pids"},
 		"a container without cgroups of its own": {machine: v1, changes: []change{container(), replace("/proc/self/cgroup", "/user/alice/0", "/")},
 			want: []string{"failed:container"}, says: "its root may make none", fix: "cgdeleg check"},

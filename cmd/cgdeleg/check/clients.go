@@ -19,7 +19,7 @@ var clientChecks = []*Check{
 	},
 	{
 		Code: "CGD-061", Name: "crun", Title: "crun uses the session",
-		Explain:   "crun before 1.8.2 makes a cgroup only where the configuration names one, by cgroupsPath. Without, it leaves the container in the cgroup of the shell and drops its limits in silence. On cgroup v1 it refuses to start anything as long as v2 has controllers as well.",
+		Explain:   "crun before 1.8.2 makes a cgroup only where the configuration names one, by cgroupsPath. Without, it leaves the container in the cgroup of the shell and drops its limits silently. On cgroup v1 it refuses to start anything as long as v2 has controllers as well.",
 		DependsOn: []string{"session", "writable"}, needs: aProcess, program: "crun", run: checkCrun,
 	},
 	{
@@ -75,9 +75,9 @@ func checkCrun(f *Facts) Result {
 	case session == "":
 		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: take runc")
 	case f.isUnified() || f.login.asked.All:
-		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence", cgroupsPath(session))
+		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits silently", cgroupsPath(session))
 	}
-	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits in silence, and a line of the module without -c", cgroupsPath(session))
+	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits silently, and a line of the module without -c", cgroupsPath(session))
 }
 
 // makesCgroups tells whether a version of crun makes a cgroup that was not asked
@@ -131,7 +131,7 @@ func checkPodman(f *Facts) Result {
 	crun := f.System.Version("crun")
 	takesCrun := crun != "" && path.Base(cmp.Or(conf.Engine.Runtime, "crun")) == "crun"
 	if takesCrun && !makesCgroups(crun) {
-		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits in silence",
+		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits silently",
 			"podman --cgroup-manager=cgroupfs run --cgroup-parent="+quote(f.sessionPath())+" IMAGE")
 	}
 	return ok("podman " + version + " makes its cgroups in the session, by --cgroup-manager=cgroupfs")

@@ -25,6 +25,8 @@ type Facts struct {
 	Subject Subject
 	// Config is a container's configuration; nil: none was asked about.
 	Config *lxcconf.Config
+	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError.
+	ConfigError error
 	// Nested is how many levels of containers there shall be; at least 1.
 	Nested int
 	// Probe allows to make a cgroup, to see whether it works.
@@ -50,6 +52,9 @@ type System interface {
 	// IsDelegated tells whether systemd delegates the unit. Known is false if
 	// systemd cannot be asked.
 	IsDelegated(unit string) (delegated, known bool)
+	// SearchPath returns the directories of PATH in which programs are looked for that
+	// the subject starts; none where that is somebody else's.
+	SearchPath() []string
 	// SudoUser returns who runs this as root by sudo; "" if nobody does.
 	SudoUser() string
 	// Probe makes a cgroup below the caller's own, moves a process in, takes it
@@ -145,7 +150,7 @@ func (f *Facts) lacks(what needs) string {
 		return ""
 	case what == hasCgroup:
 		if len(f.found) == 0 {
-			return "no hierarchy is usable"
+			return noHierarchy
 		}
 		return ""
 	case f.IsRoot():
@@ -157,11 +162,23 @@ func (f *Facts) lacks(what needs) string {
 	case what == aProcess && f.lost != nil:
 		return "it cannot be told in which cgroups this shell is"
 	case what == aProcess && len(f.found) == 0:
-		return "no hierarchy is usable"
+		return noHierarchy
+	case what == aConfig && f.ConfigError != nil:
+		return "the configuration cannot be read: see config"
 	case what == aConfig && f.Config == nil:
 		return "no --container or --lxc-config was given"
 	}
 	return ""
+}
+
+// noHierarchy is why there is nothing to be said of a session.
+const noHierarchy = "no hierarchy is usable"
+
+// isUnseen tells whether cgroups are mounted of which nothing more was recorded, and no
+// others.
+func (f *Facts) isUnseen() bool {
+	unusable, _ := f.unusable()
+	return len(f.found) == 0 && slices.ContainsFunc(unusable, notRecorded)
 }
 
 // IsRoot tells whether the subject is the machine's root, of whom there is little
@@ -298,8 +315,11 @@ type login struct {
 	outside bool
 	// hidden tells that /proc does not show the ancestors (hidepid).
 	hidden bool
-	lines  []pamconf.Line // the service's session lines
-	err    error          // they could not be read
+	// strangers are root's programs among the ancestors that are in no list, where no
+	// other was found.
+	strangers []stranger
+	lines     []pamconf.Line // the service's session lines
+	err       error          // they could not be read
 	// module is the module's line; nil if there is none.
 	module *pamconf.Line
 	// asked is what its -c asks for.
@@ -308,6 +328,38 @@ type login struct {
 	askedErr error
 	// policy is what it says beside.
 	policy plan.Policy
+}
+
+// stranger is a program that may have called PAM.
+type stranger struct {
+	name    string
+	pid     int
+	service string // a PAM service of its name; "" if there is none
+}
+
+// ordinary are root's programs that start others without a login.
+var ordinary = []string{
+	"init", "systemd", "openrc-run", "openrc", "runsvdir", "runsv", "s6-svscan", "s6-supervise", "supervise-daemon", "start-stop-daem", "tini", "dumb-init",
+	"bash", "sh", "dash", "ash", "ksh", "zsh", "busybox", "tmux: server", "screen", "script", "getty", "agetty",
+	"containerd-shim", "conmon", "dockerd", "podman", "lxc-attach", "lxc-start", "nsenter", "unshare", "env", "timeout", "setsid", "nohup", "python3", "perl", "make", "go", "strace",
+}
+
+// strangerOf returns a process as a stranger if it is root's, and neither the first one
+// nor an ordinary one. A PAM service is often called as the first word of its program:
+// cockpit-session asks for cockpit.
+func strangerOf(f *Facts, pid int, status machine.Status) (s stranger, isOne bool) {
+	if pid == 1 || status.UID != 0 || slices.Contains(ordinary, status.Name) {
+		return s, false
+	}
+	s = stranger{name: status.Name, pid: pid}
+	word, _, _ := strings.Cut(status.Name, "-")
+	for _, name := range []string{status.Name, word} {
+		if name != "" && pamconf.Exists(f.Machine, name) {
+			s.service = name
+			break
+		}
+	}
+	return s, true
 }
 
 // applications are the programs that call PAM for a login and the services that
@@ -344,6 +396,9 @@ func findLogin(f *Facts) login {
 		if err != nil {
 			l.hidden = true
 			return l
+		}
+		if s, isOne := strangerOf(f, pid, status); isOne {
+			l.strangers = append(l.strangers, s)
 		}
 		if status.Parent <= 0 {
 			l.outside = pid != 1

@@ -20,7 +20,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
-		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, in silence; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
+		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
 		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
 	},
 	{
@@ -51,8 +51,8 @@ func checkLXCv1(f *Facts) Result {
 }
 
 func checkLXCView(f *Facts) Result {
-	if !f.isDelegated() && f.asksUserManager() {
-		return skip("LXC asks systemd's user manager")
+	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+		return skip(client + " asks systemd's user manager")
 	}
 	if l := f.elsewhere(); l != nil {
 		return f.lxcOutside(l)
@@ -62,13 +62,14 @@ func checkLXCView(f *Facts) Result {
 	for i := range f.locations {
 		l := &f.locations[i]
 		if l.delegated() && (len(l.Controllers) > 0) {
-			usable = append(usable, l.Controllers...)
+			usable = append(usable, f.seenByLXC(l)...)
 			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
 	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
 	if len(lacking) > 0 {
-		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).with(f.openWith(lacking), "")
+		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).
+			with(f.openWith(lacking), "or take them out of lxc.cgroup.use in ~/.config/lxc/lxc.conf")
 	}
 	if len(evidence) == 0 {
 		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openFix(), "")
@@ -81,6 +82,15 @@ func checkLXCView(f *Facts) Result {
 		}
 	}
 	return ok("in "+strings.Join(usable, " "), evidence...)
+}
+
+// seenByLXC returns what LXC takes a hierarchy for: of v2 the controllers of its own
+// cgroup, of v1 all, and its name if it has one (cgfsng.c, unified_controllers).
+func (f *Facts) seenByLXC(l *location) []string {
+	if l.IsUnified() {
+		return f.controllersIn(l)
+	}
+	return l.Controllers
 }
 
 // lxcOutside is the result for a shell that is beside the cgroup that a manager gives
@@ -104,7 +114,7 @@ func (f *Facts) cgroupUse() (names []string) {
 		return nil
 	}
 	item, found := conf.Last("lxc.cgroup.use")
-	if !found || item.Value == "@all" || item.Value == "@kernel" {
+	if !found {
 		return nil
 	}
 	for name := range strings.SplitSeq(item.Value, ",") {
@@ -143,6 +153,9 @@ func checkConfigIDMap(f *Facts) Result {
 	if err != nil {
 		return unknown("subordinate IDs cannot be read", err)
 	}
+	if r := f.checkMapItself(maps, both); r.Status != OK {
+		return r
+	}
 	var evidence []Evidence
 	fix := &Fix{Text: "give the user these IDs"}
 	canGive := true
@@ -174,12 +187,45 @@ func checkConfigIDMap(f *Facts) Result {
 	return r
 }
 
+// checkMapItself looks whether the kernel would take the map, whoever's the IDs are
+// (user_namespaces(7)): lines that share no ID on either side, each inside of one line of
+// this user namespace's own map.
+func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
+	line := func(m lxcconf.IDMap) Evidence {
+		return Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}
+	}
+	edit := Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true}
+	share := func(a, b, count, other uint64) bool { return a < b+other && b < a+count }
+	for i, m := range maps {
+		for _, other := range maps[i+1:] {
+			if m.Kind == other.Kind && (share(m.Inside, other.Inside, m.Count, other.Count) || share(m.Outside, other.Outside, m.Count, other.Count)) {
+				return failed("two lines of lxc.idmap have an ID in common, and the kernel takes none twice", line(m), line(other)).
+					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit)
+			}
+		}
+		own := &both[0]
+		if m.Kind == 'g' {
+			own = &both[1]
+		}
+		if own.extents != nil && len(subid.Inside([]subid.Range{{First: m.Outside, Count: m.Count}}, own.extents)) == 0 {
+			return failed("a line of lxc.idmap has IDs that are not in one line of this user namespace's map", line(m), own.mapEvidence()).
+				fixed("outside, give this container more IDs, or write IDs into lxc.idmap that it has", edit)
+		}
+	}
+	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
+		if !slices.ContainsFunc(maps, func(m lxcconf.IDMap) bool { return m.Kind == kind }) {
+			return failed(fmt.Sprintf("lxc.idmap has no line for %s IDs (%c)", word, kind), line(maps[0])).fixed("add one with the user's range", edit)
+		}
+	}
+	return ok("")
+}
+
 func checkConfigLimits(f *Facts) Result {
 	if f.Subject.PID == 0 {
 		return skip("there is no login to look at with --user")
 	}
-	if !f.isDelegated() && f.asksUserManager() {
-		return skip("LXC asks systemd's user manager")
+	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+		return skip(client + " asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
 	lacking, evidence := f.lackingForLimits()
@@ -200,7 +246,7 @@ func checkConfigLimits(f *Facts) Result {
 		}
 		return r.fixed("take these limits out of the configuration", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	case ignored > 0:
-		return warning("limits are for the other version of cgroups, and LXC passes them over", evidence...).
+		return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
 			fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))

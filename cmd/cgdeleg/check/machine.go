@@ -39,7 +39,7 @@ var machineChecks = []*Check{
 	},
 	{
 		Code: "CGD-007", Name: "container", Title: "This container has cgroups to give",
-		Explain:   "Root of an unprivileged container is a subordinate ID of the user who started it. It may make cgroups only in those hierarchies in which that user had a session: what is lacking there cannot be mended in here.",
+		Explain:   "Root of an unprivileged container is a subordinate ID of the user who started it. It may make cgroups only in those hierarchies in which that user had a session: what is lacking there cannot be fixed in here.",
 		DependsOn: []string{"mode"}, needs: hasCgroup, run: checkContainer,
 	},
 	{
@@ -69,13 +69,14 @@ func checkUser(f *Facts) Result {
 func checkMode(f *Facts) Result {
 	unusable, lines := f.unusable()
 	switch {
+	case f.discovery != nil && f.hidesProcesses():
+		return unknown("it cannot be told which cgroups are the machine's base", errors.New("/proc shows no processes but the user's own (hidepid)"))
 	case f.discovery != nil:
 		return unknown("the cgroup mounts cannot be told", f.discovery)
 	case len(f.found) == 0 && len(unusable) == 0 && len(lines) > 0:
 		return unknown("the cgroup mounts cannot be told", lines[0])
 	case len(f.found) == 0 && len(unusable) == 0:
-		return failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}).
-			fixed("mount what the kernel has; in a container, have its manager do that (LXC: lxc.mount.auto = cgroup:mixed:force)", f.mountAll())
+		return f.mountResult(failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}))
 	}
 	var v1 []string
 	unified := ""
@@ -99,6 +100,31 @@ func checkMode(f *Facts) Result {
 	}
 	return ok("cgroup v1, with v2 beside it (hybrid)", evidence)
 }
+
+// hidesProcesses tells whether /proc shows others' processes not even by their
+// directories (proc(5), hidepid=2): the first process is always there.
+func (f *Facts) hidesProcesses() bool {
+	return f.Machine.Find("/proc/1") == machine.Absent || f.Machine.Find("/proc/1/cgroup") == machine.Absent
+}
+
+// mountResult adds how to mount what the kernel has, where nothing else stands in its place.
+func (f *Facts) mountResult(r Result) Result {
+	const manager = "in a container, have its manager mount them (LXC: lxc.mount.auto = cgroup:mixed:force)"
+	names, err := f.Machine.ReadDir(cgroupRoot)
+	switch {
+	case err != nil:
+		return r.fixed("mount what the kernel has; " + manager)
+	case len(names) == 0:
+		return r.fixed("mount what the kernel has; "+manager, f.mountAll())
+	}
+	for _, name := range first(names) {
+		r.Evidence = append(r.Evidence, Evidence{path.Join(cgroupRoot, name), "is there"})
+	}
+	return r.fixed("mount what the kernel has as this machine's init does that; not over " + cgroupRoot + ", where something else stands; " + manager)
+}
+
+// cgroupRoot is where cgroups are usually mounted.
+const cgroupRoot = "/sys/fs/cgroup"
 
 func hierarchyWord(unifiedPoint string) []string {
 	if unifiedPoint == "" {
@@ -141,7 +167,7 @@ func checkMounts(f *Facts) Result {
 	if len(f.found) == 0 {
 		r.Status = Failed
 	}
-	return r.fixed("mount them anew, inside of the container", commands...)
+	return r.fixed("mount them again, inside of the container", commands...)
 }
 
 // unusable returns the hierarchies that are mounted and cannot be used; and the lines
@@ -181,7 +207,21 @@ func checkReadOnly(f *Facts) Result {
 	if len(evidence) == len(f.found) {
 		r = failed("the cgroups are mounted read-only", evidence...)
 	}
-	return r.fixed("mount them writable; Docker does so with --privileged, or --cgroupns=private and a writable /sys/fs/cgroup", commands...)
+	if f.inDocker() {
+		return r.fixed("outside, start this container with --privileged, or with --cgroupns=private and a writable /sys/fs/cgroup: in here nobody may mount them")
+	}
+	return r.fixed("mount them writable", commands...)
+}
+
+// inDocker tells whether Docker, or what works like it, has started this container: its
+// root has no right to mount.
+func (f *Facts) inDocker() bool {
+	if f.Machine.Exists("/.dockerenv") || f.Machine.Exists("/run/.containerenv") {
+		return true
+	}
+	return slices.ContainsFunc(f.members, func(m hierarchy.Membership) bool {
+		return strings.Contains(m.Path, "/docker") || strings.Contains(m.Path, "/kubepods")
+	})
 }
 
 // mountCommand mounts a hierarchy where it usually is, beside those that are
@@ -255,7 +295,7 @@ func checkNamespace(f *Facts) Result {
 func checkHierarchies(f *Facts) Result {
 	if err := f.login.askedErr; err != nil {
 		return failed(err.Error(), f.moduleLine()...).
-			fixed("correct the list behind -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+			fixed("correct the list after -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	missing := f.notMounted()
 	if len(missing) == 0 {
@@ -277,10 +317,34 @@ func checkHierarchies(f *Facts) Result {
 			return r.fixed("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
 		}
 	}
+	if unknown := f.notControllers(missing); len(unknown) > 0 {
+		r.Says += "; this kernel has no controller " + strings.Join(unknown, ",")
+		return r.fixed("correct the list after -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+	}
 	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
 		return r.fixed("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
 	return r.fixed("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
+}
+
+// notControllers returns the names that are none of a controller of this kernel's; none
+// where that is not known.
+func (f *Facts) notControllers(names []string) (unknown []string) {
+	data, err := f.Machine.ReadFile("/proc/cgroups")
+	if err != nil {
+		return nil
+	}
+	for _, name := range names {
+		isListed := false
+		for line := range strings.Lines(string(data)) {
+			word, _, _ := strings.Cut(line, "\t")
+			isListed = isListed || word == name
+		}
+		if !isListed && !strings.HasPrefix(name, "name=") && name != hierarchy.Unified {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
 }
 
 // wantedText says in which hierarchies a session would be made; where in none, which
@@ -357,7 +421,7 @@ func checkBase(f *Facts) Result {
 	isRoot := !f.Machine.Exists(base.path("cgroup.type")) // only the machine's root has none
 	if len(off) > 0 && len(here) > 0 && !isRoot {
 		return warning(fmt.Sprintf("%s cannot be enabled: there are processes in the cgroup itself", strings.Join(off, ",")),
-			Evidence{base.path("cgroup.procs"), strings.Join(first(here, 5), " ")},
+			Evidence{base.path("cgroup.procs"), strings.Join(first(here), " ")},
 			Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")}).
 			fixed("move them to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
 				"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(base.path()))))
@@ -365,10 +429,11 @@ func checkBase(f *Facts) Result {
 	return ok("", Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")})
 }
 
-// first returns at most n of the words.
-func first(words []string, n int) []string {
-	if len(words) > n {
-		return append(slices.Clone(words[:n]), "...")
+// first returns some of the words, as many as evidence needs.
+func first(words []string) []string {
+	const enough = 5
+	if len(words) > enough {
+		return append(slices.Clone(words[:enough]), "...")
 	}
 	return words
 }

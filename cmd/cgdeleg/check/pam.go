@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -23,18 +24,18 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-011", Name: "module", Title: "The module is installed",
-		Explain:   "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and passed over.",
-		DependsOn: []string{"login"}, needs: aUser, run: checkModule,
+		Explain: "PAM looks for pam_cgdeleg.so in its security directory; a line that names a module which is not there is logged and ignored.",
+		Sees:    true, DependsOn: []string{"login"}, needs: aUser, run: checkModule,
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
-		Explain:   "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
-		DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
+		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
+		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
-		Code: "CGD-013", Name: "pam-order", Title: "The module's line stands behind pam_systemd's",
-		Explain:   "pam_systemd and pam_elogind move the login into a cgroup of their own. What the module did before is undone by that.",
-		DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
+		Code: "CGD-013", Name: "pam-order", Title: "The module's line comes after pam_systemd's",
+		Explain: "pam_systemd and pam_elogind move the login into a cgroup of their own. What the module did before is undone by that.",
+		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
 	},
 	{
 		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
@@ -50,6 +51,8 @@ func checkLogin(f *Facts) Result {
 		return ok(fmt.Sprintf("by %s (process %d)", l.application, l.pid))
 	case f.hasAny():
 		return ok("its login has ended, or was none, and it has cgroups of its own")
+	case f.clientAlone() != "":
+		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
 	case l.hidden:
 		return unknown("its ancestors cannot be told", errors.New("/proc does not show them (hidepid)"))
 	case l.outside:
@@ -57,8 +60,36 @@ func checkLogin(f *Facts) Result {
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
 			with(f.openFix(), "or log in by ssh or the console")
 	}
+	if reason := f.leftAlone(); reason != nil {
+		return f.leftAloneResult(reason, f.cgroupEvidence())
+	}
+	if r, isJobs := f.jobResult(f.cgroupEvidence()); isJobs {
+		return r
+	}
+	if len(l.strangers) > 0 {
+		return f.strangersResult()
+	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
 		with(f.openFix(), "or log in by ssh or the console")
+}
+
+// strangersResult is the result where root's programs are among the ancestors that no list
+// has: whether they called PAM only their names hint at.
+func (f *Facts) strangersResult() Result {
+	var names []string
+	var evidence []Evidence
+	for _, s := range f.login.strangers {
+		names = append(names, s.name)
+		e := Evidence{fmt.Sprintf("/proc/%d/status", s.pid), s.name}
+		if s.service != "" {
+			e.Value += ", as the PAM service " + s.service
+		}
+		evidence = append(evidence, e)
+	}
+	return Result{
+		Status: Unknown, Evidence: append(evidence, f.cgroupEvidence()...),
+		Says: "it cannot be told whether " + strings.Join(names, " or ") + " called PAM for this shell, and no session was made",
+	}.with(nil, "see whether its PAM service has a line of the module, and what the system's log says of pam_cgdeleg")
 }
 
 // hasAny tells whether the process has a cgroup of its own in any hierarchy.
@@ -79,7 +110,7 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 // nothing would come of that.
 func (f *Facts) openFix(more ...string) *Fix {
 	list := f.listToOpen(more)
-	if !f.opensAnything(list) {
+	if f.isKeptBySystemd() || !f.opensAnything(list) {
 		return nil
 	}
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
@@ -90,6 +121,20 @@ func (f *Facts) openFix(more ...string) *Fix {
 		command.Args = append(command.Args, "-c", list)
 	}
 	return &Fix{Text: "make a session for this shell", Commands: []Command{command}}
+}
+
+// isKeptBySystemd tells whether the shell is in a scope on cgroup v2 that systemd is not
+// seen to delegate: the module and cgdeleg open leave it alone then.
+func (f *Facts) isKeptBySystemd() bool {
+	scope := f.Scope()
+	if scope == "" {
+		return false
+	}
+	if delegated, known := f.System.IsDelegated(scope); known {
+		return !delegated
+	}
+	file, _ := f.delegateLine()
+	return file == ""
 }
 
 // opensAnything tells whether cgdeleg open would give the shell any cgroup that it
@@ -158,14 +203,17 @@ func (r Result) with(fix *Fix, also string) Result {
 	return r
 }
 
-// securityDirs are where distributions have PAM's modules.
-var securityDirs = []string{
-	"/lib/x86_64-linux-gnu/security", "/usr/lib/x86_64-linux-gnu/security",
-	"/lib/aarch64-linux-gnu/security", "/usr/lib/aarch64-linux-gnu/security",
-	"/lib/riscv64-linux-gnu/security", "/usr/lib/riscv64-linux-gnu/security",
-	"/lib/s390x-linux-gnu/security", "/usr/lib/s390x-linux-gnu/security",
-	"/lib64/security", "/usr/lib64/security", "/lib/security", "/usr/lib/security",
-}
+// securityDirs are where distributions have PAM's modules: Debian in a directory for each
+// architecture.
+var securityDirs = func() (dirs []string) {
+	for _, triplet := range []string{
+		"x86_64-linux-gnu", "aarch64-linux-gnu", "riscv64-linux-gnu", "s390x-linux-gnu", "powerpc64le-linux-gnu",
+		"arm-linux-gnueabihf", "arm-linux-gnueabi", "i386-linux-gnu", "loongarch64-linux-gnu", "mips64el-linux-gnuabi64",
+	} {
+		dirs = append(dirs, "/lib/"+triplet+"/security", "/usr/lib/"+triplet+"/security")
+	}
+	return append(dirs, "/lib64/security", "/usr/lib64/security", "/lib/security", "/usr/lib/security")
+}()
 
 // The module, and what it takes the place of.
 const (
@@ -189,17 +237,43 @@ func checkModule(f *Facts) Result {
 	if !isKnown {
 		return unknown("it cannot be told whether the module is there", machine.ErrNotRecorded)
 	}
-	install := f.install("libpam-cgdeleg", "pam_cgdeleg", "pam-cgdeleg", "pam_cgdeleg")
+	switch {
+	case f.clientAlone() != "":
+		return aloneNote("the module is not installed", f.clientAlone())
+	case f.hasNoPAM():
+		return f.noPAMResult()
+	case f.isBuilt():
+		return skip("modules are named by their paths here: see pam-line")
+	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
+	const install = "install pam_cgdeleg, from its package or by make install"
 	if f.Subject.PID == 0 || f.isDelegated() {
 		if f.isDelegated() {
 			r.Status = Warning
 		}
-		return r.fixed("install its package, for the next login", install)
+		return r.fixed(install + ", for the next login")
 	}
-	r = r.with(f.openFix(), "for every login install its package")
-	r.Fix.Commands = append(r.Fix.Commands, install)
-	return r
+	return r.with(f.openFix(), "for every login "+install)
+}
+
+// hasNoPAM tells whether the machine is known to have no PAM, as one with dropbear and
+// BusyBox's login.
+func (f *Facts) hasNoPAM() bool {
+	return !slices.ContainsFunc(append([]string{"/etc/pam.conf"}, pamconf.Dirs[:]...), func(path string) bool {
+		return f.Machine.Find(path) != machine.Absent
+	})
+}
+
+func (f *Facts) noPAMResult() Result {
+	r := failed("this machine has no PAM: no login can call the module", append([]Evidence{{pamconf.Dirs[0], "is not there"}}, f.cgroupEvidence()...)...)
+	const every = "for every login have that called by root where the login's shell is started"
+	if f.Subject.PID == 0 {
+		return r.fixed("have root call cgdeleg open for each shell of a login")
+	}
+	if f.isDelegated() {
+		return ok("this machine has no PAM, and the shell has cgroups of its own")
+	}
+	return r.with(f.openFix(), every)
 }
 
 func checkPAMLine(f *Facts) Result {
@@ -215,6 +289,9 @@ func checkPAMLine(f *Facts) Result {
 			return f.leftOutResult(account)
 		}
 		return ok(l.service+" has one", f.moduleLine()...)
+	}
+	if client := f.clientAlone(); client != "" {
+		return aloneNote("the PAM service "+l.service+" has no line of the module", client)
 	}
 	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
@@ -247,7 +324,7 @@ func (f *Facts) leftOutResult(e *plan.AccountError) Result {
 	text := "lower min_uid"
 	if e.From != "" {
 		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN (%s), get no cgroups", f.Subject.Name, e.Least-1, e.From)
-		text = fmt.Sprintf("write min_uid=%d behind the line, if it shall have cgroups all the same", e.UID)
+		text = fmt.Sprintf("add min_uid=%d to the line, if it shall have cgroups all the same", e.UID)
 	}
 	return failed(says, f.moduleLine()...).fixed(text, byHand(f.editor(), f.login.module.File))
 }
@@ -301,8 +378,8 @@ func (f *Facts) hasProfile(file string) bool {
 // vendor's place all the same, and leave the rest to the service "other", which lets
 // nobody in.
 func (f *Facts) administrators(file string) (own string, isMissing bool) {
-	name, isVendors := strings.CutPrefix(file, pamconf.Dirs[1]+"/")
-	if !isVendors {
+	dir, name := path.Split(file)
+	if !slices.Contains(pamconf.Dirs[1:], path.Clean(dir)) {
 		return file, false
 	}
 	own = pamconf.Dirs[0] + "/" + name
@@ -319,8 +396,8 @@ func checkPAMOrder(f *Facts) Result {
 		case line.Is(moduleName):
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
-			return failed(fmt.Sprintf("%s stands behind it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				fixed("put the line of pam_cgdeleg.so behind it, and log in anew", byHand(f.editor(), f.login.module.File))
+			return failed(fmt.Sprintf("%s comes after it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
+				fixed("put the line of pam_cgdeleg.so after it, and log in again", byHand(f.editor(), f.login.module.File))
 		}
 	}
 	return ok("")

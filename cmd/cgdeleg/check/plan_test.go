@@ -210,15 +210,13 @@ func TestSystemAccounts(t *testing.T) {
 // What was read of a machine is enough to say the same of it: a check reads nothing
 // but through the machine that notes it.
 func TestReadsThroughTheMachine(t *testing.T) {
-	machines, err := os.ReadDir("testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases := map[string][]change{}
-	for _, entry := range machines {
-		if entry.IsDir() {
-			cases[entry.Name()] = nil
+	var machines []string
+	for _, pattern := range []string{"testdata/*/proc", "testdata/*/*/proc"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
+		machines = append(machines, more...)
 	}
 	for name, test := range map[string]struct {
 		machine string
@@ -233,7 +231,8 @@ func TestReadsThroughTheMachine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantSameFromNotes(t, recorded(t, test.machine, test.changes...)) })
 	}
-	for name := range cases {
+	for _, proc := range machines {
+		name := strings.TrimPrefix(filepath.Dir(proc), "testdata/")
 		t.Run(name, func(t *testing.T) { wantSameFromNotes(t, recorded(t, name)) })
 	}
 }
@@ -265,9 +264,7 @@ func described(t *testing.T, m machine.Machine, what string) string {
 	case "the user":
 		f.Subject, err = check.User(m, "alice")
 	case "a container":
-		if f.Config, err = lxcconf.Read(m, config); err != nil {
-			t.Fatal(err)
-		}
+		f.Config, f.ConfigError = lxcconf.Read(m, config)
 		fallthrough
 	default:
 		f.Subject, err = check.Caller(m)
@@ -334,5 +331,26 @@ func makeAll(t *testing.T, dir string, m machine.Machine, path string, names []s
 			continue
 		}
 		write(at, "")(t, dir)
+	}
+}
+
+// Who types sudo is looked at, by the process from which that was typed.
+func TestCallerBehind(t *testing.T) {
+	alice, err := check.Caller(recorded(t, v2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(parent, uid int) string {
+		return fmt.Sprintf("Name:\tx\nPPid:\t%d\nUid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\nGid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\n", parent, uid)
+	}
+	m := recorded(t, v2, write("/proc/self/status", status(9000, 0)), write("/proc/9000/status", status(alice.PID, 0)))
+	if s, ok := check.CallerBehind(m, 1000); !ok || s.PID != alice.PID || s.Name != "alice" || s.Proc != fmt.Sprintf("/proc/%d", alice.PID) {
+		t.Errorf("got %+v, %v", s, ok)
+	}
+	if s, ok := check.CallerBehind(m, 1001); ok {
+		t.Errorf("nobody's process: %+v", s)
+	}
+	if s, ok := check.CallerBehind(recorded(t, v2, write("/proc/self/status", status(9000, 0))), 1000); ok {
+		t.Errorf("an ancestor that is not shown: %+v", s)
 	}
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
@@ -17,8 +19,8 @@ import (
 var sessionChecks = []*Check{
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
-		Explain:   "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
-		DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
+		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
+		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
@@ -27,8 +29,8 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
-		Explain:   "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
-		DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
+		Explain: "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
+		Sees:    true, DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
 	},
 	{
 		Code: "CGD-033", Name: "leaf", Title: "The session's own cgroup holds no processes",
@@ -37,7 +39,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-034", Name: "controllers", Title: "The session has the controllers that containers' limits need",
-		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and passed over by it on v2.",
+		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and ignored by it on v2.",
 		DependsOn: []string{"writable"}, needs: aProcess, run: checkControllers,
 	},
 	{
@@ -68,11 +70,14 @@ func checkSession(f *Facts) Result {
 		return unknown("the shell's cgroups cannot be told", f.lost)
 	}
 	if len(f.found) == 0 {
-		return skip("no hierarchy is usable")
+		return skip(noHierarchy)
 	}
 	var evidence []Evidence
 	var names []string
 	for _, l := range f.missing() {
+		if errors.Is(l.err, machine.ErrNotRecorded) {
+			return unknown("it cannot be told whose the shell's cgroups are", l.err)
+		}
 		if l.ownsDirectory() {
 			continue // the next check's
 		}
@@ -89,20 +94,30 @@ func checkSession(f *Facts) Result {
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
 	}
-	if f.asksUserManager() {
-		return warning("the shell has no cgroup of its own in "+strings.Join(names, " ")+", but LXC will ask systemd's user manager for one; podman's and crun's cgroupfs managers will not", evidence...).
-			with(f.openFix(), "")
+	if client := f.clientAlone(); client != "" {
+		r := aloneNote("the shell has no cgroup of its own in "+strings.Join(names, " "), client)
+		r.Evidence = evidence
+		return r
 	}
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, evidence)
 	}
-	const also = "the module said in the system's log why it did not: look for pam_cgdeleg"
+	if r, isMoved := f.moverResult(evidence); isMoved {
+		return r
+	}
+	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
+		return f.withoutPAMResult(where, evidence)
+	}
+	const also = "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openFix(), also)
 }
 
 // hasSession is the result where nothing is missing.
 func (f *Facts) hasSession() Result {
+	if r, isTorn := f.tornResult(); isTorn {
+		return r
+	}
 	if l := f.elsewhere(); l != nil {
 		return ok("elogind delegates "+l.base+" to the user: containers belong below it, not in the login's own cgroup", f.placeEvidence()...)
 	}
@@ -112,6 +127,9 @@ func (f *Facts) hasSession() Result {
 // leftAloneResult is the result where a manager has put the shell somewhere else
 // than into the cgroup of its own login.
 func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evidence) Result {
+	if r, isJobs := f.jobResult(evidence); isJobs {
+		return r
+	}
 	if !f.hasSystemd() {
 		return failed("the shell is in elogind's "+reason.Cgroup+", and only the session of a login of "+f.Subject.Name+"'s own, which the login's program opened, can be delegated", evidence...).
 			fixed("log in by ssh or the console")
@@ -120,9 +138,19 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 	if unitOf(reason.Cgroup) == "" {
 		where = reason.Cgroup + ", outside of the units that systemd makes for logins"
 	}
-	return failed("the shell is in "+where+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...).
-		fixed("log in by ssh or the console, or ask systemd for a scope for one command",
-			Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
+	return f.waysToScope(failed("the shell is in "+where+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...))
+}
+
+// waysToScope adds how to come into a scope that systemd delegates, from a shell that is in
+// none: by those ways that there are here.
+func (f *Facts) waysToScope(r Result) Result {
+	login := Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true}
+	text := "log in by ssh (also to localhost), on the console, or have root log in for you"
+	if !f.Machine.Exists(userBus(f.Subject.UID)) {
+		return r.fixed(text, login)
+	}
+	return r.fixed(text+", or ask systemd for a scope for one command",
+		Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true}, login)
 }
 
 // unitOf returns systemd's service or scope in which a cgroup is; "" if it is in
@@ -152,6 +180,32 @@ func (f *Facts) asksUserManager() bool {
 	return f.isUnified() && asks && f.Machine.Exists(userBus(f.Subject.UID))
 }
 
+// clientAlone returns what gets the user's containers cgroups without any module: LXC 6 or
+// podman, where systemd's user manager answers on cgroup v2; "" if nothing does.
+func (f *Facts) clientAlone() string {
+	if h := f.unified(); f.Subject.PID != 0 && h != nil && f.hasSystemd() {
+		// elsewhere the user manager may not take the shell's processes
+		if l := f.locationIn(h.Name); l == nil || unitOf(l.member) == "" {
+			return ""
+		}
+	}
+	if f.asksUserManager() {
+		return "LXC " + f.System.Version("lxc")
+	}
+	podman := f.System.Version("podman")
+	hasLXC := f.System.Version("lxc") != ""
+	if podman == "" || hasLXC || !f.isUnified() || !f.hasSystemd() || !f.Machine.Exists(userBus(f.Subject.UID)) || f.podmanConf().Engine.Manager == "cgroupfs" {
+		return ""
+	}
+	return "podman " + podman
+}
+
+// aloneNote is the result where a part of the module is missing, and what starts the user's
+// containers needs none.
+func aloneNote(what, client string) Result {
+	return note(what + "; " + client + " needs none here: it asks systemd's user manager for its cgroups")
+}
+
 // userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).
 func userBus(uid int) string { return fmt.Sprintf("/run/user/%d/bus", uid) }
 
@@ -170,7 +224,7 @@ func checkWritable(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return failed("not every file of the session is the user's", evidence...).
-			with(f.openFix(), "or log in anew")
+			with(f.openFix(), "or log in again")
 	}
 	return ok("")
 }
@@ -208,11 +262,23 @@ func checkLeaf(f *Facts) Result {
 		return skip("no session was asked for on cgroup v2")
 	}
 	here := f.readWords(l.path("cgroup.procs"))
-	if len(here) == 0 {
+	isThreaded := strings.HasPrefix(f.readWord(l.path("cgroup.type")), "threaded")
+	if len(here) == 0 && !isThreaded {
 		return ok("", Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
+	if unit := unitOf(l.member); strings.Contains(l.member, "/user@") && unit != "" {
+		if client := f.clientAlone(); client != "" {
+			return aloneNote("this shell is in "+unit+", which systemd's user manager does not delegate", client)
+		}
+		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
+			fixed("start containers from a scope that it delegates", Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "bash"}})
+	}
+	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
+		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), kind}).
+			fixed("log in again: what made it so cannot be taken back")
+	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
-		Evidence{l.path("cgroup.procs"), strings.Join(first(here, 5), " ")}).
+		Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
 		fixed("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
 			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(l.path()))}})
 }
@@ -221,8 +287,8 @@ func checkLeaf(f *Facts) Result {
 var expected = []string{"cpu", "memory", "pids"}
 
 func checkControllers(f *Facts) Result {
-	if !f.isDelegated() && f.asksUserManager() {
-		return skip("LXC asks systemd's user manager")
+	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+		return skip(client + " asks systemd's user manager")
 	}
 	have := f.sessionControllers()
 	var lacking []string
@@ -238,16 +304,24 @@ func checkControllers(f *Facts) Result {
 	if !f.asksUnified() {
 		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
 	}
-	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
-	if f.hasSystemd() && f.unified() != nil {
-		return r.fixed("add them to Delegate= in "+dropIn+" and log in anew", byHand("systemctl", "edit", "session-.scope"))
-	}
-	return r.fixed("look at the check base, and in the system's log for pam_cgdeleg", Command{Args: []string{"cgdeleg", "check", "base", "realtime"}})
+	return f.lackingResult(lacking)
 }
 
 // asksUnified tells whether a session on cgroup v2 was asked for.
 func (f *Facts) asksUnified() bool {
 	return slices.ContainsFunc(f.wanted(), func(s *plan.Step) bool { return s.IsUnified() })
+}
+
+// Session returns the controllers that containers get in the subject's session, and the
+// session's cgroups, below the base as in user/alice/0.
+func (f *Facts) Session() (controllers, places []string) {
+	for i := range f.locations {
+		l := &f.locations[i]
+		if place := strings.TrimPrefix(l.base, "/"); l.delegated() && len(l.Controllers) > 0 && !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return f.sessionControllers(), places
 }
 
 // sessionControllers returns the controllers that containers in this session
@@ -293,25 +367,38 @@ func checkRealtime(f *Facts) Result {
 	if slices.Contains(f.readWords(at.path("cgroup.controllers")), "cpu") {
 		return ok("cpu is there")
 	}
-	var evidence []Evidence
-	pids, err := f.Machine.Processes()
-	if err != nil {
-		return unknown("processes cannot be listed", err)
-	}
-	slices.Sort(pids)
-	for _, pid := range pids {
-		if p, err := f.Machine.Process(pid); err == nil && p.IsRealtime() {
-			evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", p.Name, p.Policy)})
-		}
-		if len(evidence) == 5 {
-			break
-		}
-	}
+	evidence := f.realtimeOutside()
 	if len(evidence) == 0 {
 		return ok("")
 	}
 	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
-		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo PID >/sys/fs/cgroup/cgroup.procs"))
+		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo "+strings.Split(evidence[0].Path, "/")[2]+" >"+f.unified().Mount.Point+"/cgroup.procs"))
+}
+
+// realtimeOutside returns some of the realtime processes that keep cpu from being enabled:
+// those outside of the root cgroup, and none of the kernel's, whose parent is kthreadd.
+func (f *Facts) realtimeOutside() (evidence []Evidence) {
+	const kthreadd = 2
+	pids, _ := f.Machine.Processes()
+	slices.Sort(pids)
+	for _, pid := range pids {
+		p, err := f.Machine.Process(pid)
+		if err != nil || !p.IsRealtime() || pid == kthreadd {
+			continue
+		}
+		if status, err := f.Machine.StatusOf(pid); err == nil && status.Parent == kthreadd {
+			continue
+		}
+		members, err := hierarchy.Memberships(f.Machine, pid)
+		if err == nil && hierarchy.PathIn(members, hierarchy.Unified) == "/" {
+			continue
+		}
+		evidence = append(evidence, Evidence{fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%s, policy %d", p.Name, p.Policy)})
+		if len(evidence) == 5 {
+			break
+		}
+	}
+	return evidence
 }
 
 // The least that a container with a shell and a few services needs.
@@ -338,8 +425,18 @@ func checkLimits(f *Facts) Result {
 	if len(evidence) == 0 {
 		return ok("")
 	}
-	return warning("limits above the session leave little room for a container", evidence...).
-		fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(evidence[0].Path)+" >"+quote(evidence[0].Path)))
+	r := warning("limits above the session leave little room for a container", evidence...)
+	if i := slices.IndexFunc(evidence, f.isUsedUp); i >= 0 {
+		r = failed("a limit above the session is used up", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
+	}
+	return r.fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(r.Evidence[0].Path)+" >"+quote(r.Evidence[0].Path)))
+}
+
+// isUsedUp tells of a limit that counts things whether no more can be made.
+func (f *Facts) isUsedUp(e Evidence) bool {
+	var most, used uint64
+	n, _ := fmt.Sscanf(e.Value, "%d, of which %d are used", &most, &used)
+	return n == 2 && used >= most && !strings.HasPrefix(path.Base(e.Path), "memory.")
 }
 
 // unlimited is what lifts a limit: v1's memory controller has a word of its own.
@@ -418,7 +515,7 @@ func checkProbe(f *Facts) Result {
 		return skip("only the shell from which this was started can be probed")
 	}
 	if err := f.System.Probe(); err != nil {
-		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in anew")
+		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in again")
 	}
 	return ok("a cgroup was made, entered, left and removed")
 }

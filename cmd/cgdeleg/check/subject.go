@@ -48,6 +48,29 @@ func Caller(m machine.Machine) (Subject, error) {
 	return s, err
 }
 
+// CallerBehind returns the subject of the nearest ancestor of the process that asks that is
+// of this user: who asks by sudo or su. ok is false if there is none, as where /proc does
+// not show it.
+func CallerBehind(m machine.Machine, uid int) (s Subject, ok bool) {
+	self, err := m.Status("/proc/self")
+	if err != nil {
+		return s, false
+	}
+	pid := self.Parent
+	for range maxAncestors {
+		status, err := m.StatusOf(pid)
+		if err != nil || pid <= 1 {
+			return s, false
+		}
+		if status.UID == uid {
+			s, err = Process(m, pid)
+			return s, err == nil
+		}
+		pid = status.Parent
+	}
+	return s, false
+}
+
 // wrappers start a program and wait for it: the shell is above them.
 var wrappers = []string{"timeout", "nice", "ionice", "env", "time", "xargs", "watch", "strace", "setsid", "stdbuf"}
 

@@ -36,13 +36,19 @@ func checkDelegation(f *Facts) Result {
 	if f.isDelegated() {
 		return ok("the login has cgroups of its own")
 	}
+	if client := f.clientAlone(); client != "" {
+		return aloneNote("systemd does not delegate the scopes of logins", client)
+	}
 	scope := f.Scope()
+	if scope == "" && f.Subject.PID != 0 {
+		return skip("this shell is in no scope of a login")
+	}
 	delegated, known := false, false
 	if scope != "" {
 		delegated, known = f.System.IsDelegated(scope)
 	}
 	file, value := f.delegateLine()
-	const again = "and log in anew"
+	const again = "and log in again"
 	switch {
 	case known && delegated:
 		return ok("systemd delegates "+scope, Evidence{scope, "Delegate=yes"})

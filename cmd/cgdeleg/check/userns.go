@@ -14,6 +14,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -54,10 +55,12 @@ var namespaceChecks = []*Check{
 }
 
 func checkUserNamespaces(f *Facts) Result {
+	isKnown := false
 	for _, sysctl := range []struct{ file, name string }{
 		{"/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone"},
 		{"/proc/sys/user/max_user_namespaces", "user.max_user_namespaces"},
 	} {
+		isKnown = isKnown || f.Machine.Find(sysctl.file) != machine.Unknown
 		if value := f.readWord(sysctl.file); value == "0" {
 			allow := sysctl.name + "=1"
 			if sysctl.name == "user.max_user_namespaces" {
@@ -67,11 +70,17 @@ func checkUserNamespaces(f *Facts) Result {
 				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
 		}
 	}
+	if !isKnown {
+		return unknown("it cannot be told whether users may make user namespaces", machine.ErrNotRecorded)
+	}
 	return ok("")
 }
 
 func checkAppArmor(f *Facts) Result {
 	const file = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+	if f.Machine.Find(file) == machine.Unknown {
+		return unknown("it cannot be told whether AppArmor restricts user namespaces", machine.ErrNotRecorded)
+	}
 	if f.readWord(file) != "1" {
 		return ok("")
 	}
@@ -84,9 +93,14 @@ func checkAppArmor(f *Facts) Result {
 		fixed("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
 }
 
-// toolDirs are where newuidmap and newgidmap are looked for, in the order of the
-// usual path: LXC takes the first that it finds there.
-var toolDirs = []string{"/usr/local/bin", "/usr/bin", "/bin"}
+// toolDirs are where newuidmap and newgidmap are looked for behind the caller's PATH, in
+// the order of the usual one: LXC takes the first that it finds there. The last ones are
+// NixOS's and Guix's.
+var toolDirs = []string{
+	"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+	"/run/wrappers/bin", "/run/setuid-programs", "/run/privileged/bin",
+	"/run/current-system/sw/bin", "/run/current-system/profile/bin",
+}
 
 // idMapTools are the programs that write ID maps, and the capability that each
 // has to have.
@@ -99,12 +113,16 @@ func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
 	foreign, ignored := false, false // files of somebody outside of this container; on a mount with nosuid
 	for _, tool := range idMapTools {
-		file, st := f.lookUp(tool.name)
-		if file == "" {
-			return failed(tool.name+" is not installed").
-				fixed("install it", f.install("uidmap", "shadow-utils", "shadow-subids", "shadow"))
+		file, st, answer := f.lookUp(tool.name)
+		switch answer {
+		case machine.Unknown:
+			return unknown("it cannot be told whether "+tool.name+" is there", machine.ErrNotRecorded)
+		case machine.Absent:
+			return failed(tool.name+" is neither in PATH nor where distributions have it").
+				fixed("install it", f.installIDMapTools()...)
 		}
-		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
+		st.NoSetUID = st.NoSetUID || f.onNoSUID(file)
+		if isSetUserIDRoot(st) || st.Gives(tool.capability) && !st.NoSetUID {
 			continue
 		}
 		value := ownerAndMode(st) + ", capabilities " + fmt.Sprintf("%x", st.Capabilities)
@@ -121,7 +139,10 @@ func checkIDMapTools(f *Facts) Result {
 			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
-			fixed("mount it without nosuid", byHand("mount", "-o", "remount,suid", "/usr"))
+			fixed("mount it without nosuid (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,suid", f.mountOf(evidence[0].Path).Point))
+	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isSystems(e.Path) }):
+		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
+			fixed("take them out of PATH: the system's own come after them")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
@@ -130,20 +151,40 @@ func checkIDMapTools(f *Facts) Result {
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).fixed("make them set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
 		return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
-			fixed("log in anew, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+			fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 	}
 	return ok("")
 }
 
-// lookUp returns the program that is found first; "" if there is none.
-func (f *Facts) lookUp(program string) (file string, st machine.Stat) {
-	for _, dir := range toolDirs {
+// isSystems tells whether a program is in one of the system's directories and root's: no
+// other is to be made set-user-ID.
+func (f *Facts) isSystems(file string) bool {
+	st, err := f.Machine.Stat(file)
+	return err == nil && st.UID == 0 && slices.Contains(toolDirs, path.Dir(file)) && st.Mode&0o022 == 0
+}
+
+// onNoSUID tells whether a file is on a mount with nosuid, by mountinfo: a recorded
+// machine's files are on none.
+func (f *Facts) onNoSUID(file string) bool { return slices.Contains(f.mountOf(file).Options, "nosuid") }
+
+// lookUp returns the program that is found first. It is absent only if one of the places
+// is known not to have it, and none to have it.
+func (f *Facts) lookUp(program string) (file string, st machine.Stat, answer machine.Answer) {
+	answer = machine.Unknown
+	for _, dir := range slices.Concat(f.System.SearchPath(), toolDirs) {
 		file = path.Join(dir, program)
-		if st, err := f.Machine.Stat(file); err == nil {
-			return file, st
+		st, err := f.Machine.Stat(file)
+		if err == nil {
+			return file, st, machine.Found
+		}
+		switch f.Machine.Find(file) {
+		case machine.Found: // whose it is nobody knows
+			return file, st, machine.Unknown
+		case machine.Absent:
+			answer = machine.Absent
 		}
 	}
-	return "", st
+	return "", st, answer
 }
 
 func paths(evidence []Evidence) (all []string) {
@@ -165,28 +206,141 @@ type subIDs struct {
 	file     string
 	kind     byte // 'u' or 'g', as in lxc.idmap
 	all, own []subid.Range
+	// mapped is what of the subject's is in this user namespace.
+	mapped    []subid.Range
+	mapFile   string
+	isAccount func(name string) bool // of this machine's own
+	extents   []subid.Range          // all that is
+	malformed []*confparse.ParseError
 }
 
 // subIDs reads both files. One that is missing has no ranges; lines that are
 // malformed are passed over, as newuidmap does.
 func (f *Facts) subIDs() (both []subIDs, err error) {
-	for _, s := range []subIDs{{file: subUIDFile, kind: 'u'}, {file: subGIDFile, kind: 'g'}} {
+	for _, s := range []subIDs{
+		{file: subUIDFile, kind: 'u', mapFile: "/proc/self/uid_map"}, {file: subGIDFile, kind: 'g', mapFile: "/proc/self/gid_map"},
+	} {
 		s.all, err = subid.Read(f.Machine, s.file)
-		var malformed *confparse.ParseError
-		if err != nil && !errors.As(err, &malformed) && !errors.Is(err, fs.ErrNotExist) {
+		s.malformed = parseErrors(err)
+		if err != nil && len(s.malformed) == 0 && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
+		s.isAccount = func(name string) bool {
+			return slices.ContainsFunc(account.All(f.Machine), func(u user.User) bool { return u.Name == name })
+		}
+		s.mapped = s.own
+		if s.extents = f.extentsOf(s.mapFile); s.extents != nil {
+			s.mapped = usable(s.own, s.extents)
+		}
 		both = append(both, s)
 	}
 	return both, nil
 }
 
-func (s *subIDs) count() (n uint64) {
-	for _, r := range s.own {
+// usable returns what of the ranges a container can be given: whole ones, and of those that
+// go over a border of this user namespace's map the pieces that are enough for one.
+func usable(own, extents []subid.Range) (all []subid.Range) {
+	for _, r := range own {
+		for _, piece := range subid.Within([]subid.Range{r}, extents) {
+			if piece.Count == r.Count || piece.Count >= oneContainer {
+				all = append(all, piece)
+			}
+		}
+	}
+	return all
+}
+
+// parseErrors returns those that subid.Read has joined.
+func parseErrors(err error) (all []*confparse.ParseError) {
+	joined, isJoined := err.(interface{ Unwrap() []error })
+	if !isJoined {
+		return nil
+	}
+	for _, e := range joined.Unwrap() {
+		var malformed *confparse.ParseError
+		if errors.As(e, &malformed) {
+			all = append(all, malformed)
+		}
+	}
+	return all
+}
+
+// extentsOf returns the IDs that there are in this user namespace, by a line of the map
+// each (user_namespaces(7)); nil if that is not known.
+func (f *Facts) extentsOf(mapFile string) (extents []subid.Range) {
+	data, err := f.Machine.ReadFile(mapFile)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(data)) {
+		var inside, outside, count uint64
+		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 && count > 0 && inside+count > inside {
+			extents = append(extents, subid.Range{First: inside, Count: count})
+		}
+	}
+	return extents
+}
+
+// count returns how many IDs a container can be given of these.
+func (s *subIDs) count() uint64 { return total(s.mapped) }
+
+// total returns how many IDs there are in the ranges.
+func total(ranges []subid.Range) (n uint64) {
+	for _, r := range subid.Union(ranges) {
 		n += r.Count
 	}
 	return n
+}
+
+// mapEvidence says which IDs this user namespace has.
+func (s *subIDs) mapEvidence() Evidence {
+	var ranges []string
+	for _, e := range s.extents {
+		ranges = append(ranges, fmt.Sprintf("%d to %d", e.First, e.First+e.Count-1))
+	}
+	return Evidence{s.mapFile, strings.Join(ranges, ", ")}
+}
+
+// meant returns the lines of a file that somebody may have meant for the subject: those
+// that shadow does not take, and those whose owner is the subject's name as other programs
+// write it.
+func (s *subIDs) meant(who Subject) (evidence []Evidence) {
+	for _, line := range s.malformed {
+		owner, _, _ := strings.Cut(line.Text, ":")
+		if owner = strings.TrimSpace(owner); owner == who.Name || owner == strconv.Itoa(who.UID) {
+			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), line.Reason})
+		}
+	}
+	for _, r := range s.all {
+		if r.Owner != who.Name && (isSpelling(r.Owner, who.Name) || isShort(r.Owner, who.Name) && !s.isAccount(r.Owner)) {
+			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, r.Line), fmt.Sprintf("%s:%d:%d, and the user is called %s", r.Owner, r.First, r.Count, who.Name)})
+		}
+	}
+	return evidence
+}
+
+// isShort tells whether a name is that of a directory service's user without its domain.
+func isShort(name, of string) bool {
+	_, user, hasDomain := strings.Cut(of, `\`)
+	if !hasDomain {
+		user, _, hasDomain = strings.Cut(of, "@")
+	}
+	return hasDomain && strings.EqualFold(name, user)
+}
+
+// isSpelling tells whether a name is one of a directory service's user in other letters:
+// a shell takes the backslash of DOMAIN\user away, and others write user@domain.
+func isSpelling(name, of string) bool {
+	domain, user, hasDomain := strings.Cut(of, `\`)
+	if !hasDomain {
+		if user, domain, hasDomain = strings.Cut(of, "@"); !hasDomain {
+			return strings.EqualFold(name, of)
+		}
+	}
+	return slices.ContainsFunc([]string{domain + user, domain + `\` + user, user + "@" + domain, domain + "+" + user}, func(spelling string) bool {
+		return strings.EqualFold(name, spelling)
+	})
 }
 
 func (s *subIDs) evidence() Evidence {
@@ -197,10 +351,15 @@ func (s *subIDs) evidence() Evidence {
 	if len(ranges) == 0 {
 		ranges = []string{"nothing for this user"}
 	}
-	return Evidence{s.file, strings.Join(ranges, " ")}
+	return Evidence{s.file, strings.Join(first(ranges), " ")}
 }
 
 func checkSubID(f *Facts) Result {
+	if services := f.subIDServices(); len(services) > 0 {
+		return Result{Status: Unknown, Says: "subordinate IDs come from " + strings.Join(services, ", ") + ", which this does not ask",
+			Evidence: []Evidence{{nsswitchFile, "subid: " + strings.Join(services, " ")}}}.
+			fixed("ask for them", Command{Args: []string{"getsubids", f.Subject.Name}}, Command{Args: []string{"getsubids", "-g", f.Subject.Name}})
+	}
 	both, err := f.subIDs()
 	if err != nil {
 		return unknown("subordinate IDs cannot be read", err)
@@ -209,33 +368,119 @@ func checkSubID(f *Facts) Result {
 	if f.Nested == 1 && f.hasIDMap() {
 		want = 0 // how many it takes is the configuration's, and another check's
 	}
-	var evidence []Evidence
+	var evidence, meant []Evidence
+	isMapped := true
 	for i := range both {
-		if both[i].count() < want {
-			evidence = append(evidence, both[i].evidence())
+		s := &both[i]
+		if s.count() >= want {
+			continue
 		}
+		evidence = append(evidence, s.evidence())
+		if total(s.own) >= want && total(s.own) > 0 {
+			isMapped = false
+			evidence = append(evidence, s.mapEvidence())
+		}
+		meant = append(meant, s.meant(f.Subject)...)
 	}
-	if len(evidence) == 0 {
+	switch {
+	case len(evidence) == 0:
 		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence())
+	case !isMapped:
+		return f.unmappedResult(both, want, evidence)
 	}
 	says := fmt.Sprintf("%s has fewer subordinate IDs than the %d that a container needs", f.Subject.Name, want)
 	if f.Nested > 1 {
 		says = fmt.Sprintf("%s has fewer subordinate IDs than the %d that %d levels of containers need", f.Subject.Name, want, f.Nested)
 	}
-	free, found := subid.Free(want, both[0].all, both[1].all)
-	if !found || !f.mayGive(both, free, want) {
-		return failed(says, evidence...).fixed("give it a range that nobody has", byHand(f.editor(), both[0].file, both[1].file))
+	if len(meant) > 0 {
+		return failed(says+", because of a line that newuidmap does not take for it", append(meant, evidence...)...).
+			fixed("correct that line", byHand(append([]string{f.editor()}, filesOf(meant)...)...))
 	}
-	commands := []Command{f.addSubIDs(both, free, want)}
-	for _, s := range both {
-		if !f.Machine.Exists(s.file) { // usermod does nothing without
-			commands = slices.Insert(commands, 0, asRoot("touch", s.file))
+	return failed(says, evidence...).with(f.rangeFix(both, want), "")
+}
+
+const nsswitchFile = "/etc/nsswitch.conf"
+
+// subIDServices returns the services other than the files that are asked for subordinate
+// IDs: then nobody reads the files (shadow's lib/nss.c).
+func (f *Facts) subIDServices() (services []string) {
+	data, _ := f.Machine.ReadFile(nsswitchFile)
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		if value, isIt := strings.CutPrefix(strings.TrimSpace(line), "subid:"); isIt {
+			if services = strings.Fields(value); len(services) > 0 && services[0] == "files" {
+				services = nil // these are asked first
+			}
 		}
 	}
-	if !f.isLocal() { // usermod knows only /etc/passwd
-		commands[len(commands)-1] = asRoot("sh", "-c", fmt.Sprintf("echo %d:%d:%d | tee -a %s >>%s", f.Subject.UID, free, want, both[0].file, both[1].file))
+	return services
+}
+
+// unmappedResult is the result where the user has IDs that are none in this user
+// namespace. A range of others is a fix only if the namespace has as many that are free.
+func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) Result {
+	says := "not all subordinate IDs of " + f.Subject.Name + " are in one line of this user namespace's map: newuidmap says \"write to uid_map failed\""
+	if len(subid.Within(both[0].own, both[0].extents)) == 0 {
+		says = "the subordinate IDs of " + f.Subject.Name + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
 	}
-	return failed(says, evidence...).fixed("give it a free range", commands...)
+	r := failed(says, evidence...)
+	const more = "outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
+	fix := f.rangeFix(both, max(want, oneContainer))
+	if fix == nil || len(fix.Commands) == 0 || fix.Commands[0].ByHand {
+		return r.fixed(more)
+	}
+	return r.with(fix, "or "+more)
+}
+
+// filesOf returns the files of the evidence, each once.
+func filesOf(evidence []Evidence) (files []string) {
+	for _, e := range evidence {
+		if !slices.Contains(files, e.file()) {
+			files = append(files, e.file())
+		}
+	}
+	return files
+}
+
+// rangeFix gives the subject a range that nobody has and that this user namespace has: the
+// one that it has of the other kind, if only one is lacking.
+func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
+	var lacking []subIDs
+	first, found := subid.Free(want, both[0].all, both[1].all)
+	for i := range both {
+		if both[i].count() < want {
+			lacking = append(lacking, both[i])
+			continue
+		}
+		for _, r := range both[i].mapped {
+			if r.Count >= want && f.mayGive(both, r.First, want) {
+				first, found = r.First, true
+			}
+		}
+	}
+	isMapped := !slices.ContainsFunc(lacking, func(s subIDs) bool {
+		return s.extents != nil && len(subid.Inside([]subid.Range{{First: first, Count: want}}, s.extents)) == 0
+	})
+	switch {
+	case !isMapped && f.inUserNamespace():
+		return &Fix{Text: "outside, give this container more IDs, and it a range of them"}
+	case !found || !isMapped || !f.mayGive(both, first, want):
+		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
+	}
+	var commands []Command
+	for _, s := range slices.Backward(lacking) {
+		if !f.Machine.Exists(s.file) { // usermod does nothing without
+			commands = append(commands, asRoot("touch", s.file))
+		}
+	}
+	if f.isLocal() {
+		return &Fix{Text: "give it a free range", Commands: append(commands, f.addSubIDs(lacking, first, want))}
+	}
+	line := fmt.Sprintf("%d:%d:%d", f.Subject.UID, first, want)
+	for _, s := range lacking { // usermod knows only /etc/passwd; the last line may lack its newline
+		commands = append(commands, asRoot("sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, line, s.file)))
+	}
+	return &Fix{Text: "give it a free range", Commands: commands}
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
@@ -287,12 +532,13 @@ func (f *Facts) accountsIn(firstID, count uint64) (names []string) {
 	return names
 }
 
-// addSubIDs is the command that gives the subject a range of both kinds.
+// addSubIDs is the command that gives the subject a range of both kinds, of which it may
+// have a part.
 func (f *Facts) addSubIDs(both []subIDs, firstID, count uint64) Command {
-	ids := fmt.Sprintf("%d-%d", firstID, firstID+count-1)
 	args := []string{"usermod"}
 	for i := range both {
-		if !subid.Covers(both[i].own, firstID, count) {
+		for _, r := range subid.Missing(both[i].own, firstID, count) {
+			ids := fmt.Sprintf("%d-%d", r.First, r.First+r.Count-1)
 			args = append(args, map[byte]string{'u': "--add-subuids", 'g': "--add-subgids"}[both[i].kind], ids)
 		}
 	}
@@ -311,38 +557,85 @@ func checkSubIDOverlap(f *Facts) Result {
 				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
 		}
 	}
+	if twice := repeatedIn(both); len(twice) > 0 {
+		return f.asPodman("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
+			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...))
+	}
+	if own := f.ownIDIn(both); len(own) > 0 {
+		return f.asPodman(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
+			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...))
+	}
 	for _, s := range both {
 		for _, r := range s.own {
 			if names := f.accountsIn(r.First, r.Count); len(names) > 0 {
-				evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d has the IDs of %s", r.Owner, r.First, r.Count, strings.Join(first(names, 5), " "))})
+				evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d has the IDs of %s", r.Owner, r.First, r.Count, strings.Join(first(names), " "))})
 			}
 		}
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			fixed("give one of them another range, and its containers' files to that", byHand(f.editor(), evidence[0].Path))
+			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...))
 	}
 	return ok("")
 }
 
-func checkPaths(f *Facts) Result {
-	dirs := []string{f.Subject.Home}
-	if f.Config != nil {
-		if rootfs := f.rootfs(); rootfs != "" {
-			dirs = append(dirs, rootfs)
+// asPodman is a failure where podman is installed, which maps all that a user has. LXC maps
+// what a container's configuration says.
+func (f *Facts) asPodman(says string, evidence ...Evidence) Result {
+	if f.System.Version("podman") == "" {
+		return warning(says, evidence...)
+	}
+	return failed(says, evidence...)
+}
+
+// repeatedIn returns the lines that give the subject the same IDs.
+func repeatedIn(both []subIDs) (evidence []Evidence) {
+	for _, s := range both {
+		for _, pair := range subid.Repeated(s.own) {
+			evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d and %s:%d:%d",
+				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
 		}
+	}
+	return evidence
+}
+
+// ownIDIn returns the ranges of the subject in which its own user or group ID is.
+func (f *Facts) ownIDIn(both []subIDs) (evidence []Evidence) {
+	for i, id := range []int{f.Subject.UID, f.Subject.GID} {
+		for _, r := range both[i].own {
+			if id >= 0 && subid.Covers([]subid.Range{r}, uint64(id), 1) {
+				evidence = append(evidence, Evidence{both[i].file, fmt.Sprintf("%s:%d:%d has %d", r.Owner, r.First, r.Count, id)})
+			}
+		}
+	}
+	return evidence
+}
+
+func checkPaths(f *Facts) Result {
+	dirs := f.containersDirs()
+	if len(dirs) == 0 {
+		return skip("there is no LXC, and others keep a container's root away from the home directory")
+	}
+	if at := f.mountOf(dirs[0]); dirs[0] != "" && slices.Contains(at.Options, "noexec") {
+		return failed("nothing may be run from where the containers are (noexec)", Evidence{"/proc/self/mountinfo", at.Point + " noexec"}).
+			fixed("mount it without noexec (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,exec", at.Point))
 	}
 	var evidence []Evidence
 	var seen []string
+	isUnseen := slices.Contains(dirs, "")
 	for _, dir := range dirs {
 		for ; strings.HasPrefix(dir, "/") && !slices.Contains(seen, dir); dir = path.Dir(dir) {
 			seen = append(seen, dir)
 			st, err := f.usersFiles().Stat(dir)
+			isUnseen = isUnseen || dir == f.Subject.Home && errors.Is(err, machine.ErrNotRecorded)
 			if err != nil || f.containerMaySearch(st) {
 				continue
 			}
 			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})
 		}
+	}
+	if len(evidence) == 0 && isUnseen {
+		return Result{Status: Unknown, Says: "the way to the containers' files cannot be told: the home directory is not known, or was not recorded"}
 	}
 	if len(evidence) == 0 {
 		return ok("")
@@ -358,6 +651,26 @@ func checkPaths(f *Facts) Result {
 		commands = append(commands, command)
 	}
 	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).fixed("open the way (o+x shows no names)", commands...)
+}
+
+// containersDirs returns the directories through which the root of a container of LXC's
+// has to go: to that of the configuration that was asked about, or to where LXC keeps the
+// user's. podman's and Docker's is the user itself.
+func (f *Facts) containersDirs() []string {
+	if f.Config != nil {
+		if rootfs := f.rootfs(); strings.HasPrefix(rootfs, "/") {
+			return []string{rootfs}
+		}
+		return nil
+	}
+	if f.System.Version("lxc") == "" && f.System.Version("podman") != "" {
+		return nil
+	}
+	config, err := lxcconf.ContainerPath(f.usersFiles(), f.Subject.Home, "c")
+	if dir := path.Dir(path.Dir(config)); err == nil && !strings.HasPrefix(dir, f.Subject.Home+"/") {
+		return []string{dir}
+	}
+	return []string{f.Subject.Home}
 }
 
 // containerMaySearch tells whether an ID of the subject's ranges may go through a

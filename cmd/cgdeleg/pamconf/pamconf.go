@@ -49,8 +49,9 @@ const (
 )
 
 // Dirs are the directories of one file per service, in PAM's order: a file of the
-// administrator's takes the place of the vendor's of that name (pam.d(5)).
-var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d"}
+// administrator's takes the place of the vendor's of that name (pam.d(5)). The last two
+// are where PAM looks if it was built so (--enable-vendordir), as openSUSE's is.
+var Dirs = [...]string{"/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d", "/usr/share/pam.d"}
 
 // Session is Stack for lines of the type session.
 func Session(m machine.Machine, service string) ([]Line, error) { return Stack(m, service, "session") }

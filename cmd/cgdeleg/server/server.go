@@ -53,11 +53,12 @@ const (
 
 // Server answers requests.
 type Server struct {
-	listener *net.UnixListener
-	path     string     // to remove at the end; "" if the socket is not the server's own
-	held     *lock.Held // keeps others from the path
-	house    house
-	busy     atomic.Int64 // how many requests are being answered
+	listener  *net.UnixListener
+	path      string     // to remove at the end; "" if the socket is not the server's own
+	held      *lock.Held // keeps others from the path
+	house     house
+	answering atomic.Int64 // how many requests are being answered
+	fewFiles  sync.Once    // that it may open too few is said once
 	// Complain is told what the server could not do, and why it left somebody to a
 	// worker. It is called by several goroutines at once.
 	Complain func(error)
@@ -193,17 +194,17 @@ func await(busy *sync.WaitGroup, patience time.Duration) {
 func (s *Server) take(conn *net.UnixConn, busy *sync.WaitGroup) {
 	most, err := requestsAtOnce()
 	if err != nil {
-		s.Complain(err)
+		s.fewFiles.Do(func() { s.Complain(err) })
 	}
-	if s.busy.Add(1) > most {
-		s.busy.Add(-1)
+	if s.answering.Add(1) > most {
+		s.answering.Add(-1)
 		_ = conn.Close()
 		return
 	}
 	busy.Add(1)
 	go func() {
 		defer busy.Done()
-		defer s.busy.Add(-1)
+		defer s.answering.Add(-1)
 		defer func() { _ = conn.Close() }()
 		if err := s.answer(conn); err != nil {
 			s.Complain(err)

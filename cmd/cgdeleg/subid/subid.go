@@ -7,6 +7,7 @@ package subid
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -39,7 +40,7 @@ func (r Range) isOf(name string, uid int) bool {
 //
 // Shadow's tools pass over a line that they do not understand without a word
 // (lib/subordinateio.c). So does Read, but beside the ranges of all other lines
-// it returns a *confparse.ParseError for the first such line, as somebody meant
+// it returns a *confparse.ParseError for each such line, joined, as somebody meant
 // something by it. Empty lines, comments, and lines for NIS ("+", "-") are no
 // error. Like shadow it takes octal and hexadecimal numbers, and anything after
 // a third colon for a comment.
@@ -49,14 +50,14 @@ func Read(m machine.Machine, path string) ([]Range, error) {
 		return nil, err
 	}
 	all, bad := parse(string(data))
-	if bad != nil {
-		bad.File = path
-		return all, bad
+	for _, line := range bad {
+		line.File = path
+		err = errors.Join(err, line)
 	}
-	return all, nil
+	return all, err
 }
 
-func parse(data string) (all []Range, first *confparse.ParseError) {
+func parse(data string) (all []Range, bad []*confparse.ParseError) {
 	n := 0
 	for line := range strings.Lines(data) {
 		n++
@@ -68,11 +69,11 @@ func parse(data string) (all []Range, first *confparse.ParseError) {
 		if reason == "" {
 			r.Line = n
 			all = append(all, r)
-		} else if first == nil {
-			first = &confparse.ParseError{Line: n, Text: line, Reason: reason}
+		} else {
+			bad = append(bad, &confparse.ParseError{Line: n, Text: line, Reason: reason})
 		}
 	}
-	return all, first
+	return all, bad
 }
 
 func parseRange(line string) (r Range, reason string) {
@@ -91,12 +92,28 @@ func parseRange(line string) (r Range, reason string) {
 	r.First, ok1 = confparse.ParseUint(fields[1])
 	r.Count, ok2 = confparse.ParseUint(fields[2])
 	if !ok1 || !ok2 {
-		return Range{}, "bad number"
+		return Range{}, badNumber(fields[1:])
 	}
 	if r.Count > math.MaxUint64-r.First {
 		return Range{}, "range beyond all numbers"
 	}
 	return r, ""
+}
+
+// badNumber says what is wrong with the numbers. What no screen shows is named.
+func badNumber(fields []string) string {
+	for _, field := range fields[:2] {
+		if _, isNumber := confparse.ParseUint(strings.TrimRight(field, " \t\r\v\f")); !isNumber {
+			continue
+		}
+		switch last := field[len(field)-1]; last {
+		case '\r':
+			return "bad number, followed by a carriage return"
+		case ' ', '\t', '\v', '\f':
+			return "bad number, followed by a blank"
+		}
+	}
+	return "bad number"
 }
 
 // Of returns the ranges of a user: those that name it, and those that give its
@@ -111,15 +128,25 @@ func Of(all []Range, name string, uid int) []Range {
 	return his
 }
 
-// Overlaps returns the ranges of a user that share IDs with ranges of others,
-// each as a pair of his and theirs, in the order of the file.
-func Overlaps(all []Range, name string, uid int) [][2]Range {
-	var pairs [][2]Range
-	for _, his := range Of(all, name, uid) {
-		for _, other := range all {
-			if !other.isOf(name, uid) && his.overlaps(other) {
-				pairs = append(pairs, [2]Range{his, other})
-			}
+// Overlaps returns some of the ranges of a user that share IDs with ranges of others, each
+// as a pair of his and theirs.
+func Overlaps(all []Range, name string, uid int) (pairs [][2]Range) {
+	var his, others Range // of those so far the ones that end last
+	for _, r := range sorted(all) {
+		isHis := r.isOf(name, uid)
+		switch {
+		case len(pairs) == enough:
+			return pairs
+		case isHis && others.overlaps(r):
+			pairs = append(pairs, [2]Range{r, others})
+		case !isHis && his.overlaps(r):
+			pairs = append(pairs, [2]Range{his, r})
+		}
+		switch {
+		case isHis && r.end() > his.end():
+			his = r
+		case !isHis && r.end() > others.end():
+			others = r
 		}
 	}
 	return pairs
@@ -145,6 +172,79 @@ const (
 	lowest = 100000         // SUB_UID_MIN, SUB_GID_MIN of login.defs(5)
 	limit  = math.MaxUint32 // the first that is no ID: it is -1
 )
+
+// Union returns the ranges without what is in two of them, from the lowest on, where they
+// touch as one.
+func Union(ranges []Range) (all []Range) {
+	for _, r := range sorted(ranges) {
+		if last := len(all) - 1; last >= 0 && r.First <= all[last].end() {
+			all[last].Count = max(all[last].end(), r.end()) - all[last].First
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Missing returns what of count IDs from first on is in none of the ranges.
+func Missing(ranges []Range, first, count uint64) (pieces []Range) {
+	end := first + count
+	for _, r := range Union(ranges) {
+		if r.First >= end {
+			break
+		}
+		if r.First > first {
+			pieces = append(pieces, Range{First: first, Count: r.First - first})
+		}
+		first = max(first, r.end())
+	}
+	if first < end {
+		pieces = append(pieces, Range{First: first, Count: end - first})
+	}
+	return pieces
+}
+
+// enough is how many pairs are told: a file may have a hundred thousand lines.
+const enough = 5
+
+// Repeated returns some of the pairs of a user's own ranges that share IDs.
+func Repeated(ranges []Range) (pairs [][2]Range) {
+	var before Range // of those so far the one that ends last
+	for _, r := range sorted(ranges) {
+		if before.overlaps(r) && len(pairs) < enough {
+			pairs = append(pairs, [2]Range{before, r})
+		}
+		if r.end() > before.end() {
+			before = r
+		}
+	}
+	return pairs
+}
+
+// Inside returns the ranges that are wholly in one of the extents: the kernel takes no
+// line of a map that goes over the border of two (user_namespaces(7)).
+func Inside(ranges, extents []Range) (whole []Range) {
+	for _, r := range ranges {
+		if slices.ContainsFunc(extents, func(e Range) bool { return r.First >= e.First && r.end() <= e.end() }) {
+			whole = append(whole, r)
+		}
+	}
+	return whole
+}
+
+// Within returns what of the ranges is in one of the extents, each piece by itself: the
+// kernel maps no piece over the border of two (user_namespaces(7)).
+func Within(ranges, extents []Range) (pieces []Range) {
+	for _, r := range ranges {
+		for _, e := range extents {
+			first, end := max(r.First, e.First), min(r.end(), e.end())
+			if first < end {
+				pieces = append(pieces, Range{Owner: r.Owner, First: first, Count: end - first, Line: r.Line})
+			}
+		}
+	}
+	return pieces
+}
 
 // Free returns the lowest first ID from 100000 on from which count IDs are in
 // none of the lists; ok is false if there are no such.

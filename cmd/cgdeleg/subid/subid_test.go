@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,8 +65,8 @@ func TestReadMalformed(t *testing.T) {
 		{"no first", "alice::2", "bad number"},
 		{"no count", "alice:1:", "bad number"},
 		{"words", "alice:one:2", "bad number"},
-		{"blank after a number", "alice:1 :2", "bad number"},
-		{"carriage return", "alice:1:2\r", "bad number"},
+		{"blank after a number", "alice:1 :2", "bad number, followed by a blank"},
+		{"carriage return", "alice:1:2\r", "bad number, followed by a carriage return"},
 		{"negative", "alice:-1:2", "bad number"},
 		{"two signs", "alice:++1:2", "bad number"},
 		{"fraction", "alice:1.5:2", "bad number"},
@@ -246,8 +247,10 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data string, count uint64) {
 		all, bad := parse(data)
-		if bad != nil && (bad.Line < 1 || bad.Reason == "") {
-			t.Errorf("%v", bad)
+		for _, line := range bad {
+			if line.Line < 1 || line.Reason == "" {
+				t.Errorf("%v", line)
+			}
 		}
 		for _, r := range all {
 			if r.Count > 0 && !Covers(all, r.First, r.Count) {
@@ -272,4 +275,39 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Arithmetic on ranges.
+func TestRanges(t *testing.T) {
+	r := func(numbers ...uint64) (all []Range) {
+		for i := 0; i+1 < len(numbers); i += 2 {
+			all = append(all, Range{First: numbers[i], Count: numbers[i+1]})
+		}
+		return all
+	}
+	const last = 1<<64 - 1
+	for _, test := range []struct {
+		name      string
+		got, want []Range
+	}{
+		{"no union", Union(nil), nil},
+		{"union", Union(r(10, 5, 0, 3, 12, 10, 22, 1, 40, 0)), r(0, 3, 10, 13)},
+		{"union at the end", Union(r(last-4, 4, 5, 1)), r(5, 1, last-4, 4)},
+		{"all is missing", Missing(nil, 5, 3), r(5, 3)},
+		{"nothing is missing", Missing(r(0, 10), 5, 3), nil},
+		{"the beginning is missing", Missing(r(6, 10), 5, 3), r(5, 1)},
+		{"the middle is missing", Missing(r(0, 6, 7, 10), 5, 3), r(6, 1)},
+		{"the end is missing", Missing(r(0, 6), 5, 3), r(6, 2)},
+		{"inside", Inside(r(0, 5, 4, 2, 9, 3), r(0, 5, 5, 7)), r(0, 5, 9, 3)},
+		{"within", Within(r(4, 2, 20, 1), r(0, 5, 5, 7)), r(4, 1, 5, 1)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if !slices.Equal(test.got, test.want) {
+				t.Errorf("got %v, want %v", test.got, test.want)
+			}
+		})
+	}
+	if pairs := Repeated(r(0, 10, 20, 5, 5, 2, 22, 1, 30, 1)); len(pairs) != 2 || pairs[0][1].First != 5 || pairs[1][1].First != 22 {
+		t.Errorf("repeated: %v", pairs)
+	}
 }

@@ -5,7 +5,9 @@
 package neighbour
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,7 +118,14 @@ func loop(programs int, body func(program int)) (end func()) {
 func (n Neighbour) inFreezer(t testing.TB, name string) string {
 	t.Helper()
 	dir := filepath.Join(testbed.HierarchyNamed(t, "freezer").Point, "user", n.User.Name, name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	err := os.MkdirAll(dir, 0o755)
+	for range 100 { // a logout of the user's may remove user/NAME between the two
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -53,7 +53,7 @@ rootfs=/home/alice/.local/share/lxc/c1/rootfs
 install -m 755 /usr/bin/cgdeleg $rootfs/bin/cgdeleg
 chmod 1777 $rootfs/tmp
 in_container="lxc-attach -n c1 --clear-env -u 1000 -g 1000 --"
-like "check in the container names what is missing" "$(in_login first "$in_container /bin/cgdeleg check -q" 2>&1)" "*CGD-0*mend:*"
+like "check in the container names what is missing" "$(in_login first "$in_container /bin/cgdeleg check -q" 2>&1)" "*CGD-0*fix:*"
 works "cgdeleg report in the container" in_login first "$in_container /bin/cgdeleg report /tmp/in-container"
 cp -r $rootfs/tmp/in-container /out/
 stop_box first c1

@@ -1,0 +1,208 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+)
+
+// cause is why a controller is not in a session on cgroup v2: the first thing on the way
+// from the kernel's command line to the session that keeps it.
+type cause struct {
+	says     string // of the controllers, which stand before it
+	evidence Evidence
+	fix      Fix
+}
+
+// lackingResult says why the session lacks controllers. One cause is said once, for all
+// that it keeps.
+func (f *Facts) lackingResult(lacking []string) Result {
+	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
+	if f.unified() == nil { // a v2 that was asked for by name
+		return r
+	}
+	var causes []cause
+	kept := map[string][]string{}
+	for _, controller := range lacking {
+		c := f.causeOf(controller)
+		if kept[c.says] == nil {
+			causes = append(causes, c)
+		}
+		kept[c.says] = append(kept[c.says], controller)
+	}
+	for i, c := range causes {
+		names := strings.Join(kept[c.says], " ")
+		r.Evidence = append(r.Evidence, c.evidence)
+		text := names + ": " + c.says
+		if c.fix.Text != "" {
+			text += "; " + c.fix.Text
+		}
+		if i == 0 {
+			r.Says += ", because " + c.says
+			r.Fix = &Fix{Text: c.fix.Text, Commands: c.fix.Commands}
+			continue
+		}
+		r.Fix.Text += "; " + text
+		r.Fix.Commands = append(r.Fix.Commands, c.fix.Commands...)
+	}
+	return r
+}
+
+// causeOf looks on the way from the kernel down to the session for what keeps a controller
+// from it.
+func (f *Facts) causeOf(controller string) cause {
+	for _, look := range []func(string) *cause{f.turnedOff, f.onV1, f.notInKernel, f.keptByRealtime, f.notGivenOn} {
+		if c := look(controller); c != nil {
+			return *c
+		}
+	}
+	return cause{
+		says:     "nobody has given it on",
+		evidence: Evidence{f.unified().Mount.Point + "/cgroup.subtree_control", strings.Join(f.readWords(f.unified().Mount.Point+"/cgroup.subtree_control"), " ")},
+		fix:      Fix{Text: "log in again, and look in the system's log for pam_cgdeleg"},
+	}
+}
+
+// turnedOff is for cgroup_disable= on the kernel's command line, which a Raspberry Pi's
+// firmware adds for memory. /proc/cgroups then says 0, or nothing of it (Linux 6.12).
+func (f *Facts) turnedOff(controller string) *cause {
+	if slices.Contains(f.readWords(f.unified().Mount.Point+"/cgroup.controllers"), controller) {
+		return nil // and on again
+	}
+	words := f.readWords("/proc/cmdline")
+	for _, word := range words {
+		value, isDisable := strings.CutPrefix(word, "cgroup_disable=")
+		if isDisable && slices.Contains(strings.Split(value, ","), controller) {
+			return &cause{
+				says: "the kernel's command line has " + word, evidence: Evidence{"/proc/cmdline", word},
+				fix: f.commandLineFix("take "+word+" off the kernel's command line, or where the firmware adds it, add cgroup_enable="+value, words),
+			}
+		}
+	}
+	if slices.Contains(f.disabledControllers(), controller) {
+		return &cause{
+			says: "the kernel has it turned off", evidence: Evidence{"/proc/cgroups", controller + " is off"},
+			fix: f.commandLineFix("add cgroup_enable="+controller+" to the kernel's command line", words),
+		}
+	}
+	return nil
+}
+
+// commandLineFiles are where the kernel's command line stands.
+var commandLineFiles = []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt", "/etc/kernel/cmdline", "/etc/default/grub", "/boot/extlinux/extlinux.conf"}
+
+// commandLineFix names the file with the kernel's command line, if it is seen, and edits it.
+func (f *Facts) commandLineFix(text string, words []string) Fix {
+	for _, file := range commandLineFiles {
+		if f.Machine.Find(file) == machine.Found {
+			return Fix{Text: text + ", in " + file + ", and start the machine again", Commands: []Command{byHand(f.editor(), file)}}
+		}
+	}
+	isPi := slices.ContainsFunc(words, func(word string) bool {
+		return strings.HasPrefix(word, "coherent_pool=") || strings.HasPrefix(word, "bcm2708")
+	})
+	if isPi {
+		return Fix{Text: text + ", in cmdline.txt on the boot partition, and start the machine again"}
+	}
+	return Fix{Text: text + ", in the boot loader's configuration, and start the machine again"}
+}
+
+// onV1 is for a controller that a mounted hierarchy of v1 has taken.
+func (f *Facts) onV1(controller string) *cause {
+	for _, h := range f.found {
+		if !h.IsUnified() && slices.Contains(h.Controllers, controller) {
+			return &cause{
+				says: "cgroup v1 has it", evidence: Evidence{"/proc/self/mountinfo", h.Mount.Point + " " + h.Name},
+				fix: Fix{Text: "ask for it there, by -c, or start the machine with cgroup v2 alone"},
+			}
+		}
+	}
+	return nil
+}
+
+// notInKernel is for a controller that not even the machine's root has.
+func (f *Facts) notInKernel(controller string) *cause {
+	h := f.unified()
+	file := h.Mount.Point + "/cgroup.controllers"
+	has := f.readWords(file)
+	isRoot := f.Machine.Find(h.Mount.Point+"/cgroup.type") == machine.Absent
+	if has == nil || slices.Contains(has, controller) {
+		return nil
+	}
+	if !isRoot {
+		return &cause{
+			says: "this container has not been given it", evidence: Evidence{file, strings.Join(has, " ")},
+			fix: Fix{Text: "outside, start this container from a login, or with a manager, that gives it on"},
+		}
+	}
+	return &cause{
+		says: "this kernel has it not for cgroup v2", evidence: Evidence{file, strings.Join(has, " ")},
+		fix: Fix{Text: "take a kernel that was built with it"},
+	}
+}
+
+// keptByRealtime leaves cpu to the check realtime, if that finds its cause.
+func (f *Facts) keptByRealtime(controller string) *cause {
+	if controller != "cpu" {
+		return nil
+	}
+	evidence := f.realtimeOutside()
+	if len(evidence) == 0 {
+		return nil
+	}
+	return &cause{
+		says: "there are realtime processes outside of the root cgroup", evidence: evidence[0],
+		fix: Fix{Text: "see the check realtime"},
+	}
+}
+
+// notGivenOn is for the first cgroup above the session that has a controller and does not
+// give it on.
+func (f *Facts) notGivenOn(controller string) *cause {
+	h := f.unified()
+	l := f.locationIn(h.Name)
+	if l == nil || l.err != nil {
+		return nil
+	}
+	at := h.Mount.Point
+	steps := strings.Split(strings.Trim(l.base, "/"), "/")
+	for _, name := range steps {
+		if file := at + "/cgroup.subtree_control"; !slices.Contains(f.readWords(file), controller) {
+			return &cause{
+				says: at + " does not give it on", evidence: Evidence{file, strings.Join(f.readWords(file), " ")},
+				fix: f.giveOnFix(controller, at),
+			}
+		}
+		at = path.Join(at, name)
+	}
+	return nil
+}
+
+// giveOnFix has a cgroup give a controller on: what systemd manages by Delegate=, the rest
+// by the next login.
+func (f *Facts) giveOnFix(controller, at string) Fix {
+	if !f.hasSystemd() && f.Machine.Find(at+"/cgroup.type") == machine.Absent { // the machine's root
+		return Fix{
+			Text:     "enable it there (and log in again)",
+			Commands: []Command{asRoot("sh", "-c", "echo +"+controller+" >"+at+"/cgroup.subtree_control")},
+		}
+	}
+	if !f.hasSystemd() {
+		return Fix{Text: "look whether processes are in " + at + " itself, move them to a leaf, and log in again"}
+	}
+	file, line := f.delegateLine()
+	value := strings.TrimPrefix(line, "Delegate=")
+	if file == "" || slices.Contains(strings.Fields(value), controller) || slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(value)) {
+		return Fix{
+			Text:     "have systemd look again what units need, and log in again",
+			Commands: []Command{asRoot("systemctl", "daemon-reload")},
+		}
+	}
+	return Fix{
+		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", controller, file),
+		Commands: []Command{byHand(f.editor(), file), asRoot("systemctl", "daemon-reload")},
+	}
+}

@@ -1,0 +1,193 @@
+package check_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+)
+
+// What is true of machines whose owners asked in public why containers do not start.
+// Beside what is found, no fix may be printed that cannot work there.
+func TestField(t *testing.T) {
+	for name, test := range map[string]struct {
+		want  []string // troubles
+		says  string   // the first of them, or a part of it
+		text  string   // of its fix, or a part of it
+		fix   string   // its first command, or a part of it; "": it has none
+		never []string // what no command of any fix has
+	}{
+		"wsl29": {[]string{"failed:login"}, "outside of the units that systemd makes for logins", "log in by ssh", "systemd-run --user --scope", []string{"cgdeleg open", "session-.scope"}},
+		"rpi-memory-off": {[]string{"warning:controllers"}, "because the kernel's command line has cgroup_disable=memory",
+			"cmdline.txt", "", []string{"systemctl edit"}},
+		"rpi-612-memory-absent": {[]string{"warning:controllers"}, "because the kernel's command line has cgroup_disable=memory",
+			"cmdline.txt", "", []string{"systemctl edit"}},
+		"proxmox-subid": {[]string{"failed:subid"}, "none of this user namespace's", "outside, give this container more IDs", "", []string{"usermod"}},
+		"subid-sss":     {[]string{"unknown:subid"}, "come from sss", "ask for them", "getsubids alice", []string{"usermod", "touch"}},
+		"subuid-blank":  {[]string{"failed:subid"}, "because of a line that newuidmap does not take for it", "correct that line", "sudo editor /etc/subuid /etc/subgid", []string{"usermod"}},
+		"own-uid-in-range": {[]string{"failed:subid-overlap"}, "alice's own ID is in its own range: podman and rootless Docker map both",
+			"another range", "sudo editor /etc/subuid", []string{"usermod"}},
+		"nixos": {[]string{"failed:pam-line", "warning:pam-cgfs", "failed:delegation"}, `"sshd" has no line of the module`,
+			"in the configuration from which this machine's /etc is built", "", []string{"apt", "/etc/", "cgdeleg open"}},
+		"hidepid": {[]string{"unknown:mode"}, "hidepid", "", "", []string{"cgdeleg open"}},
+		"openwrt": {[]string{"failed:module"}, "this machine has no PAM", "for every login", "sudo cgdeleg open --user alice --pid 902", []string{"apt", "opkg"}},
+		"cgred":   {[]string{"failed:session"}, "pam_cgroup.so moved the shell on", "take alice out of /etc/cgrules.conf", "sudo vi /etc/cgrules.conf", []string{"cgdeleg open"}},
+		"slurm-v1": {[]string{"failed:session"}, "Slurm put this login into a job, and it was moved out of the job in memory freezer",
+			"leaves such a login in its job", "", []string{"cgdeleg open"}},
+		"usepam-no": {[]string{"failed:session"}, "sshd did not call PAM", "UsePAM yes in /etc/ssh/sshd_config", "sudo cgdeleg open", nil},
+		"cgmanager": {[]string{"failed:mode"}, "no cgroup file system is mounted", "not over /sys/fs/cgroup", "", []string{"mount", "umount"}},
+		"ad-name":   {[]string{"failed:subid"}, "because of a line that newuidmap does not take for it", "correct that line", "sudo editor /etc/subuid /etc/subgid", []string{"usermod"}},
+		"cgroup-use": {[]string{"warning:controllers", "failed:lxc-view"}, "because the kernel's command line has cgroup_disable=memory",
+			"cmdline.txt", "", []string{"cgdeleg open"}},
+		"cockpit":     {[]string{"unknown:login"}, "whether cockpit-session called PAM", "PAM service", "", []string{"cgdeleg open"}},
+		"pasted-only": {[]string{"unknown:mounts", "unknown:module", "unknown:userns", "unknown:idmap-tools", "unknown:subid", "unknown:paths"}, "not recorded", "", "", []string{"umount", "apt", "cgdeleg open"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			findings := findingsOf(t, "field/"+name, "")
+			if got := troubles(findings); !slices.Equal(got, test.want) {
+				t.Fatalf("got %q, want %q", got, test.want)
+			}
+			wantFirst(t, findings, test.says, test.fix)
+			fix := findings[slices.IndexFunc(findings, isTrouble)].Fix
+			if fix == nil {
+				fix = &check.Fix{}
+			}
+			if !strings.Contains(fix.Text, test.text) || test.fix == "" && len(fix.Commands) > 0 {
+				t.Errorf("its fix is %q by %v, want %q", fix.Text, fix.Commands, test.text)
+			}
+			for _, finding := range findings {
+				wantNone(t, finding, test.never)
+			}
+		})
+	}
+}
+
+// findingsOf runs all checks over a recorded machine, as who recorded it.
+func findingsOf(t *testing.T, name, container string) []check.Finding {
+	t.Helper()
+	m := recorded(t, name)
+	f := &check.Facts{Machine: m, System: versionsOf(t, m)}
+	var err error
+	if f.Subject, err = check.Caller(m); err != nil {
+		t.Fatal(err)
+	}
+	if container != "" {
+		file, err := lxcconf.ContainerPath(m, f.Subject.Home, container)
+		if err == nil {
+			f.Config, err = lxcconf.Read(m, file)
+		}
+		f.ConfigError = err
+	}
+	return run(t, f)
+}
+
+// Machines of the same kinds, each with a file EXPECTED that says what is true there. They
+// were made by somebody who knew the public reports and not the checks.
+func TestTried(t *testing.T) {
+	for name, test := range map[string]struct {
+		container string
+		want      []string // troubles
+		says      string   // the first of them, or its beginning
+		fix       string   // its first command, or its beginning; "": it has none
+	}{
+		"c-idmap-nou":           {"c1", []string{"failed:config-idmap"}, "lxc.idmap has no line for user IDs (u)", "editor /home/alice/.local/share/lxc/c1/config"},
+		"c-idmap-overlap":       {"c1", []string{"failed:config-idmap"}, "two lines of lxc.idmap have an ID in common, and the kernel takes none", "editor /home/alice/.local/share/lxc/c1/config"},
+		"c-include-missing":     {"c1", []string{"failed:config"}, "LXC does not understand a line of the configuration: file cannot be in", "editor /home/alice/.local/share/lxc/c1/config"},
+		"c-rootfs-elsewhere":    {"c1", nil, "", ""},
+		"c-typo":                {"", []string{"warning:hierarchies"}, "no mounted hierarchy has fredzer; this kernel has no controller fredze", "sudo vi /etc/pam.d/system-auth"},
+		"c-veth-nolink":         {"c1", []string{"failed:config-network"}, "a network device of type veth has no lxc.net.N.link, and lxc-user-nic ", "editor /home/alice/.local/share/lxc/c1/config"},
+		"cgroup-use-all":        {"", []string{"failed:lxc-view"}, "lxc.conf's lxc.cgroup.use wants @all, which is not delegated: LXC refu", ""},
+		"cgrules-comments":      {"", []string{"failed:session"}, "the shell has no cgroup of its own in cpuset cpu,cpuacct blkio memory ", "sudo cgdeleg open --user alice --pid 701"},
+		"cgrulesengd-only":      {"", []string{"failed:session"}, "cgrulesengd moved the shell on, by the rules of /etc/cgrules.conf: it ", "sudo vi /etc/cgrules.conf"},
+		"cmdline-mem-pids":      {"", []string{"warning:controllers"}, "the session lacks memory pids, because the kernel's command line has", ""},
+		"container-no-memory":   {"", []string{"warning:controllers"}, "the session lacks memory, because this container has not been given it", ""},
+		"delegate-later-dropin": {"", []string{"warning:controllers"}, "the session lacks memory, because /sys/fs/cgroup/user.slice does not g", "sudo editor /etc/systemd/system/session-.scope.d/90-site.con"},
+		"desktop-vte":           {"", []string{"failed:leaf"}, "this shell is in vte-spawn-ab.scope, which systemd's user manager does", "systemd-run --user --scope --property Delegate=yes -- bash"},
+		"docker-ro":             {"", []string{"failed:mounts"}, "the cgroups are mounted read-only", ""},
+		"gentoo-noline":         {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
+		"guix":                  {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
+		"kernel-no-pids":        {"", []string{"warning:controllers"}, "the session lacks pids, because this kernel has it not for cgroup v2", ""},
+		"max-descendants":       {"", []string{"failed:limits"}, "a limit above the session is used up", "sudo sh -c 'echo max >/sys/fs/cgroup/user/alice/cgroup.max.de"},
+		"no-stat":               {"", []string{"unknown:session", "unknown:apparmor", "unknown:idmap-tools", "unknown:paths"}, "it cannot be told whose the shell's cgroups are: stat /sys/fs/cgroup/u", ""},
+		"nss-files-sss":         {"", nil, "", ""},
+		"pam-vendor-line":       {"", nil, "", ""},
+		"podman-only-0700":      {"", nil, "", ""},
+		"rt-fine":               {"", nil, "", ""},
+		"slurm-v2":              {"", []string{"failed:session"}, "Slurm has put this shell into a job (/system.slice/slurmstepd.scope/jo", ""},
+		"subid-bobs-bad-line":   {"", nil, "", ""},
+		"subid-hex":             {"", nil, "", ""},
+		"subid-numeric":         {"", nil, "", ""},
+		"subid-own-overlap":     {"", []string{"failed:subid-overlap"}, "some IDs are given to alice twice: podman and rootless Docker map both", "sudo editor /etc/subuid /etc/subgid"},
+		"subid-straddle":        {"", []string{"failed:subid"}, "not all subordinate IDs of alice are in one line", ""},
+		"subid-twice-32768":     {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs", "sudo usermod --add-subuids 149152-214687 --add-subgids 14915"},
+		"threaded":              {"", []string{"failed:leaf", "warning:controllers"}, "the session's cgroup is threaded: no container can be made in it", ""},
+		"tools-bind-nosuid":     {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", "sudo mount -o remount,suid /usr/bin"},
+		"usepam-include-last":   {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"usepam-included-no":    {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"usepam-match":          {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"user-at-domain":        {"", []string{"failed:subid"}, "jdoe@corp.example.com has fewer subordinate IDs than the 65536 that a ", "sudo editor /etc/subuid /etc/subgid"},
+		"usernic-notsetuid":     {"c1", []string{"failed:config-network"}, "lxc-user-nic is not set-user-ID root, and can make no network device", "sudo chown root:root /usr/lib/x86_64-linux-gnu/lxc/lxc-user-"},
+		"usr-nosuid":            {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", "sudo mount -o remount,suid /usr"},
+		"v1-took-memory":        {"", []string{"warning:controllers"}, "the session lacks memory, because cgroup v1 has it", ""},
+		"void-dash":             {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "sudo cgdeleg open --user alice --pid 701"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			findings := findingsOf(t, "tried/"+name, test.container)
+			if got := troubles(findings); !slices.Equal(got, test.want) {
+				t.Fatalf("got %q, want %q", got, test.want)
+			}
+			if len(test.want) == 0 {
+				return
+			}
+			first := findings[slices.IndexFunc(findings, isTrouble)]
+			command := ""
+			if first.Fix != nil && len(first.Fix.Commands) > 0 {
+				command = first.Fix.Commands[0].String()
+			}
+			if !strings.HasPrefix(first.Says, test.says) || !strings.HasPrefix(command, test.fix) || test.fix == "" && command != "" {
+				t.Errorf("it says %q, fixed by %q; want %q, fixed by %q", first.Says, command, test.says, test.fix)
+			}
+		})
+	}
+}
+
+// wantNone fails the test if a command of the finding's fix has one of the words.
+func wantNone(t *testing.T, finding check.Finding, words []string) {
+	t.Helper()
+	if finding.Fix == nil {
+		return
+	}
+	for _, command := range finding.Fix.Commands {
+		for _, word := range words {
+			if strings.Contains(command.String(), word) {
+				t.Errorf("%s is fixed by %s", finding.Name, command)
+			}
+		}
+	}
+}
+
+// versionsOf returns a system that says what the recorded one's programs said.
+func versionsOf(t *testing.T, m machine.Machine) (s system) {
+	t.Helper()
+	data, err := m.ReadFile("/versions")
+	if err != nil && !errors.Is(err, machine.ErrNotRecorded) {
+		t.Fatal(err)
+	}
+	var clients []string
+	for line := range strings.Lines(string(data)) {
+		switch name, version, _ := strings.Cut(strings.TrimSpace(line), " "); name {
+		case "lxc":
+			s.lxc = version
+		case "systemd":
+			s.systemd = version
+		default:
+			clients = append(clients, name+" "+version)
+		}
+	}
+	s.clients = strings.Join(clients, ", ")
+	return s
+}

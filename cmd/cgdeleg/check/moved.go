@@ -1,0 +1,197 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+)
+
+// moverResult is the result where the login's service has a line of the module, the shell
+// has no cgroups of its own, and somebody is found who moves logins on: pam_cgroup behind
+// our line, or libcgroup's daemon. ok is false if nobody is.
+func (f *Facts) moverResult(evidence []Evidence) (r Result, ok bool) {
+	rule, controllers := f.ownCgroupRule()
+	var names []string
+	for _, l := range f.missing() {
+		isRuled := controllers == "*" || slices.ContainsFunc(strings.Split(controllers, ","), func(c string) bool { return slices.Contains(l.Controllers, c) })
+		if isRuled && l.member != "/" {
+			names = append(names, l.Name)
+		}
+	}
+	if rule == "" || len(names) == 0 {
+		return r, false
+	}
+	by := "cgrulesengd"
+	if line := f.lineBehind("pam_cgroup.so"); line != nil {
+		by = "pam_cgroup.so"
+		evidence = append([]Evidence{lineEvidence(*line)}, evidence...)
+	}
+	evidence = append([]Evidence{{cgroupRules, brief(rule)}}, evidence...)
+	r = failed(by+" moved the shell on, by the rules of "+cgroupRules+": it has no cgroup of its own in "+strings.Join(names, " "), evidence...)
+	return r.fixed("take "+f.Subject.Name+" out of "+cgroupRules+", or that program away, and log in again", byHand(f.editor(), cgroupRules)), true
+}
+
+// ownCgroupRule returns the first rule that is for all of the subject's processes, and of
+// which controllers; "" if there is none. A rule is USER, @GROUP or *, its controllers and
+// the destination.
+func (f *Facts) ownCgroupRule() (rule, controllers string) {
+	data, _ := f.Machine.ReadFile(cgroupRules)
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) < 3 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		group, isGroup := strings.CutPrefix(words[0], "@")
+		if words[0] == f.Subject.Name || words[0] == "*" || isGroup && slices.Contains(f.groupNames(), group) {
+			return strings.Join(words, " "), words[1]
+		}
+	}
+	return "", ""
+}
+
+// lineBehind returns the line of another module that stands behind ours; nil if none does.
+func (f *Facts) lineBehind(module string) *pamconf.Line {
+	behind := false
+	for i := range f.login.lines {
+		switch line := &f.login.lines[i]; {
+		case line.Is(moduleName):
+			behind = true
+		case behind && line.Is(module):
+			return line
+		}
+	}
+	return nil
+}
+
+// sshdConfig is sshd's configuration (sshd_config(5)).
+const sshdConfig = "/etc/ssh/sshd_config"
+
+// usePAM tells whether sshd calls PAM, and where that is said; known is false if its
+// configuration cannot be read. Of a word that is given twice the first counts; without
+// any sshd does not call PAM. What stands behind Match cannot change it.
+func (f *Facts) usePAM() (uses bool, where Evidence, known bool) {
+	const mostFiles = 256
+	left := mostFiles
+	return f.usePAMIn(sshdConfig, &left)
+}
+
+// usePAMIn reads one more file, of those that are left to be read.
+func (f *Facts) usePAMIn(file string, left *int) (uses bool, where Evidence, known bool) {
+	data, err := f.Machine.ReadFile(file)
+	if *left--; err != nil || *left < 0 {
+		return false, where, false
+	}
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\n=\"", r) })
+		if len(words) < 2 {
+			continue
+		}
+		switch strings.ToLower(words[0]) {
+		case "match":
+			return false, Evidence{file, "no UsePAM"}, true
+		case "usepam":
+			return strings.EqualFold(words[1], "yes"), Evidence{fmt.Sprintf("%s:%d", file, number), strings.TrimSpace(line)}, true
+		case "include":
+			files, isKnown := f.included(words[1:])
+			if !isKnown {
+				return false, where, false
+			}
+			for _, included := range files {
+				uses, where, known := f.usePAMIn(included, left)
+				if !known || where.Path != included {
+					return uses, where, known
+				}
+			}
+		}
+	}
+	return false, Evidence{file, "no UsePAM"}, true
+}
+
+// included returns the files that the patterns of an Include match, in order, of those
+// beside sshd's configuration; isKnown is false if it names others.
+func (f *Facts) included(patterns []string) (files []string, isKnown bool) {
+	home := path.Dir(sshdConfig)
+	for _, pattern := range patterns {
+		if !path.IsAbs(pattern) {
+			pattern = path.Join(home, pattern)
+		}
+		dir, base := path.Split(path.Clean(pattern))
+		if !strings.HasPrefix(dir, home+"/") || strings.ContainsAny(dir, "*?[") {
+			return nil, false
+		}
+		names, _ := f.Machine.ReadDir(path.Clean(dir))
+		slices.Sort(names)
+		for _, name := range names {
+			isHidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") // glob(3)
+			if matches, _ := path.Match(base, name); matches && !isHidden {
+				files = append(files, path.Join(dir, name))
+			}
+		}
+	}
+	return files, true
+}
+
+// withoutPAMResult is the result for a shell that came by an sshd that does not call PAM.
+func (f *Facts) withoutPAMResult(where Evidence, evidence []Evidence) Result {
+	r := failed("sshd did not call PAM for this shell: UsePAM is not set to yes", append([]Evidence{where}, evidence...)...)
+	r = r.with(f.openFix(), "for every login set UsePAM yes in "+where.file()+" and have sshd read it again")
+	r.Fix.Commands = append(r.Fix.Commands, byHand(f.editor(), where.file()))
+	return r
+}
+
+// jobsOf returns the hierarchies in which a login is in a job of Slurm's.
+func jobsOf(members []hierarchy.Membership) (names []string) {
+	for _, m := range members {
+		for _, name := range strings.Split(m.Path, "/") {
+			number, isJob := strings.CutPrefix(name, "job_")
+			if _, err := strconv.Atoi(number); isJob && err == nil {
+				names = append(names, m.Hierarchy)
+			}
+		}
+	}
+	return names
+}
+
+// jobResult is the result for a shell that Slurm has put into a job, and that has no
+// cgroups of its own; ok is false if it is in none.
+func (f *Facts) jobResult(evidence []Evidence) (r Result, ok bool) {
+	jobs := jobsOf(f.members)
+	if len(jobs) == 0 {
+		return r, false
+	}
+	r = failed("Slurm has put this shell into a job ("+hierarchy.PathIn(f.members, jobs[0])+"), and the module leaves it there", evidence...)
+	return r.fixed("containers of this shell stay under the job's limits, without cgroups of their own; ask the cluster's administrators for another way"), true
+}
+
+// tornResult is the result for a login that Slurm has put into a job, and that is in a
+// session elsewhere: there it is out of the job's limits. ok is false if that is not so.
+func (f *Facts) tornResult() (r Result, ok bool) {
+	jobs := jobsOf(f.members)
+	if len(jobs) == 0 {
+		return r, false
+	}
+	var own []string
+	var evidence []Evidence
+	for i := range f.locations {
+		l := &f.locations[i]
+		switch {
+		case slices.Contains(jobs, l.Name):
+			evidence = append(evidence, Evidence{f.cgroupFile(), l.Name + ":" + l.member})
+		case l.delegated() && len(l.Controllers) > 0:
+			own = append(own, l.Name)
+			evidence = append(evidence, Evidence{f.cgroupFile(), l.Name + ":" + l.member})
+		}
+	}
+	if len(own) == 0 {
+		return r, false
+	}
+	r = failed("Slurm put this login into a job, and it was moved out of the job in "+strings.Join(own, " "), evidence...)
+	return r.fixed("log in again: the module leaves such a login in its job, under the job's limits and without cgroups of its own"), true
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+)
+
+// statusWords are what the statuses are called on the screen, and how they are
+// set off.
+var statusWords = map[check.Status]struct {
+	word string
+	how  style
+}{
+	check.OK: {"ok", green}, check.Note: {"note", cyan}, check.Skipped: {"-", dim}, check.Warning: {"warning", yellow},
+	check.Unknown: {"unknown", yellow}, check.Failed: {"FAILED", red},
+}
+
+// findingsText is a line for each check, and all that is known of a trouble.
+func findingsText(s screen, findings []check.Finding) markup {
+	var out strings.Builder
+	wide := widest(findings)
+	for _, f := range findings {
+		s.write(&out, f, wide)
+	}
+	_ = printf(&out, "\n%s\n", summary(findings))
+	return markup(out.String())
+}
+
+// problemsText is what is wrong or cannot be told, each with its cause and its fix, and
+// what that comes to.
+func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
+	problems := problemsOf(findings)
+	var out strings.Builder
+	wide := widest(problems)
+	for _, finding := range problems {
+		s.write(&out, finding, wide)
+	}
+	if len(problems) > 0 {
+		out.WriteByte('\n')
+	}
+	_ = printf(&out, "%s\n%s\ncgdeleg check -v lists all of them.\n", s.wrap(conclusion(f, problems), 0), summary(findings))
+	return markup(out.String())
+}
+
+// problemsOf returns what is wrong or cannot be told for a reason of its own.
+func problemsOf(findings []check.Finding) (problems []check.Finding) {
+	for _, f := range findings {
+		if f.Status.IsTrouble() && f.BlockedBy == "" {
+			problems = append(problems, f)
+		}
+	}
+	return problems
+}
+
+// conclusion says in one sentence what the problems come to.
+func conclusion(f *check.Facts, problems []check.Finding) string {
+	name := f.Subject.Name
+	names := map[check.Status][]string{}
+	for _, p := range problems {
+		names[p.Status] = append(names[p.Status], p.Name)
+	}
+	failed, unknown := names[check.Failed], names[check.Unknown]
+	switch {
+	case f.IsRoot():
+		return "This says nothing about a user: for that, sudo cgdeleg check --user NAME."
+	case len(failed) > 0:
+		return fmt.Sprintf("Containers of %s do not start here, or have no cgroups, because of %s.", name, strings.Join(failed, ", "))
+	case len(unknown) > 0:
+		return fmt.Sprintf("It cannot be told whether %s can start containers here, because of %s.", name, strings.Join(unknown, ", "))
+	case f.Subject.PID == 0:
+		return fmt.Sprintf("A login of %s can start containers here.", name)
+	}
+	controllers, places := f.Session()
+	if len(controllers) == 0 {
+		return fmt.Sprintf("%s can start containers here.", name)
+	}
+	return fmt.Sprintf("%s can start containers here: %s, in %s.", name, strings.Join(controllers, " "), strings.Join(places, " and "))
+}
+
+func widest(findings []check.Finding) (wide int) {
+	for _, f := range findings {
+		wide = max(wide, len(f.Name))
+	}
+	return wide
+}
+
+// write writes a finding, and of a trouble all that is known.
+func (s screen) write(out io.Writer, f check.Finding, wide int) {
+	word := statusWords[f.Status]
+	_ = printf(out, "%s  %-*s  %s\n", s.styled(fmt.Sprintf("%-7s", word.word), word.how), wide, f.Name, s.wrap(f.Says, 11+wide))
+	for _, line := range f.Usage {
+		_ = printf(out, "%11s%s\n", "", s.styled(line, bold))
+	}
+	if !f.Status.IsTrouble() {
+		return
+	}
+	for _, e := range f.Evidence {
+		_ = printf(out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
+	}
+	if f.Fix == nil {
+		return
+	}
+	_ = printf(out, "%9sfix: %s\n", "", s.wrap(f.Fix.Text, 14))
+	for _, c := range f.Fix.Commands {
+		_ = printf(out, "%11s%s\n", "", s.styled(c.String(), bold))
+	}
+}
+
+// wrap breaks a text that begins in a column of a terminal into lines that begin there.
+// Elsewhere, where programs read them, lines stay whole.
+func (s screen) wrap(text string, column int) markup {
+	const narrowest = 40 // a column of single words helps nobody
+	if s.width < column+narrowest {
+		return escape(text)
+	}
+	lines := wrapped(text, s.width-column)
+	return markup(strings.ReplaceAll(string(escapeLines(lines)), "\n", "\n"+strings.Repeat(" ", column)))
+}
+
+// escapeLines escapes each of the lines.
+func escapeLines(text string) markup {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = string(escape(line))
+	}
+	return markup(strings.Join(lines, "\n"))
+}
+
+// widthOf returns how many columns a terminal has, 80 if it does not say.
+func widthOf(terminal *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(terminal.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return 80
+	}
+	return int(size.Col)
+}
