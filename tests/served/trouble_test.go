@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -289,4 +290,32 @@ func TestUsersCannotAsk(t *testing.T) {
 		})
 	})
 	testbed.Eventually(t, "the server says who asked", func() bool { return strings.Contains(s.Said(), "user ID 21971 asks") })
+}
+
+// A server that may have no more memory is killed by the kernel, or its system calls fail,
+// at any time. Sessions are as without it.
+func TestServerOutOfMemory(t *testing.T) {
+	u := login(t, "cgnomemory", 21974, " close=wait")
+	dir := filepath.Join(testbed.HierarchyNamed(t, "memory").Point, "cgserved-no-memory")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := testbed.Serve(t)
+	t.Cleanup(func() {
+		s.End(unix.SIGKILL)
+		testbed.Eventually(t, dir+" is removed", func() bool { return os.Remove(dir) == nil })
+	})
+	for file, text := range map[string]string{"memory.limit_in_bytes": "8192", "cgroup.procs": fmt.Sprint(s.Cmd.Process.Pid)} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		wantSession(t, u, testbed.RunApplication(t, session(u)))
+	}
+	failures, _ := os.ReadFile(filepath.Join(dir, "memory.failcnt"))
+	if strings.TrimSpace(string(failures)) == "0" {
+		t.Error("it had memory enough")
+	}
+	leaveNothing(t, u)
 }
