@@ -27,17 +27,12 @@ func (r *recorder) relevant(name, data string) string {
 		return cgroupWords(data)
 	case strings.HasPrefix(name, "/etc/ssh/"):
 		return sshdWords(data)
-	case name == "/etc/cgrules.conf": // others' rules are nobody's business
-		return onlyLines(data, func(line string) bool {
-			owner, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "\t", " "), " ")
-			return owner == r.subject.Name || owner == "*" || strings.HasPrefix(owner, "@")
-		})
 	case name == "/etc/nsswitch.conf":
 		return onlyLines(data, func(line string) bool { return strings.HasPrefix(line, "subid:") })
-	case name == "/etc/lxc/lxc-usernet":
+	case name == "/etc/cgrules.conf" || name == "/etc/lxc/lxc-usernet": // others' lines are nobody's business
 		return onlyLines(data, func(line string) bool {
-			owner, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-			return owner == r.subject.Name || strings.HasPrefix(owner, "@")
+			words := strings.Fields(line)
+			return len(words) > 0 && (words[0] == r.subject.Name || words[0] == "*" || strings.HasPrefix(words[0], "@"))
 		})
 	case strings.Contains(name, "/containers/containers.conf"):
 		var c check.PodmanConf

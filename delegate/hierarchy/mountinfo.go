@@ -151,13 +151,13 @@ func parseMount(line []byte) (m mount, isCgroup bool, reason string) {
 	if m.device, err = parseDevice(fields[2]); err != nil {
 		return m, false, "bad device number"
 	}
-	m.root, m.point = unescape(fields[3]), unescape(fields[4])
+	m.root, m.point = Unescape(fields[3]), Unescape(fields[4])
 	if !strings.HasPrefix(m.root, "/") || !strings.HasPrefix(m.point, "/") {
 		return m, false, "root or mount point without a leading slash"
 	}
 	for option := range strings.SplitSeq(super, ",") {
 		// Not before the split: a comma inside of a release_agent is escaped.
-		m.options = append(m.options, unescape(option))
+		m.options = append(m.options, Unescape(option))
 	}
 	m.readOnly = slices.Contains(strings.Split(fields[5], ","), "ro") || slices.Contains(m.options, "ro")
 	return m, true, ""
@@ -176,11 +176,11 @@ func parseDevice(s string) (uint64, error) {
 	return unix.Mkdev(uint32(a), uint32(b)), nil
 }
 
-// unescape undoes the kernel's mangling (seq_escape, mangle_path): space, tab,
+// Unescape undoes the kernel's mangling (seq_escape, mangle_path): space, tab,
 // newline, backslash and hash, in options also comma and equals sign, are
 // written as a backslash and three octal digits. Anything else after a
 // backslash stays as it is.
-func unescape(s string) string {
+func Unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}

@@ -321,7 +321,7 @@ func TestUnescape(t *testing.T) {
 		{"undone once only", `\134040`, `\040`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := unescape(test.in); got != test.want {
+			if got := Unescape(test.in); got != test.want {
 				t.Errorf("unescape(%q) = %q, want %q", test.in, got, test.want)
 			}
 		})
@@ -347,7 +347,7 @@ func FuzzUnescape(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, escaped := range []string{" \t\n\\", " \t\n\\#", ",= \t\n\\"} { // cgroups' roots, mount points, options
-			if got := unescape(mangle(s, escaped)); got != s {
+			if got := Unescape(mangle(s, escaped)); got != s {
 				t.Errorf("%q came back as %q", s, got)
 			}
 		}

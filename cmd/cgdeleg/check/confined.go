@@ -55,13 +55,21 @@ func (f *Facts) confinerOf(c *plan.ConfinedError) confiner {
 // they move processes (cgrules.conf(5)).
 const cgroupRules = "/etc/cgrules.conf"
 
-// cgroupRule returns the first of these rules; "" if there is none.
-func (f *Facts) cgroupRule() string {
+// rules returns the words of each of these rules.
+func (f *Facts) rules() (rules [][]string) {
 	data, _ := f.Machine.ReadFile(cgroupRules)
 	for line := range strings.Lines(string(data)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			return strings.Join(strings.Fields(line), " ")
+		if words := strings.Fields(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
+			rules = append(rules, words)
 		}
+	}
+	return rules
+}
+
+// cgroupRule returns the first of these rules; "" if there is none.
+func (f *Facts) cgroupRule() string {
+	if rules := f.rules(); len(rules) > 0 {
+		return strings.Join(rules[0], " ")
 	}
 	return ""
 }

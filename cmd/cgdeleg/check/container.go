@@ -55,7 +55,7 @@ func checkConfig(f *Facts) Result {
 		if line.Err != nil {
 			r.Evidence = append(r.Evidence, Evidence{"its cause", line.Err.Error()})
 		}
-		return r.fixed("correct that line, or install what has the file", Command{Args: []string{f.editor(), line.File}, ByHand: true})
+		return r.fixed("correct that line, or install what has the file", f.edit(line.File))
 	}
 	return r
 }
@@ -65,22 +65,23 @@ const usernetFile = "/etc/lxc/lxc-usernet"
 
 func checkConfigNetwork(f *Facts) Result {
 	for _, n := range networksOf(f.Config) {
-		kind := Evidence{fmt.Sprintf("%s:%d", n.kind.File, n.kind.Line), n.kind.Key + " = " + n.kind.Value}
+		kind := itemEvidence(n.kind)
 		switch n.kind.Value {
 		case "", "empty", "none":
 			continue
 		case "veth":
 		default:
 			return failed("a network device of type "+n.kind.Value+" can be given to a container by root alone", kind).
-				fixed("take type veth with a bridge, or empty", Command{Args: []string{f.editor(), n.kind.File}, ByHand: true})
+				fixed("take type veth with a bridge, or empty", f.edit(n.kind.File))
 		}
 		if r := f.checkUserNIC(kind); r.Status != OK {
 			return r
 		}
+		look := f.checkBridge
 		if n.link.Value == "" {
-			return f.withoutBridge(n.kind)
+			n.link, look = n.kind, f.withoutBridge
 		}
-		if r := f.checkBridge(n.link); r.Status != OK {
+		if r := look(n.link); r.Status != OK {
 			return r
 		}
 	}
@@ -95,8 +96,8 @@ func (f *Facts) withoutBridge(kind lxcconf.Item) Result {
 		return ok("")
 	}
 	return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge",
-		Evidence{fmt.Sprintf("%s:%d", kind.File, kind.Line), kind.Key + " = " + kind.Value}).
-		fixed("name a bridge on which "+f.Subject.Name+" may have devices", Command{Args: []string{f.editor(), kind.File}, ByHand: true})
+		itemEvidence(kind)).
+		fixed("name a bridge on which "+f.Subject.Name+" may have devices", f.edit(kind.File))
 }
 
 // userNICs are where distributions have lxc-user-nic.
@@ -120,7 +121,7 @@ func (f *Facts) checkUserNIC(asked Evidence) Result {
 		switch {
 		case st.NoSetUID || f.onNoSUID(file):
 			return failed("lxc-user-nic is on a mount that ignores set-user-ID (nosuid)", asked, Evidence{file, "on " + f.mountOf(file).Point}).
-				fixed("mount it without nosuid (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,suid", f.mountOf(file).Point))
+				fixed(f.remounted(file, "nosuid", "suid"))
 		case !isSetUserIDRoot(st):
 			return failed("lxc-user-nic is not set-user-ID root, and can make no network device", asked, Evidence{file, ownerAndMode(st)}).
 				fixed("make it so", asRoot("chown", "root:root", file), asRoot("chmod", "4755", file))
@@ -198,7 +199,7 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 		if bridge == "lxcbr0" && f.hasSystemd() && f.hasUnit(lxcNet) {
 			return r.fixed("start what makes it (USE_LXC_BRIDGE in /etc/default/lxc-net)", asRoot("systemctl", "enable", "--now", lxcNet))
 		}
-		return r.fixed("make it, or name one that is there", Command{Args: []string{f.editor(), link.File}, ByHand: true})
+		return r.fixed("make it, or name one that is there", f.edit(link.File))
 	}
 	return ok("")
 }
@@ -250,7 +251,7 @@ func checkConfigAppArmor(f *Facts) Result {
 	case f.readWord(enabled) != "Y":
 		return ok("AppArmor is off")
 	}
-	at := Evidence{fmt.Sprintf("%s:%d", item.File, item.Line), item.Key + " = " + item.Value}
+	at := itemEvidence(item)
 	const parser = "apparmor_parser"
 	file, _, answer := f.lookUp(parser)
 	inPath := f.System.SearchPath()
@@ -259,7 +260,7 @@ func checkConfigAppArmor(f *Facts) Result {
 		return unknown("it cannot be told whether "+parser+" is there", machine.ErrNotRecorded)
 	case answer == machine.Absent:
 		return failed("LXC finds no "+parser+" for the container's generated profile", at).
-			fixed("install AppArmor's tools, or take lxc.apparmor.profile = unconfined", Command{Args: []string{f.editor(), item.File}, ByHand: true})
+			fixed("install AppArmor's tools, or take lxc.apparmor.profile = unconfined", f.edit(item.File))
 	case len(inPath) > 0 && !slices.Contains(inPath, path.Dir(file)):
 		return failed("LXC finds no "+parser+" for the container's generated profile: it is in "+path.Dir(file)+", and PATH does not lead there", at).
 			fixed("add it to PATH, also in the profile of the login's shell", Command{Args: []string{"export", "PATH=" + strings.Join(append(slices.Clone(inPath), path.Dir(file)), ":")}, ByHand: true})

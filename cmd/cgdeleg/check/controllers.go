@@ -128,7 +128,7 @@ func (f *Facts) notInKernel(controller string) *cause {
 	h := f.unified()
 	file := h.Mount.Point + "/cgroup.controllers"
 	has := f.readWords(file)
-	isRoot := f.Machine.Find(h.Mount.Point+"/cgroup.type") == machine.Absent
+	isRoot := f.isRootCgroup(h.Mount.Point)
 	if has == nil || slices.Contains(has, controller) {
 		return nil
 	}
@@ -142,6 +142,12 @@ func (f *Facts) notInKernel(controller string) *cause {
 		says: "this kernel has it not for cgroup v2", evidence: Evidence{file, strings.Join(has, " ")},
 		fix: Fix{Text: "take a kernel that was built with it"},
 	}
+}
+
+// isRootCgroup tells whether a v2 cgroup is the machine's root, which alone has no type
+// (Documentation/admin-guide/cgroup-v2.rst).
+func (f *Facts) isRootCgroup(dir string) bool {
+	return f.Machine.Find(dir+"/cgroup.type") == machine.Absent
 }
 
 // keptByRealtime leaves cpu to the check realtime, if that finds its cause.
@@ -184,7 +190,7 @@ func (f *Facts) notGivenOn(controller string) *cause {
 // giveOnFix has a cgroup give a controller on: what systemd manages by Delegate=, the rest
 // by the next login.
 func (f *Facts) giveOnFix(controller, at string) Fix {
-	if !f.hasSystemd() && f.Machine.Find(at+"/cgroup.type") == machine.Absent { // the machine's root
+	if !f.hasSystemd() && f.isRootCgroup(at) {
 		return Fix{
 			Text:     "enable it there (and log in again)",
 			Commands: []Command{asRoot("sh", "-c", "echo +"+controller+" >"+at+"/cgroup.subtree_control")},

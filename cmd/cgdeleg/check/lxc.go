@@ -77,8 +77,8 @@ func checkLXCView(f *Facts) Result {
 	if f.Config != nil && f.isUnified() {
 		// LXC then stays in the leaf, where the shell is (cgfsng.c, cgroup_relative)
 		if item, found := f.Config.Last("lxc.cgroup.relative"); found && item.Value == "1" {
-			return failed("lxc.cgroup.relative has LXC make its cgroups in the leaf, where no controller can be enabled", Evidence{fmt.Sprintf("%s:%d", item.File, item.Line), item.Key + " = " + item.Value}).
-				fixed("take that line out", Command{Args: []string{f.editor(), item.File}, ByHand: true})
+			return failed("lxc.cgroup.relative has LXC make its cgroups in the leaf, where no controller can be enabled", itemEvidence(item)).
+				fixed("take that line out", f.edit(item.File))
 		}
 	}
 	return ok("in "+strings.Join(usable, " "), evidence...)
@@ -181,10 +181,20 @@ func checkConfigIDMap(f *Facts) Result {
 	}
 	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
-		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true})
+		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", f.edit(maps[0].Item.File))
 	}
 	r.Fix = fix
 	return r
+}
+
+// itemEvidence is a line of a container's configuration.
+func itemEvidence(i lxcconf.Item) Evidence {
+	return Evidence{fmt.Sprintf("%s:%d", i.File, i.Line), i.Key + " = " + i.Value}
+}
+
+// edit has the user edit a file of its own.
+func (f *Facts) edit(file string) Command {
+	return Command{Args: []string{f.editor(), file}, ByHand: true}
 }
 
 // checkMapItself looks whether the kernel would take the map, whoever's the IDs are
@@ -194,7 +204,7 @@ func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
 	line := func(m lxcconf.IDMap) Evidence {
 		return Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}
 	}
-	edit := Command{Args: []string{f.editor(), maps[0].Item.File}, ByHand: true}
+	edit := f.edit(maps[0].Item.File)
 	share := func(a, b, count, other uint64) bool { return a < b+other && b < a+count }
 	for i, m := range maps {
 		for _, other := range maps[i+1:] {
@@ -244,10 +254,10 @@ func checkConfigLimits(f *Facts) Result {
 		if names := f.unmounted(lacking); len(names) > 0 {
 			return r.fixed("mount it, and look again", f.mountCommands(names)...)
 		}
-		return r.fixed("take these limits out of the configuration", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
+		return r.fixed("take these limits out of the configuration", f.edit(evidence[0].file()))
 	case ignored > 0:
 		return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
-			fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", Command{Args: []string{f.editor(), evidence[0].file()}, ByHand: true})
+			fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", f.edit(evidence[0].file()))
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
 }

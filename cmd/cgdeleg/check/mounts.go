@@ -1,8 +1,9 @@
 package check
 
 import (
-	"strconv"
 	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 )
 
 // mounted is a mount of any file system.
@@ -21,7 +22,7 @@ func (f *Facts) mountOf(file string) mounted {
 		if len(fields) < 6 {
 			continue
 		}
-		point := unescaped(fields[4])
+		point := hierarchy.Unescape(fields[4])
 		if point == "/" || file == point || strings.HasPrefix(file, point+"/") {
 			at = mounted{point, strings.Split(fields[5], ",")}
 		}
@@ -29,18 +30,7 @@ func (f *Facts) mountOf(file string) mounted {
 	return at
 }
 
-// unescaped undoes what the kernel does to blanks and backslashes: \040 is a blank.
-func unescaped(path string) string {
-	var out strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] == '\\' && i+3 < len(path) {
-			if c, err := strconv.ParseUint(path[i+1:i+4], 8, 8); err == nil {
-				out.WriteByte(byte(c))
-				i += 3
-				continue
-			}
-		}
-		out.WriteByte(path[i])
-	}
-	return out.String()
+// remounted says how the mount of a file is taken an option from.
+func (f *Facts) remounted(file, option, word string) (text string, command Command) {
+	return "mount it without " + option + " (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,"+word, f.mountOf(file).Point)
 }

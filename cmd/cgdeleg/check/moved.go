@@ -40,10 +40,8 @@ func (f *Facts) moverResult(evidence []Evidence) (r Result, ok bool) {
 // which controllers; "" if there is none. A rule is USER, @GROUP or *, its controllers and
 // the destination.
 func (f *Facts) ownCgroupRule() (rule, controllers string) {
-	data, _ := f.Machine.ReadFile(cgroupRules)
-	for line := range strings.Lines(string(data)) {
-		words := strings.Fields(line)
-		if len(words) < 3 || strings.HasPrefix(words[0], "#") {
+	for _, words := range f.rules() {
+		if len(words) < 3 {
 			continue
 		}
 		group, isGroup := strings.CutPrefix(words[0], "@")

@@ -122,7 +122,7 @@ func checkIDMapTools(f *Facts) Result {
 				fixed("install it", f.installIDMapTools()...)
 		}
 		st.NoSetUID = st.NoSetUID || f.onNoSUID(file)
-		if isSetUserIDRoot(st) || st.Gives(tool.capability) && !st.NoSetUID {
+		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
 			continue
 		}
 		value := ownerAndMode(st) + ", capabilities " + fmt.Sprintf("%x", st.Capabilities)
@@ -139,7 +139,7 @@ func checkIDMapTools(f *Facts) Result {
 			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
-			fixed("mount it without nosuid (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,suid", f.mountOf(evidence[0].Path).Point))
+			fixed(f.remounted(evidence[0].Path, "nosuid", "suid"))
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isSystems(e.Path) }):
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
 			fixed("take them out of PATH: the system's own come after them")
@@ -163,9 +163,11 @@ func (f *Facts) isSystems(file string) bool {
 	return err == nil && st.UID == 0 && slices.Contains(toolDirs, path.Dir(file)) && st.Mode&0o022 == 0
 }
 
-// onNoSUID tells whether a file is on a mount with nosuid, by mountinfo: a recorded
-// machine's files are on none.
-func (f *Facts) onNoSUID(file string) bool { return slices.Contains(f.mountOf(file).Options, "nosuid") }
+// onNoSUID tells whether a recorded file was on a mount with nosuid, by mountinfo. Of the
+// running machine's files the kernel says it (Stat.NoSetUID).
+func (f *Facts) onNoSUID(file string) bool {
+	return f.Machine.IsRecorded() && slices.Contains(f.mountOf(file).Options, "nosuid")
+}
 
 // lookUp returns the program that is found first. It is absent only if one of the places
 // is known not to have it, and none to have it.
@@ -314,39 +316,45 @@ func (s *subIDs) meant(who Subject) (evidence []Evidence) {
 	}
 	for _, r := range s.all {
 		if r.Owner != who.Name && (isSpelling(r.Owner, who.Name) || isShort(r.Owner, who.Name) && !s.isAccount(r.Owner)) {
-			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, r.Line), fmt.Sprintf("%s:%d:%d, and the user is called %s", r.Owner, r.First, r.Count, who.Name)})
+			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, r.Line), lineOf(r) + ", and the user is called " + who.Name})
 		}
 	}
 	return evidence
 }
 
+// cutDomain takes a directory service's name apart: DOMAIN\user, or user@domain.
+func cutDomain(name string) (user, domain string, hasDomain bool) {
+	if domain, user, hasDomain = strings.Cut(name, `\`); hasDomain {
+		return user, domain, true
+	}
+	return strings.Cut(name, "@")
+}
+
 // isShort tells whether a name is that of a directory service's user without its domain.
 func isShort(name, of string) bool {
-	_, user, hasDomain := strings.Cut(of, `\`)
-	if !hasDomain {
-		user, _, hasDomain = strings.Cut(of, "@")
-	}
+	user, _, hasDomain := cutDomain(of)
 	return hasDomain && strings.EqualFold(name, user)
 }
 
 // isSpelling tells whether a name is one of a directory service's user in other letters:
 // a shell takes the backslash of DOMAIN\user away, and others write user@domain.
 func isSpelling(name, of string) bool {
-	domain, user, hasDomain := strings.Cut(of, `\`)
+	user, domain, hasDomain := cutDomain(of)
 	if !hasDomain {
-		if user, domain, hasDomain = strings.Cut(of, "@"); !hasDomain {
-			return strings.EqualFold(name, of)
-		}
+		return strings.EqualFold(name, of)
 	}
 	return slices.ContainsFunc([]string{domain + user, domain + `\` + user, user + "@" + domain, domain + "+" + user}, func(spelling string) bool {
 		return strings.EqualFold(name, spelling)
 	})
 }
 
+// lineOf is a range as its file has it (subuid(5)).
+func lineOf(r subid.Range) string { return fmt.Sprintf("%s:%d:%d", r.Owner, r.First, r.Count) }
+
 func (s *subIDs) evidence() Evidence {
 	var ranges []string
 	for _, r := range s.own {
-		ranges = append(ranges, fmt.Sprintf("%s:%d:%d", r.Owner, r.First, r.Count))
+		ranges = append(ranges, lineOf(r))
 	}
 	if len(ranges) == 0 {
 		ranges = []string{"nothing for this user"}
@@ -376,7 +384,7 @@ func checkSubID(f *Facts) Result {
 			continue
 		}
 		evidence = append(evidence, s.evidence())
-		if total(s.own) >= want && total(s.own) > 0 {
+		if total(s.own) >= want {
 			isMapped = false
 			evidence = append(evidence, s.mapEvidence())
 		}
@@ -425,8 +433,8 @@ func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) 
 	}
 	r := failed(says, evidence...)
 	const more = "outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
-	fix := f.rangeFix(both, max(want, oneContainer))
-	if fix == nil || len(fix.Commands) == 0 || fix.Commands[0].ByHand {
+	fix := f.rangeFix(both, want)
+	if len(fix.Commands) == 0 || fix.Commands[0].ByHand {
 		return r.fixed(more)
 	}
 	return r.with(fix, "or "+more)
@@ -553,8 +561,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	var evidence []Evidence
 	for _, s := range both {
 		for _, pair := range subid.Overlaps(s.all, f.Subject.Name, f.Subject.UID) {
-			evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d and %s:%d:%d",
-				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
+			evidence = append(evidence, Evidence{s.file, lineOf(pair[0]) + " and " + lineOf(pair[1])})
 		}
 	}
 	if twice := repeatedIn(both); len(twice) > 0 {
@@ -568,7 +575,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	for _, s := range both {
 		for _, r := range s.own {
 			if names := f.accountsIn(r.First, r.Count); len(names) > 0 {
-				evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d has the IDs of %s", r.Owner, r.First, r.Count, strings.Join(first(names), " "))})
+				evidence = append(evidence, Evidence{s.file, lineOf(r) + " has the IDs of " + strings.Join(first(names), " ")})
 			}
 		}
 	}
@@ -592,8 +599,7 @@ func (f *Facts) asPodman(says string, evidence ...Evidence) Result {
 func repeatedIn(both []subIDs) (evidence []Evidence) {
 	for _, s := range both {
 		for _, pair := range subid.Repeated(s.own) {
-			evidence = append(evidence, Evidence{s.file, fmt.Sprintf("%s:%d:%d and %s:%d:%d",
-				pair[0].Owner, pair[0].First, pair[0].Count, pair[1].Owner, pair[1].First, pair[1].Count)})
+			evidence = append(evidence, Evidence{s.file, lineOf(pair[0]) + " and " + lineOf(pair[1])})
 		}
 	}
 	return evidence
@@ -604,7 +610,7 @@ func (f *Facts) ownIDIn(both []subIDs) (evidence []Evidence) {
 	for i, id := range []int{f.Subject.UID, f.Subject.GID} {
 		for _, r := range both[i].own {
 			if id >= 0 && subid.Covers([]subid.Range{r}, uint64(id), 1) {
-				evidence = append(evidence, Evidence{both[i].file, fmt.Sprintf("%s:%d:%d has %d", r.Owner, r.First, r.Count, id)})
+				evidence = append(evidence, Evidence{both[i].file, fmt.Sprintf("%s has %d", lineOf(r), id)})
 			}
 		}
 	}
@@ -618,7 +624,7 @@ func checkPaths(f *Facts) Result {
 	}
 	if at := f.mountOf(dirs[0]); dirs[0] != "" && slices.Contains(at.Options, "noexec") {
 		return failed("nothing may be run from where the containers are (noexec)", Evidence{"/proc/self/mountinfo", at.Point + " noexec"}).
-			fixed("mount it without noexec (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,exec", at.Point))
+			fixed(f.remounted(dirs[0], "noexec", "exec"))
 	}
 	var evidence []Evidence
 	var seen []string
