@@ -37,6 +37,8 @@ type OpenRequest struct {
 	// process is moved or a scope is given to the user; again when a race was lost.
 	// If it returns an error the open fails, and nothing is done.
 	Announce func(*ticket.Ticket) error
+	// Enter, if set, has the process enter cgroups of v1 by itself (apply.Request).
+	Enter func(tasks []int) (entered int, err error)
 }
 
 // Opened is a session that was made.
@@ -62,7 +64,7 @@ type Opened struct {
 //
 // Errors are *layout.UserNameError, *apply.HierarchyError with the kernel's
 // *fs.PathError, *plan.DeniedError where there is nothing else, what Announce
-// returns, and what /proc gives (*fs.PathError, *hierarchy.ParseError).
+// and Enter return, and what /proc gives (*fs.PathError, *hierarchy.ParseError).
 func Open(r OpenRequest) (*Opened, error) {
 	user, err := layout.DirName(r.User)
 	if err != nil {
@@ -192,7 +194,7 @@ func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (resu
 	}()
 	result, err = apply.Run(apply.Request{
 		Machine: r.Machine, Set: set, Plan: p, PID: r.PID, UID: r.UID, GID: r.GID, User: user,
-		Controllers: r.Controllers, Announce: r.Announce,
+		Controllers: r.Controllers, Announce: r.Announce, Enter: r.Enter,
 	})
 	return result, lockErr, err
 }

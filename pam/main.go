@@ -20,7 +20,7 @@ import (
 // That happens here, on the runtime's own thread: a call from C would have to wait for
 // the end of the start, and to become a thread of the runtime's first.
 func init() {
-	os.Exit(worker.Run(os.Args, worker.Reply))
+	os.Exit(worker.Run(os.Args))
 }
 
 func main() {}

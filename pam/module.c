@@ -215,7 +215,7 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		} else if ((value = after("log ", line)) != NULL) {
 			if (logged++ < MAX_LOG_LINES || after("error ", value) != NULL)
 				log_line(pamh, value);
-		} else if (!said) {
+		} else if (!said && strcmp(line, "enter") != 0) {
 			/* the first line of a dying runtime says why; stacks follow */
 			said = true;
 			pam_syslog(pamh, LOG_ERR, "worker said: %.200s", line);

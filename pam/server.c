@@ -3,6 +3,7 @@
  */
 #include "server.h"
 #include "clock.h"
+#include "enter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,13 +59,17 @@ static bool send_request(int fd, char *const argv[])
 	return sent;
 }
 
-/* Takes what has come, packets of whole lines. False when there will be no more. */
-static bool take(int fd, char *text, size_t *len)
+/* Takes what has come, packets of whole lines; what can be entered is, while somebody
+ * listens to that. False when there will be no more. */
+static bool take(int fd, bool is_over, char *text, size_t *len)
 {
 	ssize_t n;
 
 	while (*len < ANSWER_MAX) {
-		n = recv(fd, text + *len, ANSWER_MAX - *len, 0);
+		if (is_over)
+			n = recv(fd, text + *len, ANSWER_MAX - *len, 0);
+		else
+			n = receive_and_enter(fd, text + *len, ANSWER_MAX - *len);
 		if (n > 0)
 			*len += (size_t)n;
 		else if (n == 0 || errno != EINTR)
@@ -90,7 +95,7 @@ static int hear(int fd, long long timeout, char *text, size_t *len)
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	long long begun = now_ms();
 
-	while (take(fd, text, len) && !is_whole(text, *len)) {
+	while (take(fd, false, text, len) && !is_whole(text, *len)) {
 		long long left = begun + (*len == 0 ? SERVER_PATIENCE : timeout) - now_ms();
 
 		if (left <= 0)
@@ -119,7 +124,7 @@ bool server_ask(char *const argv[], long long timeout, struct worker_reply *repl
 		/* From here on it can say nothing; what it said before counts. Closing
 		 * is not enough: a fork by another thread may hold the socket, too. */
 		shutdown(fd, SHUT_RDWR);
-		take(fd, reply->text, &len);
+		take(fd, true, reply->text, &len);
 	}
 	close(fd);
 	last = len > 0 ? memrchr(reply->text, '\n', len) : NULL;

@@ -9,7 +9,8 @@
  *
  *	accepted	the server does what is asked
  *
- * Without that line it does nothing. What could not be taken back later, the server
+ * Without that line it does nothing. The application enters as from a worker (enter.h).
+ * What could not be taken back later, the server
  * does after it has said the ticket to somebody who still listens. So who gives up
  * ends the connection first, and then looks at what has been said. It says no result
  * after an open, or a close for which somebody waits, that failed: a worker finds out
@@ -21,7 +22,7 @@
 #include "worker.h"
 
 #define SERVER_SOCKET "/run/cgdeleg/serve.sock" /* SOCK_SEQPACKET, for root alone */
-#define SERVER_PROTOCOL "cgdeleg-1"
+#define SERVER_PROTOCOL "cgdeleg-2"
 #define SERVER_REQUEST_MAX (64 * 1024)
 #define SERVER_PATIENCE 50 /* milliseconds until it has accepted */
 

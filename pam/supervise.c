@@ -4,6 +4,7 @@
  * and children of its own.
  */
 #include "clock.h"
+#include "enter.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,12 +27,16 @@
  * than it waits for the application's lock. */
 #define DETACH_TIMEOUT 2
 
-/* A pipe whose ends are never 0, 1 or 2, which the application may have closed. */
-static int make_pipe(int ends[2])
+/*
+ * Two connected ends, of which the first does not block. They are never 0, 1 or 2, which
+ * the application may have closed. Where it may have no socket, a pipe: then it cannot
+ * enter a session by itself.
+ */
+static int make_channel(int ends[2])
 {
 	int i, low[2];
 
-	if (pipe2(low, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, low) < 0 && pipe2(low, O_CLOEXEC) < 0)
 		return -1;
 	for (i = 0; i < 2; i++)
 		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, WORKER_REPLY_FD + 1);
@@ -64,7 +70,7 @@ static bool drain(int fd, long long deadline, char *text, size_t *len)
 
 	while (now_ms() < deadline) {
 		if (*len < REPLY_MAX)
-			n = read(fd, text + *len, REPLY_MAX - *len);
+			n = receive_and_enter(fd, text + *len, REPLY_MAX - *len);
 		else
 			n = read(fd, surplus, sizeof(surplus));
 		if (n > 0 && *len < REPLY_MAX)
@@ -78,7 +84,7 @@ static bool drain(int fd, long long deadline, char *text, size_t *len)
 }
 
 /*
- * Reads until the pipe is closed or the worker has ended. The pipe alone is
+ * Reads until the channel is closed or the worker has ended. The channel alone is
  * not enough: a fork by another thread of the application may hold its other
  * end open. Returns 0, or ETIMEDOUT at the deadline.
  */
@@ -176,7 +182,7 @@ static void run_child(char *const argv[], unsigned timeout, bool detached, struc
 	if (reply->text == NULL)
 		return;
 	reply->text[0] = '\0';
-	if (make_pipe(ends) < 0) {
+	if (make_channel(ends) < 0) {
 		reply->failure = errno;
 		return;
 	}

@@ -16,6 +16,8 @@
  *			by newlines, to the worker that closes. What undoes a step
  *			is said before the step, so that it is known also if the
  *			worker dies there. Without any line there is no ticket
+ *	enter		with it come files into which the application writes to
+ *			enter the session (enter.h)
  *	result NAME	success, failure or unknown-user; the last line. After
  *			anything but success nothing is left to close
  *
@@ -24,10 +26,10 @@
  * of a close, with the ticket as far as it was said, and it takes back what it
  * finds. It has a deadline of its own, of the same length.
  *
- * A worker's standard error is the same pipe, so what a dying Go runtime says comes
+ * A worker's standard error is the same descriptor, so what a dying Go runtime says comes
  * as a line that is none of these.
  *
- * A detached worker, which nobody waits for, has no pipe: it writes to the system log
+ * A detached worker, which nobody waits for, has nobody to answer: it writes to the system log
  * itself. As long as it may move the application it holds the application's lock, for
  * which every other worker waits, so that what the application asks for next comes
  * after it.

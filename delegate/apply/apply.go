@@ -36,6 +36,10 @@ type Request struct {
 	// process is moved or a scope changes hands; again, for the next attempt, when a
 	// race was lost. If it returns an error nothing of that is done.
 	Announce func(*ticket.Ticket) error
+	// Enter, if set, has the process enter cgroups of v1 by itself, which costs no wait:
+	// it writes 0 into these open files tasks, in their order, and Enter returns into how
+	// many. After an error that is not known.
+	Enter func(tasks []int) (entered int, err error)
 }
 
 // Result is what was done.
@@ -73,7 +77,7 @@ const attempts = 20
 
 // Run carries out the plan: all of it or, after an error, nothing. Errors are
 // *HierarchyError with the kernel's *fs.PathError, *plan.DeniedError, and what
-// Announce returns.
+// Announce and Enter return.
 func Run(r Request) (*Result, error) {
 	a := &application{Request: r, id: layout.ID{User: r.User, Number: -1}}
 	a.scopes = slices.DeleteFunc(r.Plan.With(plan.Adopt), a.hasScope)
@@ -221,7 +225,13 @@ func (a *application) attempt() (err error) {
 	if err := a.announce(); err != nil {
 		return err
 	}
+	if err := a.haveEntered(); err != nil {
+		return err
+	}
 	for _, p := range a.parts {
+		if p.isAttached {
+			continue
+		}
 		if err := p.target.Attach(a.PID); err != nil {
 			return InHierarchy(p.Hierarchy, err)
 		}

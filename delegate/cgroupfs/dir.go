@@ -245,6 +245,14 @@ func (d *Dir) Write(name, value string) error {
 // (cgroup.procs; cgroups(7)).
 func (d *Dir) Attach(pid int) error { return d.Write("cgroup.procs", strconv.Itoa(pid)) }
 
+// OpenTasks opens the file tasks of a cgroup of v1 for writing, for a process of one
+// thread that enters by itself: it writes 0 (cgroups(7), cgroup_procs_write_start in
+// Linux). The caller closes the descriptor.
+func (d *Dir) OpenTasks() (fd int, err error) {
+	fd, err = machine.OpenAt(d.fd, "tasks", unix.O_WRONLY|unix.O_NOFOLLOW)
+	return fd, d.fail("open", "tasks", err)
+}
+
 // Procs returns the PIDs of the processes in this cgroup itself, in the
 // kernel's order. A PID outside of the reader's namespace is 0.
 func (d *Dir) Procs() ([]int, error) {

@@ -17,5 +17,5 @@ func main() {
 		fmt.Fprintln(os.Stderr, "this program is run by pam_cgdeleg.so; see cgdeleg --help for what people run")
 		os.Exit(2)
 	}
-	os.Exit(worker.Run(os.Args, worker.Reply))
+	os.Exit(worker.Run(os.Args))
 }

@@ -79,7 +79,7 @@ func TestLockIsTheSameInC(t *testing.T) {
 	for _, line := range []string{
 		fmt.Sprintf("#define WORKER_LOCK_FD %d\n", lockFD),
 		fmt.Sprintf("#define WORKER_APPLICATION_FD %d ", applicationFD),
-		fmt.Sprintf("#define WORKER_REPLY_FD %d\n", int(Reply)),
+		fmt.Sprintf("#define WORKER_REPLY_FD %d\n", replyFD),
 		`#define WORKER_LOCKS "/run/cgdeleg/applications"` + "\n",
 		fmt.Sprintf("#define WORKER_DETACHED_NAME %q\n", detachedName),
 	} {

@@ -16,6 +16,8 @@ type Client struct {
 	// Reply takes packets of whole lines. It returns an error when the application has
 	// given up: then it does not get to know them, and nothing may be done any more.
 	Reply io.Writer
+	// Enter has the application enter cgroups by itself (delegate.OpenRequest).
+	Enter func(tasks []int) (entered int, err error)
 }
 
 // Accepted is the first line of a server's answer (pam/server.h). Without it nothing is
@@ -30,7 +32,7 @@ const servedName = "cgdeleg-serve"
 // says what the server could not do; a worker of the application's will do it, or say
 // why not.
 func Answer(args []string, c Client) error {
-	return answer(args, c, surroundings{locks: lock.Default, logSocket: syslogSocket})
+	return answer(args, c, surroundings{locks: lock.Default, logSocket: syslogSocket, enter: c.Enter})
 }
 
 func answer(args []string, c Client, s surroundings) (err error) {

@@ -30,25 +30,6 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
 
-// Reply is where the application reads the reply: the descriptor WORKER_REPLY_FD of
-// worker.h.
-const Reply = descriptor(3)
-
-// descriptor writes without an os.File, whose finalizer would have the runtime start
-// a goroutine for it.
-type descriptor int
-
-func (d descriptor) Write(data []byte) (written int, err error) {
-	for written < len(data) {
-		n, err := unix.Write(int(d), data[written:])
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return written, os.NewSyscallError("write", err)
-		}
-		written += max(n, 0)
-	}
-	return written, nil
-}
-
 // The results, as module.c knows them.
 const (
 	resultSuccess     = "success"      // PAM_SUCCESS
@@ -99,10 +80,11 @@ func parseID(s string) (int, error) {
 	return int(id), err
 }
 
-// Run does what the arguments say, writes the reply to w and returns the
-// process's exit status.
-func Run(args []string, w io.Writer) (status int) {
-	return run(args, w, surroundings{locks: lock.Default, logSocket: syslogSocket})
+// Run does what the arguments say, says the reply on the descriptor WORKER_REPLY_FD of
+// worker.h and returns the process's exit status.
+func Run(args []string) (status int) {
+	reply := descriptor(replyFD)
+	return run(args, reply, surroundings{locks: lock.Default, logSocket: syslogSocket, enter: reply.enter})
 }
 
 // surroundings are where a worker works; tests have others.
@@ -110,6 +92,9 @@ type surroundings struct {
 	machine   machine.Machine
 	locks     lock.Locks
 	logSocket string // to which syslog(3) writes
+	// enter has the application enter cgroups by itself (delegate.OpenRequest); nil if it
+	// cannot be asked.
+	enter func(tasks []int) (entered int, err error)
 }
 
 // syslogSocket is to which syslog(3) writes.
@@ -177,7 +162,9 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
 	}
-	r.say("result", result)
+	if !r.unheard { // what the application may have done is another's to undo
+		r.say("result", result)
+	}
 	if r.failed {
 		return 1
 	}
@@ -186,9 +173,10 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 
 // replier writes the reply, line by line.
 type replier struct {
-	w      io.Writer
-	failed bool // a line could not be written
-	debug  bool
+	w       io.Writer
+	failed  bool // a line could not be written
+	unheard bool // the application did not say whether it has entered
+	debug   bool
 }
 
 func (r *replier) say(verb, text string) {
@@ -243,7 +231,7 @@ func (r *replier) open(req request, s surroundings) (result string) {
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Login:   delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket,
+		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -291,6 +279,22 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 		return errUnheard
 	}
 	return nil
+}
+
+// entering is enter, nil if that is. Whether the application enters after it was not heard
+// any more is not known, so that nothing must be said of the open then: it is undone when
+// the application has given up.
+func (r *replier) entering(enter func([]int) (int, error)) func([]int) (int, error) {
+	if enter == nil {
+		return nil
+	}
+	return func(tasks []int) (int, error) {
+		entered, err := enter(tasks)
+		if err != nil {
+			r.failed, r.unheard = true, true
+		}
+		return entered, err
+	}
 }
 
 // Where a detached worker has the application's lock, and what can be read when the

@@ -105,7 +105,7 @@ func wantDescriptors(t *testing.T, dir string) {
 		case "0", "1":
 			ok = target == "/dev/null"
 		case "2", "3":
-			ok = strings.HasPrefix(target, "pipe:")
+			ok = strings.HasPrefix(target, "socket:")
 		default:
 			ok = strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/") || strings.HasPrefix(target, "/run/cgdeleg/")
 		}

@@ -30,7 +30,7 @@ const Socket = "/run/cgdeleg/serve.sock"
 
 // The protocol of pam/server.h.
 const (
-	protocol   = "cgdeleg-1"
+	protocol   = "cgdeleg-2"
 	requestMax = 64 << 10
 )
 
@@ -45,9 +45,9 @@ const (
 	requestPatience = time.Second
 	// endPatience is how long requests may take that are being answered at the end.
 	endPatience = 10 * time.Second
-	// descriptorsEach is more than a request needs: one for each hierarchy, and some for
+	// descriptorsEach is more than a request needs: three for each hierarchy, and some for
 	// what is made in one.
-	descriptorsEach = 64
+	descriptorsEach = 96
 	requestsMax     = 256
 )
 
@@ -231,7 +231,10 @@ func (s *Server) answer(conn *net.UnixConn) error {
 	if err != nil {
 		return fmt.Errorf("process %d: %w", who.pid, err)
 	}
-	err = worker.Answer(args, worker.Client{PID: who.pid, HasEnded: who.hasEnded, Reply: conn})
+	err = worker.Answer(args, worker.Client{
+		PID: who.pid, HasEnded: who.hasEnded, Reply: conn,
+		Enter: func(tasks []int) (int, error) { return enter(conn, tasks) },
+	})
 	switch {
 	case errors.Is(err, unix.EPIPE):
 		return errLate // without its PID: under load there are many, and they are said once
@@ -259,4 +262,20 @@ func readRequest(conn *net.UnixConn) ([]string, error) {
 		return nil, fmt.Errorf("protocol %q is not known", args[0])
 	}
 	return args, nil
+}
+
+// enter asks the application to enter the cgroups of these files (pam/enter.h).
+func enter(conn *net.UnixConn, tasks []int) (entered int, err error) {
+	if _, _, err := conn.WriteMsgUnix([]byte(worker.EnterLine), unix.UnixRights(tasks...), nil); err != nil {
+		return 0, err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(worker.EnterPatience)); err != nil {
+		return 0, err
+	}
+	answer := make([]byte, 24)
+	n, err := conn.Read(answer)
+	if err != nil {
+		return 0, err
+	}
+	return worker.ParseEntered(answer[:n])
 }

@@ -41,7 +41,7 @@ func TestRequests(t *testing.T) {
 	defer end()
 	pid := os.Getpid()
 	for _, test := range []struct{ name, packet, complaint string }{
-		{"another protocol", "cgdeleg-2\x00open\x00", fmt.Sprintf(`process %d: protocol "cgdeleg-2" is not known`, pid)},
+		{"another protocol", "cgdeleg-1\x00open\x00", fmt.Sprintf(`process %d: protocol "cgdeleg-1" is not known`, pid)},
 		{"no end", protocol + "\x00open", fmt.Sprintf("process %d: no request: 14 bytes", pid)},
 		{"too long", protocol + "\x00" + strings.Repeat("x", requestMax) + "\x00", fmt.Sprintf("process %d: no request: %d bytes", pid, requestMax+1)},
 		{"too few words", protocol + "\x00open\x00", fmt.Sprintf("process %d is left to a worker: bad request: 2 arguments, want at least 8", pid)},
