@@ -29,15 +29,12 @@ func (d descriptor) Write(data []byte) (written int, err error) {
 	return written, nil
 }
 
-// EnterPatience bounds how long to wait for what an application says of its entering.
-const EnterPatience = time.Second
-
 // EnterLine is said with the files of pam/enter.h.
 const EnterLine = "enter\n"
 
 // enter asks the application to enter (pam/enter.h). It enters nothing if the descriptor
 // is a pipe.
-func (d descriptor) enter(tasks []int) (entered int, err error) {
+func (d descriptor) enter(tasks []int, patience time.Duration) (entered int, err error) {
 	err = unix.Sendmsg(int(d), []byte(EnterLine), unix.UnixRights(tasks...), nil, unix.MSG_NOSIGNAL)
 	if errors.Is(err, unix.ENOTSOCK) {
 		return 0, nil
@@ -46,7 +43,7 @@ func (d descriptor) enter(tasks []int) (entered int, err error) {
 		return 0, os.NewSyscallError("sendmsg", err)
 	}
 	answer := make([]byte, 24)
-	deadline := time.Now().Add(EnterPatience)
+	deadline := time.Now().Add(patience)
 	for {
 		poll := []unix.PollFd{{Fd: int32(d), Events: unix.POLLIN}}
 		left := max(time.Until(deadline), 0)

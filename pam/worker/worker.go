@@ -87,14 +87,16 @@ func Run(args []string) (status int) {
 	return run(args, reply, surroundings{locks: lock.Default, logSocket: syslogSocket, enter: reply.enter})
 }
 
+// enterFunc has the application enter cgroups by itself (delegate.OpenRequest), and waits
+// at most so long for what it says of that.
+type enterFunc func(tasks []int, patience time.Duration) (entered int, err error)
+
 // surroundings are where a worker works; tests have others.
 type surroundings struct {
 	machine   machine.Machine
 	locks     lock.Locks
-	logSocket string // to which syslog(3) writes
-	// enter has the application enter cgroups by itself (delegate.OpenRequest); nil if it
-	// cannot be asked.
-	enter func(tasks []int) (entered int, err error)
+	logSocket string    // to which syslog(3) writes
+	enter     enterFunc // nil if the application cannot be asked
 }
 
 // syslogSocket is to which syslog(3) writes.
@@ -231,7 +233,7 @@ func (r *replier) open(req request, s surroundings) (result string) {
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Login:   delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
+		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter, o.Timeout),
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -281,15 +283,14 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 	return nil
 }
 
-// entering is enter, nil if that is. Whether the application enters after it was not heard
-// any more is not known, so that nothing must be said of the open then: it is undone when
-// the application has given up.
-func (r *replier) entering(enter func([]int) (int, error)) func([]int) (int, error) {
+// entering is enter, nil if that is. An application that is not heard may still enter, so
+// nothing must be said of the open then: it is undone when the application has given up.
+func (r *replier) entering(enter enterFunc, patience time.Duration) func([]int) (int, error) {
 	if enter == nil {
 		return nil
 	}
 	return func(tasks []int) (int, error) {
-		entered, err := enter(tasks)
+		entered, err := enter(tasks, patience)
 		if err != nil {
 			r.failed, r.unheard = true, true
 		}

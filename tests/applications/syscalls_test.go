@@ -29,14 +29,18 @@ func TestSystemCalls(t *testing.T) {
 	for _, test := range []struct {
 		name, options   string
 		toOpen, toClose int // 0: only printed
+		moves           bool
 	}{
-		{"three hierarchies", threeHierarchies, mostInOpen, mostInClose},
-		{"everything", "", 0, 0},
+		{"three hierarchies", threeHierarchies, mostInOpen, mostInClose, false},
+		{"everything", "", 0, 0, true}, // which has cgroup v2
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			testbed.WriteService(t, u.Name, waitingLine(t, test.options))
 			counted := countCalls(t, u.Name)
 			t.Logf("open %v, close %v", counted[0], counted[1])
+			if got := counted[0].moves > 0; got != test.moves {
+				t.Errorf("the worker moves the application: %v, want %v: elsewhere it enters by itself", got, test.moves)
+			}
 			for i, most := range []int{test.toOpen, test.toClose} {
 				if most > 0 && counted[i].total > most {
 					t.Errorf("%s: %d system calls, want %d at most", []string{"open", "close"}[i], counted[i].total, most)
@@ -51,6 +55,7 @@ type calls struct {
 	total     int
 	ofRuntime int // beside: there are the more of them, the slower strace is
 	of        map[string]int
+	moves     int // how often it opened cgroup.procs to move a process
 }
 
 func (c calls) String() string {
@@ -97,6 +102,9 @@ func countCalls(t testing.TB, user string) (all [2]calls) {
 		if ofRuntime.MatchString(match[1]) {
 			all[which].ofRuntime++
 			continue
+		}
+		if strings.Contains(lines.Text(), `"cgroup.procs", O_WRONLY`) {
+			all[which].moves++
 		}
 		all[which].total++
 		all[which].of[match[1]]++
