@@ -139,6 +139,7 @@ func (c *crowd) tidy(user testbed.User) {
 				_ = syscall.Rmdir(dir)
 			}
 		}
+		_ = syscall.Rmdir(filepath.Join(h.Point, "user", user.Name)) // which floor and pam_cgfs leave
 	}
 }
 
