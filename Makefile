@@ -41,7 +41,7 @@ SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
 .PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench bench-vm setup install clean completions deb deb-next test-packages
 
-all: build/pam_cgdeleg.so build/cgdeleg
+all: build/pam_cgdeleg.so build/cgdeleg build/trylogin
 
 build/pam_cgdeleg.so: $(SOURCES)
 	CGO_ENABLED=1 $(GOMODULE) -o $@ ./pam
@@ -49,6 +49,14 @@ build/pam_cgdeleg.so: $(SOURCES)
 
 build/cgdeleg: $(SOURCES)
 	CGO_ENABLED=0 $(GOCLI) -o $@ ./cmd/cgdeleg
+
+# With -rdynamic, modules find its syslog(3).
+TRYLOGIN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -fPIE -pie -rdynamic -Wl,-z,relro -Wl,-z,now
+CFLAGS        ?= -O2 -g
+
+build/trylogin: $(SOURCES)
+	mkdir -p build
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(TRYLOGIN_FLAGS) $(LDFLAGS) -o $@ cmd/trylogin/trylogin.c -lpam -ldl
 
 MANPAGES = $(patsubst docs/man/%.scd,build/man/%,$(wildcard docs/man/*.scd))
 

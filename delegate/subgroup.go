@@ -26,6 +26,8 @@ type SubgroupRequest struct {
 	PID      int    // the process to move in; of the calling user
 	Name     string // of the new cgroup, one path component
 	Settings []Setting
+	// Hierarchies are those in which the cgroup is made; nil: in all that are delegated.
+	Hierarchies []string
 }
 
 // NoWritableCgroupError says that the process may write none of the cgroups it is
@@ -75,6 +77,9 @@ func NewSubgroup(r SubgroupRequest) (paths []string, err error) {
 		}
 	}()
 	for _, h := range set.All {
+		if r.Hierarchies != nil && !slices.Contains(r.Hierarchies, h.Name) {
+			continue
+		}
 		c, err := makeSubgroup(r, mgr, h, hierarchy.PathIn(members, h.Name))
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, hierarchy.ErrOutside) {
 			continue // not ours

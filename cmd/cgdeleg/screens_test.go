@@ -69,26 +69,35 @@ func TestScreens(t *testing.T) {
 		"usage-surplus-argument": "cleanup alice",
 		"help-cleanup":           "cleanup --help",
 		"help-status":            "status --help",
+		"help-try":               "try --help",
+		"try-recorded":           hybrid + " try alice",
+		"try-no-user":            "try",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("LC_ALL", "C.UTF-8")
 			var out, errOut bytes.Buffer
 			code := run(strings.Fields(args), &out, &errOut)
 			got := fmt.Sprintf("$ cgdeleg %s\n%s-- standard error --\n%s-- exit code %d --\n", args, &out, &errOut, code)
-			golden := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
+			requireGolden(t, name, got)
 		})
+	}
+}
+
+// requireGolden compares a screen with its golden file, or writes that.
+func requireGolden(t *testing.T, name, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
 

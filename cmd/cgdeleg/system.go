@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/systemd"
@@ -191,25 +192,9 @@ func (liveSystem) Probe() (err error) {
 	})
 	err = errors.Join(err, wait.Close(), child.Wait())
 	for _, path := range paths {
-		err = errors.Join(err, removeProbe(path))
+		err = errors.Join(err, trial.Remove(path))
 	}
 	return err
-}
-
-// removeProbe removes a cgroup and the leaf in it. A process that has ended is
-// still in its cgroup for a moment.
-func removeProbe(path string) error {
-	for end := time.Now().Add(systemPatience); ; time.Sleep(time.Millisecond) {
-		if err := os.Remove(path + "/init.scope"); err == nil || errors.Is(err, os.ErrNotExist) {
-			err = os.Remove(path)
-			if err == nil || errors.Is(err, os.ErrNotExist) {
-				return nil
-			}
-		}
-		if err := os.Remove(path); !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
-			return err
-		}
-	}
 }
 
 // versionsFile is the file of a recorded machine that says what the system said:

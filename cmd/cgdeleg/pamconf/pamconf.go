@@ -33,6 +33,19 @@ type Line struct {
 	Args []string
 }
 
+// String returns the line as a file of a service has it, with the type session.
+func (l Line) String() string {
+	kind := "session"
+	if l.Optional {
+		kind = "-session"
+	}
+	words := []string{kind, l.Control, l.Module}
+	for _, arg := range l.Args {
+		words = append(words, token{arg, arg == "" || strings.ContainsAny(arg, blanks+"[]#\\")}.String())
+	}
+	return strings.Join(words, " ")
+}
+
 // Is tells whether the line runs the module, say "pam_systemd.so", wherever
 // that lies.
 func (l Line) Is(module string) bool { return path.Base(l.Module) == module }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+)
+
+// tryTimeout bounds a login that is tried: modules may ask a directory that is down.
+const tryTimeout = time.Minute
+
+// tryOptions are what is to be tried.
+type tryOptions struct {
+	user, service, pamDir string
+	onlyOurs              bool
+}
+
+func newTry(s *settings) *cobra.Command {
+	var o tryOptions
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "try USER",
+		Short: "Really open a session for a user, and say what the user can do in it",
+		Long: `Open a session by libpam, as the program of a PAM service does at a login of USER,
+and say of each hierarchy where the login landed, who owns the cgroup, and whether
+USER can make one below it, enter it and limit it; say what the modules wrote to the
+system log, and what PAM returned. Then close the session, and say what is left.
+
+All session modules of the service run, which may mount or unlock things; with
+--only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the login,
+as it starts sshd, because in this shell's own session no other would be opened.
+
+The exit code is 1 if USER can make no cgroups in such a session, or if something of it
+is left.`,
+		Example: `  sudo cgdeleg try alice
+  sudo cgdeleg try alice --service sudo
+  sudo cgdeleg try alice --only-ours --json`,
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeUsers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.user = args[0]
+			if s.root != "" {
+				return &usageError{errRecorded}
+			}
+			if os.Geteuid() != 0 {
+				return needsRoot("opening a session")
+			}
+			u, err := account.ByName(machine.Machine{}, o.user)
+			if err != nil {
+				return err
+			}
+			out, err := screenOn(cmd.OutOrStdout(), s.color)
+			if err != nil {
+				return err
+			}
+			outcome, err := o.login(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			result := judge(o, u.Uid, outcome)
+			if asJSON {
+				err = printJSON(cmd.OutOrStdout(), tryJSON(o, outcome, result))
+			} else {
+				err = printf(cmd.OutOrStdout(), "%s", tryText(out, outcome, result))
+			}
+			if err == nil && !result.isWell {
+				err = &exit{exitFailed}
+			}
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.service, "service", "sshd", "log in as by the PAM service `NAME`")
+	flags.BoolVar(&o.onlyOurs, "only-ours", false, "run only the service's lines of pam_cgdeleg.so")
+	flags.StringVar(&o.pamDir, "pam-dir", "", "take the service's file from `DIR` instead of /etc/pam.d")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("only-ours", "pam-dir")
+	return cmd
+}
+
+// completeUsers completes the names of accounts.
+func completeUsers(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		for _, u := range account.All(machine.Machine{}) {
+			names = append(names, u.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// newTryInside is what cgdeleg try runs in the session, as the user.
+func newTryInside() *cobra.Command {
+	return &cobra.Command{
+		Use: trial.InsideCommand, Hidden: true, Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return trial.PrintInside(cmd.OutOrStdout(), machine.Machine{})
+		},
+	}
+}
+
+// login tries the login, and says before on errOut what will run.
+func (o *tryOptions) login(errOut io.Writer) (*trial.Outcome, error) {
+	dir, tidy, err := o.confDir()
+	if err != nil {
+		return nil, err
+	}
+	defer tidy()
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	program, err := trial.FindProgram(self)
+	if err != nil {
+		return nil, &failure{fmt.Sprintf("%v: it comes with cgdeleg; install that again; nothing was tried", err)}
+	}
+	file, err := os.Open(self)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	request := trial.Request{
+		Program: program, Service: o.service, User: o.user, ConfDir: dir, Self: self, Descriptor: file, Timeout: tryTimeout,
+	}
+	if _, err := os.Stat("/run/systemd/system"); err == nil { // sd_booted(3)
+		_, err := exec.LookPath("systemd-run")
+		request.Outside = err == nil
+	}
+	if dir == "" {
+		complain(errOut, "all session modules of %s run now, as at a login of %s", o.service, o.user)
+	}
+	outcome, err := trial.Login(request)
+	if errors.Is(err, trial.ErrTimeout) {
+		outcome.Errors = append(outcome.Errors, fmt.Sprintf("%v: %v", err, tryTimeout))
+		err = nil
+	}
+	return outcome, err
+}
+
+// confDir returns the directory with the service's PAM file, "" for the machine's own;
+// with --only-ours it is a temporary one, which tidy removes.
+func (o *tryOptions) confDir() (dir string, tidy func(), err error) {
+	tidy = func() {}
+	if o.pamDir != "" {
+		dir, err = filepath.Abs(o.pamDir)
+		return dir, tidy, err
+	}
+	if !pamconf.Exists(machine.Machine{}, o.service) {
+		return "", tidy, &usageError{fmt.Errorf("no PAM service is called %q: no file of that name is in %s; nothing was tried", o.service, strings.Join(pamconf.Dirs[:], ", "))}
+	}
+	if !o.onlyOurs {
+		return "", tidy, nil
+	}
+	lines, err := pamconf.Session(machine.Machine{}, o.service)
+	if err != nil {
+		return "", tidy, &failure{fmt.Sprintf("%v; nothing was tried", err)}
+	}
+	var ours strings.Builder
+	for _, l := range lines {
+		if l.Is("pam_cgdeleg.so") {
+			l.Control, l.Args = "optional", append(slices.Clone(l.Args), "close=wait") // so that its log is heard
+			ours.WriteString(l.String() + "\n")
+		}
+	}
+	if ours.Len() == 0 {
+		return "", tidy, &failure{fmt.Sprintf("the PAM service %s has no line of pam_cgdeleg.so, so its logins get no cgroups; cgdeleg check --user %s says which line to add; nothing was tried", o.service, o.user)}
+	}
+	if dir, err = os.MkdirTemp("", "cgdeleg-try"); err != nil {
+		return "", tidy, err
+	}
+	tidy = func() { _ = os.RemoveAll(dir) }
+	// libpam wants the other as well, and logs an error without
+	err = errors.Join(os.WriteFile(filepath.Join(dir, o.service), []byte(ours.String()), 0o644), os.WriteFile(filepath.Join(dir, "other"), nil, 0o644))
+	if err != nil {
+		tidy()
+		return "", func() {}, err
+	}
+	return dir, tidy, nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
+)
+
+// judgement is what a login that was tried comes to.
+type judgement struct {
+	isWell     bool
+	conclusion string // a sentence for each thing that is to be said
+}
+
+// judge says whether a login of the user, whose ID that is, can make cgroups.
+func judge(o tryOptions, uid int, outcome *trial.Outcome) judgement {
+	var controllers, places, broken []string
+	for _, p := range outcome.Places {
+		switch {
+		case p.Entered:
+			controllers = append(controllers, p.Limited...)
+			if place := placeName(p); !slices.Contains(places, place) {
+				places = append(places, place)
+			}
+		case p.Session != "" || p.Owner == uid && uid != 0:
+			broken = append(broken, p.Hierarchy)
+		}
+	}
+	slices.Sort(controllers)
+	controllers = slices.Compact(controllers)
+	var said []string
+	well := false
+	switch {
+	case outcome.Open == nil:
+		said = append(said, fmt.Sprintf("No session was opened: %s.", strings.Join(outcome.Errors, "; ")))
+	case outcome.Open.Result != 0:
+		said = append(said, fmt.Sprintf("PAM opened no session for %s by %s: %s.", o.user, o.service, outcome.Open.Text))
+	case outcome.Places == nil:
+		said = append(said, fmt.Sprintf("Nothing could be run in the session: %s.", strings.Join(outcome.Errors, "; ")))
+	case len(places) == 0:
+		said = append(said, fmt.Sprintf("A login of %s by %s gets no cgroup in which %s can make others.", o.user, o.service, o.user))
+	case len(controllers) == 0:
+		well = true
+		said = append(said, fmt.Sprintf("A login of %s by %s can make cgroups, without limits, in %s.", o.user, o.service, strings.Join(places, " and ")))
+	default:
+		well = true
+		said = append(said, fmt.Sprintf("A login of %s by %s can make cgroups, and limit them by %s, in %s.", o.user, o.service, strings.Join(controllers, " "), strings.Join(places, " and ")))
+	}
+	if len(broken) > 0 {
+		well = false
+		said = append(said, fmt.Sprintf("In %s it has a cgroup of its own that it cannot use.", strings.Join(broken, ", ")))
+	}
+	if outcome.Open != nil && outcome.Open.Result == 0 && (outcome.Close == nil || outcome.Close.Result != 0) {
+		well = false
+		said = append(said, "PAM did not close the session.")
+	}
+	if len(outcome.Left) > 0 {
+		well = false
+		said = append(said, "These cgroups are left: "+strings.Join(outcome.Left, " ")+"; remove them with cgdeleg cleanup.")
+	}
+	return judgement{well, strings.Join(said, "\n")}
+}
+
+// placeName is where sessions are, as people call it.
+func placeName(p trial.Place) string {
+	if p.Session != "" {
+		return p.Session
+	}
+	return p.Cgroup
+}
+
+// tryText is the screen of a login that was tried.
+func tryText(s screen, outcome *trial.Outcome, result judgement) markup {
+	var out strings.Builder
+	_ = printf(&out, "open    %s\n", answerText(outcome.Open))
+	if len(outcome.Places) > 0 {
+		out.WriteByte('\n')
+		t := newTable(&out, "HIERARCHY", "CGROUP", "OWNER", "SUBGROUP", "LIMITS")
+		for _, p := range outcome.Places {
+			t.row(printable(p.Hierarchy), printable(p.Cgroup), ownerName(p.Owner), subgroupText(p), dash(limitsText(p)))
+		}
+		_ = t.flush()
+		out.WriteByte('\n')
+	}
+	_ = printf(&out, "close   %s\n", answerText(outcome.Close))
+	for _, l := range outcome.Log {
+		_ = printf(&out, "log     %s\n", s.wrap(l.Text, 8))
+	}
+	for _, e := range outcome.Errors {
+		_ = printf(&out, "error   %s\n", s.wrap(e, 8))
+	}
+	out.WriteByte('\n')
+	for line := range strings.Lines(result.conclusion) {
+		_ = printf(&out, "%s\n", s.wrap(strings.TrimSuffix(line, "\n"), 0))
+	}
+	return markup(out.String())
+}
+
+func answerText(a *trial.Answer) string {
+	switch {
+	case a == nil:
+		return "-"
+	case a.Result == 0:
+		return a.Text
+	}
+	return fmt.Sprintf("%s (%d)", a.Text, a.Result)
+}
+
+func subgroupText(p trial.Place) string {
+	if p.Entered {
+		return "made, entered"
+	}
+	return "no"
+}
+
+func limitsText(p trial.Place) string {
+	words := slices.Clone(p.Limited)
+	for _, c := range p.Unlimited {
+		words = append(words, "not "+c)
+	}
+	return strings.Join(words, " ")
+}
+
+func ownerName(uid int) string {
+	if uid < 0 {
+		return "?"
+	}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return printable(u.Username)
+	}
+	return strconv.Itoa(uid)
+}
+
+type (
+	jsonTry struct {
+		Schema     int           `json:"schema"`
+		User       string        `json:"user"`
+		Service    string        `json:"service"`
+		OK         bool          `json:"ok"`
+		Conclusion string        `json:"conclusion"`
+		Open       *trial.Answer `json:"open"`
+		Close      *trial.Answer `json:"close"`
+		Places     []trial.Place `json:"places"`
+		Log        []trial.Line  `json:"log"`
+		Errors     []string      `json:"errors"`
+		Left       []string      `json:"left"`
+	}
+)
+
+func tryJSON(o tryOptions, outcome *trial.Outcome, result judgement) jsonTry {
+	return jsonTry{
+		Schema: schemaVersion, User: o.user, Service: o.service, OK: result.isWell, Conclusion: result.conclusion,
+		Open: outcome.Open, Close: outcome.Close, Places: orEmpty(outcome.Places), Log: orEmpty(outcome.Log),
+		Errors: orEmpty(outcome.Errors), Left: orEmpty(outcome.Left),
+	}
+}
