@@ -54,9 +54,9 @@ build/cgdeleg: $(SOURCES)
 TRYLOGIN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -fPIE -pie -rdynamic -Wl,-z,relro -Wl,-z,now
 CFLAGS        ?= -O2 -g
 
-build/trylogin: $(SOURCES)
-	mkdir -p build
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(TRYLOGIN_FLAGS) $(LDFLAGS) -o $@ cmd/trylogin/trylogin.c -lpam -ldl
+build/trylogin: cmd/trylogin/trylogin.c Makefile
+	mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(TRYLOGIN_FLAGS) $(LDFLAGS) -o $@ $< -lpam -ldl
 
 MANPAGES = $(patsubst docs/man/%.scd,build/man/%,$(wildcard docs/man/*.scd))
 
@@ -128,7 +128,11 @@ MUSL_SHARED = -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/
               -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 
 .PHONY: musl install-musl test-musl
-musl: build/musl/pam_cgdeleg.so build/musl/worker
+musl: build/musl/pam_cgdeleg.so build/musl/worker build/musl/trylogin
+
+build/musl/trylogin: cmd/trylogin/trylogin.c Makefile
+	mkdir -p $(@D)
+	$(MUSL_CC) $(CPPFLAGS) $(MUSL_CFLAGS) $(TRYLOGIN_FLAGS) $(LDFLAGS) -o $@ $< -lpam
 
 build/musl/pam_cgdeleg.so: $(SOURCES)
 	mkdir -p build/musl
@@ -141,6 +145,7 @@ install-musl: musl build/cgdeleg
 	install -D -m 0644 build/musl/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/musl/worker $(DESTDIR)$(LIBEXECDIR)/cgdeleg/worker
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
+	install -D -m 0755 build/musl/trylogin $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	install -D -m 0755 contrib/openrc/cgdeleg-serve.initd $(DESTDIR)/etc/init.d/cgdeleg-serve
 	install -D -m 0644 contrib/openrc/cgdeleg-serve.confd $(DESTDIR)/etc/conf.d/cgdeleg-serve
 
@@ -215,7 +220,8 @@ endif
 install: all
 	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
+	install -D -m 0755 build/trylogin $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	install -D -m 0644 contrib/systemd/session-.scope.d/50-cgdeleg.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
 
 clean:
-	rm -rf build/pam_cgdeleg.so build/cgdeleg build/musl
+	rm -rf build/pam_cgdeleg.so build/cgdeleg build/trylogin build/musl

@@ -46,11 +46,14 @@ sed -e '/#DEBHELPER#/!b' -e 'r packaging/nfpm/scripts/tmpfiles.deb' -e d \
 sed '/#DEBHELPER#/d' packaging/debian/libpam-cgdeleg.prerm >"$stage/libpam-cgdeleg.prerm"
 for arch; do
 	mkdir "$stage/$arch"
-	cp "build/cross/$arch/cgdeleg" "build/cross/$arch/worker" "build/cross/$arch/pam_cgdeleg.so" "$stage/$arch"
+	for file in cgdeleg trylogin worker pam_cgdeleg.so; do
+		cp "build/cross/$arch/$file" "$stage/$arch"
+	done
 	cp "build/cross/$arch/musl/pam_cgdeleg.so" "$stage/$arch/pam_cgdeleg.musl.so"
+	cp "build/cross/$arch/musl/trylogin" "$stage/$arch/trylogin.musl"
 done
 find "$stage" -type f -exec chmod 644 {} +
-chmod 755 "$stage"/*/cgdeleg "$stage"/*/worker "$stage"/*.initd "$stage"/authselect.sh
+chmod 755 "$stage"/*/cgdeleg "$stage"/*/trylogin* "$stage"/*/worker "$stage"/*.initd "$stage"/authselect.sh
 find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 # package FORMAT: both packages for $ARCH

@@ -9,7 +9,7 @@ CROSS         = build/cross
 SYSROOT       = $(CURDIR)/$(CROSS)/$*/sysroot
 CROSS_GCC     = $(call gnu_arch,$*)-linux-gnu-gcc
 CROSS_MODULES = $(ARCHES:%=$(CROSS)/%/pam_cgdeleg.so)
-CROSS_BUILT   = $(foreach f,cgdeleg worker musl/pam_cgdeleg.so,$(ARCHES:%=$(CROSS)/%/$(f))) $(CROSS_MODULES)
+CROSS_BUILT   = $(foreach f,cgdeleg trylogin worker musl/pam_cgdeleg.so musl/trylogin,$(ARCHES:%=$(CROSS)/%/$(f))) $(CROSS_MODULES)
 
 .PHONY: cross packages release test-release
 .SECONDARY: $(CROSS)/sources/.done $(ARCHES:%=$(CROSS)/%/sysroot/.done)
@@ -40,6 +40,17 @@ $(CROSS)/%/musl/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
 	mkdir -p $(@D)
 	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) -ffile-prefix-map=$(CURDIR)=. -s \
 		$(MUSL_SHARED) -Wl,--build-id=sha1 -o $@ $(MUSL_MODULE) -lpam
+
+$(CROSS)/%/trylogin: cmd/trylogin/trylogin.c Makefile $(CROSS)/%/sysroot/.done
+	$(CROSS_GCC) -O2 -g -ffile-prefix-map=$(CURDIR)=. -s -isystem $(SYSROOT)/include -L$(SYSROOT)/lib $(TRYLOGIN_FLAGS) \
+		-Wl,--build-id=sha1 -o $@ $< -lpam -ldl
+
+# The start files that musl-cc.sh leaves out, in their order, and musl's loader.
+$(CROSS)/%/musl/trylogin: cmd/trylogin/trylogin.c Makefile $(CROSS)/%/sysroot/.done
+	mkdir -p $(@D)
+	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) -ffile-prefix-map=$(CURDIR)=. -s \
+		$(TRYLOGIN_FLAGS) -Wl,--build-id=sha1 -Wl,--dynamic-linker=/lib/ld-musl-$(call gnu_arch,$*).so.1 -o $@ \
+		$(addprefix $(SYSROOT)/musl/lib/,Scrt1.o crti.o) $< -lpam $(SYSROOT)/musl/lib/crtn.o
 
 packages: $(CROSS_BUILT) completions
 	rm -rf build/man # they have SOURCE_DATE_EPOCH's day in them

@@ -188,6 +188,7 @@ func FindProgram(self string) (string, error) {
 	places := []string{
 		filepath.Join(filepath.Dir(self), program),
 		filepath.Join(filepath.Dir(self), "../libexec/cgdeleg", program),
+		filepath.Join(filepath.Dir(self), "../lib/cgdeleg", program), // Arch's
 		filepath.Join("/usr/libexec/cgdeleg", program),
 	}
 	for _, p := range places {
