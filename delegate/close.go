@@ -202,7 +202,22 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	if c.ticket == nil {
 		c.ticket = &ticket.Ticket{Session: c.present()}
 	}
+	if c.isAnothers() {
+		c.ticket = &ticket.Ticket{Session: layout.ID{Number: -1}, Adopted: c.ticket.Adopted}
+	}
 	return c, nil
+}
+
+// isAnothers tells whether the session is gone, and another one has its number.
+func (c *closing) isAnothers() bool {
+	return slices.ContainsFunc(c.set.All, func(h *hierarchy.Hierarchy) bool {
+		made := c.ticket.MadeInode(h.Name)
+		if made == 0 {
+			return false
+		}
+		now, err := c.ticket.Session.Inode(h)
+		return err == nil && now != made
+	})
 }
 
 // isWanted tells whether a hierarchy has to do with the session, or may have the

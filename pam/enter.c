@@ -66,8 +66,8 @@ ssize_t receive_and_enter(int fd, char *text, size_t size)
 	/* without room for them the kernel closes what comes, and says MSG_CTRUNC */
 	message.msg_controllen = has_one_thread() ? sizeof(control) : 0;
 	n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-	if (n < 0 && errno == ENOTSOCK)
-		return read(fd, text, size);
+	if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNRESET)
+		return read(fd, text, size); /* a pipe, or a filter that knows only read(2) */
 	if (n <= 0)
 		return n;
 	count = files_of(&message, files);

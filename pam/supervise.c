@@ -61,15 +61,17 @@ static int open_pidfd(pid_t pid)
 #endif
 }
 
-/* Reads what there is, until the deadline if somebody writes without end. False at
- * the end of the reply. */
-static bool drain(int fd, long long deadline, char *text, size_t *len)
+/* Reads what there is, until the deadline if somebody writes without end. What can be
+ * entered is, unless it is over. False at the end of the reply. */
+static bool drain(int fd, bool is_over, long long deadline, char *text, size_t *len)
 {
 	char surplus[4096];
 	ssize_t n;
 
 	while (now_ms() < deadline) {
-		if (*len < REPLY_MAX)
+		if (*len < REPLY_MAX && is_over)
+			n = read(fd, text + *len, REPLY_MAX - *len);
+		else if (*len < REPLY_MAX)
 			n = receive_and_enter(fd, text + *len, REPLY_MAX - *len);
 		else
 			n = read(fd, surplus, sizeof(surplus));
@@ -100,7 +102,7 @@ static int collect(int fd, int pidfd, long long deadline, char *text, size_t *le
 			return ETIMEDOUT;
 		if (poll(wait, 2, (int)left) < 0 && errno != EINTR)
 			return errno;
-		if (!drain(fd, deadline, text, len) || (pidfd >= 0 && wait[1].revents))
+		if (!drain(fd, false, deadline, text, len) || (pidfd >= 0 && wait[1].revents))
 			return 0;
 	}
 }
@@ -157,13 +159,15 @@ static void attend(pid_t pid, int fd, unsigned timeout, struct worker_reply *rep
 	size_t len = 0;
 
 	reply->failure = collect(fd, pidfd, deadline, reply->text, &len);
-	reply->text[len] = '\0';
 	if (!reap(pid, pidfd, deadline, &reply->status)) {
 		kill_worker(pid, pidfd);
 		reply->failure = ETIMEDOUT;
 		/* one that the kernel does not let die must not keep the login */
 		reap(pid, pidfd, now_ms() + 500, &reply->status);
 	}
+	/* What it said counts, also if this process was stopped until the deadline. */
+	drain(fd, true, now_ms() + 100, reply->text, &len);
+	reply->text[len] = '\0';
 	if (pidfd >= 0)
 		close(pidfd);
 }

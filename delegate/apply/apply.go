@@ -38,7 +38,7 @@ type Request struct {
 	Announce func(*ticket.Ticket) error
 	// Enter, if set, has the process enter cgroups of v1 by itself, which costs no wait:
 	// it writes 0 into these open files tasks, in their order, and Enter returns into how
-	// many. After an error that is not known.
+	// many. After an error that is not known, and nothing is done.
 	Enter func(tasks []int) (entered int, err error)
 }
 
@@ -115,11 +115,15 @@ type part struct {
 	isAttached bool          // the process is in it
 	target     *cgroupfs.Dir // what the process is to enter; nil before it is made
 	former     uint64        // the inode of the process's cgroup, if that is in a session; else 0
+	made       uint64        // the inode of the session; 0 before it is made
 }
 
 func (a *application) ticket() ticket.Ticket {
 	t := ticket.Ticket{Session: a.id}
 	for _, p := range a.parts {
+		if p.made != 0 {
+			t.Made = append(t.Made, ticket.Inode{Hierarchy: p.Name, Number: p.made})
+		}
 		t.Former = append(t.Former, hierarchy.Membership{Hierarchy: p.Name, Path: p.Member})
 		if p.former != 0 {
 			t.Inodes = append(t.Inodes, ticket.Inode{Hierarchy: p.Name, Number: p.former})
@@ -218,7 +222,11 @@ func (a *application) attempt() (err error) {
 		}
 	}()
 	for _, p := range a.parts {
-		if err := a.make(p); err != nil {
+		err := a.make(p)
+		if err == nil {
+			p.made, err = a.id.Inode(p.Hierarchy)
+		}
+		if err != nil {
 			return InHierarchy(p.Hierarchy, err)
 		}
 	}
@@ -240,8 +248,19 @@ func (a *application) attempt() (err error) {
 	return nil
 }
 
-// rollBack takes the session back.
+// isAnothers tells whether another cgroup has the session's path: then this one is gone.
+func (a *application) isAnothers(p *part) bool {
+	now, err := a.id.Inode(p.Hierarchy)
+	return err == nil && p.made != 0 && now != p.made
+}
+
+// rollBack takes the session back, but for what somebody else took back already.
 func (a *application) rollBack() {
+	for _, p := range a.parts {
+		if a.isAnothers(p) {
+			p.isAttached, p.isMade = false, false
+		}
+	}
 	var left []*hierarchy.Hierarchy
 	for _, p := range slices.Backward(a.parts) {
 		if p.isAttached && MoveBack(p.Hierarchy, p.Member, p.former, a.PID) == nil {
@@ -259,7 +278,7 @@ func (a *application) rollBack() {
 			_ = a.id.Remove(p.Hierarchy)
 			_ = layout.RemoveUser(p.Hierarchy, a.User) // EBUSY: other sessions
 		}
-		p.isMade = false
+		p.isMade, p.made = false, 0
 	}
 }
 

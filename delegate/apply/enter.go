@@ -1,17 +1,21 @@
 package apply
 
 import (
+	"errors"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 )
 
 // haveEntered has the process enter the session by itself, as far as it can. Whoever
 // moves another process waits for a grace period of the kernel's first, but for what is
 // moved right after that. So it is worth the while only if nothing is left to be moved:
-// cgroup v2 has no such way.
+// cgroup v2 has no such way. Where it cannot be asked it is moved.
 //
-// After an error the process may be anywhere.
+// After an error the process may have entered anything.
 func (a *application) haveEntered() error {
 	if a.Enter == nil || len(a.scopes) > 0 || slices.ContainsFunc(a.parts, func(p *part) bool { return p.IsUnified() }) {
 		return nil
@@ -25,16 +29,26 @@ func (a *application) haveEntered() error {
 	for _, p := range a.parts {
 		fd, err := p.target.OpenTasks()
 		if err != nil {
-			return InHierarchy(p.Hierarchy, err)
+			return nil //nolint:nilerr // too many are open: the move says what is wrong, if anything
 		}
 		tasks = append(tasks, fd)
 	}
 	entered, err := a.Enter(tasks)
 	if err != nil {
-		entered = len(a.parts)
+		return errors.Join(err, a.findEntered())
 	}
 	for _, p := range a.parts[:min(max(entered, 0), len(a.parts))] {
 		p.isAttached = true
+	}
+	return nil
+}
+
+// findEntered looks where the process is, so that what it entered can be taken back.
+func (a *application) findEntered() error {
+	members, err := hierarchy.Memberships(a.Machine, a.PID)
+	for _, p := range a.parts {
+		at, ok := layout.SessionOf(p.Hierarchy, hierarchy.PathIn(members, p.Name))
+		p.isAttached = ok && at == a.id
 	}
 	return err
 }

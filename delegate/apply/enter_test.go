@@ -2,8 +2,10 @@ package apply
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,23 +28,25 @@ func makeTasks(t *testing.T, dir string, hierarchies ...string) {
 // be known is taken back.
 func TestEnter(t *testing.T) {
 	unheard := errors.New("nobody answers")
+	both := []string{"f", "p"}
 	for _, test := range []struct {
 		name    string
 		tasks   []string // in which hierarchies there is the file
 		entered int
 		err     error  // of Enter
-		asked   int    // with how many files
+		asked   int    // with how many files; -1: not asked
 		moved   string // in which hierarchies the worker moves it
-		back    bool   // it is moved back
+		is      string // after an error: in which it is in the session, as /proc says
 		want    string // the end of the error
 	}{
-		{"everything", []string{"f", "p"}, 2, nil, 2, "", false, ""},
-		{"one", []string{"f", "p"}, 1, nil, 2, "p", false, ""},
-		{"nothing: it has more threads", []string{"f", "p"}, 0, nil, 2, "f p", false, ""},
-		{"more than there are", []string{"f", "p"}, 3, nil, 2, "", false, ""},
-		{"fewer than none", []string{"f", "p"}, -1, nil, 2, "f p", false, ""},
-		{"it is not heard", []string{"f", "p"}, 0, unheard, 2, "", true, "nobody answers"},
-		{"no such file", []string{"f"}, 0, nil, -1, "", false, "tasks: no such file or directory"},
+		{"everything", both, 2, nil, 2, "", "", ""},
+		{"one", both, 1, nil, 2, "p", "", ""},
+		{"nothing: it has more threads", both, 0, nil, 2, "f p", "", ""},
+		{"more than there are", both, 3, nil, 2, "", "", ""},
+		{"fewer than none", both, -1, nil, 2, "f p", "", ""},
+		{"the file cannot be opened", []string{"f"}, 0, nil, -1, "f p", "", ""},
+		{"it is not heard, and entered one", both, 1, unheard, 2, "", "f", "nobody answers"},
+		{"it is not heard, and entered nothing", both, 0, unheard, 2, "", "", "nobody answers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, dir := aPlan(t)
@@ -59,6 +63,13 @@ func TestEnter(t *testing.T) {
 						t.Error(err)
 					}
 				}
+				if test.err != nil {
+					at := map[bool]string{true: "/user/alice/0", false: "/job"}
+					members := fmt.Sprintf("1:freezer:%s\n2:pids:%s\n", at[test.is == "f"], at[test.is == "p"])
+					if err := os.WriteFile(filepath.Join(dir, "proc/7/cgroup"), []byte(members), 0o644); err != nil {
+						t.Error(err)
+					}
+				}
 				return test.entered, test.err
 			}
 			_, err := Run(r)
@@ -70,7 +81,7 @@ func TestEnter(t *testing.T) {
 			}
 			for i, h := range []string{"f", "p"} {
 				want := ""
-				if test.back {
+				if test.is == h { // it is moved back
 					want = "7"
 				}
 				requireContent(t, filepath.Join(dir, h, "job/cgroup.procs"), want)
@@ -80,6 +91,9 @@ func TestEnter(t *testing.T) {
 				entered, moved := "", ""
 				if i < test.entered {
 					entered = "0"
+				}
+				if !slices.Contains(test.tasks, h) {
+					continue
 				}
 				if strings.Contains(test.moved, h) {
 					moved = "7"

@@ -23,11 +23,13 @@ type Ticket struct {
 	// Inodes tell of those of Former that lie in a session of ours which cgroup it was:
 	// when the process goes back, another login's session may have the same path.
 	Inodes []Inode
+	// Made tell which cgroups the session is: meanwhile another may have its number.
+	Made []Inode
 	// Adopted are the scopes that were given to the user, below the mount points.
 	Adopted []hierarchy.Membership
 }
 
-// Inode is the inode number of the former cgroup in one hierarchy.
+// Inode is the inode number of a cgroup in one hierarchy.
 type Inode struct {
 	Hierarchy string
 	Number    uint64
@@ -36,7 +38,14 @@ type Inode struct {
 // FormerInode returns the inode number of the former cgroup; 0 if the ticket does not
 // tell.
 func (t *Ticket) FormerInode(hierarchy string) uint64 {
-	for _, i := range t.Inodes {
+	return numberIn(t.Inodes, hierarchy)
+}
+
+// MadeInode is FormerInode for the session's own cgroup.
+func (t *Ticket) MadeInode(hierarchy string) uint64 { return numberIn(t.Made, hierarchy) }
+
+func numberIn(inodes []Inode, hierarchy string) uint64 {
+	for _, i := range inodes {
 		if i.Hierarchy == hierarchy {
 			return i.Number
 		}
@@ -53,12 +62,13 @@ const (
 	wordSession = "session"
 	wordFormer  = "former"
 	wordInode   = "inode"
+	wordMade    = "made"
 	wordAdopted = "adopted"
 )
 
 // MarshalText returns the ticket as lines: "session N NAME", then "former
 // HIERARCHY:PATH" for each former cgroup, as /proc/PID/cgroup has them, "inode
-// HIERARCHY:NUMBER" for some of these, and "adopted HIERARCHY:PATH" for each scope. The
+// HIERARCHY:NUMBER" for some of these, "made HIERARCHY:NUMBER", and "adopted HIERARCHY:PATH" for each scope. The
 // error is always nil.
 func (t *Ticket) MarshalText() ([]byte, error) {
 	var out strings.Builder
@@ -71,6 +81,9 @@ func (t *Ticket) MarshalText() ([]byte, error) {
 	}
 	for _, i := range t.Inodes {
 		line(wordInode, i.Hierarchy+":"+strconv.FormatUint(i.Number, 10))
+	}
+	for _, i := range t.Made {
+		line(wordMade, i.Hierarchy+":"+strconv.FormatUint(i.Number, 10))
 	}
 	for _, m := range t.Adopted {
 		line(wordAdopted, m.Hierarchy+":"+m.Path)
@@ -97,6 +110,8 @@ func (t *Ticket) UnmarshalText(text []byte) error {
 			ok = got.Session.Number >= 0 && add(&got.Former, rest)
 		case wordInode:
 			ok = got.Session.Number >= 0 && addInode(&got.Inodes, rest)
+		case wordMade:
+			ok = got.Session.Number >= 0 && addInode(&got.Made, rest)
 		case wordAdopted:
 			ok = add(&got.Adopted, rest)
 		}

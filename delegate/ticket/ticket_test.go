@@ -36,6 +36,9 @@ func TestRoundTrip(t *testing.T) {
 		{"from another session", Ticket{
 			Session: session(1, "x"), Former: members{member("freezer", "/user/y/0"), member("pids", "/")}, Inodes: []Inode{{"freezer", 1<<64 - 1}},
 		}, "session 1 x\nformer freezer:/user/y/0\nformer pids:/\ninode freezer:18446744073709551615\n", false},
+		{"known by its inodes", Ticket{
+			Session: session(1, "x"), Former: members{member("freezer", "/")}, Made: []Inode{{"freezer", 7}, {"pids", 8}},
+		}, "session 1 x\nformer freezer:/\nmade freezer:7\nmade pids:8\n", false},
 		{"no hierarchy", Ticket{Session: session(3, "x")}, "session 3 x\n", false},
 		{"a scope alone", Ticket{Session: nothing, Adopted: members{member("unified", "/c1")}}, "adopted unified:/c1\n", false},
 		{"a scope beside ours", Ticket{

@@ -29,21 +29,29 @@ func (d descriptor) Write(data []byte) (written int, err error) {
 	return written, nil
 }
 
+// EnterPatience bounds how long to wait for what an application says of its entering. It
+// holds a user's lock meanwhile, and su's caller may stop su.
+const EnterPatience = 50 * time.Millisecond
+
 // EnterLine is said with the files of pam/enter.h.
 const EnterLine = "enter\n"
 
-// enter asks the application to enter (pam/enter.h). It enters nothing if the descriptor
-// is a pipe.
-func (d descriptor) enter(tasks []int, patience time.Duration) (entered int, err error) {
-	err = unix.Sendmsg(int(d), []byte(EnterLine), unix.UnixRights(tasks...), nil, unix.MSG_NOSIGNAL)
-	if errors.Is(err, unix.ENOTSOCK) {
-		return 0, nil
+// SendError tells of an error of sending EnterLine whether nothing was sent, so that the
+// application can be moved as well: a pipe (ENOTSOCK), a filter, too many files on their
+// way. If the application is gone it is err.
+func SendError(err error) error {
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+		return err
 	}
-	if err != nil {
-		return 0, os.NewSyscallError("sendmsg", err)
+	return nil
+}
+
+// enter asks the application to enter (pam/enter.h).
+func (d descriptor) enter(tasks []int) (entered int, err error) {
+	if err := unix.Sendmsg(int(d), []byte(EnterLine), unix.UnixRights(tasks...), nil, unix.MSG_NOSIGNAL); err != nil {
+		return 0, SendError(os.NewSyscallError("sendmsg", err))
 	}
-	answer := make([]byte, 24)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(EnterPatience)
 	for {
 		poll := []unix.PollFd{{Fd: int32(d), Events: unix.POLLIN}}
 		left := max(time.Until(deadline), 0)
@@ -52,8 +60,9 @@ func (d descriptor) enter(tasks []int, patience time.Duration) (entered int, err
 		case err != nil:
 			return 0, os.NewSyscallError("poll", err)
 		case n == 0:
-			return 0, errUnheard
+			return 0, os.ErrDeadlineExceeded
 		default:
+			answer := make([]byte, 24)
 			n, err := unix.Read(int(d), answer)
 			if err != nil {
 				return 0, os.NewSyscallError("read", err)

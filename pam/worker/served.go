@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
@@ -17,9 +16,10 @@ type Client struct {
 	// Reply takes packets of whole lines. It returns an error when the application has
 	// given up: then it does not get to know them, and nothing may be done any more.
 	Reply io.Writer
-	// Enter has the application enter cgroups by itself (delegate.OpenRequest), and waits
-	// at most so long for what it says of that. Nil if it cannot be asked.
-	Enter func(tasks []int, patience time.Duration) (entered int, err error)
+	// Enter has the application enter cgroups by itself (delegate.OpenRequest). The error
+	// is os.ErrDeadlineExceeded where it does not answer in EnterPatience. Nil if it cannot
+	// be asked.
+	Enter func(tasks []int) (entered int, err error)
 }
 
 // Accepted is the first line of a server's answer (pam/server.h). Without it nothing is

@@ -75,6 +75,9 @@ func TestAnswer(t *testing.T) {
 			s, dir := aMachine(t, files)
 			l := &listener{patient: test.patient}
 			err := answer(test.args, Client{PID: 7, Reply: l}, s)
+			for i := range l.packets {
+				l.packets[i] = withoutInodes(l.packets[i])
+			}
 			if got := slices.Compact(l.packets); !slices.Equal(got, test.packets) {
 				t.Errorf("said %q, want %q", got, test.packets)
 			}

@@ -5,7 +5,8 @@
 // It is the whole Go side of the module, whether the child was forked from the
 // application with the Go runtime inside or is a program of its own, and what
 // `cgdeleg serve` does in place of such a child (Answer). It must not know how it was
-// started, and it never touches the application but through its PID.
+// started, and it never touches the application but through its PID, and by files that it has it
+// write into (pam/enter.h).
 package worker
 
 import (
@@ -87,9 +88,10 @@ func Run(args []string) (status int) {
 	return run(args, reply, surroundings{locks: lock.Default, logSocket: syslogSocket, enter: reply.enter})
 }
 
-// enterFunc has the application enter cgroups by itself (delegate.OpenRequest), and waits
-// at most so long for what it says of that.
-type enterFunc func(tasks []int, patience time.Duration) (entered int, err error)
+// enterFunc has the application enter cgroups by itself (delegate.OpenRequest). The error
+// is os.ErrDeadlineExceeded where it does not answer in EnterPatience; then it may enter
+// later.
+type enterFunc func(tasks []int) (entered int, err error)
 
 // surroundings are where a worker works; tests have others.
 type surroundings struct {
@@ -164,8 +166,10 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
 	}
-	if !r.unheard { // what the application may have done is another's to undo
+	if !r.unheard && (!r.isLate || result == resultSuccess) { // else another undoes it
 		r.say("result", result)
+	} else {
+		r.failed = true
 	}
 	if r.failed {
 		return 1
@@ -177,7 +181,8 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 type replier struct {
 	w       io.Writer
 	failed  bool // a line could not be written
-	unheard bool // the application did not say whether it has entered
+	unheard bool // the application did not say whether it has entered, and listens no more
+	isLate  bool // it has not said so yet, and may still enter
 	debug   bool
 }
 
@@ -233,7 +238,7 @@ func (r *replier) open(req request, s surroundings) (result string) {
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Login:   delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter, o.Timeout),
+		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
@@ -283,16 +288,24 @@ func (r *replier) sayTicket(t *ticket.Ticket) error {
 	return nil
 }
 
-// entering is enter, nil if that is. An application that is not heard may still enter, so
-// nothing must be said of the open then: it is undone when the application has given up.
-func (r *replier) entering(enter enterFunc, patience time.Duration) func([]int) (int, error) {
+// entering is enter, nil if that is. An application that does not answer in time, because
+// it is stopped, keeps nobody waiting: it is moved, and what it writes later moves it to
+// where it is. But if the move fails, it may enter after all was taken back, and nothing
+// must be said of the open: it is undone when the application has given up.
+func (r *replier) entering(enter enterFunc) func([]int) (int, error) {
 	if enter == nil {
 		return nil
 	}
 	return func(tasks []int) (int, error) {
-		entered, err := enter(tasks, patience)
-		if err != nil {
-			r.failed, r.unheard = true, true
+		if r.isLate { // its answer would be to what it was asked before
+			return 0, nil
+		}
+		entered, err := enter(tasks)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.isLate, err = true, nil
+		case err != nil:
+			r.unheard = true
 		}
 		return entered, err
 	}

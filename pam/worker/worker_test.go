@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -285,6 +286,11 @@ func TestUnheardTicket(t *testing.T) {
 	requireNothing(t, dir)
 }
 
+// withoutInodes leaves out of a reply which directories a session is.
+func withoutInodes(reply string) string { return madeLine.ReplaceAllString(reply, "") }
+
+var madeLine = regexp.MustCompile(`(?m)^ticket made freezer:[1-9][0-9]*\n`)
+
 // An open that fails leaves the process where it was and nothing behind. (In an
 // ordinary directory there is no file in which a process could be moved.)
 func TestOpenFails(t *testing.T) {
@@ -292,9 +298,9 @@ func TestOpenFails(t *testing.T) {
 	var out strings.Builder
 	status := run(arguments("open", "7", fmt.Sprint(os.Getuid()), fmt.Sprint(os.Getgid()), "alice", "", "min_uid=0"), &out, s)
 	const said = "ticket begin\nticket session 0 alice\nticket former freezer:/\n"
-	want := strings.Repeat(said, strings.Count(out.String(), said)) + // as often as it was tried
+	want := strings.Repeat(said, strings.Count(withoutInodes(out.String()), said)) + // as often as it was tried
 		"log error user \"alice\": hierarchy freezer: open /f/user/alice/0/cgroup.procs: no such file or directory; this session has no cgroups of its own\nresult failure\n"
-	if status != 0 || out.String() != want || !strings.HasPrefix(want, said) {
+	if status != 0 || withoutInodes(out.String()) != want || !strings.HasPrefix(want, said) {
 		t.Errorf("status %d, reply\n%swant\n%s", status, out.String(), want)
 	}
 	requireNothing(t, dir)

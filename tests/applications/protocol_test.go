@@ -105,6 +105,13 @@ func TestWorkersWords(t *testing.T) {
 		{"hangs", hang, "undo:", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
 		{"hangs, with a ticket", "say 'ticket 0'" + hang, "undo:0", "worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
 
+		{"a stopped application hears the ticket when its time is over",
+			"kill -STOP $PPID; say 'ticket begin' 'ticket 0'; sleep 1.3; kill -CONT $PPID" + hang, "undo:0",
+			"worker did not finish in 1 s (timeout=); this session has no cgroups of its own"},
+		{"a stopped application hears the result when its time is over",
+			"kill -STOP $PPID; say 'ticket 0' 'result success'; sleep 1.3; kill -CONT $PPID", "close:0", ""},
+		{"a request to enter without files", "say 'ticket 0' 'enter' 'result success'", "close:0", ""},
+
 		{"words of a dying runtime", "say 'fatal error: x' 'goroutine 1' 'ticket 0'; exit 2", "undo:0",
 			"worker said: fatal error: x\nworker ended early with status 2; this session has no cgroups of its own"},
 		{"words that begin as a line does", "say 'ticket' 'tic' 'log' 'log error' 'result' 'result success'", "", "worker said: ticket"},

@@ -233,7 +233,7 @@ func (s *Server) answer(conn *net.UnixConn) error {
 	}
 	err = worker.Answer(args, worker.Client{
 		PID: who.pid, HasEnded: who.hasEnded, Reply: conn,
-		Enter: func(tasks []int, patience time.Duration) (int, error) { return enter(conn, tasks, patience) },
+		Enter: func(tasks []int) (int, error) { return enter(conn, tasks) },
 	})
 	switch {
 	case errors.Is(err, unix.EPIPE):
@@ -265,11 +265,11 @@ func readRequest(conn *net.UnixConn) ([]string, error) {
 }
 
 // enter asks the application to enter the cgroups of these files (pam/enter.h).
-func enter(conn *net.UnixConn, tasks []int, patience time.Duration) (entered int, err error) {
+func enter(conn *net.UnixConn, tasks []int) (entered int, err error) {
 	if _, _, err := conn.WriteMsgUnix([]byte(worker.EnterLine), unix.UnixRights(tasks...), nil); err != nil {
-		return 0, err
+		return 0, worker.SendError(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(worker.EnterPatience)); err != nil {
 		return 0, err
 	}
 	answer := make([]byte, 24)

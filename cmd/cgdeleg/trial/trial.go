@@ -47,9 +47,9 @@ type Place struct {
 // controllers: of v1 and of v2. A controller that is not here sets no limit that can be
 // tried without knowing the machine.
 var limits = map[string][2]delegate.Setting{
-	"memory":  {{File: "memory.limit_in_bytes", Value: "67108864"}, {File: "memory.max", Value: "67108864"}},
-	"pids":    {{File: "pids.max", Value: "16"}, {File: "pids.max", Value: "16"}},
-	"cpu":     {{File: "cpu.shares", Value: "512"}, {File: "cpu.weight", Value: "50"}},
+	"memory": {{File: "memory.limit_in_bytes", Value: "67108864"}, {File: "memory.max", Value: "67108864"}},
+	"pids":   {{File: "pids.max", Value: "16"}, {File: "pids.max", Value: "16"}},
+	"cpu":    {{File: "cpu.shares", Value: "512"}, {File: "cpu.weight", Value: "50"}},
 }
 
 // Here tries all hierarchies in which the calling process is, in the order of

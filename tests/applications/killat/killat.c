@@ -7,7 +7,7 @@
  * WORKER says which child of the program, from 1 in the order in which they are
  * forked; N which of that child's calls, from 1, of all its threads together.
  * Only those calls count that change a cgroup or say something: making,
- * removing, chmod, chown and write. The call is not made (before), or was
+ * removing, chmod, chown, write and sendmsg. The call is not made (before), or was
  * (after). FILE gets a line that says which call it was, or "none" and how many
  * there were. It ends as the program does.
  */
@@ -31,7 +31,7 @@
 static const struct { const char *name; int nr, text; } calls[] = {
 	{ "mkdirat", SYS_mkdirat, 1 }, { "fchmodat", SYS_fchmodat, 1 }, { "fchmod", SYS_fchmod, -1 },
 	{ "fchownat", SYS_fchownat, 1 }, { "fchown", SYS_fchown, -1 }, { "unlinkat", SYS_unlinkat, 1 },
-	{ "write", SYS_write, 1 },
+	{ "write", SYS_write, 1 }, { "sendmsg", SYS_sendmsg, -1 },
 #ifdef SYS_mkdir
 	{ "mkdir", SYS_mkdir, 0 }, { "rmdir", SYS_rmdir, 0 }, { "unlink", SYS_unlink, 0 },
 #endif

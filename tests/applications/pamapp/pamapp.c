@@ -34,6 +34,7 @@
  *	seccomp=hang|kill	what mkdir does from now on, here and in children
  *	seccomp=old		no system call that is newer than Linux 5.2
  *	seccomp=dup		no dup2, for want of descriptors
+ *	seccomp=recvmsg|sendto|sendmsg|socketpair	not that call (EPERM)
  *	child			starts a child that sleeps; prints its PID
  *	endchild		ends and reaps it
  *	reaped			how many children the SIGCHLD handler reaped
@@ -403,6 +404,14 @@ static int setting(const char *w)
 		refuse(new_calls, ENOSYS);
 	else if (!strcmp(w, "seccomp=dup"))
 		refuse(dup_calls, EMFILE);
+	else if (!strcmp(w, "seccomp=recvmsg"))
+		refuse((const int[]){ SYS_recvmsg, -1 }, EPERM);
+	else if (!strcmp(w, "seccomp=sendto"))
+		refuse((const int[]){ SYS_sendto, -1 }, EPERM);
+	else if (!strcmp(w, "seccomp=sendmsg"))
+		refuse((const int[]){ SYS_sendmsg, -1 }, EPERM);
+	else if (!strcmp(w, "seccomp=socketpair"))
+		refuse((const int[]){ SYS_socketpair, -1 }, EPERM);
 	else if (!strncmp(w, "seccomp=", 8))
 		filter_mkdir(arg);
 	else if (!strncmp(w, "caller=", 7)) {
