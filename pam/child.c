@@ -235,11 +235,11 @@ void become_detached_worker(pid_t application, int reply_fd)
 	if (lock_fd < 0 || application_fd < 0 || getppid() != application || chdir("/") < 0 ||
 	    !arrange_descriptors(reply_fd, lock_fd, application_fd))
 		_exit(CHILD_CANNOT_RUN);
+	prctl(PR_SET_NAME, WORKER_DETACHED_NAME); /* before anybody hears that there is one */
 	pid = fork();
 	if (pid > 0)
 		(void)!write(WORKER_REPLY_FD, WORKER_IS_DETACHED, strlen(WORKER_IS_DETACHED));
 	if (pid != 0)
 		_exit(pid > 0 ? 0 : CHILD_CANNOT_RUN);
 	say_to_log();
-	prctl(PR_SET_NAME, WORKER_DETACHED_NAME);
 }

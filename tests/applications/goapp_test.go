@@ -30,6 +30,7 @@ func TestGoApplication(t *testing.T) {
 		}
 		wantPlacement(t, strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", " "), placed(t, u.Name, 0))
 		testbed.AwaitDetachedWorkers(t)
+		testbed.WantNothingLeft(t, u.Name)
 	}
 	log.WantSilence()
 }
