@@ -145,6 +145,7 @@ func guestFiles(t *testing.T) map[string]string {
 		"nested.sh":      "guest/nested.sh",
 		"packages.sh":    "../packages/lib.sh",
 		"pam_cgdeleg.so": testbed.Built(t, "pam_cgdeleg.so"),
+		"trylogin":       testbed.Built(t, "trylogin"),
 		"cgdeleg":        testbed.Built(t, "cgdeleg"),
 	}
 	root := testbed.Root(t)

@@ -103,6 +103,7 @@ finish() {
 install_module() {
 	install -m 644 /in/pam_cgdeleg.so "$(security_dir)/pam_cgdeleg.so"
 	install -m 755 /in/cgdeleg /usr/bin/cgdeleg
+	install -D -m 755 /in/trylogin /usr/libexec/cgdeleg/trylogin
 	session_line pam_cgdeleg.so "$1"
 	tail -n 1 /etc/pam.d/common-session >>/etc/pam.d/common-session-noninteractive # sudo, cron, systemd-user
 }

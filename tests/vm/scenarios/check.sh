@@ -31,6 +31,7 @@ if booted_systemd && [ $h = unified ]; then
 	start_box stock c1
 	equal "a container starts, but without its limit" "$(read_cgroup unified "$(box_init stock c1)" memory.max)" max
 	stop_box stock c1
+	fails "nor does a login that is tried get more (exit code)" cgdeleg try alice
 	like "a user is told that root has to fix it" "$(in_login stock "cgdeleg fix delegation --yes" 2>&1)" "*needs root*"
 	works "root runs the fix" cgdeleg fix delegation --yes --pid "$(in_login stock "echo \$PPID")"
 	works "the drop-in is there" test -e /etc/systemd/system/session-.scope.d/50-cgdeleg.conf
@@ -38,6 +39,9 @@ if booted_systemd && [ $h = unified ]; then
 	logout_of_logind stock
 fi
 
+tried=$(cgdeleg try alice 2>&1)
+like "a login that is tried can limit" "$tried" "*A login of alice by sshd can make cgroups, and limit them by*memory*"
+like "and its session was closed" "$tried" "*close   Success*"
 login first alice
 equal "check finds nothing wrong" "$(in_login first "cgdeleg check -q --container c1")" ""
 works "by its exit code too" in_login first "cgdeleg check --strict"
