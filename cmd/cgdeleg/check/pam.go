@@ -38,6 +38,11 @@ var pamChecks = []*Check{
 		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
 	},
 	{
+		Code: "CGD-015", Name: "pam-reached", Title: "PAM comes to the module's line",
+		Explain: "A line before it can skip it: by a jump, as [success=2 default=ignore] makes, or by ending the stack, as sufficient does. Which lines are run depends on what their modules return, which only a login shows: cgdeleg try opens a session, and says whether the user gets cgroups in it.",
+		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMReached,
+	},
+	{
 		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
 		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins, by whichever service they came. Every service of /etc/pam.d and /usr/lib/pam.d is looked at.",
 		run:     checkPAMCgfs,
@@ -401,6 +406,36 @@ func checkPAMOrder(f *Facts) Result {
 		}
 	}
 	return ok("")
+}
+
+// checkPAMReached looks for lines that skip the module's. A module that always succeeds
+// does it for sure, and others may.
+func checkPAMReached(f *Facts) Result {
+	if f.login.module == nil {
+		return skip("there is no line of the module")
+	}
+	at := slices.IndexFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(moduleName) })
+	skips := pamconf.Skips(f.login.lines, at)
+	if len(skips) == 0 || f.isDelegated() {
+		return ok("")
+	}
+	var lines []Evidence
+	always := ""
+	for _, s := range skips {
+		e := lineEvidence(s.Line)
+		e.Value = s.Control + " " + e.Value
+		lines = append(lines, e)
+		if s.On == "any" || s.Is("pam_permit.so") && strings.Contains(s.On, "success") {
+			always = fmt.Sprintf("line %d of %s always skips it", s.Number, s.File)
+		}
+	}
+	lines = append(lines, f.moduleLine()...)
+	text := "put the line of pam_cgdeleg.so before it"
+	if always == "" {
+		return warning("a line before it may skip it", lines...).
+			fixed("see whether it does: try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
+	}
+	return failed(always, lines...).fixed(text+", and log in again", byHand(f.editor(), f.login.module.File))
 }
 
 func lineEvidence(l pamconf.Line) Evidence {

@@ -20,7 +20,7 @@ var sessionChecks = []*Check{
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
 		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
-		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
+		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",

@@ -29,6 +29,9 @@ type Line struct {
 	Control string
 	// Module is as written: "pam_systemd.so", "/lib/security/$ISA/pam_x.so".
 	Module string
+	// Substacks are the numbers of the substacks in which the line is, the outermost
+	// first: what ends a substack ends no more than that.
+	Substacks []int
 	// Args are without the brackets that may hold one together: "[a b]" is "a b".
 	Args []string
 }
@@ -172,6 +175,8 @@ type level struct {
 	// isTyped tells that a line of the stack's type includes it: then every line of
 	// it is of that type if of any.
 	isTyped bool
+	// substacks are the numbers of those in which it is.
+	substacks []int
 }
 
 // parse adds the lines of a file. If service is not empty, every line
@@ -196,7 +201,7 @@ func (s *stack) parse(file string, data []byte, service string, at level) error 
 			}
 			words = words[1:]
 		}
-		reason, err := s.add(Line{File: file, Number: l.number}, words, at)
+		reason, err := s.add(Line{File: file, Number: l.number, Substacks: at.substacks}, words, at)
 		var included *confparse.ParseError
 		if errors.As(err, &included) {
 			return err
@@ -235,6 +240,9 @@ func (s *stack) add(l Line, words []token, at level) (reason string, err error) 
 	}
 	if control := lower(words[0].text); control == "include" || control == "substack" {
 		at.isTyped = true
+		if control == "substack" {
+			at.substacks = append(slices.Clone(at.substacks), s.files)
+		}
 		return s.include(words[1:], at)
 	}
 	if len(words) == 1 {
