@@ -33,7 +33,11 @@ func (f *Facts) resultOfPart(c *Check) Result {
 		if c.needs == aConfig || f.IsRoot() {
 			return skip(reason)
 		}
-		return Result{Status: Unknown, Says: "it cannot be told: " + reason}
+		const untold = "it cannot be told"
+		if !strings.HasPrefix(reason, untold) {
+			reason = untold + ": " + reason
+		}
+		return Result{Status: Unknown, Says: reason}
 	}
 	var asked machine.Notes
 	own := f.Machine
@@ -340,9 +344,13 @@ func (f *Facts) subIDSeen(both []subIDs) Result {
 	r := Result{Status: Unknown}
 	var lacking []string
 	for _, s := range both {
-		if s.isUnread {
+		switch {
+		case s.isUnread:
 			lacking = append(lacking, s.file)
-		} else {
+		case f.Subject.Nameless: // any of them may be the user's
+			s.own = s.all
+			fallthrough
+		default:
 			r.Evidence = append(r.Evidence, s.evidence())
 		}
 		if s.extents == nil {
