@@ -96,12 +96,13 @@ func recognisedText(p *pasted.Paste) markup {
 }
 
 // brief returns the beginning of a text.
-func brief(text string) string {
+func brief(text string) markup {
 	const most = 70
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "..."
+	shown := []rune(visible(text))
+	if len(shown) > most {
+		return markup(shown[:most]) + "..."
 	}
-	return text
+	return markup(shown)
 }
 
 // askFor are the files by which more can be told of a thread.

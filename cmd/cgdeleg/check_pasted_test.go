@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // pastedCases are the directories of testdata/pasted: each has the files that somebody
@@ -197,7 +198,7 @@ func FuzzPasted(f *testing.F) {
 		if code < 0 || code > exitUnknown {
 			t.Errorf("code %d: %s", code, words)
 		}
-		if i := bytes.IndexFunc(out.Bytes(), func(r rune) bool { return isHidden(r) && r != '\n' }); i >= 0 {
+		if i := bytes.IndexFunc(out.Bytes(), func(r rune) bool { return isHidden(r) && r != '\n' && r != utf8.RuneError }); i >= 0 || !utf8.Valid(out.Bytes()) {
 			t.Errorf("control character at %d of %q", i, &out)
 		}
 		if strings.Contains(out.String(), "\n           sudo ") {

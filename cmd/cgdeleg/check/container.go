@@ -43,10 +43,8 @@ var containerChecks = []*Check{
 
 func checkConfig(f *Facts) Result {
 	switch {
-	case f.ConfigError == nil && f.Config == nil && f.Partial:
-		return skip("no container's configuration is there").certain()
 	case f.ConfigError == nil && f.Config == nil:
-		return skip("no --container or --lxc-config was given")
+		return skip(f.noConfig()).certain()
 	case f.ConfigError == nil && f.Partial && !f.isWholeConfig():
 		return f.unreadResult()
 	case f.ConfigError == nil:

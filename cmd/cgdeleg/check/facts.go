@@ -174,7 +174,7 @@ func (f *Facts) lacks(what needs) string {
 	case what == aConfig && f.ConfigError != nil:
 		return "the configuration cannot be read: see config"
 	case what == aConfig && f.Config == nil:
-		return "no --container or --lxc-config was given"
+		return f.noConfig()
 	}
 	return ""
 }

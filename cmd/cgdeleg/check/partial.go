@@ -286,6 +286,14 @@ func (f *Facts) pamLineSeen() Result {
 	return r
 }
 
+// noConfig says that no container was asked about.
+func (f *Facts) noConfig() string {
+	if f.Partial {
+		return "no container's configuration was recorded"
+	}
+	return "no --container or --lxc-config was given"
+}
+
 // isWholeConfig tells whether all files of the container's configuration were recorded: else
 // one of them may say what is missing in the others, or something else.
 func (f *Facts) isWholeConfig() bool { return f.Config != nil && len(f.Config.Unread) == 0 }

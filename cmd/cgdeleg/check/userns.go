@@ -67,7 +67,7 @@ func checkUserNamespaces(f *Facts) Result {
 				allow = sysctl.name + "=15000"
 			}
 			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
-				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
+				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow)).certain()
 		}
 	}
 	if !isKnown {
