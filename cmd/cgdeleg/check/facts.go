@@ -101,8 +101,8 @@ func Gather(f *Facts) {
 	if f.Nested < 1 {
 		f.Nested = 1
 	}
-	if f.set, f.discovery = hierarchy.Find(f.Machine); f.discovery != nil {
-		f.set = &hierarchy.Set{}
+	if f.set = (&hierarchy.Set{}); !f.Partial { // of a part no cgroups were recorded
+		f.discover()
 	}
 	f.found = f.set.All
 	if f.Subject.PID != 0 {
@@ -121,6 +121,14 @@ func Gather(f *Facts) {
 	f.plan = f.loginPlan()
 	for i := range f.locations {
 		f.locations[i].addStep(f, f.plan.Step(f.locations[i].Name))
+	}
+}
+
+// discover finds the hierarchies.
+func (f *Facts) discover() {
+	set, err := hierarchy.Find(f.Machine)
+	if f.discovery = err; err == nil {
+		f.set = set
 	}
 }
 

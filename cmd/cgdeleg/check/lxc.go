@@ -184,10 +184,10 @@ func checkConfigIDMap(f *Facts) Result {
 	}
 	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
-		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", f.edit(maps[0].Item.File)).certain()
+		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", f.edit(maps[0].Item.File)).certainIf(f.Partial)
 	}
 	r.Fix = fix
-	return r.certain()
+	return r.certainIf(f.Partial)
 }
 
 // itemEvidence is a line of a container's configuration.

@@ -337,7 +337,7 @@ func (f *Facts) isMissing(err error) bool { return f.Partial && errors.Is(err, m
 // these has a line of it, or it is known that nobody else is asked.
 func (f *Facts) ownsIDs(s *subIDs) bool {
 	isAsked := f.isRecorded(nsswitchFile) || len(s.own) > 0 || len(s.meant(f.Subject)) > 0
-	return !s.isUnread && isAsked && (!f.Subject.Nameless || len(s.own) > 0)
+	return !s.isUnread && isAsked && len(f.subIDServices()) == 0 && (!f.Subject.Nameless || len(s.own) > 0)
 }
 
 // hasAllSubIDs tells whether all files were recorded that tell which subordinate IDs the
@@ -373,4 +373,10 @@ func (f *Facts) subIDSeen(both []subIDs) Result {
 	}
 	r.Says = "it cannot be told whether the user has enough subordinate IDs: " + strings.Join(lacking, ", ") + ": " + machine.ErrNotRecorded.Error()
 	return r
+}
+
+// knowsOwnIDs tells whether the lines of a part of a machine are known to be those that give
+// the subject subordinate IDs.
+func (f *Facts) knowsOwnIDs(both []subIDs) bool {
+	return f.Partial && slices.ContainsFunc(both, func(s subIDs) bool { return f.ownsIDs(&s) })
 }

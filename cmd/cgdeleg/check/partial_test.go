@@ -180,6 +180,8 @@ func TestCertain(t *testing.T) {
 		"no line of the user":                            {map[string]string{"etc/subuid": "bob:100000:1000\n", "etc/subgid": subIDs}, "subid", check.Unknown, ""},
 		"no line of the user, and no service":            {map[string]string{"etc/subuid": "bob:100000:65536\n", "etc/subgid": subIDs, "etc/nsswitch.conf": "passwd: files\n"}, "subid", check.Failed, "fewer subordinate IDs"},
 		"the same IDs twice":                             {map[string]string{"etc/subuid": subIDs + subIDs, "etc/subgid": subIDs}, "subid-overlap", check.Warning, "twice"},
+		"IDs of others, if anybody asked the files":      {map[string]string{"etc/subuid": subIDs, "etc/subgid": subIDs, "etc/nsswitch.conf": "subid: sss\n", "config": "lxc.idmap = u 0 300000 65536\nlxc.idmap = g 0 100000 65536\n"}, "config-idmap", check.Unknown, ""},
+		"the same IDs twice, if anybody asked the files": {map[string]string{"etc/subuid": subIDs + subIDs, "etc/subgid": subIDs, "etc/nsswitch.conf": "subid: sss\n"}, "subid-overlap", check.Unknown, ""},
 		"a device that needs root":                       {map[string]string{"config": "lxc.net.0.type = phys\n"}, "config-network", check.Failed, "by root alone"},
 		"a device, and an include behind it":             {map[string]string{"config": "lxc.net.0.type = phys\nlxc.include = /x\n"}, "config-network", check.Unknown, ""},
 		"a device, and an include before it":             {map[string]string{"config": "lxc.include = /x\nlxc.net.0.type = phys\n"}, "config-network", check.Failed, "by root alone"},
@@ -211,6 +213,37 @@ func TestCertain(t *testing.T) {
 			got := findings[slices.IndexFunc(findings, func(f check.Finding) bool { return f.Name == test.check })]
 			if got.Status != test.want || !strings.Contains(got.Says, test.says) {
 				t.Errorf("%s is %s: %s; want %s: %s", got.Name, got.Status, got.Says, test.want, test.says)
+			}
+		})
+	}
+}
+
+// Of a whole machine, too, a check says what it is certain of where one before it cannot be
+// told; and no more.
+func TestCertainBehindUnknown(t *testing.T) {
+	for name, test := range map[string]struct {
+		config string
+		want   check.Status
+	}{
+		"lines that overlap": {"lxc.idmap = u 0 100000 65536\nlxc.idmap = u 1 100001 1\nlxc.idmap = g 0 100000 65536\n", check.Failed},
+		"IDs of others":      {"lxc.idmap = u 0 700000 65536\nlxc.idmap = g 0 700000 65536\n", check.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := recorded(t, "field/subid-sss", write("config", test.config))
+			f := &check.Facts{Machine: m, System: versionsIn(t, m)}
+			var err error
+			if f.Subject, err = check.Caller(m); err != nil {
+				t.Fatal(err)
+			}
+			if f.Config, err = lxcconf.Read(m, "/config"); err != nil {
+				t.Fatal(err)
+			}
+			findings := run(t, f)
+			status := func(name string) check.Status {
+				return findings[slices.IndexFunc(findings, func(f check.Finding) bool { return f.Name == name })].Status
+			}
+			if status("subid") != check.Unknown || status("config-idmap") != test.want {
+				t.Errorf("subid is %s, config-idmap %s; want unknown, %s", status("subid"), status("config-idmap"), test.want)
 			}
 		})
 	}

@@ -577,11 +577,11 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if twice := repeatedIn(both); len(twice) > 0 {
 		return f.asPodman("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
-			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...)).certain()
+			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	if own := f.ownIDIn(both); len(own) > 0 {
 		return f.asPodman(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
-			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certain()
+			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	for _, s := range both {
 		for _, r := range s.own {
@@ -592,7 +592,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(!f.Subject.Nameless)
+			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	return ok("")
 }
