@@ -13,6 +13,8 @@ var (
 	// one that may be a comment, or a quotation: $ cat
 	barePrompt = regexp.MustCompile(`^\s*[$#%>❯➜]\s*(\S.*)$`)
 	sysctlLine = regexp.MustCompile(`^(?:kernel\.(unprivileged_userns_clone)|user\.(max_user_namespaces))\s*=\s*([0-9]+)\s*$`)
+	// as in LXC's form for reports: `lxc-start --version`: **5.0.2**
+	inlineVersion = regexp.MustCompile("^[\\s*-]*`?([a-z-]+) --version`?\\s*:\\s*[*`]*v?([0-9]+(?:\\.[0-9][\\w.+~-]*)*)[*`]*\\s*$")
 	// a word of a version: 5.0.2, 1.1.5+ds1
 	versionLine = regexp.MustCompile(`^\s*(?:\S+ )*v?[0-9]+(?:\.[0-9][\w.+~-]*)*(?: \(.*\))?\s*$`)
 )
@@ -36,8 +38,8 @@ func (s *splitter) prompt(line string) bool {
 		user, command, isSure = m[1], m[2], true
 	} else if m := barePrompt.FindStringSubmatch(line); m != nil {
 		command, isSure = m[1], strings.HasPrefix(strings.TrimSpace(line), "$ ")
-	} else if c, _ := commandOf(line); len(c.files) > 0 && c.isPlain && strings.Contains(line, "/") {
-		command = line // a command without a prompt
+	} else if plain := undecorated(line); isCommand(plain) {
+		command = plain // a command without a prompt
 	} else {
 		return false
 	}
@@ -47,11 +49,23 @@ func (s *splitter) prompt(line string) bool {
 	}
 	s.label(c.files, "the line "+strings.TrimSpace(line))
 	s.isPart, s.program = c.isPart, c.program
-	s.skips = len(c.files) == 0 && c.program == "" && !c.isAlike
+	s.skips = len(c.files) == 0 && c.program == "" && !c.isAlike && !c.isPattern
 	if user != "" && c.isOwn && len(s.paste.prompts) < 2 && !slices.Contains(s.paste.prompts, user) {
 		s.paste.prompts = append(s.paste.prompts, user)
 	}
 	return true
+}
+
+// undecorated takes off what lists and code in Markdown have before and after a command: as
+// in "* `cat /proc/self/cgroup`:", which LXC's form for reports has.
+func undecorated(line string) string {
+	return strings.TrimSpace(decoration.ReplaceAllString(strings.TrimRight(line, ": "), ""))
+}
+
+// isCommand tells whether a line without a prompt is a command that shows a file.
+func isCommand(line string) bool {
+	c, _ := commandOf(line)
+	return c.isPlain && strings.Contains(line, "/") && len(c.files) > 0
 }
 
 // hasMark tells whether a prompt's mark stands before the command.
@@ -64,11 +78,14 @@ func hasMark(line, command string) bool {
 // command is what a command line shows.
 type command struct {
 	files   []kind
-	isPart  bool   // only some of their lines
-	isOwn   bool   // the files of the process itself
-	isAlike bool   // lines that are known by what they look like
-	isPlain bool   // each word is an option or a file, or one is a path: no prose
-	program string // whose version
+	isPart  bool // only some of their lines
+	isOwn   bool // the files of the process itself
+	isAlike bool // lines that are known by what they look like
+	isPlain bool // each word is an option or a file, or one is a path: no prose
+	// isPattern tells that the shell, or the program, finds files by a pattern, and their
+	// names stand before their lines.
+	isPattern bool
+	program   string // whose version
 }
 
 var (
@@ -90,7 +107,7 @@ func commandOf(line string) (c command, isKnown bool) {
 		isKnown = true
 		c.files = append(c.files, one.files...)
 		c.isPart, c.isOwn, c.isAlike = c.isPart || one.isPart, c.isOwn || one.isOwn, c.isAlike || one.isAlike
-		c.isPlain = c.isPlain || one.isPlain
+		c.isPlain, c.isPattern = c.isPlain || one.isPlain, c.isPattern || one.isPattern
 		if one.program != "" {
 			c.program = one.program
 		}
@@ -137,6 +154,7 @@ func oneCommand(line string) (c command, isKnown bool) {
 			hasPath = hasPath || strings.Contains(arg, "/")
 		} else if !strings.HasPrefix(arg, "-") {
 			c.isPlain = false
+			c.isPattern = c.isPattern || strings.HasPrefix(arg, "/etc/") && strings.ContainsAny(arg, "*{")
 		}
 	}
 	c.isPlain = c.isPlain || hasPath
@@ -150,6 +168,11 @@ func (s *splitter) version(line string) bool {
 		if !s.paste.Has(k.name) {
 			s.add(k, m[3], byLines)
 		}
+		return true
+	}
+	if m := inlineVersion.FindStringSubmatch(line); m != nil && versionOf[m[1]] != "" && !s.skips {
+		k, _ := kindCalled("versions")
+		s.add(k, versionOf[m[1]]+" "+m[2], byLines)
 		return true
 	}
 	if s.program == "" || strings.TrimSpace(line) == "" {

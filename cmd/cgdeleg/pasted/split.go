@@ -90,12 +90,13 @@ func (s *splitter) label(files []kind, by string) {
 }
 
 var (
-	fence      = regexp.MustCompile("^\\s*(?:```|~~~)")
-	tailMark   = regexp.MustCompile(`^==> (.+) <==\s*$`)
-	decoration = regexp.MustCompile("^[#*`=\\s-]+|[*`=\\s-]+$")
-	pathAtEnd  = regexp.MustCompile("(?:^|[\\s*`(])((?:~|/)[^\\s*`:]*|[\\w.-]+)[*`)]*:[*`]*\\s*$")
-	elision    = regexp.MustCompile(`^\W*(?:\.\.\.|…|snip|cut|truncated)\W*$`)
-	isMissing  = regexp.MustCompile(`^(?:cat|head|tail|less|more|grep): (?:cannot open )?['"‘]?(/[^'"’:]+)['"’]?:? (?:for reading: )?No such file or directory`)
+	fence       = regexp.MustCompile("^\\s*(?:```|~~~)")
+	tailMark    = regexp.MustCompile(`^==> (.+) <==\s*$`)
+	decoration  = regexp.MustCompile("^[#*`=\\s-]+|[*`=\\s-]+$")
+	pathAtEnd   = regexp.MustCompile("(?:^|[\\s*`(])((?:~|/)[^\\s*`:]*|[\\w.-]+)[*`)]*:[*`]*\\s*$")
+	fileAndLine = regexp.MustCompile(`^(/etc/[^\s:]+):(.+)$`)
+	elision     = regexp.MustCompile(`^\W*(?:\.\.\.|…|snip|cut|truncated)\W*$`)
+	isMissing   = regexp.MustCompile(`^(?:cat|head|tail|less|more|grep): (?:cannot open )?['"‘]?(/[^'"’:]+)['"’]?:? (?:for reading: )?No such file or directory`)
 )
 
 func (s *splitter) line(line string) {
@@ -104,7 +105,7 @@ func (s *splitter) line(line string) {
 		if s.hasAny() {
 			s.label(nil, "")
 		}
-	case s.prompt(line), s.heading(line), s.missing(line):
+	case s.prompt(line), s.heading(line), s.missing(line), s.found(line):
 	case s.version(line):
 	default:
 		s.content(line)
@@ -154,6 +155,20 @@ func (s *splitter) missing(line string) bool {
 		s.paste.absent = append(s.paste.absent, k.path)
 		s.closed[k.name] = true
 	}
+	return true
+}
+
+// found takes a line with the name of its file before it, as grep(1) prints them of many.
+func (s *splitter) found(line string) bool {
+	m := fileAndLine.FindStringSubmatch(line)
+	if m == nil || s.skips {
+		return false
+	}
+	k, isKnown := kindOfPath(m[1])
+	if !isKnown || k.isWholeOnly || !k.fits.MatchString(m[2]) {
+		return false
+	}
+	s.add(k, m[2], "the names before its lines")
 	return true
 }
 
