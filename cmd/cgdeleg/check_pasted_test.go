@@ -71,7 +71,7 @@ func TestPasted(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	for _, dir := range pastedCases(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			out, errOut, _ := runPasted(t, dir, "--json")
+			out, errOut, code := runPasted(t, dir, "--json")
 			var got struct {
 				Checks []struct{ Name, Status, Message string }
 			}
@@ -94,6 +94,13 @@ func TestPasted(t *testing.T) {
 				case !isSaid && (check.Status == "failed" || check.Status == "warning"):
 					t.Errorf("%s is %s: %s", check.Name, check.Status, check.Message)
 				}
+			}
+			wantCode := exitUnknown // there is always something that was not pasted
+			if strings.Contains(string(expected), "failed ") {
+				wantCode = exitFailed
+			}
+			if code != wantCode {
+				t.Errorf("code %d, want %d", code, wantCode)
 			}
 			if len(want) > 0 {
 				t.Errorf("there are no checks %v", want)

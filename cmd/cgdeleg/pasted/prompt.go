@@ -9,7 +9,7 @@ import (
 
 var (
 	// a prompt that nothing else looks like: user@host:~$, [user@host ~]#, bash-5.1$, / #
-	surePrompt = regexp.MustCompile(`^\s*(?:\([\w.-]+\)\s*)?(?:\[?([\w.\\+-]+)@[\w.-]+[^$#%>❯]{0,200}|(?:ba|z|da|k)?sh-[0-9.]+|(?:[~/][^\s$#%]*|➜\s+\S+) ?)\]?\s?[$#%>❯]?\s+(\S.*)$`)
+	surePrompt = regexp.MustCompile(`^\s*(?:\([\w.-]+\)\s*)?(?:\[?([\w.\\+-]+)@([\w.-]+)[^$#%>❯]{0,200}|(?:ba|z|da|k)?sh-[0-9.]+|(?:[~/][^\s$#%]*|➜\s+\S+) ?)\]?\s?[$#%>❯]?\s+(\S.*)$`)
 	// one that may be a comment, or a quotation: $ cat
 	barePrompt = regexp.MustCompile(`^\s*[$#%>❯➜]\s*(\S.*)$`)
 	sysctlLine = regexp.MustCompile(`^(?:kernel\.(unprivileged_userns_clone)|user\.(max_user_namespaces))\s*=\s*([0-9]+)\s*$`)
@@ -33,9 +33,9 @@ var versionOf = map[string]string{
 
 // prompt tells whether a line is a prompt with a command, and says what that shows.
 func (s *splitter) prompt(line string) bool {
-	user, command, isSure := "", "", false
-	if m := surePrompt.FindStringSubmatch(line); m != nil && hasMark(line, m[2]) {
-		user, command, isSure = m[1], m[2], true
+	user, host, command, isSure := "", "", "", false
+	if m := surePrompt.FindStringSubmatch(line); m != nil && hasMark(line, m[3]) {
+		user, host, command, isSure = m[1], m[2], m[3], true
 	} else if m := barePrompt.FindStringSubmatch(line); m != nil {
 		command, isSure = m[1], strings.HasPrefix(strings.TrimSpace(line), "$ ")
 	} else if plain := undecorated(line); isCommand(plain) {
@@ -47,13 +47,64 @@ func (s *splitter) prompt(line string) bool {
 	if !isSure && (!isKnown || !c.isPlain) { // a comment
 		return false
 	}
+	s.label(nil, "")
+	if s.isElsewhere(host, command) {
+		s.skips = true
+		return true
+	}
 	s.label(c.files, "the line "+strings.TrimSpace(line))
-	s.isPart, s.program = c.isPart, c.program
+	s.isPart, s.pattern, s.program = c.isPart, c.pattern, c.program
 	s.skips = len(c.files) == 0 && c.program == "" && !c.isAlike && !c.isPattern
 	if user != "" && c.isOwn && len(s.paste.prompts) < 2 && !slices.Contains(s.paste.prompts, user) {
 		s.paste.prompts = append(s.paste.prompts, user)
 	}
 	return true
+}
+
+// isElsewhere tells whether the prompt of a command is another machine's than the first one,
+// or a container's. A prompt that names no machine is where the last one was, until the shell
+// there is left.
+func (s *splitter) isElsewhere(host, command string) bool {
+	if s.host == "" && !s.isAway {
+		s.host = host
+	}
+	if host != "" {
+		s.isAway = host != s.host
+	}
+	wasAway := s.isAway
+	words := strings.Fields(command)
+	switch {
+	case entersOther(words):
+		s.isAway = true
+	case len(words) == 1 && (words[0] == "exit" || words[0] == "logout"):
+		s.isAway = false
+	}
+	return wasAway
+}
+
+// entersOther tells whether a command starts a shell on another machine, or in a container.
+func entersOther(words []string) bool {
+	for len(words) > 1 && words[0] == "sudo" {
+		words = words[1:]
+	}
+	if len(words) < 2 {
+		return false
+	}
+	args := slices.DeleteFunc(slices.Clone(words[1:]), func(word string) bool { return strings.HasPrefix(word, "-") })
+	isShell := shell.MatchString(words[len(words)-1])
+	switch path.Base(words[0]) {
+	case "ssh":
+		return len(args) == 1
+	case "docker", "podman", "nerdctl", "kubectl", "lxc", "incus", "chroot", "nsenter":
+		return isShell
+	case "lxc-attach":
+		return isShell || !slices.Contains(words, "--")
+	case "lxc-console":
+		return true
+	case "machinectl":
+		return len(args) == 2 && (args[0] == "shell" || args[0] == "login")
+	}
+	return false
 }
 
 // undecorated takes off what lists and code in Markdown have before and after a command: as
@@ -78,10 +129,11 @@ func hasMark(line, command string) bool {
 // command is what a command line shows.
 type command struct {
 	files   []kind
-	isPart  bool // only some of their lines
-	isOwn   bool // the files of the process itself
-	isAlike bool // lines that are known by what they look like
-	isPlain bool // each word is an option or a file, or one is a path: no prose
+	isPart  bool   // only some of their lines
+	pattern string // by which grep shows these
+	isOwn   bool   // the files of the process itself
+	isAlike bool   // lines that are known by what they look like
+	isPlain bool   // each word is an option or a file, or one is a path: no prose
 	// isPattern tells that the shell, or the program, finds files by a pattern, and their
 	// names stand before their lines.
 	isPattern bool
@@ -89,7 +141,11 @@ type command struct {
 }
 
 var (
+	shell      = regexp.MustCompile(`^(?:/\S*/)?(?:ba|da|a|z)?sh$`)
 	separators = regexp.MustCompile(`\s*(?:;|&&)\s*`)
+	// what shows all but comments and empty lines
+	noComments = regexp.MustCompile(`^\s*(?:sudo )?e?grep (?:-E )?-[A-Za-z]*v[A-Za-z]*\s+['"]?\^?(?:\[\[:space:\]\]\*|\\s\*)?[#$][^|]*$`)
+	grepFor    = regexp.MustCompile(`^\s*(?:sudo )?[ef]?grep (?:-[EFHhniw]+ )*([^\s|-][^\s|]*)\s[^|]*$`)
 	quoted     = regexp.MustCompile(`'[^']*'|"[^"]*"`)
 )
 
@@ -108,6 +164,9 @@ func commandOf(line string) (c command, isKnown bool) {
 		c.files = append(c.files, one.files...)
 		c.isPart, c.isOwn, c.isAlike = c.isPart || one.isPart, c.isOwn || one.isOwn, c.isAlike || one.isAlike
 		c.isPlain, c.isPattern = c.isPlain || one.isPlain, c.isPattern || one.isPattern
+		if one.pattern != "" {
+			c.pattern = one.pattern
+		}
 		if one.program != "" {
 			c.program = one.program
 		}
@@ -116,7 +175,7 @@ func commandOf(line string) (c command, isKnown bool) {
 }
 
 func oneCommand(line string) (c command, isKnown bool) {
-	line, _, isPiped := strings.Cut(line, "|")
+	line, rest, isPiped := strings.Cut(line, "|")
 	words := strings.Fields(line)
 	for len(words) > 1 && slices.Contains([]string{"sudo", "time", "command", "\\cat"}, words[0]) {
 		words = words[1:]
@@ -140,7 +199,11 @@ func oneCommand(line string) (c command, isKnown bool) {
 	if !isShow {
 		return c, false
 	}
-	c.isPart = isPiped || !isWhole
+	c.isPart = isPiped && !noComments.MatchString(rest) || !isWhole && !noComments.MatchString(line)
+	c.pattern = patternOf(line + " ")
+	if isPiped {
+		c.pattern = patternOf(rest + " ")
+	}
 	c.isPlain = len(args) > 0
 	hasPath := false
 	for i, arg := range args {
@@ -159,6 +222,14 @@ func oneCommand(line string) (c command, isKnown bool) {
 	}
 	c.isPlain = c.isPlain || hasPath
 	return c, true
+}
+
+// patternOf returns what a command line has grep look for, if it is no option that tells.
+func patternOf(line string) string {
+	if m := grepFor.FindStringSubmatch(line); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // version takes the line in which a program says its version, and those of sysctl(8).

@@ -19,12 +19,19 @@ type splitter struct {
 	skips bool
 	// isPart tells that only some lines of the file are shown.
 	isPart bool
+	// pattern is what grep shows them by.
+	pattern  string
+	patterns map[string]string // of the files of subordinate IDs of which a part was shown
 	// program has its version shown next.
 	program string
 	closed  map[string]bool            // files of which no more lines are taken
 	keys    map[string]map[string]bool // of the lines of a file
 	// junk is, of each file, a line that came behind its last one and is none of it.
 	junk map[string]string
+	// host is the machine of the first prompt that names one. isAway tells that a command
+	// has led to another machine, or into a container.
+	host   string
+	isAway bool
 	// isMixed tells that subgid began where an owner of subuid came a second time.
 	isMixed bool
 	blank   int // lines that count only by their number
@@ -37,13 +44,14 @@ const maxFiles = 64
 const byLines = "its lines"
 
 func newSplitter() *splitter {
-	return &splitter{paste: &Paste{}, closed: map[string]bool{}, keys: map[string]map[string]bool{}, junk: map[string]string{}}
+	return &splitter{paste: &Paste{}, closed: map[string]bool{}, keys: map[string]map[string]bool{}, junk: map[string]string{}, patterns: map[string]string{}}
 }
 
 // end returns what was recognised, or else the error.
 func (s *splitter) end(nothing error) (*Paste, error) {
 	s.label(nil, "")
 	s.dropMixed()
+	s.dropOthers()
 	if len(s.paste.Files) == 0 {
 		return nil, nothing
 	}
@@ -72,6 +80,24 @@ func (s *splitter) dropMixed() {
 	s.paste.Files = slices.DeleteFunc(s.paste.Files, func(f *File) bool { return f.Name == "subuid" || f.Name == "subgid" })
 }
 
+// dropOthers drops a part of the files of subordinate IDs that is not what grep finds of the
+// user: it does not tell how many the user has.
+func (s *splitter) dropOthers() {
+	users := []string{"$USER", "$LOGNAME", "$(whoami)", "`whoami`", "$(id_-un)", "${USER}"}
+	if name := s.paste.User(); name != "" {
+		users = append(users, name)
+	}
+	for name, pattern := range s.patterns {
+		pattern = strings.TrimSuffix(strings.TrimPrefix(strings.Trim(pattern, `'"`), "^"), ":")
+		f := s.paste.file(name)
+		if f == nil || slices.Contains(users, strings.Trim(pattern, `"`)) {
+			continue
+		}
+		s.paste.Ignored += f.Lines()
+		s.paste.Files = slices.DeleteFunc(s.paste.Files, func(other *File) bool { return other == f })
+	}
+}
+
 func (s *splitter) text(text string) {
 	for line := range strings.Lines(text) {
 		s.line(strings.TrimSuffix(line, "\n"))
@@ -86,7 +112,7 @@ func (s *splitter) label(files []kind, by string) {
 			s.closed[k.name] = true
 		}
 	}
-	s.open, s.by, s.skips, s.isPart, s.program, s.blank = files, by, false, false, "", 0
+	s.open, s.by, s.skips, s.isPart, s.pattern, s.program, s.blank = files, by, false, false, "", "", 0
 }
 
 var (
@@ -147,7 +173,7 @@ func (s *splitter) heading(line string) bool {
 // missing tells whether a line says that a file is not there.
 func (s *splitter) missing(line string) bool {
 	m := isMissing.FindStringSubmatch(line)
-	if m == nil {
+	if m == nil || s.skips {
 		return false
 	}
 	k, isKnown := kindOfPath(m[1])
@@ -269,7 +295,7 @@ func (s *splitter) isRepeated(k kind, line string) bool {
 
 // add adds a line to a file.
 func (s *splitter) add(k kind, line, by string) {
-	isPartOf := s.isPart && len(s.open) > 0
+	isPartOf := s.isPart && slices.ContainsFunc(s.open, func(open kind) bool { return open.name == k.name })
 	switch {
 	case s.closed[k.name], isPartOf && k.isWholeOnly:
 		s.ignore(line)
@@ -281,6 +307,9 @@ func (s *splitter) add(k kind, line, by string) {
 	if f == nil && len(s.paste.Files) >= maxFiles {
 		s.ignore(line)
 		return
+	}
+	if s.isPart && (k.name == "subuid" || k.name == "subgid") {
+		s.patterns[k.name] = s.pattern
 	}
 	if f == nil {
 		f = &File{Name: k.name, By: by, path: k.path}
