@@ -131,6 +131,33 @@ func wantScreen(t *testing.T, dir string) {
 	}
 }
 
+// The screen in docs/pasted.md is what check says of a thread.
+func TestPastedPage(t *testing.T) {
+	_, screen, found := strings.Cut(readDoc(t, "docs/pasted.md"), "    $ cgdeleg check --pasted - <thread\n")
+	if !found {
+		t.Fatal("docs/pasted.md has no screen")
+	}
+	rest, _, _ := runPasted(t, "testdata/pasted/thread", "")
+	lines := 0
+	for line := range strings.Lines(screen) {
+		line, isScreen := strings.CutPrefix(line, "    ")
+		if !isScreen {
+			break
+		}
+		if line == "[...]\n" {
+			continue
+		}
+		var before bool
+		if _, rest, before = strings.Cut(rest, line); !before {
+			t.Errorf("check does not say, at this place: %s", line)
+		}
+		lines++
+	}
+	if lines < 5 {
+		t.Errorf("the screen has only %d lines", lines)
+	}
+}
+
 // What is no paste, or names another machine as well, is an error of usage that says what
 // was expected.
 func TestPastedUsage(t *testing.T) {
