@@ -16,6 +16,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pasted"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -27,6 +28,7 @@ type target struct {
 	config    string
 	nested    int
 	probe     bool
+	pasted    string         // check's alone: what --pasted names
 	flags     *pflag.FlagSet // of which these come, nil in tests
 }
 
@@ -139,6 +141,7 @@ something could not be told.`,
   cgdeleg check --container c1       also that container's configuration
   sudo cgdeleg check                 the shell in which that is typed
   sudo cgdeleg check --user alice    what a login of alice would get
+  cgdeleg check --pasted - <thread   what somebody has pasted into a thread
   cgdeleg check --explain leaf       what a check is about`,
 		ValidArgsFunction: completeChecks,
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -156,21 +159,27 @@ something could not be told.`,
 			case explain:
 				return printf(out, "%s", explanation(out, checks))
 			}
-			f, err := t.facts(s.machine())
+			f, p, done, err := t.look(s.machine(), cmd)
 			if err != nil {
 				return err
 			}
-			defer f.Close()
+			defer done()
+			if p != nil && verbose {
+				_ = printf(cmd.ErrOrStderr(), "%s", recognisedText(p))
+			}
 			findings := check.Run(f, checks, ignored)
 			switch {
 			case asJSON:
-				err = printFindingsJSON(out, f, findings)
+				err = printFindingsJSON(out, f, p, findings)
 			case quiet:
 				err = printf(out, "%s", troublesText(out, findings))
 			case verbose || len(names) > 0:
 				err = printf(out, "%s", findingsText(out, findings))
 			default:
 				err = printf(out, "%s", problemsText(out, f, findings))
+			}
+			if err == nil && p != nil && !asJSON && !quiet {
+				err = printf(out, "%s", pastedText(out, p))
 			}
 			if err != nil {
 				return err
@@ -180,6 +189,7 @@ something could not be told.`,
 	}
 	t.addFlags(cmd)
 	flags := cmd.Flags()
+	flags.StringVar(&t.pasted, "pasted", "", "look at what was pasted, instead of this machine: `DIR` with files called mountinfo, cgroup, status, config..., or - for a text on the standard input")
 	flags.BoolVar(&t.probe, "probe", false, "really make a cgroup, move a process in, and remove it")
 	flags.BoolVar(&list, "list", false, "list the checks")
 	flags.BoolVar(&explain, "explain", false, "say what the named checks are about")
@@ -191,6 +201,25 @@ something could not be told.`,
 	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "verbose", "list", "explain")
 	_ = cmd.RegisterFlagCompletionFunc("ignore", completeChecks)
 	return cmd
+}
+
+// look reads what the checks need: of what was pasted, if that is asked about, and then p is
+// that. Who calls it calls done.
+func (t *target) look(m machine.Machine, cmd *cobra.Command) (f *check.Facts, p *pasted.Paste, done func(), err error) {
+	if !t.flags.Changed("pasted") {
+		if f, err = t.facts(m); err != nil {
+			return nil, nil, nil, err
+		}
+		return f, nil, f.Close, nil
+	}
+	if p, err = t.readPasted(cmd.InOrStdin()); err != nil {
+		return nil, nil, nil, err
+	}
+	f, remove, err := t.pastedFacts(p)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return f, p, func() { f.Close(); remove() }, nil
 }
 
 func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -366,18 +395,27 @@ type findingJSON struct {
 	check.Result
 }
 
-func printFindingsJSON(w io.Writer, f *check.Facts, findings []check.Finding) error {
+func printFindingsJSON(w io.Writer, f *check.Facts, p *pasted.Paste, findings []check.Finding) error {
 	all := []findingJSON{}
 	for _, finding := range findings {
 		all = append(all, findingJSON{finding.Code, finding.Name, finding.Title, finding.BlockedBy, finding.Result})
 	}
+	var names []string
+	isPIDKnown := true
+	if p != nil {
+		names, isPIDKnown = p.Names(), f.Subject.PID != pasted.NoPID
+	}
 	return printJSON(w, struct {
 		Schema int           `json:"schema"`
-		User   string        `json:"user"`
-		UID    int           `json:"uid"`
-		PID    int           `json:"pid"` // 0: --user
+		User   *string       `json:"user"`
+		UID    *int          `json:"uid"`
+		PID    *int          `json:"pid"` // 0: --user
+		Pasted []string      `json:"pasted,omitempty"`
 		Checks []findingJSON `json:"checks"`
-	}{schemaVersion, f.Subject.Name, f.Subject.UID, f.Subject.PID, all})
+	}{
+		schemaVersion, known(f.Subject.Name, f.Subject.UID >= 0 || !f.Subject.Nameless), known(f.Subject.UID, f.Subject.UID >= 0),
+		known(f.Subject.PID, isPIDKnown), names, all,
+	})
 }
 
 // plural is a number with its noun.

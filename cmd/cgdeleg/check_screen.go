@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -36,12 +37,18 @@ func findingsText(s screen, findings []check.Finding) markup {
 // what that comes to.
 func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
 	problems := problemsOf(findings)
+	shown := problems
+	if f.Partial { // of most nothing is known, and the conclusion names them
+		shown = slices.DeleteFunc(slices.Clone(problems), func(p check.Finding) bool {
+			return p.Status == check.Unknown && len(p.Evidence) == 0
+		})
+	}
 	var out strings.Builder
-	wide := widest(problems)
-	for _, finding := range problems {
+	wide := widest(shown)
+	for _, finding := range shown {
 		s.write(&out, finding, wide)
 	}
-	if len(problems) > 0 {
+	if len(shown) > 0 {
 		out.WriteByte('\n')
 	}
 	_ = printf(&out, "%s\n%s\ncgdeleg check -v lists all of them.\n", s.wrap(conclusion(f, problems), 0), summary(findings))
@@ -67,6 +74,8 @@ func conclusion(f *check.Facts, problems []check.Finding) string {
 	}
 	failed, unknown := names[check.Failed], names[check.Unknown]
 	switch {
+	case f.IsRoot() && f.Partial:
+		return "This says nothing about a user: for that, the files of a process of the user's are needed."
 	case f.IsRoot():
 		return "This says nothing about a user: for that, sudo cgdeleg check --user NAME."
 	case len(failed) > 0:

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,33 @@ func TestJSONSchema(t *testing.T) {
 			if err := schema.Validate(value); err != nil {
 				t.Errorf("%s: %s: %v", machine, args, err)
 			}
+		}
+	}
+}
+
+// The same of what was pasted, where less is known: the user, and the process.
+func TestJSONSchemaOfPasted(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(testbed.Root(t), "docs/json.schema.json") + "#/$defs/check")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := filepath.Glob(filepath.Join(testbed.Root(t), "cmd/cgdeleg/testdata/pasted/*/status"))
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("nothing was pasted: %v", err)
+	}
+	unknown := filepath.Join(t.TempDir(), "cgroup")
+	if err := os.WriteFile(unknown, []byte("0::/\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(cases, unknown) {
+		r := cgdeleg(t, nil, "check", "--json", "--pasted", filepath.Dir(file))
+		var value any
+		if err := json.Unmarshal([]byte(r.out), &value); err != nil {
+			t.Errorf("%s: %v\n%s", file, err, r.out)
+			continue
+		}
+		if err := schema.Validate(value); err != nil {
+			t.Errorf("%s: %v", file, err)
 		}
 	}
 }

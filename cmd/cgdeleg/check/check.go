@@ -67,6 +67,8 @@ type Result struct {
 	Fix      *Fix       `json:"fix,omitempty"`
 	// Usage are lines for a shell, or for a configuration, that a Note is about.
 	Usage []string `json:"usage,omitempty"`
+
+	isCertain bool // see certain
 }
 
 // Check is one thing that is looked at.
@@ -79,6 +81,9 @@ type Check struct {
 	// Sees tells that what the check finds well it has seen itself, also where one that
 	// it depends on could not be told.
 	Sees bool
+	// alone tells that the check may find trouble that is certain also where one that it
+	// depends on could not be told.
+	alone bool
 	// program is the client that the check is about: it has to say its version.
 	program string
 	// needs is what the check cannot do without.
@@ -174,16 +179,13 @@ func (r *run) one(c *Check) Finding {
 	switch finding.BlockedBy = block.name; {
 	case block.status == Failed:
 		finding.Result = skip("fix " + block.name + " first")
-	case block.name != "" && !c.Sees:
+	case block.name != "" && !c.Sees && !c.alone:
 		finding.Result = cannotBeTold(block.name)
 	default:
 		finding.Result = r.f.resultOf(c)
-		switch finding.Status {
-		case Failed, Warning:
-			if block.name != "" {
-				finding.Result = cannotBeTold(block.name)
-			}
-		default: // it has seen that itself
+		if block.name != "" && !c.sawItself(finding.Result) {
+			finding.Result = cannotBeTold(block.name)
+		} else {
 			finding.BlockedBy = ""
 		}
 	}
@@ -199,6 +201,12 @@ func (r *run) one(c *Check) Finding {
 	}
 	r.done[c.Name] = finding
 	return finding
+}
+
+// sawItself tells whether a result holds also where a check that this one depends on could
+// not be told.
+func (c *Check) sawItself(r Result) bool {
+	return r.isCertain || c.Sees && r.Status != Failed && r.Status != Warning
 }
 
 // block is a check that keeps another from being run, or believed.
@@ -220,6 +228,9 @@ func (r *run) blocked(c *Check) (b block) {
 		if before.BlockedBy != "" {
 			first := r.done[before.BlockedBy]
 			cause = block{first.Name, first.Status}
+			if before.Status == Unknown { // whatever else that has found
+				cause.status = Unknown
+			}
 		}
 		switch {
 		case cause.status == Failed:
@@ -236,6 +247,9 @@ func (r *run) blocked(c *Check) (b block) {
 
 // resultOf runs a check, if there is what it needs.
 func (f *Facts) resultOf(c *Check) Result {
+	if f.Partial {
+		return f.resultOfPart(c)
+	}
 	if reason := f.lacks(c.needs); reason != "" {
 		return skip(reason)
 	}

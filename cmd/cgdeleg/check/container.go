@@ -44,9 +44,11 @@ var containerChecks = []*Check{
 func checkConfig(f *Facts) Result {
 	switch {
 	case f.ConfigError == nil && f.Config == nil:
-		return skip("no --container or --lxc-config was given")
+		return skip(f.noConfig()).certain()
+	case f.ConfigError == nil && f.Partial && !f.isWholeConfig():
+		return f.unreadResult()
 	case f.ConfigError == nil:
-		return ok("")
+		return ok("").certain()
 	}
 	r := failed(f.ConfigError.Error())
 	var line *confparse.ParseError
@@ -55,24 +57,26 @@ func checkConfig(f *Facts) Result {
 		if line.Err != nil {
 			r.Evidence = append(r.Evidence, Evidence{"its cause", line.Err.Error()})
 		}
-		return r.fixed("correct that line, or install what has the file", f.edit(line.File))
+		return r.fixed("correct that line, or install what has the file", f.edit(line.File)).certain()
 	}
-	return r
+	return r.certain()
 }
 
 // usernetFile gives users network devices (lxc-usernet(5)).
 const usernetFile = "/etc/lxc/lxc-usernet"
 
 func checkConfigNetwork(f *Facts) Result {
+	asksAny := false
 	for _, n := range networksOf(f.Config) {
 		kind := itemEvidence(n.kind)
 		switch n.kind.Value {
 		case "", "empty", "none":
 			continue
 		case "veth":
+			asksAny = true
 		default:
 			return failed("a network device of type "+n.kind.Value+" can be given to a container by root alone", kind).
-				fixed("take type veth with a bridge, or empty", f.edit(n.kind.File))
+				fixed("take type veth with a bridge, or empty", f.edit(n.kind.File)).certainIf(f.isLastWord(n.kind))
 		}
 		if r := f.checkUserNIC(kind); r.Status != OK {
 			return r
@@ -85,7 +89,7 @@ func checkConfigNetwork(f *Facts) Result {
 			return r
 		}
 	}
-	return ok("")
+	return ok("").certainIf(!asksAny && f.isWholeConfig())
 }
 
 // withoutBridge is the result for a veth device without a bridge: lxc-user-nic is then
@@ -97,7 +101,8 @@ func (f *Facts) withoutBridge(kind lxcconf.Item) Result {
 	}
 	return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge",
 		itemEvidence(kind)).
-		fixed("name a bridge on which "+f.Subject.Name+" may have devices", f.edit(kind.File))
+		fixed("name a bridge on which "+f.Subject.Name+" may have devices", f.edit(kind.File)).
+		certainIf(f.isWholeConfig() && f.knowsUsernet("none"))
 }
 
 // userNICs are where distributions have lxc-user-nic.
@@ -188,7 +193,8 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 	if !f.usernetGives(string(data), bridge) {
 		line := f.Subject.Name + " veth " + bridge + " 10"
 		return failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, Evidence{usernetFile, "no line for this user and bridge"}).
-			fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)) // the last line may lack its newline
+			fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)). // the last line may lack its newline
+			certainIf(f.isLastWord(link) && f.knowsUsernet(bridge))
 	}
 	switch dir := "/sys/class/net/" + bridge; f.Machine.Find(dir) {
 	case machine.Unknown:
@@ -245,7 +251,7 @@ func checkConfigAppArmor(f *Facts) Result {
 	const enabled = "/sys/module/apparmor/parameters/enabled"
 	switch {
 	case !isSet || item.Value != "generated":
-		return ok("")
+		return ok("").certainIf(f.isWholeConfig() || isSet && f.isLastWord(item))
 	case f.Machine.Find(enabled) == machine.Unknown:
 		return unknown("it cannot be told whether AppArmor is on", machine.ErrNotRecorded)
 	case f.readWord(enabled) != "Y":

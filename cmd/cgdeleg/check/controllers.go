@@ -72,7 +72,11 @@ func (f *Facts) turnedOff(controller string) *cause {
 	if slices.Contains(f.readWords(f.unified().Mount.Point+"/cgroup.controllers"), controller) {
 		return nil // and on again
 	}
-	words := f.readWords("/proc/cmdline")
+	return f.turnedOffBy(controller, f.readWords("/proc/cmdline"))
+}
+
+// turnedOffBy is turnedOff by the kernel's command line, and by /proc/cgroups.
+func (f *Facts) turnedOffBy(controller string, words []string) *cause {
 	for _, word := range words {
 		value, isDisable := strings.CutPrefix(word, "cgroup_disable=")
 		if isDisable && slices.Contains(strings.Split(value, ","), controller) {

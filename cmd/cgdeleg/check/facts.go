@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -33,6 +34,9 @@ type Facts struct {
 	Probe bool
 	// System answers what no file does.
 	System System
+	// Partial tells that of a recorded machine only some files are known, such as those
+	// that somebody has pasted. Then nothing counts but what these alone make certain.
+	Partial bool
 
 	set       *hierarchy.Set // nil before Gather
 	found     []*hierarchy.Hierarchy
@@ -41,7 +45,8 @@ type Facts struct {
 	lost      error                  // why that cannot be told
 	locations []location
 	login     login
-	plan      *plan.Plan // what the login would get
+	plan      *plan.Plan        // what the login would get
+	mounts    *hierarchy.Mounts // of a part of a machine; nil: not known
 }
 
 // System asks programs and buses of the running machine.
@@ -96,12 +101,15 @@ func Gather(f *Facts) {
 	if f.Nested < 1 {
 		f.Nested = 1
 	}
-	if f.set, f.discovery = hierarchy.Find(f.Machine); f.discovery != nil {
-		f.set = &hierarchy.Set{}
+	if f.set = (&hierarchy.Set{}); !f.Partial { // of a part no cgroups were recorded
+		f.discover()
 	}
 	f.found = f.set.All
 	if f.Subject.PID != 0 {
 		f.members, f.lost = f.memberships()
+	}
+	if f.Partial {
+		f.mounts, _ = hierarchy.Seen(f.Machine, f.members)
 	}
 	if f.Subject.PID != 0 && f.lost == nil {
 		f.locations = readLocations(f)
@@ -113,6 +121,14 @@ func Gather(f *Facts) {
 	f.plan = f.loginPlan()
 	for i := range f.locations {
 		f.locations[i].addStep(f, f.plan.Step(f.locations[i].Name))
+	}
+}
+
+// discover finds the hierarchies.
+func (f *Facts) discover() {
+	set, err := hierarchy.Find(f.Machine)
+	if f.discovery = err; err == nil {
+		f.set = set
 	}
 }
 
@@ -166,7 +182,7 @@ func (f *Facts) lacks(what needs) string {
 	case what == aConfig && f.ConfigError != nil:
 		return "the configuration cannot be read: see config"
 	case what == aConfig && f.Config == nil:
-		return "no --container or --lxc-config was given"
+		return f.noConfig()
 	}
 	return ""
 }
@@ -177,13 +193,19 @@ const noHierarchy = "no hierarchy is usable"
 // isUnseen tells whether cgroups are mounted of which nothing more was recorded, and no
 // others.
 func (f *Facts) isUnseen() bool {
+	if f.Partial {
+		return len(f.found) == 0
+	}
 	unusable, _ := f.unusable()
 	return len(f.found) == 0 && slices.ContainsFunc(unusable, notRecorded)
 }
 
 // IsRoot tells whether the subject is the machine's root, of whom there is little
 // to be said. That of a user namespace is a user like any other, outside.
-func (f *Facts) IsRoot() bool { return f.Subject.UID == 0 && !f.inUserNamespace() }
+func (f *Facts) IsRoot() bool {
+	isKnown := !f.Partial || f.isRecorded("/proc/self/uid_map")
+	return f.Subject.UID == 0 && isKnown && !f.inUserNamespace()
+}
 
 // isUnified tells whether the machine has cgroup v2 alone.
 func (f *Facts) isUnified() bool { return f.set.IsUnified() }
@@ -313,8 +335,8 @@ type login struct {
 	// outside tells that the process was put into this PID namespace from
 	// outside, by lxc-attach or docker exec.
 	outside bool
-	// hidden tells that /proc does not show the ancestors (hidepid).
-	hidden bool
+	// hidden says why /proc does not show the ancestors; nil: it does.
+	hidden error
 	// strangers are root's programs among the ancestors that are in no list, where no
 	// other was found.
 	strangers []stranger
@@ -394,7 +416,10 @@ func findLogin(f *Facts) login {
 		}
 		status, err := f.Machine.StatusOf(pid)
 		if err != nil {
-			l.hidden = true
+			l.hidden = errors.New("/proc does not show them (hidepid)")
+			if errors.Is(err, machine.ErrNotRecorded) {
+				l.hidden = err
+			}
 			return l
 		}
 		if s, isOne := strangerOf(f, pid, status); isOne {

@@ -26,12 +26,12 @@ var lxcChecks = []*Check{
 	{
 		Code: "CGD-052", Name: "config-idmap", Title: "The container's IDs are the user's subordinate IDs",
 		Explain:   "newuidmap and newgidmap refuse a map that has IDs outside of the user's ranges in /etc/subuid and /etc/subgid.",
-		DependsOn: []string{"subid"}, needs: aConfig, run: checkConfigIDMap,
+		DependsOn: []string{"subid"}, alone: true, needs: aConfig, run: checkConfigIDMap,
 	},
 	{
 		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
 		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
-		DependsOn: []string{"session", "lxc-view"}, needs: aConfig, run: checkConfigLimits,
+		DependsOn: []string{"session", "lxc-view"}, alone: true, needs: aConfig, run: checkConfigLimits,
 	},
 }
 
@@ -40,14 +40,15 @@ func checkLXCv1(f *Facts) Result {
 	if version == "" {
 		return skip("there is no LXC, or its version is not known")
 	}
-	if f.isUnified() || len(f.found) == 0 {
-		return ok("LXC " + version + ", on cgroup v2")
+	isV2, isKnown := f.hasNoV1()
+	if isV2 {
+		return ok("LXC " + version + ", on cgroup v2").certainIf(isKnown)
 	}
 	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
-			fixed("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub"))
+			fixed("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
 	}
-	return ok("LXC " + version)
+	return ok("LXC " + version).certainIf(isKnown)
 }
 
 func checkLXCView(f *Facts) Result {
@@ -143,11 +144,11 @@ func (f *Facts) openWith(controllers []string) *Fix {
 func checkConfigIDMap(f *Facts) Result {
 	maps, err := f.Config.IDMaps()
 	if err != nil {
-		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line")
+		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line").certain()
 	}
 	if len(maps) == 0 {
 		return failed("the configuration has no lxc.idmap: only root can start it").
-			fixed("add lines lxc.idmap with the user's ranges to it")
+			fixed("add lines lxc.idmap with the user's ranges to it").certainIf(f.isWholeConfig())
 	}
 	both, err := f.subIDs()
 	if err != nil {
@@ -158,14 +159,16 @@ func checkConfigIDMap(f *Facts) Result {
 	}
 	var evidence []Evidence
 	fix := &Fix{Text: "give the user these IDs"}
-	canGive := true
+	canGive, isSeen := true, true
 	for _, m := range maps {
 		own := both[0]
 		if m.Kind == 'g' {
 			own = both[1]
 		}
 		isOwnID := m.Count == 1 && (m.Kind == 'u' && m.Outside == uint64(f.Subject.UID) || m.Kind == 'g' && m.Outside == uint64(f.Subject.GID))
-		if isOwnID || subid.Covers(own.own, m.Outside, m.Count) {
+		isKnown := !f.Partial || f.ownsIDs(&own) && (m.Count > 1 || f.Subject.UID >= 0)
+		if isOwnID || !isKnown || subid.Covers(own.own, m.Outside, m.Count) {
+			isSeen = isSeen && isKnown
 			continue
 		}
 		evidence = append(evidence,
@@ -177,14 +180,14 @@ func checkConfigIDMap(f *Facts) Result {
 		}
 	}
 	if len(evidence) == 0 {
-		return ok("")
+		return ok("").certainIf(isSeen && f.isWholeConfig() && both[0].extents != nil && both[1].extents != nil)
 	}
 	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
-		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", f.edit(maps[0].Item.File))
+		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", f.edit(maps[0].Item.File)).certainIf(f.Partial)
 	}
 	r.Fix = fix
-	return r
+	return r.certainIf(f.Partial)
 }
 
 // itemEvidence is a line of a container's configuration.
@@ -210,7 +213,7 @@ func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
 		for _, other := range maps[i+1:] {
 			if m.Kind == other.Kind && (share(m.Inside, other.Inside, m.Count, other.Count) || share(m.Outside, other.Outside, m.Count, other.Count)) {
 				return failed("two lines of lxc.idmap have an ID in common, and the kernel takes none twice", line(m), line(other)).
-					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit)
+					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit).certain()
 			}
 		}
 		own := &both[0]
@@ -219,18 +222,22 @@ func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
 		}
 		if own.extents != nil && len(subid.Inside([]subid.Range{{First: m.Outside, Count: m.Count}}, own.extents)) == 0 {
 			return failed("a line of lxc.idmap has IDs that are not in one line of this user namespace's map", line(m), own.mapEvidence()).
-				fixed("outside, give this container more IDs, or write IDs into lxc.idmap that it has", edit)
+				fixed("outside, give this container more IDs, or write IDs into lxc.idmap that it has", edit).certain()
 		}
 	}
 	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
 		if !slices.ContainsFunc(maps, func(m lxcconf.IDMap) bool { return m.Kind == kind }) {
-			return failed(fmt.Sprintf("lxc.idmap has no line for %s IDs (%c)", word, kind), line(maps[0])).fixed("add one with the user's range", edit)
+			return failed(fmt.Sprintf("lxc.idmap has no line for %s IDs (%c)", word, kind), line(maps[0])).fixed("add one with the user's range", edit).
+				certainIf(f.isWholeConfig())
 		}
 	}
 	return ok("")
 }
 
 func checkConfigLimits(f *Facts) Result {
+	if r, isSeen := f.limitsSeen(); f.Partial && isSeen {
+		return r
+	}
 	if f.Subject.PID == 0 {
 		return skip("there is no login to look at with --user")
 	}
@@ -256,10 +263,14 @@ func checkConfigLimits(f *Facts) Result {
 		}
 		return r.fixed("take these limits out of the configuration", f.edit(evidence[0].file()))
 	case ignored > 0:
-		return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
-			fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", f.edit(evidence[0].file()))
+		return f.ignoredLimits(evidence)
 	}
 	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
+}
+
+func (f *Facts) ignoredLimits(evidence []Evidence) Result {
+	return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
+		fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", f.edit(evidence[0].file()))
 }
 
 // ignores tells whether LXC passes a limit over, because it is for the other

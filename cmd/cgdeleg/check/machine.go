@@ -35,7 +35,7 @@ var machineChecks = []*Check{
 	{
 		Code: "CGD-004", Name: "namespace", Title: "This shell is inside of its cgroup namespace",
 		Explain:   "A process that was put into a container's mount namespace but not into its cgroup namespace (nsenter without --cgroup) is in a cgroup that has no path there.",
-		DependsOn: []string{"mode"}, run: checkNamespace,
+		DependsOn: []string{"mode"}, alone: true, run: checkNamespace,
 	},
 	{
 		Code: "CGD-007", Name: "container", Title: "This container has cgroups to give",
@@ -55,6 +55,9 @@ var machineChecks = []*Check{
 }
 
 func checkUser(f *Facts) Result {
+	if f.Partial {
+		return f.userSeen()
+	}
 	if f.IsRoot() {
 		name := cmp.Or(f.System.SudoUser(), "NAME")
 		return warning("root needs no delegation: this says nothing about a user").
@@ -67,6 +70,9 @@ func checkUser(f *Facts) Result {
 }
 
 func checkMode(f *Facts) Result {
+	if f.Partial {
+		return f.modeSeen()
+	}
 	unusable, lines := f.unusable()
 	switch {
 	case f.discovery != nil && f.hidesProcesses():
@@ -134,6 +140,9 @@ func hierarchyWord(unifiedPoint string) []string {
 }
 
 func checkMounts(f *Facts) Result {
+	if f.Partial {
+		return f.mountsSeen()
+	}
 	unusable, lines := f.unusable()
 	if r := checkReadOnly(f); r.Status != OK || len(f.set.Unusable) == 0 {
 		return r
@@ -208,10 +217,13 @@ func checkReadOnly(f *Facts) Result {
 		r = failed("the cgroups are mounted read-only", evidence...)
 	}
 	if f.inDocker() {
-		return r.fixed("outside, start this container with --privileged, or with --cgroupns=private and a writable /sys/fs/cgroup: in here nobody may mount them")
+		return r.fixed(dockerText)
 	}
 	return r.fixed("mount them writable", commands...)
 }
+
+// dockerText is how a container of Docker's gets cgroups that can be written.
+const dockerText = "outside, start this container with --privileged, or with --cgroupns=private and a writable /sys/fs/cgroup: in here nobody may mount them"
 
 // inDocker tells whether Docker, or what works like it, has started this container: its
 // root has no right to mount.
@@ -287,9 +299,10 @@ func checkNamespace(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return failed("this shell is outside of its cgroup namespace: it was put into a container from outside", evidence...).
-			fixed("log in to the container, or enter its cgroup namespace too", Command{Args: []string{"nsenter", "--cgroup", "--mount", "--pid", "--target", "PID"}, Root: true, ByHand: true})
+			fixed("log in to the container, or enter its cgroup namespace too", Command{Args: []string{"nsenter", "--cgroup", "--mount", "--pid", "--target", "PID"}, Root: true, ByHand: true}).
+			certain()
 	}
-	return ok("")
+	return ok("").certainIf(f.Partial)
 }
 
 func checkHierarchies(f *Facts) Result {

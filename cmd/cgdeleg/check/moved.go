@@ -190,6 +190,11 @@ func (f *Facts) tornResult() (r Result, ok bool) {
 	if len(own) == 0 {
 		return r, false
 	}
-	r = failed("Slurm put this login into a job, and it was moved out of the job in "+strings.Join(own, " "), evidence...)
-	return r.fixed("log in again: the module leaves such a login in its job, under the job's limits and without cgroups of its own"), true
+	return tornFrom(own, evidence), true
+}
+
+// tornFrom is the result for a login that was moved out of its job in these hierarchies.
+func tornFrom(own []string, evidence []Evidence) Result {
+	r := failed("Slurm put this login into a job, and it was moved out of the job in "+strings.Join(own, " "), evidence...)
+	return r.fixed("log in again: the module leaves such a login in its job, under the job's limits and without cgroups of its own")
 }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -58,8 +57,8 @@ func checkLogin(f *Facts) Result {
 		return ok("its login has ended, or was none, and it has cgroups of its own")
 	case f.clientAlone() != "":
 		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
-	case l.hidden:
-		return unknown("its ancestors cannot be told", errors.New("/proc does not show them (hidepid)"))
+	case l.hidden != nil:
+		return unknown("its ancestors cannot be told", l.hidden)
 	case l.outside:
 		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
@@ -283,6 +282,9 @@ func (f *Facts) noPAMResult() Result {
 
 func checkPAMLine(f *Facts) Result {
 	l := f.login
+	if f.Partial && l.service == "" {
+		return f.pamLineSeen()
+	}
 	if l.service == "" {
 		return skip("the login's service is not known")
 	}
@@ -467,7 +469,7 @@ func checkPAMCgfs(f *Facts) Result {
 	if len(lines) == 0 {
 		return ok("")
 	}
-	r := warning("pam_cgfs has a line; its logouts remove empty cgroups of other logins", lines...)
+	r := warning("pam_cgfs has a line; its logouts remove empty cgroups of other logins", lines...).certain()
 	if f.Machine.Exists(cgfsProfile) {
 		return r.fixed("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
 	}

@@ -20,7 +20,7 @@ var sessionChecks = []*Check{
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
 		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
-		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
+		Sees:    true, alone: true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
@@ -40,7 +40,7 @@ var sessionChecks = []*Check{
 	{
 		Code: "CGD-034", Name: "controllers", Title: "The session has the controllers that containers' limits need",
 		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and ignored by it on v2.",
-		DependsOn: []string{"writable"}, needs: aProcess, run: checkControllers,
+		DependsOn: []string{"writable"}, alone: true, needs: aProcess, run: checkControllers,
 	},
 	{
 		Code: "CGD-035", Name: "realtime", Title: "No realtime process keeps the cpu controller from being enabled",
@@ -66,6 +66,9 @@ func (l *location) ownsDirectory() bool {
 }
 
 func checkSession(f *Facts) Result {
+	if f.Partial {
+		return f.sessionSeen()
+	}
 	if f.lost != nil {
 		return unknown("the shell's cgroups cannot be told", f.lost)
 	}
@@ -287,6 +290,9 @@ func checkLeaf(f *Facts) Result {
 var expected = []string{"cpu", "memory", "pids"}
 
 func checkControllers(f *Facts) Result {
+	if r, isSeen := f.controllersSeen(); f.Partial && isSeen {
+		return r
+	}
 	if client := f.clientAlone(); client != "" && !f.isDelegated() {
 		return skip(client + " asks systemd's user manager")
 	}

@@ -32,6 +32,8 @@ type Subject struct {
 	// noNewPrivs tells that set-user-ID programs do not work for the process
 	// (PR_SET_NO_NEW_PRIVS).
 	noNewPrivs bool
+	// Nameless tells that the user's name is not known, and Name is a word for it.
+	Nameless bool
 }
 
 // Credentials are those by which its files are read.
@@ -122,6 +124,30 @@ func fromProc(m machine.Machine, dir string) (s Subject, status machine.Status, 
 	}
 	s.Name, s.Home = entry.Name, entry.Home
 	return s, status, nil
+}
+
+// Part returns the subject of a process of which only some files were recorded, as
+// /proc/self; its PID is that of its status, or the given one if that has none. Its user is
+// called name, or as /etc/passwd says, if that was recorded; "" if nobody knows.
+func Part(m machine.Machine, pid int, name string) Subject {
+	s := Subject{Name: name, UID: -1, GID: -1, PID: pid, Proc: "/proc/self"}
+	if status, err := m.Status(s.Proc); err == nil {
+		s.UID, s.GID, s.Groups, s.noNewPrivs = status.UID, status.GID, status.Groups, status.NoNewPrivs
+		if status.PID > 0 {
+			s.PID = status.PID
+		}
+	}
+	if entry, found := account.ByUID(m, s.UID); found {
+		s.Name, s.Home = entry.Name, entry.Home
+	}
+	s.Nameless = s.Name == ""
+	switch {
+	case s.Nameless && s.UID >= 0:
+		s.Name = strconv.Itoa(s.UID)
+	case s.Nameless:
+		s.Name = "the user"
+	}
+	return s
 }
 
 // User returns the subject of a user without a process. The error is an

@@ -122,8 +122,12 @@ func (f *Facts) scopeEvidence() []Evidence {
 }
 
 func checkSystemdV1(f *Facts) Result {
-	if !f.hasSystemd() || f.isUnified() {
-		return skip("systemd does not manage cgroup v1 here")
+	isUnified, isKnown := f.isUnified(), true
+	if f.Partial {
+		isUnified, isKnown = f.unifiedSeen()
+	}
+	if !f.hasSystemd() || isUnified {
+		return skip("systemd does not manage cgroup v1 here").certainIf(isUnified && isKnown)
 	}
 	version := f.System.Version("systemd")
 	numbers := versionNumbers(version)
@@ -132,7 +136,7 @@ func checkSystemdV1(f *Facts) Result {
 	}
 	if numbers[0] >= 256 {
 		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
-			fixed("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub"))
+			fixed("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
 	}
-	return ok("systemd " + version)
+	return ok("systemd " + version).certainIf(isKnown)
 }

@@ -45,7 +45,7 @@ var namespaceChecks = []*Check{
 	{
 		Code: "CGD-044", Name: "subid-overlap", Title: "No other user has the same subordinate IDs",
 		Explain:   "Users with overlapping ranges can read, change and kill what is in each other's containers.",
-		DependsOn: []string{"subid"}, needs: anOrdinaryUser, run: checkSubIDOverlap,
+		DependsOn: []string{"subid"}, alone: true, needs: anOrdinaryUser, run: checkSubIDOverlap,
 	},
 	{
 		Code: "CGD-045", Name: "paths", Title: "A container's root may go through the home directory",
@@ -67,7 +67,7 @@ func checkUserNamespaces(f *Facts) Result {
 				allow = sysctl.name + "=15000"
 			}
 			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
-				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow))
+				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow)).certain()
 		}
 	}
 	if !isKnown {
@@ -114,10 +114,12 @@ func checkIDMapTools(f *Facts) Result {
 	foreign, ignored := false, false // files of somebody outside of this container; on a mount with nosuid
 	for _, tool := range idMapTools {
 		file, st, answer := f.lookUp(tool.name)
-		switch answer {
-		case machine.Unknown:
+		switch {
+		case answer == machine.Unknown && f.Subject.noNewPrivs: // wherever it is
+			return f.noNewPrivsResult().certain()
+		case answer == machine.Unknown:
 			return unknown("it cannot be told whether "+tool.name+" is there", machine.ErrNotRecorded)
-		case machine.Absent:
+		case answer == machine.Absent:
 			return failed(tool.name+" is neither in PATH nor where distributions have it").
 				fixed("install it", f.installIDMapTools()...)
 		}
@@ -150,10 +152,14 @@ func checkIDMapTools(f *Facts) Result {
 		}
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).fixed("make them set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
-		return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
-			fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+		return f.noNewPrivsResult()
 	}
 	return ok("")
+}
+
+func (f *Facts) noNewPrivsResult() Result {
+	return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
+		fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 }
 
 // isSystems tells whether a program is in one of the system's directories and root's: no
@@ -214,6 +220,7 @@ type subIDs struct {
 	isAccount func(name string) bool // of this machine's own
 	extents   []subid.Range          // all that is
 	malformed []*confparse.ParseError
+	isUnread  bool // the file was not recorded, of a part of a machine
 }
 
 // subIDs reads both files. One that is missing has no ranges; lines that are
@@ -224,7 +231,8 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 	} {
 		s.all, err = subid.Read(f.Machine, s.file)
 		s.malformed = parseErrors(err)
-		if err != nil && len(s.malformed) == 0 && !errors.Is(err, fs.ErrNotExist) {
+		s.isUnread = f.isMissing(err)
+		if !s.isUnread && err != nil && len(s.malformed) == 0 && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
@@ -377,12 +385,13 @@ func checkSubID(f *Facts) Result {
 		want = 0 // how many it takes is the configuration's, and another check's
 	}
 	var evidence, meant []Evidence
-	isMapped := true
+	isMapped, isKnown := true, true
 	for i := range both {
 		s := &both[i]
-		if s.count() >= want {
+		if s.count() >= want || s.isUnread {
 			continue
 		}
+		isKnown = isKnown && (!f.Partial || f.ownsIDs(s))
 		evidence = append(evidence, s.evidence())
 		if total(s.own) >= want {
 			isMapped = false
@@ -391,10 +400,12 @@ func checkSubID(f *Facts) Result {
 		meant = append(meant, s.meant(f.Subject)...)
 	}
 	switch {
+	case f.Partial && (len(evidence) == 0 || !isKnown) && !f.hasAllSubIDs(both):
+		return f.subIDSeen(both)
 	case len(evidence) == 0:
-		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence())
+		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence()).certain()
 	case !isMapped:
-		return f.unmappedResult(both, want, evidence)
+		return f.unmappedResult(both, want, evidence).certain()
 	}
 	says := fmt.Sprintf("%s has fewer subordinate IDs than the %d that a container needs", f.Subject.Name, want)
 	if f.Nested > 1 {
@@ -402,9 +413,9 @@ func checkSubID(f *Facts) Result {
 	}
 	if len(meant) > 0 {
 		return failed(says+", because of a line that newuidmap does not take for it", append(meant, evidence...)...).
-			fixed("correct that line", byHand(append([]string{f.editor()}, filesOf(meant)...)...))
+			fixed("correct that line", byHand(append([]string{f.editor()}, filesOf(meant)...)...)).certain()
 	}
-	return failed(says, evidence...).with(f.rangeFix(both, want), "")
+	return failed(says, evidence...).with(f.rangeFix(both, want), "").certain()
 }
 
 const nsswitchFile = "/etc/nsswitch.conf"
@@ -566,11 +577,11 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if twice := repeatedIn(both); len(twice) > 0 {
 		return f.asPodman("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
-			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...))
+			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	if own := f.ownIDIn(both); len(own) > 0 {
 		return f.asPodman(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
-			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...))
+			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	for _, s := range both {
 		for _, r := range s.own {
@@ -581,7 +592,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...))
+			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	return ok("")
 }

@@ -30,6 +30,8 @@ type Config struct {
 	// Items are in the order in which LXC takes them. Those of an included file
 	// stand in the place of its lxc.include, which is no item itself.
 	Items []Item
+	// Unread are the lxc.include of which nobody knows what they name (ReadPart).
+	Unread []Item
 }
 
 // Bounds on files that include each other. LXC has none: it reads on until it
@@ -57,6 +59,20 @@ func Read(m machine.Machine, file string) (*Config, error) {
 	return &Config{Items: r.items}, nil
 }
 
+// ReadPart is Read for a recorded machine that may lack what the file includes: such a
+// lxc.include is one of Unread.
+func ReadPart(m machine.Machine, file string) (*Config, error) {
+	data, err := m.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{machine: m, isPart: true}
+	if err := r.parse(file, data, 0); err != nil {
+		return nil, err
+	}
+	return &Config{Items: r.items, Unread: r.unread}, nil
+}
+
 // Last returns the last item with that key, which is the one that counts for
 // keys that are no lists.
 func (c *Config) Last(key string) (Item, bool) {
@@ -72,7 +88,9 @@ func (c *Config) Last(key string) (Item, bool) {
 type reader struct {
 	machine machine.Machine
 	items   []Item
-	files   int // included so far
+	files   int  // included so far
+	isPart  bool // what was not recorded is no error
+	unread  []Item
 }
 
 // parse adds the items of a file. Errors are *confparse.ParseError.
@@ -90,6 +108,10 @@ func (r *reader) parse(file string, data []byte, depth int) error {
 			reason = "too many items"
 		case isItem && item.Key == "lxc.include":
 			reason, err = r.include(item.Value, depth)
+			if r.isPart && errors.Is(err, machine.ErrNotRecorded) {
+				r.unread = append(r.unread, item)
+				continue
+			}
 		case isItem:
 			r.items = append(r.items, item)
 		}

@@ -310,3 +310,30 @@ func FuzzRead(f *testing.F) {
 		systemValue(data, "lxc.lxcpath")
 	})
 }
+
+// What was not recorded is no error of a part, and stands beside what is known.
+func TestReadPart(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range (files{"config": "lxc.include = /usr/share/c.conf\nlxc.a = 1\nlxc.include = /more\n", "more": "lxc.b = 2\nlxc.include = /d/\n"}) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := machine.Recorded(dir)
+	if _, err := Read(m, "config"); !errors.Is(err, machine.ErrNotRecorded) {
+		t.Errorf("Read: %v", err)
+	}
+	c, err := ReadPart(m, "config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := brief(c.Items); !slices.Equal(got, []string{"config:2 lxc.a=1", "more:1 lxc.b=2"}) {
+		t.Errorf("items %q", got)
+	}
+	if got := brief(c.Unread); !slices.Equal(got, []string{"config:1 lxc.include=/usr/share/c.conf", "more:2 lxc.include=/d/"}) {
+		t.Errorf("unread %q", got)
+	}
+	if _, err := ReadPart(recorded(t, files{"config": "lxc.include = /m"}), "/config"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is known to be missing: %v", err)
+	}
+}
