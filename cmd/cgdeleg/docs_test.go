@@ -61,6 +61,9 @@ func sectionOf(page, command string) string {
 // those of fix and report.
 func wantOption(t *testing.T, command *cobra.Command, section, page string, f *pflag.Flag) {
 	t.Helper()
+	if f.Hidden {
+		return
+	}
 	if f.Name == "help" {
 		return
 	}

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
@@ -25,6 +28,7 @@ const tryTimeout = time.Minute
 // tryOptions are what is to be tried.
 type tryOptions struct {
 	user, service, pamDir string
+	program               string // trylogin; "": where it is installed
 	onlyOurs              bool
 }
 
@@ -44,7 +48,7 @@ All session modules of the service run, which may mount or unlock things; with
 as it starts sshd, because in this shell's own session no other would be opened.
 
 The exit code is 1 if USER can make no cgroups in such a session, or if something of it
-is left.`,
+is left, and 3 if that could not be told.`,
 		Example: `  sudo cgdeleg try alice
   sudo cgdeleg try alice --service sudo
   sudo cgdeleg try alice --only-ours --json`,
@@ -66,8 +70,16 @@ is left.`,
 			if err != nil {
 				return err
 			}
+			if o.service == "" || strings.Contains(o.service, "/") {
+				return &usageError{fmt.Errorf("--service %q: want the name of a PAM service, as its file in /etc/pam.d has it; nothing was tried", o.service)}
+			}
+			if o.pamDir == "" && cmd.Flags().Changed("pam-dir") {
+				return &usageError{errors.New("--pam-dir needs a directory; nothing was tried")}
+			}
 			outcome, err := o.login(cmd.ErrOrStderr())
-			if err != nil {
+			if errors.Is(err, trial.ErrTimeout) {
+				outcome.Errors = append(outcome.Errors, fmt.Sprintf("%v: %v", err, tryTimeout))
+			} else if err != nil {
 				return err
 			}
 			result := judge(o, u.Uid, outcome)
@@ -76,8 +88,8 @@ is left.`,
 			} else {
 				err = printf(cmd.OutOrStdout(), "%s", tryText(out, outcome, result))
 			}
-			if err == nil && !result.isWell {
-				err = &exit{exitFailed}
+			if err == nil && result.code != 0 {
+				err = &exit{result.code}
 			}
 			return err
 		},
@@ -87,6 +99,8 @@ is left.`,
 	flags.BoolVar(&o.onlyOurs, "only-ours", false, "run only the service's lines of pam_cgdeleg.so")
 	flags.StringVar(&o.pamDir, "pam-dir", "", "take the service's file from `DIR` instead of /etc/pam.d")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	flags.StringVar(&o.program, "trylogin", "", "run `FILE` in place of the installed program trylogin")
+	_ = flags.MarkHidden("trylogin") // for make demo and tests
 	cmd.MarkFlagsMutuallyExclusive("only-ours", "pam-dir")
 	return cmd
 }
@@ -104,49 +118,42 @@ func completeUsers(_ *cobra.Command, args []string, _ string) (names []string, _
 // newTryInside is what cgdeleg try runs in the session, as the user.
 func newTryInside() *cobra.Command {
 	return &cobra.Command{
-		Use: trial.InsideCommand, Hidden: true, Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return trial.PrintInside(cmd.OutOrStdout(), machine.Machine{})
+		Use: trial.InsideCommand, Hidden: true, Args: usageArgs(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return trial.Inside(os.Stdin, cmd.OutOrStdout(), machine.Machine{}, args)
 		},
 	}
 }
 
 // login tries the login, and says before on errOut what will run.
 func (o *tryOptions) login(errOut io.Writer) (*trial.Outcome, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	program := o.program
+	if program == "" {
+		if program, err = trial.FindProgram(self); err != nil {
+			return nil, &failure{fmt.Sprintf("%v: it comes with cgdeleg; install that again; nothing was tried", err)}
+		}
+	}
 	dir, tidy, err := o.confDir()
 	if err != nil {
 		return nil, err
 	}
 	defer tidy()
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	program, err := trial.FindProgram(self)
-	if err != nil {
-		return nil, &failure{fmt.Sprintf("%v: it comes with cgdeleg; install that again; nothing was tried", err)}
-	}
-	file, err := os.Open(self)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	request := trial.Request{
-		Program: program, Service: o.service, User: o.user, ConfDir: dir, Self: self, Descriptor: file, Timeout: tryTimeout,
-	}
+	request := trial.Request{Program: program, Service: o.service, User: o.user, ConfDir: dir, Self: self, Timeout: tryTimeout}
 	if _, err := os.Stat("/run/systemd/system"); err == nil { // sd_booted(3)
 		_, err := exec.LookPath("systemd-run")
 		request.Outside = err == nil
 	}
 	if dir == "" {
-		complain(errOut, "all session modules of %s run now, as at a login of %s", o.service, o.user)
+		complain(errOut, "all session modules of %s run now, as at a login of %s; they may mount or unlock things. --only-ours runs pam_cgdeleg.so alone", o.service, o.user)
 	}
-	outcome, err := trial.Login(request)
-	if errors.Is(err, trial.ErrTimeout) {
-		outcome.Errors = append(outcome.Errors, fmt.Sprintf("%v: %v", err, tryTimeout))
-		err = nil
-	}
-	return outcome, err
+	// the session is closed, whatever comes
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	return trial.Login(ctx, request)
 }
 
 // confDir returns the directory with the service's PAM file, "" for the machine's own;
@@ -170,6 +177,7 @@ func (o *tryOptions) confDir() (dir string, tidy func(), err error) {
 	var ours strings.Builder
 	for _, l := range lines {
 		if l.Is("pam_cgdeleg.so") {
+			l.Optional = false                                                         // a module that is missing is to be logged
 			l.Control, l.Args = "optional", append(slices.Clone(l.Args), "close=wait") // so that its log is heard
 			ours.WriteString(l.String() + "\n")
 		}

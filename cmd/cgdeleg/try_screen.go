@@ -12,57 +12,70 @@ import (
 
 // judgement is what a login that was tried comes to.
 type judgement struct {
-	isWell     bool
+	code       int    // cgdeleg's exit code
 	conclusion string // a sentence for each thing that is to be said
 }
 
 // judge says whether a login of the user, whose ID that is, can make cgroups.
 func judge(o tryOptions, uid int, outcome *trial.Outcome) judgement {
+	j := judgement{}
+	say := func(code int, format string, args ...any) {
+		j.code = max(j.code, code)
+		if j.conclusion != "" {
+			j.conclusion += "\n"
+		}
+		j.conclusion += fmt.Sprintf(format, args...)
+	}
+	login := fmt.Sprintf("A login of %s by %s", o.user, o.service)
+	if o.onlyOurs {
+		login = fmt.Sprintf("By pam_cgdeleg alone, a login of %s by %s", o.user, o.service)
+	}
+	switch {
+	case outcome.Open == nil:
+		say(exitUnknown, "It cannot be told what %s gets: libpam did not come back.", strings.ToLower(login[:1])+login[1:])
+	case outcome.Open.Result != 0:
+		say(exitFailed, "PAM opened no session for %s by %s: %s.", o.user, o.service, outcome.Open.Text)
+	case !outcome.HasTried:
+		say(exitUnknown, "It cannot be told what %s can do in the session: the trial in it did not end well.", o.user)
+	default:
+		judgePlaces(say, o.user, login, uid, outcome.Places)
+	}
+	if outcome.Open != nil && outcome.Open.Result == 0 && (outcome.Close == nil || outcome.Close.Result != 0) {
+		say(exitFailed, "PAM did not close the session.")
+	}
+	if len(outcome.Left) > 0 {
+		say(exitFailed, "These cgroups are left: %s; cgdeleg cleanup removes them when no process is in them.", strings.Join(outcome.Left, " "))
+	}
+	return j
+}
+
+// judgePlaces says what a login can do where it is.
+func judgePlaces(say func(code int, format string, args ...any), name, login string, uid int, all []trial.Place) {
 	var controllers, places, broken []string
-	for _, p := range outcome.Places {
+	for _, p := range all {
 		switch {
-		case p.Entered:
+		case p.Entered && p.IsNew:
 			controllers = append(controllers, p.Limited...)
 			if place := placeName(p); !slices.Contains(places, place) {
 				places = append(places, place)
 			}
-		case p.Session != "" || p.Owner == uid && uid != 0:
+		case p.IsNew && (p.Session != "" || p.Owner == uid && uid != 0):
 			broken = append(broken, p.Hierarchy)
 		}
 	}
 	slices.Sort(controllers)
 	controllers = slices.Compact(controllers)
-	var said []string
-	well := false
 	switch {
-	case outcome.Open == nil:
-		said = append(said, fmt.Sprintf("No session was opened: %s.", strings.Join(outcome.Errors, "; ")))
-	case outcome.Open.Result != 0:
-		said = append(said, fmt.Sprintf("PAM opened no session for %s by %s: %s.", o.user, o.service, outcome.Open.Text))
-	case outcome.Places == nil:
-		said = append(said, fmt.Sprintf("Nothing could be run in the session: %s.", strings.Join(outcome.Errors, "; ")))
 	case len(places) == 0:
-		said = append(said, fmt.Sprintf("A login of %s by %s gets no cgroup in which %s can make others.", o.user, o.service, o.user))
+		say(exitFailed, "%s gets no cgroup in which %s can make others.", login, name)
 	case len(controllers) == 0:
-		well = true
-		said = append(said, fmt.Sprintf("A login of %s by %s can make cgroups, without limits, in %s.", o.user, o.service, strings.Join(places, " and ")))
+		say(0, "%s can make cgroups, without limits, in %s.", login, strings.Join(places, " and "))
 	default:
-		well = true
-		said = append(said, fmt.Sprintf("A login of %s by %s can make cgroups, and limit them by %s, in %s.", o.user, o.service, strings.Join(controllers, " "), strings.Join(places, " and ")))
+		say(0, "%s can make cgroups, and limit them by %s, in %s.", login, strings.Join(controllers, " "), strings.Join(places, " and "))
 	}
 	if len(broken) > 0 {
-		well = false
-		said = append(said, fmt.Sprintf("In %s it has a cgroup of its own that it cannot use.", strings.Join(broken, ", ")))
+		say(exitFailed, "In %s it has a cgroup of its own that it cannot use.", strings.Join(broken, ", "))
 	}
-	if outcome.Open != nil && outcome.Open.Result == 0 && (outcome.Close == nil || outcome.Close.Result != 0) {
-		well = false
-		said = append(said, "PAM did not close the session.")
-	}
-	if len(outcome.Left) > 0 {
-		well = false
-		said = append(said, "These cgroups are left: "+strings.Join(outcome.Left, " ")+"; remove them with cgdeleg cleanup.")
-	}
-	return judgement{well, strings.Join(said, "\n")}
 }
 
 // placeName is where sessions are, as people call it.
@@ -93,6 +106,11 @@ func tryText(s screen, outcome *trial.Outcome, result judgement) markup {
 	for _, e := range outcome.Errors {
 		_ = printf(&out, "error   %s\n", s.wrap(e, 8))
 	}
+	for _, p := range outcome.Places {
+		if p.Error != "" && p.IsNew {
+			_ = printf(&out, "error   %s\n", s.wrap(p.Hierarchy+": "+p.Error, 8))
+		}
+	}
 	out.WriteByte('\n')
 	for line := range strings.Lines(result.conclusion) {
 		_ = printf(&out, "%s\n", s.wrap(strings.TrimSuffix(line, "\n"), 0))
@@ -111,8 +129,11 @@ func answerText(a *trial.Answer) string {
 }
 
 func subgroupText(p trial.Place) string {
-	if p.Entered {
+	switch {
+	case p.Entered && p.IsNew:
 		return "made, entered"
+	case p.Entered:
+		return "entered, was there before"
 	}
 	return "no"
 }
@@ -153,7 +174,7 @@ type (
 
 func tryJSON(o tryOptions, outcome *trial.Outcome, result judgement) jsonTry {
 	return jsonTry{
-		Schema: schemaVersion, User: o.user, Service: o.service, OK: result.isWell, Conclusion: result.conclusion,
+		Schema: schemaVersion, User: o.user, Service: o.service, OK: result.code == 0, Conclusion: result.conclusion,
 		Open: outcome.Open, Close: outcome.Close, Places: orEmpty(outcome.Places), Log: orEmpty(outcome.Log),
 		Errors: orEmpty(outcome.Errors), Left: orEmpty(outcome.Left),
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
@@ -10,35 +11,49 @@ import (
 // What a login that was tried comes to, and its screen.
 func TestTryText(t *testing.T) {
 	success := &trial.Answer{Result: 0, Text: "Success"}
-	session := func(hierarchy string, limited ...string) trial.Place {
-		return trial.Place{Hierarchy: hierarchy, Cgroup: "/user/alice/0", Session: "user/alice/0", Directory: "/nosuch/" + hierarchy, Owner: 4242, Entered: true, Limited: limited}
+	place := func(hierarchy, cgroup string, owner int, sub trial.Subgroup) trial.Place {
+		p := trial.Place{Hierarchy: hierarchy, Cgroup: cgroup, Directory: "/nosuch/" + hierarchy, Owner: owner, IsNew: true, Subgroup: sub}
+		if strings.HasPrefix(cgroup, "/user/") {
+			p.Session = cgroup[1:]
+		}
+		return p
 	}
-	root := trial.Place{Hierarchy: "pids", Cgroup: "/", Directory: "/sys/fs/cgroup/pids", Owner: 0, Error: "no hierarchy is delegated to this process"}
+	session := func(hierarchy string, limited ...string) trial.Place {
+		return place(hierarchy, "/user/alice/0", 4242, trial.Subgroup{Entered: true, Limited: limited})
+	}
+	root := place("pids", "/", 0, trial.Subgroup{Error: "no hierarchy is delegated to this process"})
+	root.IsNew = false
+	before := session("freezer")
+	before.IsNew = false
+	opened := func(places ...trial.Place) trial.Outcome {
+		return trial.Outcome{Open: success, Close: success, Places: places, HasTried: true}
+	}
+	logged, left, notClosed := opened(session("freezer"), session("memory", "memory"), root), opened(session("freezer")), opened(session("freezer"))
+	logged.Log = []trial.Line{{Priority: 6, Text: "pam_unix(sshd:session): session opened for user alice"}}
+	left.Left = []string{"/sys/fs/cgroup/freezer/user/alice/0"}
+	notClosed.Close = &trial.Answer{Result: 14, Text: "no"}
 	for _, test := range []struct {
 		name    string
 		outcome trial.Outcome
-		isWell  bool
+		code    int
 	}{
-		{"well", trial.Outcome{Open: success, Close: success, Places: []trial.Place{session("freezer"), session("memory", "memory"), root},
-			Log: []trial.Line{{Priority: 6, Text: "pam_unix(sshd:session): session opened for user alice"}}}, true},
-		{"no-limits", trial.Outcome{Open: success, Close: success, Places: []trial.Place{session("freezer"), root}}, true},
-		{"scope", trial.Outcome{Open: success, Close: success, Places: []trial.Place{
-			{Hierarchy: "unified", Cgroup: "/user.slice/user-4242.slice/session-1.scope", Owner: 4242, Entered: true, Limited: []string{"memory", "pids"}, Unlimited: []string{"cpu"}}}}, true},
-		{"nothing", trial.Outcome{Open: success, Close: success, Places: []trial.Place{root}}, false},
-		{"unusable", trial.Outcome{Open: success, Close: success, Places: []trial.Place{session("freezer"),
-			{Hierarchy: "memory", Cgroup: "/user/alice/0", Session: "user/alice/0", Owner: 0, Error: "no hierarchy is delegated to this process"},
-			{Hierarchy: "unified", Cgroup: "/a", Owner: 4242}}}, false},
+		{"well", logged, 0},
+		{"no-limits", opened(session("freezer"), root), 0},
+		{"scope", opened(place("unified", "/user.slice/user-4242.slice/session-1.scope", 4242, trial.Subgroup{Entered: true, Limited: []string{"memory", "pids"}, Unlimited: []string{"cpu"}})), 0},
+		{"nothing", opened(root), 1},
+		{"before", opened(before, root), 1},
+		{"unusable", opened(session("freezer"), place("memory", "/user/alice/0", 0, trial.Subgroup{Error: "no hierarchy is delegated to this process"}), place("unified", "/a", 4242, trial.Subgroup{})), 1},
 		{"refused", trial.Outcome{Open: &trial.Answer{Result: 14, Text: "Cannot make/remove an entry for the specified session"},
-			Log: []trial.Line{{Priority: 3, Text: "pam_x: a \x1b[2J line"}}}, false},
-		{"no-answer", trial.Outcome{Errors: []string{"the login did not end in time: 1m0s"}}, false},
-		{"not-run", trial.Outcome{Open: success, Close: success, Errors: []string{"/usr/bin/cgdeleg"}}, false},
-		{"not-closed", trial.Outcome{Open: success, Close: &trial.Answer{Result: 14, Text: "no"}, Places: []trial.Place{session("freezer")}}, false},
-		{"left", trial.Outcome{Open: success, Close: success, Places: []trial.Place{session("freezer")}, Left: []string{"/sys/fs/cgroup/freezer/user/alice/0"}}, false},
+			Log: []trial.Line{{Priority: 3, Text: "pam_x: a \x1b[2J line"}}}, 1},
+		{"no-answer", trial.Outcome{Errors: []string{"the login did not end in time: 1m0s"}}, 3},
+		{"not-run", trial.Outcome{Open: success, Close: success, Errors: []string{"the trial in the session was killed: killed"}}, 3},
+		{"not-closed", notClosed, 1},
+		{"left", left, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result := judge(tryOptions{user: "alice", service: "sshd"}, 4242, &test.outcome)
-			if result.isWell != test.isWell {
-				t.Errorf("it is well: %v, want %v", result.isWell, test.isWell)
+			if result.code != test.code {
+				t.Errorf("exit code %d, want %d", result.code, test.code)
 			}
 			var out bytes.Buffer
 			if err := printf(&out, "%s", tryText(screen{width: 80}, &test.outcome, result)); err != nil {

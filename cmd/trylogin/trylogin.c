@@ -1,49 +1,80 @@
 /*
- * trylogin SERVICE USER CONFDIR COMMAND...: opens a session of a PAM service for the
- * user, as that service's program does, runs the command in it as the user, and closes
- * it. CONFDIR has the PAM files; if it is empty, the machine's own are taken.
+ * trylogin SERVICE USER CONFDIR COMMAND [ARGUMENT]...: opens a session of a PAM service
+ * for the user, as that service's program does, runs the command in it as the user, and
+ * closes it. CONFDIR has the PAM files; if it is empty, the machine's own are taken.
  *
- * `cgdeleg try` runs it, on standard output of which are lines
+ * `cgdeleg try` runs it, and reads on its standard output lines
  *
+ *	ready PID TEXT		before it calls libpam; PID is its own
  *	log PRIORITY TEXT	what a module writes to the system log (syslog(3)); it is
  *				written there, too
+ *	told STYLE TEXT		what a module has for the user (pam_conv(3))
  *	open RESULT TEXT	the return value of pam_open_session(3), and what it means
- *	close RESULT TEXT	the same of pam_close_session(3)
- *	error ERRNO TEXT	what could not be done; nothing follows but a close
+ *	command STATUS TEXT	what the command wrote, and how it ended, as from waitpid(2);
+ *				-1: it was not waited for
+ *	close RESULT TEXT	the return value of pam_close_session(3)
+ *	error ERRNO TEXT	what could not be done
  *
- * and between open and close what the command writes. In a TEXT, newlines are \n and
- * backslashes \\. Like sshd it has one thread, so that modules do what they do there.
- * It is C and beside cgdeleg because cgdeleg is one static file, and libpam is not.
+ * In a TEXT, newlines are \n and backslashes \\. After ready and after open it waits for
+ * a line on standard input, so that cgdeleg can look where it is. The end of that input
+ * ends what it does, but for the close.
+ *
+ * Nobody but cgdeleg gets to write or read there, and nobody has the caller's terminal:
+ * neither modules nor the user. Like sshd it has one thread, so that modules do what they
+ * do there. It is C and beside cgdeleg because cgdeleg is one static file, and libpam is
+ * not.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <security/pam_appl.h>
 
-static void say(const char *kind, int result, const char *text)
+#define COMMAND_SECONDS 20
+#define OUTPUT_MAX (256 * 1024) /* what the user's command may write */
+#define TEXT_MAX (4 * 1024) /* of any other text */
+
+static FILE *answers; /* to cgdeleg */
+static int orders; /* from it */
+
+static void say(const char *kind, int result, const char *text, size_t most)
 {
 	const char *c;
 
-	printf("%s %d ", kind, result);
-	for (c = text; *c != '\0'; c++) {
+	if (answers == NULL)
+		return;
+	fprintf(answers, "%s %d ", kind, result);
+	for (c = text; *c != '\0' && most > 0; c++, most--) {
 		if (*c == '\n')
-			fputs("\\n", stdout);
+			fputs("\\n", answers);
 		else if (*c == '\\')
-			fputs("\\\\", stdout);
+			fputs("\\\\", answers);
 		else
-			putchar(*c);
+			putc(*c, answers);
 	}
-	putchar('\n');
-	fflush(stdout); /* a child's copy of the buffer would say it again */
+	putc('\n', answers);
+	fflush(answers);
+}
+
+static void say_error(const char *what, int error)
+{
+	char text[TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
+	say("error", error, text, TEXT_MAX);
 }
 
 /*
@@ -57,7 +88,7 @@ static void log_too(int priority, const char *format, va_list arguments)
 
 	if (vasprintf(&line, format, arguments) < 0)
 		return;
-	say("log", LOG_PRI(priority), line);
+	say("log", LOG_PRI(priority), line, TEXT_MAX);
 	if (real != NULL)
 		real(priority, "%s", line);
 	free(line);
@@ -95,15 +126,51 @@ void __vsyslog_chk(int priority, int flag, const char *format, va_list arguments
 	log_too(priority, format, arguments);
 }
 
+/*
+ * Takes standard input and output away for cgdeleg alone, on descriptors that no child
+ * has, and leaves /dev/null there. No terminal is left, and none of its signals come. When
+ * cgdeleg is gone a write fails, and the session is closed all the same.
+ */
+static void withdraw(void)
+{
+	static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), answer;
+	size_t i;
+
+	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	setsid(); /* fails where systemd made a session */
+	orders = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 100);
+	answer = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100);
+	if (null < 0 || orders < 0 || answer < 0 || (answers = fdopen(answer, "w")) == NULL)
+		exit(1);
+	for (i = 0; i <= STDERR_FILENO; i++)
+		dup2(null, (int)i);
+}
+
+/* Waits for a line of cgdeleg's; false if it is gone. */
+static int is_wanted(void)
+{
+	char c;
+	ssize_t n;
+
+	do
+		n = read(orders, &c, 1);
+	while ((n < 0 && errno == EINTR) || (n == 1 && c != '\n'));
+	return n == 1;
+}
+
 /* Nobody is there who would answer a question. */
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *unused)
 {
 	int i;
 
 	(void)unused;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
+		say("told", messages[i]->msg_style, messages[i]->msg, TEXT_MAX);
 		if (messages[i]->msg_style == PAM_PROMPT_ECHO_OFF || messages[i]->msg_style == PAM_PROMPT_ECHO_ON)
 			return PAM_CONV_ERR;
+	}
 	*responses = calloc((size_t)count, sizeof(**responses));
 	return *responses != NULL ? PAM_SUCCESS : PAM_BUF_ERR;
 }
@@ -120,66 +187,111 @@ static int start(const char *service, const char *user, const char *dir, pam_han
 		dlsym(RTLD_DEFAULT, "pam_start_confdir");
 	if (start_in != NULL)
 		return start_in(service, user, &conversation, dir, pamh);
-	say("error", ENOSYS, "this libpam takes no PAM files but the machine's (pam_start_confdir, Linux-PAM 1.4)");
+	say_error("pam_start_confdir (Linux-PAM 1.4)", ENOSYS);
 	exit(1);
 }
 
-/* In the child: becomes the user, and the command. */
-static _Noreturn void become(const struct passwd *user, char **environment, char *command[])
+/* In the child: becomes the user, and the command, with nothing of root's but the pipe. */
+static _Noreturn void become(const struct passwd *user, int command_fd, int out, char *command[])
 {
-	setenv("HOME", user->pw_dir, 1);
-	setenv("USER", user->pw_name, 1);
-	setenv("LOGNAME", user->pw_name, 1);
-	for (; environment != NULL && *environment != NULL; environment++)
-		putenv(*environment);
-	if (chdir("/") == 0 && initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 &&
-	    setuid(user->pw_uid) == 0)
-		execv(command[0], command);
-	say("error", errno, command[0]);
-	_exit(1);
+	static char *environment[] = { "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL };
+	int i;
+
+	for (i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	setsid();
+	umask(022);
+	if (dup2(out, STDOUT_FILENO) >= 0 && chdir("/") == 0 && initgroups(user->pw_name, user->pw_gid) == 0 &&
+	    setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0)
+		fexecve(command_fd, command, environment);
+	say_error("the command could not be run", errno);
+	_exit(126);
 }
 
-static void run(pam_handle_t *pamh, const struct passwd *user, char *command[])
+/* Gathers what the command writes, until it and all that it started have ended, cgdeleg is
+ * gone, or the time is over. */
+static void gather(int fd, char *text)
 {
-	char **environment = pam_getenvlist(pamh);
-	pid_t pid = fork();
+	struct pollfd wait[2] = { { .fd = fd, .events = POLLIN }, { .fd = orders, .events = POLLIN } };
+	time_t end = time(NULL) + COMMAND_SECONDS;
+	char surplus[4096];
+	size_t len = 0;
+	ssize_t n = 1;
 
+	while (n > 0 && time(NULL) < end && wait[1].revents == 0) {
+		if (poll(wait, 2, 500) <= 0 || wait[0].revents == 0)
+			continue;
+		if (len < OUTPUT_MAX)
+			n = read(fd, text + len, OUTPUT_MAX - len);
+		else
+			n = read(fd, surplus, sizeof(surplus));
+		if (n > 0 && len < OUTPUT_MAX)
+			len += (size_t)n;
+	}
+	text[len] = '\0';
+}
+
+static void run(const struct passwd *user, int command_fd, char *command[])
+{
+	char *text = malloc(OUTPUT_MAX + 1);
+	int ends[2], status = -1;
+	pid_t pid;
+
+	if (text == NULL || pipe2(ends, O_CLOEXEC) < 0) {
+		say_error("pipe", errno);
+		free(text);
+		return;
+	}
+	pid = fork();
 	if (pid == 0)
-		become(user, environment, command);
-	if (pid < 0)
-		say("error", errno, "fork");
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	/* what pam_getenvlist allocated goes with this process */
+		become(user, command_fd, ends[1], command);
+	close(ends[1]);
+	if (pid < 0) {
+		say_error("fork", errno);
+	} else {
+		gather(ends[0], text);
+		kill(-pid, SIGKILL); /* its session; in the moment of the fork it has none yet */
+		kill(pid, SIGKILL);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		say("command", status, text, OUTPUT_MAX);
+	}
+	close(ends[0]);
+	free(text);
 }
 
 int main(int argc, char *argv[])
 {
 	pam_handle_t *pamh = NULL;
 	struct passwd *user;
-	int result;
+	int command_fd, result;
 
 	if (argc < 5) {
 		fprintf(stderr, "this program is run by cgdeleg try; see cgdeleg try --help\n");
 		return 2;
 	}
+	withdraw();
+	user = getpwnam(argv[2]);
+	command_fd = open(argv[4], O_RDONLY | O_CLOEXEC);
+	if (user == NULL || command_fd < 0) {
+		say_error(user == NULL ? argv[2] : argv[4], user == NULL ? ENOENT : errno);
+		return 1;
+	}
+	say("ready", (int)getpid(), "", 0);
+	if (!is_wanted())
+		return 1;
 	result = start(argv[1], argv[2], argv[3], &pamh);
 	if (result != PAM_SUCCESS) {
-		say("error", result, pam_strerror(pamh, result));
+		say("error", result, pam_strerror(pamh, result), TEXT_MAX);
 		return 1;
 	}
 	result = pam_open_session(pamh, 0);
-	say("open", result, pam_strerror(pamh, result));
-	if (result == PAM_SUCCESS) {
-		user = getpwnam(argv[2]);
-		if (user != NULL)
-			run(pamh, user, argv + 4);
-		else
-			say("error", ENOENT, "the user is not known to the system");
-	}
+	say("open", result, pam_strerror(pamh, result), TEXT_MAX);
+	if (is_wanted() && result == PAM_SUCCESS)
+		run(user, command_fd, argv + 4);
 	/* also after a refusal: modules before the one that refused have done their part */
 	result = pam_close_session(pamh, 0);
-	say("close", result, pam_strerror(pamh, result));
+	say("close", result, pam_strerror(pamh, result), TEXT_MAX);
 	pam_end(pamh, result);
 	return 0;
 }

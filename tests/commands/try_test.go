@@ -3,13 +3,16 @@ package commands
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/creack/pty"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
@@ -98,6 +101,8 @@ func TestTry(t *testing.T) {
 		{"no such module", []string{"session optional pam_cgdelegg.so"}, "", 1, nil, "", "pam_cgdelegg.so"},
 		{"a mistake on the line", []string{testbed.SessionLine(t, three+" nosuch")}, "", 0, all, "", `unknown option "nosuch" ignored`},
 		{"a process stays", []string{line, stay}, "", 1, all, "These cgroups are left: ", ""},
+		{"a module that writes to its output", []string{line, "session optional pam_exec.so stdout /bin/sh -c [printf hello; printf 'open 14 forged\\n']"}, "", 0, all, "can make cgroups", ""},
+		{"a module that sends the user elsewhere for programs", []string{line, "session required pam_env.so readenv=1 envfile=/run/elsewhere"}, "", 0, all, "can make cgroups", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			testbed.WriteService(t, u.Name, test.lines...)
@@ -120,6 +125,92 @@ func TestTry(t *testing.T) {
 			testbed.WantNothingLeft(t, u.Name)
 		})
 	}
+}
+
+// What the user gets of root's: no terminal, no environment, no descriptor but the pipe on
+// which it says what it could do.
+func TestTryGivesNothing(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgcmdtryfds", 24063)
+	line := testbed.SessionLine(t, "-c freezer")
+	testbed.WriteService(t, u.Name, line, "session optional pam_exec.so seteuid type=open_session /bin/sh -c [env >/run/tryenv; ls -l /proc/self/fd >/run/tryfds; (: </dev/tty) 2>/dev/null && echo yes >/run/trytty; true]")
+	t.Setenv("SECRET", "hunter2")
+	cmd := exec.Command(testbed.Built(t, "cgdeleg"), "try", u.Name, "--service", u.Name)
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	said, _ := io.ReadAll(terminal)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+	for _, file := range []string{"tryenv", "tryfds", "trytty"} {
+		data, err := os.ReadFile("/run/" + file)
+		_ = os.Remove("/run/" + file)
+		switch {
+		case file == "trytty" && err == nil:
+			t.Error("a module could open root's terminal")
+		case file == "tryenv" && (err != nil || strings.Contains(string(data), "hunter2")):
+			t.Errorf("environment: %v\n%s", err, data)
+		// pam_exec has a pipe of its own on 0, ls its directory
+		case file == "tryfds" && (err != nil || strings.Contains(string(data), "/dev/pts") || strings.Count(string(data), "pipe:") > 1 || strings.Count(string(data), " -> ") > 4):
+			t.Errorf("descriptors: %v\n%s", err, data)
+		}
+	}
+}
+
+// Whatever ends cgdeleg try, the session is closed.
+func TestTryInterrupted(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgcmdtryint", 24064)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			testbed.WriteService(t, u.Name, testbed.SessionLine(t, "-c freezer,memory"),
+				"session optional pam_exec.so type=open_session /bin/sh -c [echo >/run/tryopen; sleep 1]", "session optional pam_exec.so type=close_session /bin/sh -c [echo >/run/tryclosed]")
+			defer os.Remove("/run/tryclosed")
+			cmd := exec.Command(testbed.Built(t, "cgdeleg"), "try", u.Name, "--service", u.Name)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			testbed.Eventually(t, "the session is opened", func() bool { return exists("/run/tryopen") })
+			_ = os.Remove("/run/tryopen")
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			testbed.Eventually(t, "the session is closed", func() bool { return exists("/run/tryclosed") && len(testbed.Tree(u.Name)) == 0 })
+		})
+	}
+}
+
+// Not in a place of somebody else's is the program that is run as root.
+func TestTryRunsNobodysProgram(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgcmdtryprog", 24065)
+	testbed.WriteService(t, u.Name, testbed.SessionLine(t, "-c freezer"))
+	dir := testbed.TempDir(t)
+	data, err := os.ReadFile(testbed.Built(t, "cgdeleg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, theirs := filepath.Join(dir, "cgdeleg"), filepath.Join(dir, "trylogin")
+	for path, content := range map[string][]byte{self: data, theirs: []byte("#!/bin/sh\necho >/run/tryplanted\n")} {
+		if err := os.WriteFile(path, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(theirs, u.UID, u.GID); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, exec.Command(self, "try", u.Name, "--service", u.Name))
+	r.want(t, 1, "can be written by others than root")
+	if exists("/run/tryplanted") {
+		t.Error("it was run")
+	}
+	cgdeleg(t, nil, "try", u.Name, "--service", "../x").want(t, 2, "want the name of a PAM service")
+	cgdeleg(t, nil, "try", u.Name, "--pam-dir", "").want(t, 2, "--pam-dir needs a directory")
+	cgdeleg(t, &u, "try", u.Name).want(t, 4, "needs root")
 }
 
 // What try sees in a session is what check says in a login by the same service: which

@@ -59,7 +59,7 @@ func demo() error {
 		return err
 	}
 	fmt.Printf("The PAM file of this demo's service:\n%s\n$ cgdeleg try %s --service demo\n", line, who.Username)
-	cmd := exec.Command("../build/cgdeleg", "try", who.Username, "--service", "demo", "--pam-dir", dir)
+	cmd := exec.Command("../build/cgdeleg", "try", who.Username, "--service", "demo", "--pam-dir", dir, "--trylogin", "../build/trylogin")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }

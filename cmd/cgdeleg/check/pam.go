@@ -410,34 +410,58 @@ func checkPAMOrder(f *Facts) Result {
 	return ok("")
 }
 
-// checkPAMReached looks for lines that skip the module's. A module that always succeeds
-// does it for sure, and others may.
+// checkPAMReached looks for lines that skip the module's. Where it has several, one that is
+// reached will do.
 func checkPAMReached(f *Facts) Result {
 	if f.login.module == nil {
 		return skip("there is no line of the module")
 	}
-	at := slices.IndexFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(moduleName) })
-	skips := pamconf.Skips(f.login.lines, at)
-	if len(skips) == 0 || f.isDelegated() {
+	lines := f.login.lines
+	var skips []pamconf.Skip
+	always := false
+	for i, l := range lines {
+		if !l.Is(moduleName) {
+			continue
+		}
+		of := pamconf.Skips(lines, i)
+		if len(of) == 0 {
+			return ok("")
+		}
+		if skips == nil {
+			skips, always = of, f.alwaysSkips(of[0])
+			continue
+		}
+		always = always && f.alwaysSkips(of[0])
+	}
+	if f.isDelegated() {
 		return ok("")
 	}
-	var lines []Evidence
-	always := ""
+	var seen []Evidence
 	for _, s := range skips {
 		e := lineEvidence(s.Line)
 		e.Value = s.Control + " " + e.Value
-		lines = append(lines, e)
-		if s.On == "any" || s.Is("pam_permit.so") && strings.Contains(s.On, "success") {
-			always = fmt.Sprintf("line %d of %s always skips it", s.Number, s.File)
-		}
+		seen = append(seen, e)
 	}
-	lines = append(lines, f.moduleLine()...)
-	text := "put the line of pam_cgdeleg.so before it"
-	if always == "" {
-		return warning("a line before it may skip it", lines...).
-			fixed("see whether it does: try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
+	seen = append(seen, f.moduleLine()...)
+	if always {
+		return failed(fmt.Sprintf("line %d of %s always skips it", skips[0].Number, skips[0].File), seen...).
+			fixed("put the line of pam_cgdeleg.so before it, and log in again", byHand(f.editor(), f.login.module.File))
 	}
-	return failed(always, lines...).fixed(text+", and log in again", byHand(f.editor(), f.login.module.File))
+	r := warning("a line before it may skip it", seen...)
+	if !pamconf.Exists(f.Machine, f.login.service) {
+		return r
+	}
+	return r.fixed("see whether it does: try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
+}
+
+// alwaysSkips tells whether the first line that may skip the module's does so at every
+// login: nothing before can skip it itself.
+func (f *Facts) alwaysSkips(s pamconf.Skip) bool {
+	at := slices.IndexFunc(f.login.lines, func(l pamconf.Line) bool { return l.File == s.File && l.Number == s.Number })
+	if at < 0 || len(pamconf.Skips(f.login.lines, at)) > 0 {
+		return false
+	}
+	return s.AlwaysSkips || s.Is("pam_permit.so") && slices.Contains(s.On, "success")
 }
 
 func lineEvidence(l pamconf.Line) Evidence {

@@ -32,6 +32,9 @@ type Line struct {
 	// Substacks are the numbers of the substacks in which the line is, the outermost
 	// first: what ends a substack ends no more than that.
 	Substacks []int
+	// Positions are its places, from 0, among the lines of the stack, and of each of these
+	// substacks: what a jump counts. A substack is one line of what it stands in.
+	Positions []int
 	// Args are without the brackets that may hold one together: "[a b]" is "a b".
 	Args []string
 }
@@ -126,7 +129,7 @@ func ownStack(m machine.Machine, service, kind string) ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.parse(file, data, service, level{})
+	err = s.parse(file, data, service, level{counters: []*int{new(int)}})
 	return s.lines, err
 }
 
@@ -177,6 +180,21 @@ type level struct {
 	isTyped bool
 	// substacks are the numbers of those in which it is.
 	substacks []int
+	// counters have how many lines there were, of the stack and each substack; included
+	// files count as where they are included.
+	counters []*int
+}
+
+// next returns the positions of the next line.
+func (l level) next() (positions []int) {
+	last := len(l.counters) - 1
+	for i, counter := range l.counters {
+		if i == last {
+			*counter++
+		}
+		positions = append(positions, *counter-1)
+	}
+	return positions
 }
 
 // parse adds the lines of a file. If service is not empty, every line
@@ -241,6 +259,8 @@ func (s *stack) add(l Line, words []token, at level) (reason string, err error) 
 	if control := lower(words[0].text); control == "include" || control == "substack" {
 		at.isTyped = true
 		if control == "substack" {
+			at.next()
+			at.counters = append(slices.Clone(at.counters), new(int))
 			at.substacks = append(slices.Clone(at.substacks), s.files)
 		}
 		return s.include(words[1:], at)
@@ -252,6 +272,7 @@ func (s *stack) add(l Line, words []token, at level) (reason string, err error) 
 	for _, arg := range words[2:] {
 		l.Args = append(l.Args, arg.text)
 	}
+	l.Positions = at.next()
 	s.lines = append(s.lines, l)
 	return "", nil
 }

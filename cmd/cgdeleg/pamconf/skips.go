@@ -9,62 +9,59 @@ import (
 // Skip is a line because of which another one after it may not be run.
 type Skip struct {
 	Line
-	// On is the result of its module that does so: "success", "default"; "any" if it is
-	// all of them.
-	On string
+	// On are the results of its module that do so: "success", "default". With AlwaysSkips
+	// it is any.
+	On          []string
+	AlwaysSkips bool
 }
 
 // Skips returns which of the lines before the one at index may keep it from being run: by
 // a jump over it, or by ending the stack with success (pam.conf(5)). Lines that fail the
 // whole stack are not among them: then there is no session either.
 func Skips(lines []Line, index int) (skips []Skip) {
-	for i, l := range lines[:index] {
-		if on := l.skippingResult(lines[i+1:index], lines[index]); on != "" {
-			skips = append(skips, Skip{l, on})
+	for _, l := range lines[:index] {
+		if s := l.skips(lines[index]); len(s.On) > 0 {
+			skips = append(skips, s)
 		}
 	}
 	return skips
 }
 
-// skippingResult returns the result on which the line skips the target, with the lines
-// between; "" if there is none.
-func (l Line) skippingResult(between []Line, target Line) string {
-	if len(l.Substacks) > len(target.Substacks) || !slices.Equal(l.Substacks, target.Substacks[:len(l.Substacks)]) {
-		return "" // it ends or jumps in a substack in which the target is not
+func (l Line) skips(target Line) Skip {
+	s := Skip{Line: l}
+	depth := len(l.Substacks)
+	if depth > len(target.Substacks) || !slices.Equal(l.Substacks, target.Substacks[:depth]) {
+		return s // it ends or jumps in a substack in which the target is not
 	}
+	actions := l.actions()
+	for _, a := range actions {
+		jump, err := strconv.Atoi(a.action)
+		if a.action == "done" || err == nil && jump > target.Positions[depth]-l.Positions[depth]-1 {
+			s.On = append(s.On, a.result)
+		}
+	}
+	s.AlwaysSkips = len(actions) == 1 && actions[0].result == "default" && len(s.On) == 1
+	return s
+}
+
+// result is what is done when a module returns that.
+type result struct{ result, action string }
+
+// actions returns what a control says, as far as it may end the stack with success or
+// jump; of a result that is named twice the later one (_pam_parse_control).
+func (l Line) actions() (all []result) {
 	if strings.EqualFold(l.Control, "sufficient") {
-		return "success"
+		return []result{{"success", "done"}, {"new_authtok_reqd", "done"}, {"default", "ignore"}}
 	}
 	list, isList := strings.CutPrefix(strings.TrimSuffix(l.Control, "]"), "[")
 	if !isList {
-		return ""
+		return nil
 	}
-	var results []string
-	for word := range strings.FieldsSeq(list) {
-		result, action, _ := strings.Cut(word, "=")
-		jump, err := strconv.Atoi(action)
-		if action == "done" || err == nil && jump > elements(l, between) {
-			results = append(results, result)
-		}
+	list = strings.Join(strings.Fields(strings.ReplaceAll(list, "=", " = ")), " ")
+	for word := range strings.FieldsSeq(strings.ReplaceAll(list, " = ", "=")) {
+		name, action, _ := strings.Cut(word, "=")
+		all = slices.DeleteFunc(all, func(r result) bool { return r.result == name })
+		all = append(all, result{name, action})
 	}
-	if len(results) == 1 && results[0] == "default" && !strings.Contains(list, " ") {
-		return "any"
-	}
-	return strings.Join(results, ", ")
-}
-
-// elements counts what a jump of the line counts: the lines at its level, and each
-// substack once.
-func elements(l Line, between []Line) (count int) {
-	depth, last := len(l.Substacks), -1
-	for _, b := range between {
-		if len(b.Substacks) <= depth {
-			count, last = count+1, -1
-			continue
-		}
-		if substack := b.Substacks[depth]; substack != last {
-			count, last = count+1, substack
-		}
-	}
-	return count
+	return all
 }

@@ -17,21 +17,27 @@ func TestSkips(t *testing.T) {
 		{"Debian's common-session", files{"x": "session [default=1] pam_permit.so\nsession requisite pam_deny.so\nsession required pam_permit.so\nsession required pam_unix.so\n" + ours}, nil},
 		{"a jump over it", files{"x": "session [success=2 default=ignore] pam_succeed_if.so\nsession optional pam_a.so\n" + ours}, []string{"x:1 success"}},
 		{"a jump to it", files{"x": "session [success=1 default=ignore] pam_succeed_if.so\nsession optional pam_a.so\n" + ours}, nil},
-		{"a jump that is always made", files{"x": "session [default=1] pam_permit.so\n" + ours}, []string{"x:1 any"}},
+		{"a jump that is always made", files{"x": "session [default=1] pam_permit.so\n" + ours}, []string{"x:1 always"}},
 		{"two results", files{"x": "session [success=1 new_authtok_reqd=1 default=ignore] pam_a.so\n" + ours}, []string{"x:1 success, new_authtok_reqd"}},
 		{"default and another", files{"x": "session [success=ok default=1] pam_a.so\n" + ours}, []string{"x:1 default"}},
-		{"sufficient", files{"x": "session sufficient pam_a.so\n" + ours}, []string{"x:1 success"}},
+		{"sufficient", files{"x": "session sufficient pam_a.so\n" + ours}, []string{"x:1 success, new_authtok_reqd"}},
 		{"done", files{"x": "session [success=done default=bad] pam_a.so\n" + ours}, []string{"x:1 success"}},
 		{"requisite, die and bad", files{"x": "session requisite pam_a.so\nsession [default=die] pam_a.so\nsession [default=bad] pam_a.so\n" + ours}, nil},
 		{"after it", files{"x": ours + "session sufficient pam_a.so\n"}, nil},
 		{"a jump over an included file", files{"x": "session [success=1 default=ignore] pam_a.so\nsession include y\n" + ours, "y": "session optional pam_b.so\nsession optional pam_c.so\n"}, nil},
-		{"sufficient in an included file", files{"x": "session include y\n" + ours, "y": "session sufficient pam_a.so\n"}, []string{"y:1 success"}},
+		{"sufficient in an included file", files{"x": "session include y\n" + ours, "y": "session sufficient pam_a.so\n"}, []string{"y:1 success, new_authtok_reqd"}},
 		{"sufficient in a substack", files{"x": "session substack y\n" + ours, "y": "session sufficient pam_a.so\n"}, nil},
-		{"sufficient before it in a substack", files{"x": "session substack y\n", "y": "session sufficient pam_a.so\n" + ours}, []string{"y:1 success"}},
-		{"sufficient before the substack in which it is", files{"x": "session sufficient pam_a.so\nsession substack y\n", "y": ours}, []string{"x:1 success"}},
+		{"sufficient before it in a substack", files{"x": "session substack y\n", "y": "session sufficient pam_a.so\n" + ours}, []string{"y:1 success, new_authtok_reqd"}},
+		{"sufficient before the substack in which it is", files{"x": "session sufficient pam_a.so\nsession substack y\n", "y": ours}, []string{"x:1 success, new_authtok_reqd"}},
 		{"a jump counts a substack once", files{"x": "session [success=2 default=ignore] pam_a.so\nsession substack y\n" + ours, "y": "session optional pam_b.so\nsession optional pam_c.so\n"}, []string{"x:1 success"}},
 		{"a jump over a substack to it", files{"x": "session [success=1 default=ignore] pam_a.so\nsession substack y\n" + ours, "y": "session optional pam_b.so\nsession optional pam_c.so\n"}, nil},
 		{"two substacks", files{"x": "session [success=2 default=ignore] pam_a.so\nsession substack y\nsession substack y\n" + ours, "y": "session optional pam_b.so\n"}, nil},
+		{"a substack without lines counts", files{"x": "session [success=1 default=ignore] pam_a.so\nsession substack y\n" + ours, "y": "# nothing\n"}, nil},
+		{"a jump over a substack without lines, and it", files{"x": "session [success=2 default=ignore] pam_a.so\nsession substack y\n" + ours, "y": ""}, []string{"x:1 success"}},
+		{"an included file without lines does not count", files{"x": "session [success=1 default=ignore] pam_a.so\nsession include y\n" + ours, "y": ""}, []string{"x:1 success"}},
+		{"the later one of two counts", files{"x": "session [success=done success=ok default=ignore] pam_a.so\n" + ours}, nil},
+		{"blanks around the sign", files{"x": "session [success = 2 default=ignore] pam_a.so\nsession [ default= 2 ] pam_b.so\n" + ours}, []string{"x:1 success", "x:2 always"}},
+		{"blanks, and it is skipped", files{"x": "session [ default = 1 ] pam_a.so\n" + ours}, []string{"x:1 always"}},
 		{"odd words", files{"x": "session [success default=x =1 9=] pam_a.so\nsession [] pam_a.so\n" + ours}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -46,7 +52,11 @@ func TestSkips(t *testing.T) {
 			at := slices.IndexFunc(lines, func(l Line) bool { return l.Is("pam_cgdeleg.so") })
 			var got []string
 			for _, s := range Skips(lines, at) {
-				got = append(got, fmt.Sprintf("%s:%d %s", strings.TrimPrefix(s.File, "/etc/pam.d/"), s.Number, s.On))
+				on := strings.Join(s.On, ", ")
+				if s.AlwaysSkips {
+					on = "always"
+				}
+				got = append(got, fmt.Sprintf("%s:%d %s", strings.TrimPrefix(s.File, "/etc/pam.d/"), s.Number, on))
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)

@@ -2,7 +2,6 @@ package trial
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -26,9 +29,7 @@ type Request struct {
 	User    string
 	// ConfDir has the service's PAM file; "": the machine's own.
 	ConfDir string
-	// Self is cgdeleg, to be run in the session, and open as Descriptor.
-	Self       string
-	Descriptor *os.File
+	Self    string // cgdeleg, to be run in the session
 	// Outside has systemd start the login, as it starts sshd. In the caller's own
 	// session pam_systemd would open no other.
 	Outside bool
@@ -51,150 +52,298 @@ type Line struct {
 type Outcome struct {
 	Open, Close *Answer // nil: libpam was not asked, or did not come back
 	Log         []Line
-	Places      []Place // nil: nothing could be tried in the session
-	Errors      []string
-	Left        []string // the cgroups of the session that are still there
+	// Places are where the login was in the session, nil if that is not known. HasTried
+	// tells that the user's part of them was heard.
+	Places   []Place
+	HasTried bool
+	Errors   []string
+	Left     []string // the cgroups of the session that are still there
 }
 
-// inside is the line in which the command in the session says where it is.
-const inside = "places "
+// What cgdeleg is called with in the session: InsideCommand, and for a process that only
+// waits Wait after it.
+const (
+	InsideCommand = "try-inside"
+	Wait          = "wait"
+)
 
-// InsideCommand is what cgdeleg is called with in the session.
-const InsideCommand = "try-inside"
-
-// ErrTimeout says that the login did not come to its end in time.
+// ErrTimeout says that the login did not come to its end in time: it was killed, and the
+// session may not have been closed.
 var ErrTimeout = errors.New("the login did not end in time")
 
-// Login opens a session by the program trylogin, tries it and closes it. Errors are those
-// of starting the program, and ErrTimeout beside what came until then.
-func Login(r Request) (*Outcome, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.Timeout)
+// Login opens a session by the program trylogin, tries it and closes it. When the context
+// ends, the session is closed at once. Errors are those of starting the program, and
+// ErrTimeout beside what came until then.
+func Login(ctx context.Context, r Request) (*Outcome, error) {
+	bounded, cancel := context.WithTimeout(context.Background(), r.Timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.Program, r.arguments()...)
+	cmd := exec.CommandContext(bounded, r.Program, r.arguments()...)
 	if r.Outside {
 		words := []string{"--quiet", "--pipe", "--wait", "--collect", fmt.Sprintf("--property=RuntimeMaxSec=%d", int(r.Timeout.Seconds())), "--", r.Program}
-		cmd = exec.CommandContext(ctx, "systemd-run", append(words, r.arguments()...)...)
-	} else {
-		cmd.ExtraFiles = []*os.File{r.Descriptor}
+		cmd = exec.CommandContext(bounded, "systemd-run", append(words, r.arguments()...)...)
 	}
-	cmd.WaitDelay = time.Second // what the session left may hold the pipe
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, os.Stderr
-	err := cmd.Run()
-	outcome := Parse(&out)
+	// nothing of the caller's, whose secrets they may be
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
+	cmd.WaitDelay = time.Second
+	orders, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	before := numbersOf(r.User)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = orders.Close() })
+	defer stop()
+	outcome := listen(answers, orders, func(pid int) []Place {
+		places, _ := Where(machine.Machine{}, pid) // nil: that is not known
+		return places
+	})
+	_ = orders.Close()
+	err = cmd.Wait()
+	outcome.Left = awaitRemoval(outcome, r.User, before)
 	var ended *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
+	case bounded.Err() != nil:
 		return outcome, ErrTimeout
-	case errors.Is(err, exec.ErrWaitDelay), errors.As(err, &ended):
-		err = nil // the outcome says it
+	case errors.As(err, &ended):
+		if outcome.Close == nil && len(outcome.Errors) == 0 {
+			outcome.Errors = append(outcome.Errors, fmt.Sprintf("%s ended early: %v", program, ended))
+		}
+		err = nil
 	}
-	outcome.Left = awaitRemoval(outcome.Places)
 	return outcome, err
 }
 
-// descriptor is the number that the first of the extra files has in the child.
-const descriptor = 3
-
 func (r Request) arguments() []string {
-	self := r.Self
-	if !r.Outside { // also where the user may not look for it
-		self = fmt.Sprintf("/proc/self/fd/%d", descriptor)
-	}
-	return []string{r.Service, r.User, r.ConfDir, self, InsideCommand}
+	return []string{r.Service, r.User, r.ConfDir, r.Self, InsideCommand}
 }
 
-// PrintInside writes what Here found for Parse.
-func PrintInside(w io.Writer, m machine.Machine) error {
-	places, err := Here(m)
+// Inside is the command in the session: it tries what the user may do, or with Wait waits
+// until its input ends.
+func Inside(in io.Reader, out io.Writer, m machine.Machine, words []string) error {
+	if slices.Equal(words, []string{Wait}) {
+		_, err := io.Copy(io.Discard, in)
+		return err
+	}
+	all, err := Here(m)
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(places)
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s%s\n", inside, data)
-	}
-	return err
+	return json.NewEncoder(out).Encode(all)
 }
 
-// Parse reads what trylogin says. What is none of its lines is dropped: programs that
-// modules run may write there, too.
-func Parse(r io.Reader) *Outcome {
-	o := &Outcome{}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
+// conversation is what was heard of trylogin.
+type conversation struct {
+	*Outcome
+	pid    int
+	before []Place
+	tried  map[string]Subgroup
+}
+
+// listen reads what trylogin says, and looks where it is when it waits for that.
+func listen(answers io.Reader, orders io.Writer, where func(pid int) []Place) *Outcome {
+	c := &conversation{Outcome: &Outcome{}}
+	lines := bufio.NewScanner(answers)
+	lines.Buffer(nil, 1<<20) // it says no longer ones
 	for lines.Scan() {
-		o.take(lines.Text())
+		kind := c.take(lines.Text())
+		switch kind {
+		case "ready":
+			c.before = where(c.pid)
+		case "open":
+			c.Places = where(c.pid)
+			c.markNew()
+		}
+		if kind == "ready" || kind == "open" {
+			_, _ = orders.Write([]byte("\n"))
+		}
 	}
-	return o
+	c.merge()
+	return c.Outcome
 }
 
-func (o *Outcome) take(line string) {
-	if data, is := strings.CutPrefix(line, inside); is {
-		var places []Place
-		if json.Unmarshal([]byte(data), &places) == nil {
-			o.Places = places
-		}
-		return
+// markNew marks the places in which the login was not before.
+func (c *conversation) markNew() {
+	for i := range c.Places {
+		p := &c.Places[i]
+		p.IsNew = !slices.ContainsFunc(c.before, func(b Place) bool { return b.Hierarchy == p.Hierarchy && b.Cgroup == p.Cgroup })
 	}
+}
+
+// merge adds what the user's command found. It is the user who says that, so that only
+// what can be meant is taken over.
+func (c *conversation) merge() {
+	for i := range c.Places {
+		p := &c.Places[i]
+		s, ok := c.tried[p.Hierarchy]
+		if !ok {
+			continue
+		}
+		isLimit := func(name string) bool { _, is := limits[name]; return is }
+		keep := func(names []string) []string {
+			kept := []string{}
+			for _, name := range names {
+				if isLimit(name) && !slices.Contains(kept, name) {
+					kept = append(kept, name)
+				}
+			}
+			return kept
+		}
+		p.Subgroup = Subgroup{s.Entered, keep(s.Limited), keep(s.Unlimited), s.Error}
+	}
+	c.HasTried = c.tried != nil
+}
+
+// take takes over one line, and returns its first word. What is none of trylogin's lines
+// is dropped.
+func (c *conversation) take(line string) (kind string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	number, text, _ := strings.Cut(rest, " ")
 	result, err := strconv.Atoi(number)
 	if err != nil {
-		return
+		return ""
 	}
 	text = unescaped.Replace(text)
 	switch kind {
+	case "ready":
+		c.pid = result
 	case "log":
-		o.Log = append(o.Log, Line{result, text})
+		c.Log = append(c.Log, Line{result, text})
+	case "told":
+		c.Log = append(c.Log, Line{logInfo, "for the user: " + text})
 	case "open":
-		o.Open = &Answer{result, text}
+		c.Open = &Answer{result, text}
 	case "close":
-		o.Close = &Answer{result, text}
+		c.Close = &Answer{result, text}
 	case "error":
-		o.Errors = append(o.Errors, text)
+		c.Errors = append(c.Errors, text)
+	case "command":
+		c.takeCommand(unix.WaitStatus(result), text)
+	}
+	return kind
+}
+
+// takeCommand takes over what the command in the session said, and how it ended.
+func (c *conversation) takeCommand(status unix.WaitStatus, text string) {
+	var tried map[string]Subgroup
+	switch err := json.Unmarshal([]byte(text), &tried); {
+	case status.Signaled():
+		c.Errors = append(c.Errors, "the trial in the session was killed: "+status.Signal().String())
+	case status.ExitStatus() != 0:
+		c.Errors = append(c.Errors, fmt.Sprintf("the trial in the session failed: exit status %d %s", status.ExitStatus(), text))
+	case err != nil:
+		c.Errors = append(c.Errors, "the trial in the session said nothing that can be understood")
+	default:
+		c.tried = tried
 	}
 }
 
+// logInfo is LOG_INFO of syslog(3).
+const logInfo = 6
+
 var unescaped = strings.NewReplacer(`\\`, `\`, `\n`, "\n")
+
+// numbersOf returns the numbers of a user's sessions.
+func numbersOf(user string) []int {
+	set, err := hierarchy.Find(machine.Machine{})
+	if err != nil {
+		return nil
+	}
+	defer set.Close()
+	name, err := layout.DirName(user)
+	if err != nil {
+		return nil
+	}
+	return layout.Numbers(set, name)
+}
 
 // removal bounds how long a session may take to be removed, by a worker that nobody
 // waits for.
 const removal = 3 * time.Second
 
-// awaitRemoval returns which sessions of pam_cgdeleg's do not go. A manager's scopes are
-// its own to remove.
-func awaitRemoval(places []Place) (left []string) {
-	for _, p := range places {
-		if p.Session != "" && p.Directory != "" {
-			left = append(left, p.Directory)
+// awaitRemoval returns the cgroups of the session that do not go. A manager's scopes are
+// its own to remove. Where it is not known which session it was, all are meant that the
+// user had not before.
+func awaitRemoval(o *Outcome, user string, before []int) (left []string) {
+	name, err := layout.DirName(user)
+	if err != nil {
+		return nil
+	}
+	var numbers []int
+	for _, p := range o.Places {
+		var n int
+		if _, err := fmt.Sscanf(strings.TrimPrefix(p.Session, "user/"+name+"/"), "%d", &n); err == nil && p.IsNew && !slices.Contains(numbers, n) {
+			numbers = append(numbers, n)
 		}
 	}
-	for end := time.Now().Add(removal); len(left) > 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		left = slices.DeleteFunc(left, func(dir string) bool {
-			_, err := os.Stat(dir)
-			return errors.Is(err, os.ErrNotExist)
+	for end := time.Now().Add(removal); ; time.Sleep(5 * time.Millisecond) {
+		left = sessionsLeft(name, func(n int) bool {
+			return slices.Contains(numbers, n) || o.Places == nil && !slices.Contains(before, n)
 		})
+		if len(left) == 0 || time.Now().After(end) {
+			return left
+		}
 	}
-	return left
+}
+
+// sessionsLeft returns the directories of those of a user's sessions.
+func sessionsLeft(name string, isMeant func(number int) bool) (dirs []string) {
+	set, err := hierarchy.Find(machine.Machine{})
+	if err != nil {
+		return nil
+	}
+	defer set.Close()
+	for _, h := range set.All {
+		numbers, _ := layout.NumbersIn(h, name)
+		for _, n := range numbers {
+			if !isMeant(n) {
+				continue
+			}
+			if dir, err := (layout.ID{User: name, Number: n}).Open(h); err == nil {
+				dirs = append(dirs, dir.Path())
+				dir.Close()
+			}
+		}
+	}
+	return dirs
 }
 
 // program is what trylogin is called.
 const program = "trylogin"
 
-// FindProgram returns where trylogin is: beside cgdeleg, where it was built, or where it
-// is installed beside bin. Errors are *os.PathError.
+// UnsafeError says that somebody else than root could have put a program in its place.
+type UnsafeError struct{ Path string }
+
+func (e *UnsafeError) Error() string { return e.Path + " can be written by others than root" }
+
+// FindProgram returns where trylogin is: beside cgdeleg, where it was built, or where it is
+// installed beside bin. It is run as root, so nobody else may own or write it, or its directory.
+// Errors are *os.PathError, and *UnsafeError.
 func FindProgram(self string) (string, error) {
+	dir := filepath.Dir(self)
 	places := []string{
-		filepath.Join(filepath.Dir(self), program),
-		filepath.Join(filepath.Dir(self), "../libexec/cgdeleg", program),
-		filepath.Join(filepath.Dir(self), "../lib/cgdeleg", program), // Arch's
+		filepath.Join(dir, program),
+		filepath.Join(dir, "../libexec/cgdeleg", program),
+		filepath.Join(dir, "../lib/cgdeleg", program), // Arch's
 		filepath.Join("/usr/libexec/cgdeleg", program),
 	}
 	for _, p := range places {
-		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return p, nil
+		info, err := os.Stat(p)
+		if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			continue
 		}
+		for _, path := range []string{p, filepath.Dir(p)} {
+			var st unix.Stat_t
+			if err := unix.Stat(path, &st); err != nil || st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0 {
+				return "", &UnsafeError{path}
+			}
+		}
+		return p, nil
 	}
 	return "", &os.PathError{Op: "exec", Path: places[1], Err: os.ErrNotExist}
 }

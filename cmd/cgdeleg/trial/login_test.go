@@ -1,30 +1,50 @@
 package trial
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-func TestParse(t *testing.T) {
+// What trylogin says becomes, with where it was before and after the open.
+func TestListen(t *testing.T) {
+	const tried = `command 0 {"freezer":{"entered":true,"limited":[],"unlimited":[]},"memory":{"entered":true,"limited":["memory"],"unlimited":["pids"]}}` + "\n"
 	for _, test := range []struct{ name, said, want string }{
 		{"nothing", "", "open - close -"},
-		{"all of it", "log 6 a: b\nopen 0 Success\nplaces [{\"hierarchy\":\"freezer\",\"cgroup\":\"/user/a/0\",\"entered\":true}]\nlog 4 c\nclose 0 Success\n",
-			`open 0 "Success" close 0 "Success" log 6 "a: b" log 4 "c" place freezer /user/a/0 true`},
-		{"PAM refuses", "open 14 Cannot make/remove an entry for the specified session\n", `open 14 "Cannot make/remove an entry for the specified session" close -`},
-		{"nothing can be run", "open 0 Success\nerror 13 /x\nclose 0 Success\n", `open 0 "Success" close 0 "Success" error "/x"`},
-		{"no places", "places []\n", "open - close - places"},
-		{"places that are none", "places {\n", "open - close -"},
-		{"words of another program", "hello\nlog\nlog x y\nopen\n  open 0 x\nopening 0 x\n", "open - close -"},
+		{"all of it", "ready 7 \nlog 6 a: b\nopen 0 Success\n" + tried + "log 4 c\nclose 0 Success\n",
+			`open 0 "Success" close 0 "Success" log 6 "a: b" log 4 "c" memory /user/alice/0 new true [memory] [pids] freezer /job old true [] [] tried`},
+		{"PAM refuses", "ready 7 \nopen 14 Cannot\nclose 0 Success\n", `open 14 "Cannot" close 0 "Success" memory /user/alice/0 new false [] [] freezer /job old false [] []`},
+		{"killed in the session", "open 0 Success\ncommand 9 \nclose 0 Success\n",
+			`open 0 "Success" close 0 "Success" error "the trial in the session was killed: killed" memory /user/alice/0 new false [] [] freezer /job new false [] []`},
+		{"it fails in the session", "open 0 Success\ncommand 256 no /proc\nclose 0 Success\n",
+			`open 0 "Success" close 0 "Success" error "the trial in the session failed: exit status 1 no /proc" memory /user/alice/0 new false [] [] freezer /job new false [] []`},
+		{"nonsense of the user's", "open 0 Success\ncommand 0 [1]\nclose 0 Success\n",
+			`open 0 "Success" close 0 "Success" error "the trial in the session said nothing that can be understood" memory /user/alice/0 new false [] [] freezer /job new false [] []`},
+		{"other hierarchies and controllers of the user's", `open 0 Success` + "\n" + `command 0 {"x":{"entered":true},"memory":{"entered":true,"limited":["memory","memory","evil"],"unlimited":null}}` + "\n",
+			`open 0 "Success" close - memory /user/alice/0 new true [memory] [] freezer /job new false [] [] tried`},
+		{"words for the user", "told 4 hello\n", `open - close - log 6 "for the user: hello"`},
+		{"an error", "error 2 x: No such file or directory\n", `open - close - error "x: No such file or directory"`},
+		{"other lines", "hello\nlog\nlog x y\nopen\n  open 0 x\nopening 0 x\n", "open - close -"},
 		{"two lines in one", `log 3 a\nb\\n` + "\n", `open - close - log 3 "a\nb\\n"`},
-		{"no text", "log 3\nopen 0\n", `open 0 "" close - log 3 ""`},
-		{"no newline at the end", "open 0 Success", `open 0 "Success" close -`},
-		{"a line without end", "open 0 Success\n" + strings.Repeat("x", 2<<20), `open 0 "Success" close -`},
+		{"no text", "log 3\nclose 0\n", `open - close 0 "" log 3 ""`},
+		{"no newline at the end", "close 0 Success", `open - close 0 "Success"`},
+		{"a line without end", "close 0 Success\n" + strings.Repeat("x", 2<<20), `open - close 0 "Success"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := describe(Parse(strings.NewReader(test.said))); got != test.want {
+			calls := 0
+			where := func(int) []Place {
+				calls++
+				places := []Place{{Hierarchy: "memory", Cgroup: "/job"}, {Hierarchy: "freezer", Cgroup: "/job"}}
+				if calls == 2 || !strings.HasPrefix(test.said, "ready") {
+					places[0].Cgroup = "/user/alice/0"
+				}
+				return places
+			}
+			if got := describe(listen(strings.NewReader(test.said), io.Discard, where)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -45,21 +65,21 @@ func describe(o *Outcome) string {
 	for _, e := range o.Errors {
 		words = append(words, fmt.Sprintf("error %q", e))
 	}
-	if o.Places != nil && len(o.Places) == 0 {
-		words = append(words, "places")
-	}
 	for _, p := range o.Places {
-		words = append(words, "place", p.Hierarchy, p.Cgroup, fmt.Sprint(p.Entered))
+		words = append(words, p.Hierarchy, p.Cgroup, map[bool]string{true: "new", false: "old"}[p.IsNew], fmt.Sprint(p.Entered, " ", p.Limited, " ", p.Unlimited))
+	}
+	if o.HasTried {
+		words = append(words, "tried")
 	}
 	return strings.Join(words, " ")
 }
 
-func FuzzParse(f *testing.F) {
-	for _, s := range []string{"open 0 Success\n", "places [{}]\n", "log 3 \\\\n\n", "error x", "\x00\xff\nclose -1 x"} {
+func FuzzListen(f *testing.F) {
+	for _, s := range []string{"open 0 Success\n", "command 0 {}\n", "log 3 \\\\n\n", "error x", "\x00\xff\nclose -1 x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, said string) {
-		o := Parse(strings.NewReader(said))
+		o := listen(strings.NewReader(said), io.Discard, func(int) []Place { return nil })
 		if lines := strings.Count(said, "\n") + 1; len(o.Log)+len(o.Errors) > lines {
 			t.Errorf("%d lines became %+v", lines, o)
 		}
@@ -82,6 +102,18 @@ func TestFindProgram(t *testing.T) {
 	} {
 		if got, err := FindProgram(filepath.Join(dir, self)); err != nil || got != filepath.Join(dir, want) {
 			t.Errorf("%s: %s, %v", self, got, err)
+		}
+	}
+	var unsafe *UnsafeError
+	for _, path := range []string{"build", "build/trylogin"} {
+		if err := os.Chmod(filepath.Join(dir, path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := FindProgram(filepath.Join(dir, "build/cgdeleg")); !errors.As(err, &unsafe) {
+			t.Errorf("others may write %s: %s, %v", path, got, err)
+		}
+		if err := os.Chmod(filepath.Join(dir, path), 0o755); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if err := os.Chmod(filepath.Join(dir, "build/trylogin"), 0o644); err != nil {

@@ -28,19 +28,26 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// Place is where the process is in one hierarchy, and what it may do there.
+// Place is where a login is in one hierarchy, and what its user may do there.
 type Place struct {
 	Hierarchy string `json:"hierarchy"`
 	Cgroup    string `json:"cgroup"`    // as in /proc/PID/cgroup, without the leaf
 	Directory string `json:"directory"` // of it; "" if it cannot be reached
 	Session   string `json:"session"`   // user/NAME/N; "" if it is none of pam_cgdeleg's
 	Owner     int    `json:"owner"`     // the user ID; -1 if the cgroup cannot be reached
-	Entered   bool   `json:"entered"`   // a cgroup was made below, and a process moved in
+	// IsNew tells that the login was not there before the session was opened.
+	IsNew bool `json:"new"`
+	Subgroup
+}
+
+// Subgroup is what the user could do below a place.
+type Subgroup struct {
+	Entered bool `json:"entered"` // a cgroup was made, and a process moved in
 	// Limited are the controllers by which that cgroup could be limited, Unlimited those
 	// by which it could not, of those that limit.
 	Limited   []string `json:"limited"`
 	Unlimited []string `json:"unlimited"`
-	Error     string   `json:"error,omitempty"` // why nothing was entered
+	Error     string   `json:"error,omitempty"` // why nothing was entered, or what was not removed
 }
 
 // limits are files that the user of a cgroup may write, and a value for each, by their
@@ -52,27 +59,27 @@ var limits = map[string][2]delegate.Setting{
 	"cpu":    {{File: "cpu.shares", Value: "512"}, {File: "cpu.weight", Value: "50"}},
 }
 
-// Here tries all hierarchies in which the calling process is, in the order of
-// /proc/PID/cgroup. Errors are those of hierarchy.Find and hierarchy.Memberships.
-func Here(m machine.Machine) ([]Place, error) {
+// Where returns where a process is, in the order of /proc/PID/cgroup. Errors are those of
+// hierarchy.Find and hierarchy.Memberships.
+func Where(m machine.Machine, pid int) ([]Place, error) {
 	set, err := hierarchy.Find(m)
 	if err != nil {
 		return nil, err
 	}
 	defer set.Close()
-	members, err := hierarchy.Memberships(m, os.Getpid())
+	members, err := hierarchy.Memberships(m, pid)
 	if err != nil {
 		return nil, err
 	}
 	places := []Place{}
 	for _, h := range set.All {
-		places = append(places, try(m, h, hierarchy.PathIn(members, h.Name)))
+		places = append(places, where(h, hierarchy.PathIn(members, h.Name)))
 	}
 	return places, nil
 }
 
-func try(m machine.Machine, h *hierarchy.Hierarchy, member string) Place {
-	p := Place{Hierarchy: h.Name, Cgroup: member, Owner: -1, Limited: []string{}, Unlimited: []string{}}
+func where(h *hierarchy.Hierarchy, member string) Place {
+	p := Place{Hierarchy: h.Name, Cgroup: member, Owner: -1, Subgroup: Subgroup{Limited: []string{}, Unlimited: []string{}}}
 	if h.IsUnified() {
 		p.Cgroup = cmp.Or(strings.TrimSuffix(member, "/"+layout.Leaf), "/")
 	}
@@ -81,7 +88,6 @@ func try(m machine.Machine, h *hierarchy.Hierarchy, member string) Place {
 	}
 	dir, err := h.OpenMember(p.Cgroup)
 	if err != nil {
-		p.Error = err.Error()
 		return p
 	}
 	defer dir.Close()
@@ -89,15 +95,31 @@ func try(m machine.Machine, h *hierarchy.Hierarchy, member string) Place {
 	if info, err := dir.Info(); err == nil {
 		p.Owner = info.UID
 	}
-	if err := p.enter(m, h); err != nil {
-		p.Error = err.Error()
-	}
 	return p
 }
 
+// Here tries what the calling process may do below each cgroup in which it is, by the
+// names of their hierarchies. Errors are those of hierarchy.Find.
+func Here(m machine.Machine) (map[string]Subgroup, error) {
+	set, err := hierarchy.Find(m)
+	if err != nil {
+		return nil, err
+	}
+	defer set.Close()
+	all := map[string]Subgroup{}
+	for _, h := range set.All {
+		s := Subgroup{Limited: []string{}, Unlimited: []string{}}
+		if err := s.enter(m, h); err != nil {
+			s.Error = err.Error()
+		}
+		all[h.Name] = s
+	}
+	return all, nil
+}
+
 // enter makes a cgroup below, moves a process in that waits, and limits it.
-func (p *Place) enter(m machine.Machine, h *hierarchy.Hierarchy) (err error) {
-	child := exec.Command("cat")
+func (s *Subgroup) enter(m machine.Machine, h *hierarchy.Hierarchy) (err error) {
+	child := exec.Command("/proc/self/exe", InsideCommand, Wait) // no program of the user's choice
 	end, err := child.StdinPipe()
 	if err != nil {
 		return err
@@ -109,8 +131,8 @@ func (p *Place) enter(m machine.Machine, h *hierarchy.Hierarchy) (err error) {
 		Machine: m, PID: child.Process.Pid, Name: fmt.Sprintf("try-%d", child.Process.Pid), Hierarchies: []string{h.Name},
 	})
 	if err == nil {
-		p.Entered = true
-		p.limit(h, made[0])
+		s.Entered = true
+		s.limit(h, made[0])
 	}
 	err = errors.Join(err, end.Close(), child.Wait())
 	for _, dir := range made {
@@ -120,7 +142,7 @@ func (p *Place) enter(m machine.Machine, h *hierarchy.Hierarchy) (err error) {
 }
 
 // limit writes a limit for each controller that the new cgroup has.
-func (p *Place) limit(h *hierarchy.Hierarchy, dir string) {
+func (s *Subgroup) limit(h *hierarchy.Hierarchy, dir string) {
 	controllers, version := h.Controllers, 0
 	if h.IsUnified() {
 		data, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
@@ -132,10 +154,10 @@ func (p *Place) limit(h *hierarchy.Hierarchy, dir string) {
 			continue
 		}
 		if err := os.WriteFile(path.Join(dir, set.File), []byte(set.Value), 0); err != nil {
-			p.Unlimited = append(p.Unlimited, controller)
+			s.Unlimited = append(s.Unlimited, controller)
 			continue
 		}
-		p.Limited = append(p.Limited, controller)
+		s.Limited = append(s.Limited, controller)
 	}
 }
 
