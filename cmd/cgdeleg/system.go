@@ -79,11 +79,18 @@ func versionOf(program string, options ...string) func() string {
 	})
 }
 
+// withoutConfiguration is the environment in which podman reads no configuration: with one
+// that it does not understand it does not even say its version.
+func withoutConfiguration() []string {
+	return append(os.Environ(), "CONTAINERS_CONF=/dev/null", "CONTAINERS_CONF_OVERRIDE=/dev/null", "CONTAINERS_STORAGE_CONF=/dev/null")
+}
+
 // versionWithin is versionOf for a program's file, which gets no more than patience.
 func versionWithin(patience time.Duration, path string, options ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, append(options, "--version")...)
+	command.Env = withoutConfiguration()
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return unix.Kill(-command.Process.Pid, unix.SIGKILL) }
 	command.WaitDelay = patience / 10
