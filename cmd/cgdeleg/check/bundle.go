@@ -60,15 +60,16 @@ func (f *Facts) said(format string, args ...any) Evidence {
 func (f *Facts) editBundle() Command { return f.edit(f.bundleFile()) }
 
 // hasRunc tells whether the bundle may be meant for runc: it is, unless only crun is there.
+// Debian has runc in a directory that users' PATH has not.
 func (f *Facts) hasRunc() bool {
-	return f.System.Version("runc") != "" || f.System.Version("crun") == ""
+	_, _, answer := f.lookUp("runc")
+	return answer == machine.Found || f.System.Version("runc") != "" || f.System.Version("crun") == ""
 }
 
 func checkBundle(f *Facts) Result {
 	switch {
 	case f.BundleError != nil && errors.Is(f.BundleError, fs.ErrNotExist):
-		return failed("there is no "+ociconf.FileName+" in the bundle", Evidence{f.bundleFile(), "is not there"}).
-			fixed("make it in that directory", Command{Args: []string{"runc", "spec", "--rootless", "--bundle", f.BundleDir}, ByHand: true})
+		return f.noBundle()
 	case f.BundleError != nil:
 		return f.configResult("the runtime", f.BundleError)
 	case f.Bundle == nil:
@@ -79,6 +80,18 @@ func checkBundle(f *Facts) Result {
 		return failed("the bundle's configuration has no process", f.said("no process")).fixed("add what is to be run to it", f.editBundle())
 	}
 	return ok("")
+}
+
+// noBundle is the result for a directory without a configuration.
+func (f *Facts) noBundle() Result {
+	r := failed("there is no "+ociconf.FileName+" in the bundle", Evidence{f.bundleFile(), "is not there"})
+	for _, program := range []string{"runc", "crun"} {
+		if file, _, answer := f.lookUp(program); answer == machine.Found && f.usersFiles().Exists(f.BundleDir) {
+			script := "cd " + quote(f.BundleDir) + " && " + file + " spec --rootless"
+			return r.fixed("make one in that directory", Command{Args: []string{"sh", "-c", script}, ByHand: true})
+		}
+	}
+	return r
 }
 
 func checkBundleUserns(f *Facts) Result {
@@ -270,7 +283,7 @@ func (f *Facts) cgroupsPathV2(wanted string) Result {
 	said := f.said("linux.cgroupsPath = %q", wanted)
 	switch {
 	case l == nil || l.err != nil:
-		return unknown("it cannot be told where the session is", machine.ErrNotRecorded)
+		return unknown("it cannot be told where the session is", f.unseen())
 	case strings.Count(wanted, ":") == 2:
 		return ok("for systemd's user manager", said)
 	case !path.IsAbs(wanted) && !f.hasRunc():
@@ -286,7 +299,7 @@ func (f *Facts) cgroupsPathV2(wanted string) Result {
 	case elsewhereOwn:
 		return ok("in another cgroup of "+f.Subject.Name+"'s than the session", evidence...)
 	case unseen:
-		return unknown("it cannot be told whether the bundle's cgroupsPath can be made", machine.ErrNotRecorded)
+		return unknown("it cannot be told whether the bundle's cgroupsPath can be made", f.unseen())
 	case inLeaf:
 		return failed("the bundle's cgroupsPath is in the leaf, or the session itself, where no container can have controllers", said).
 			fixed(f.betterPath(l), f.editBundle())
@@ -370,7 +383,7 @@ func (f *Facts) cgroupsPathV1(wanted string) Result {
 		}
 		switch where, dir, st := f.reach(l, at); where {
 		case unseen:
-			return unknown("it cannot be told whether the bundle's cgroupsPath can be made", machine.ErrNotRecorded)
+			return unknown("it cannot be told whether the bundle's cgroupsPath can be made", f.unseen())
 		case denied:
 			names = append(names, l.Name)
 			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})

@@ -115,12 +115,7 @@ func checkPodman(f *Facts) Result {
 	case reason != "":
 		return skip(reason)
 	case !f.isUnified():
-		runtime := ""
-		if f.refusesCrun() {
-			runtime = " --runtime=runc"
-		}
-		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run",
-			f.runWith()+" podman"+runtime+" --cgroup-manager=cgroupfs run IMAGE")
+		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run", f.runWith()+" "+f.podmanAlone()+" run IMAGE")
 	}
 	conf := f.podmanConf()
 	if f.asksManager(conf) {
@@ -133,6 +128,14 @@ func checkPodman(f *Facts) Result {
 			"podman --cgroup-manager=cgroupfs run --cgroup-parent="+quote(f.sessionPath())+" IMAGE")
 	}
 	return ok("podman " + version + " makes its cgroups in the session, by --cgroup-manager=cgroupfs")
+}
+
+// podmanAlone is podman that makes its cgroups itself, by a runtime that starts here.
+func (f *Facts) podmanAlone() string {
+	if f.refusesCrun() {
+		return "podman --runtime=runc --cgroup-manager=cgroupfs"
+	}
+	return "podman --cgroup-manager=cgroupfs"
 }
 
 func checkBubblewrap(f *Facts) Result {

@@ -2,8 +2,8 @@ package check
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -14,8 +14,8 @@ import (
 )
 
 // podmanChecks look at what podman's configuration asks for against what is there. Where
-// podman's own defaults are not to be had they say it in a note: who has podman beside
-// another client is not to hear of it as of a trouble.
+// podman's own defaults are not to be had and LXC is installed too, they say it in a note:
+// who has podman beside LXC is not to hear of it as of a trouble.
 var podmanChecks = []*Check{
 	{
 		Code: "CGD-064", Name: "podman-config", Title: "podman's configuration can be read",
@@ -47,6 +47,32 @@ var podmanChecks = []*Check{
 		Explain:   "storage.conf names a driver, and where images are (graphroot, rootless_storage_path). The user needs to be able to write there. Without a mount_program the driver overlay needs a kernel that lets users mount it (Linux 5.11), or fuse-overlayfs in PATH; a mount_program needs to be there. NFS and the like cannot hold the files of other IDs than the user's.",
 		DependsOn: []string{"podman-config"}, needs: aUser, program: "podman", run: checkPodmanStorage,
 	},
+}
+
+// byDefault is the result for something that podman needs and no configuration asked for.
+// Reports from before what was absent was listed do not tell it.
+func (f *Facts) byDefault(r Result) Result {
+	switch {
+	case f.Machine.IsRecorded() && !f.Machine.Exists("/"+machine.AbsentFile):
+		return skip("it was not recorded what podman finds")
+	case f.System.Version("lxc") == "":
+		return r
+	}
+	var lines []string
+	if r.Fix != nil {
+		for _, c := range r.Fix.Commands {
+			lines = append(lines, c.String())
+		}
+	}
+	return note(r.Says, lines...)
+}
+
+// unseen is why it cannot be told whether something is there.
+func (f *Facts) unseen() error {
+	if f.Machine.IsRecorded() {
+		return machine.ErrNotRecorded
+	}
+	return fs.ErrPermission
 }
 
 // noPodman is why there is nothing to say of podman; "" if there is.
@@ -157,7 +183,7 @@ func checkPodmanRuntime(f *Facts) Result {
 			r := failed("podman starts nothing: its OCI runtime "+name+" is not there", said)
 			return r.fixed(f.takeRuntime(), f.setting(conf, key))
 		case answer == machine.Unknown:
-			return unknown("it cannot be told whether the OCI runtime "+name+" is there", machine.ErrNotRecorded)
+			return unknown("it cannot be told whether the OCI runtime "+name+" is there", f.unseen())
 		case path.Base(name) == "crun" && f.refusesCrun():
 			r := failed("podman's runtime is crun, which starts nothing where cgroup v2 has controllers beside v1", said)
 			return r.fixed(f.takeRunc(), f.setting(conf, key))
@@ -227,19 +253,21 @@ func checkPodmanCgroups(f *Facts) Result {
 	switch answer := f.Machine.Find(bus); {
 	case answer == machine.Found:
 		return ok("")
-	case answer == machine.Unknown && !f.Machine.IsRecorded():
-		return unknown("it cannot be told whether a user manager answers", errors.New(bus+" may not be looked at"))
-	case answer == machine.Unknown && f.hasSystemd():
-		return unknown("it cannot be told whether a user manager answers", machine.ErrNotRecorded)
+	case answer == machine.Unknown && (f.hasSystemd() || !f.Machine.IsRecorded()):
+		return unknown("it cannot be told whether a user manager answers", f.unseen())
 	}
 	r := warning("podman is to ask systemd's user manager for cgroups, and there is none: it warns, and makes them itself (cgroupfs)",
 		said, Evidence{bus, "is not there"})
-	if f.hasSystemd() {
+	if f.hasSystemd() && f.Machine.Exists(userBusUnit) {
 		return r.fixed("keep a user manager running, also without a login; or write cgroup_manager = \"cgroupfs\" in "+said.Path,
 			asRoot("loginctl", "enable-linger", f.Subject.Name))
 	}
 	return r.fixed("write cgroup_manager = \"cgroupfs\"", f.setting(conf, key))
 }
+
+// userBusUnit is what gives a user manager its bus; Debian has it in a package of its own,
+// dbus-user-session.
+const userBusUnit = "/usr/lib/systemd/user/dbus.socket"
 
 func checkPodmanLimits(f *Facts) Result {
 	if reason := f.noPodman(); reason != "" {
@@ -271,7 +299,7 @@ func (f *Facts) checkPIDsLimit(conf *podmanconf.Config) Result {
 	if !f.hasController("pids") {
 		return r.fixed("take it out; this session has no pids, which any other way to limit them needs", f.setting(conf, key))
 	}
-	return r.fixed("take it out, and have cgdeleg run hold the limit: cgdeleg run -p pids.max="+fmt.Sprint(limit)+" -- podman run IMAGE", f.setting(conf, key))
+	return r.fixed(fmt.Sprintf("take it out, and have cgdeleg run hold the limit: cgdeleg run -p pids.max=%d -- %s run IMAGE", limit, f.podmanAlone()), f.setting(conf, key))
 }
 
 // checkCgroupConf looks at the files of cgroups that every container's is to have written.
@@ -373,7 +401,7 @@ func checkPodmanNetwork(f *Facts) Result {
 		if key == "" {
 			return skip("it was not recorded whether " + program + " is there")
 		}
-		return unknown("it cannot be told whether "+program+" is there", machine.ErrNotRecorded)
+		return unknown("it cannot be told whether "+program+" is there", f.unseen())
 	}
 	text := "install " + cmp.Or(networkTools[program], program)
 	if other := f.otherNetwork(conf, program); other != "" {
@@ -385,7 +413,8 @@ func checkPodmanNetwork(f *Facts) Result {
 			Evidence{conf.File(key), value + " = " + strconv.Quote(program)}).
 			fixed(text+", or take that line out", append(f.install(networkTools[program]), f.setting(conf, key))...)
 	}
-	return note("podman finds no "+program+": containers start only with --network=none or --network=host until it is installed", commandLines(f.install(networkTools[program]))...)
+	return f.byDefault(warning("podman finds no "+program+": containers start only with --network=none or --network=host").
+		fixed(text, f.install(networkTools[program])...))
 }
 
 // findHelper looks for a program as podman does.
@@ -424,9 +453,10 @@ func (f *Facts) checkTun(program string) Result {
 	st, err := f.Machine.Stat(device)
 	switch {
 	case f.Machine.Find(device) == machine.Absent:
-		return note("there is no " + device + ", without which " + program + " makes no network: containers start only with --network=none or --network=host")
+		return f.byDefault(warning("there is no "+device+", without which "+program+" makes no network", Evidence{device, "is not there"}))
 	case err == nil && !f.may(st, 0o6):
-		return note(f.Subject.Name + " may not open " + device + ", without which " + program + " makes no network: containers start only with --network=none or --network=host")
+		return f.byDefault(warning(f.Subject.Name+" may not open "+device+", without which "+program+" makes no network", Evidence{device, ownerAndMode(st)}).
+			fixed("open it to everybody, as it usually is", asRoot("chmod", "0666", device)))
 	}
 	return ok("by " + program)
 }
@@ -440,11 +470,4 @@ func (f *Facts) install(name string) (commands []Command) {
 		}
 	}
 	return nil
-}
-
-func commandLines(commands []Command) (lines []string) {
-	for _, c := range commands {
-		lines = append(lines, c.String())
-	}
-	return lines
 }

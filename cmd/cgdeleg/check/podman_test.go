@@ -44,6 +44,18 @@ var usual = all(program("crun"), program("runc"), program("slirp4netns"), progra
 func conf(text string) change  { return write(containersConf, text) }
 func store(text string) change { return write(storageConf, text) }
 
+// lacking takes files away, in a recording that lists what was absent.
+func lacking(files ...string) change {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, file := range files {
+			remove(file)(t, dir)
+		}
+		seen := append([]string{"/etc/containers", "/usr/share/containers", "/home", "/usr/local", "/usr/libexec", "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"}, files...)
+		write(machine.AbsentFile, strings.Join(seen, "\n")+"\n")(t, dir)
+	}
+}
+
 // limits are those of the shell.
 func limits(nofile string) change {
 	const head = "Limit                     Soft Limit           Hard Limit           Units     \n"
@@ -149,7 +161,7 @@ func TestPodman(t *testing.T) {
 		"no TOML, the administrator's": {machine: v2, change: write("/etc/containers/containers.conf.d/10.conf", "x = \n"),
 			want: []string{"failed:podman-config"}, evidence: "/etc/containers/containers.conf.d/10.conf:1: x =", fix: "sudo editor /etc/containers/containers.conf.d/10.conf"},
 		"a value of another type": {machine: v2, change: conf("[engine]\ncgroup_manager = 3\n"),
-			want: []string{"failed:podman-config"}, says: "incompatible types", evidence: ":2: cgroup_manager = 3"},
+			want: []string{"failed:podman-config"}, evidence: "its cause: incompatible types"},
 		"storage.conf is no TOML": {machine: v2, change: store("[storage\n"),
 			want: []string{"failed:podman-config"}, says: "podman does not understand " + storageConf},
 		"append, too early": {machine: v2, change: conf("[containers]\ndefault_ulimits = [\"nofile=10:10\", {append = true}]\n"),
@@ -190,7 +202,9 @@ func TestPodman(t *testing.T) {
 		"cgroups that are split on v1": {machine: v1, change: conf("[containers]\ncgroups = \"split\"\n"),
 			want: []string{"failed:podman-runtime"}, says: "podman splits only cgroups of v2"},
 
-		"systemd without its user manager": {machine: v2sd, change: all(noBus, conf("[engine]\ncgroup_manager = \"systemd\"\n")),
+		"systemd without a bus for user managers": {machine: v2sd, change: all(noBus, conf("[engine]\ncgroup_manager = \"systemd\"\n")),
+			want: []string{"warning:podman-cgroups"}, fix: "write cgroup_manager = \"cgroupfs\""},
+		"systemd without its user manager": {machine: v2sd, change: all(noBus, write("/usr/lib/systemd/user/dbus.socket", ""), conf("[engine]\ncgroup_manager = \"systemd\"\n")),
 			want: []string{"warning:podman-cgroups"}, says: "there is none: it warns, and makes them itself (cgroupfs)", evidence: "/run/user/1000/bus: is not there", fix: "sudo loginctl enable-linger alice"},
 		"systemd where there is none": {machine: v2, change: conf("[engine]\ncgroup_manager = \"systemd\"\n"),
 			want: []string{"warning:podman-cgroups"}, fix: "editor " + containersConf},
@@ -200,7 +214,7 @@ func TestPodman(t *testing.T) {
 			want: []string{"failed:podman-cgroups"}, says: `podman does not know "cgroupsfs"`},
 
 		"pids_limit without a user manager": {machine: v2, change: write("/etc/containers/containers.conf", "[containers]\npids_limit = 100\n"),
-			want: []string{"warning:podman-limits"}, says: "podman ignores it where it makes cgroups itself", evidence: "/etc/containers/containers.conf: pids_limit = 100", fix: "cgdeleg run -p pids.max=100 -- podman run IMAGE"},
+			want: []string{"warning:podman-limits"}, says: "podman ignores it where it makes cgroups itself", evidence: "/etc/containers/containers.conf: pids_limit = 100", fix: "cgdeleg run -p pids.max=100 -- podman --cgroup-manager=cgroupfs run IMAGE"},
 		"pids_limit on v1": {machine: v1, change: conf("[containers]\npids_limit = 100\n"),
 			want: []string{"warning:podman-limits"}, says: "podman ignores it on cgroup v1", fix: "this session has no pids"},
 		"pids_limit by the user manager": {machine: v2sd, change: conf("[containers]\npids_limit = 100\n")},
@@ -221,10 +235,12 @@ func TestPodman(t *testing.T) {
 		"a ulimit, and limits that nobody recorded": {machine: v2, change: all(write(machine.AbsentFile, "/etc/containers\n/usr/share/containers\n"+storageConf+"\n/proc/sys/kernel/apparmor_restrict_unprivileged_userns\n"), conf("[containers]\ndefault_ulimits = [\"nofile=1\"]\n")),
 			want: []string{"unknown:podman-limits"}, says: "it cannot be told whether the limit of nofile can be had"},
 
-		"no slirp4netns": {machine: v2, change: remove("/usr/bin/slirp4netns"),
+		"no slirp4netns": {machine: v2, change: lacking("/usr/bin/slirp4netns"),
+			want: []string{"warning:podman-network"}, says: "podman finds no slirp4netns", fix: "sudo apt install slirp4netns"},
+		"no slirp4netns, beside LXC": {machine: v2, clients: bookworm + ", lxc 5.0.2", change: lacking("/usr/bin/slirp4netns"),
 			want: []string{"note:podman-network"}, says: "podman finds no slirp4netns", fix: "sudo apt install slirp4netns"},
-		"no pasta": {machine: v2, clients: trixie, change: remove("/usr/bin/pasta"),
-			want: []string{"note:podman-network"}, says: "podman finds no pasta", fix: "sudo apt install passt"},
+		"no pasta": {machine: v2, clients: trixie, change: lacking("/usr/bin/pasta"),
+			want: []string{"warning:podman-network"}, says: "podman finds no pasta", fix: "sudo apt install passt"},
 		"no pasta, which is asked for": {machine: v2, clients: trixie, change: all(remove("/usr/bin/pasta"), conf("[network]\ndefault_rootless_network_cmd = \"pasta\"\n")),
 			want: []string{"failed:podman-network"}, says: "podman finds no pasta, which its configuration names", fix: `default_rootless_network_cmd = "slirp4netns" under [network], which is there`},
 		"pasta, too early":             {machine: v2, change: all(remove("/usr/bin/pasta"), conf("[network]\ndefault_rootless_network_cmd = \"pasta\"\n"))},
@@ -232,10 +248,10 @@ func TestPodman(t *testing.T) {
 		"slirp4netns by a path": {machine: v2, change: conf("[engine]\nnetwork_cmd_path = \"/opt/slirp\"\n"),
 			want: []string{"failed:podman-network"}, says: "podman finds no /opt/slirp", evidence: `network_cmd_path = "/opt/slirp"`},
 		"no network is asked for": {machine: v2, change: all(remove("/usr/bin/slirp4netns"), conf("[containers]\nnetns = \"host\"\n"))},
-		"no device for it": {machine: v2, change: remove("/dev/net/tun"),
-			want: []string{"note:podman-network"}, says: "there is no /dev/net/tun"},
-		"a device that is root's alone": {machine: v2, change: stat("/dev/net/tun", machine.Stat{Mode: 0o20600}),
-			want: []string{"note:podman-network"}, says: "alice may not open /dev/net/tun"},
+		"no device for it": {machine: v2, change: lacking("/dev/net/tun"),
+			want: []string{"warning:podman-network"}, says: "there is no /dev/net/tun"},
+		"a device that is root's alone": {machine: v2, change: all(lacking(), stat("/dev/net/tun", machine.Stat{Mode: 0o20600})),
+			want: []string{"warning:podman-network"}, says: "alice may not open /dev/net/tun"},
 
 		"a mount_program that is not there": {machine: v2, change: store("[storage]\ndriver = \"overlay\"\n[storage.options.overlay]\nmount_program = \"/usr/bin/fuse-overlayfs\"\n"),
 			want: []string{"failed:podman-storage"}, says: "mount_program /usr/bin/fuse-overlayfs is not there", evidence: storageConf, fix: "sudo apt install fuse-overlayfs"},
@@ -262,10 +278,12 @@ func TestPodman(t *testing.T) {
 			want: []string{"failed:podman-storage"}, says: "no absolute path"},
 		"a place by another variable": {machine: v2, change: store("[storage]\ndriver = \"vfs\"\ngraphroot = \"/srv/$TEAM\"\n"),
 			want: []string{"unknown:podman-storage"}, says: "a variable that is not known"},
-		"a home on NFS": {machine: v2, change: appendTo("/proc/self/mountinfo", "99 22 0:99 / /home rw,relatime - nfs4 server:/home rw\n"),
+		"a home on NFS": {machine: v2, change: all(lacking(), appendTo("/proc/self/mountinfo", "99 22 0:99 / /home rw,relatime - nfs4 server:/home rw\n")),
 			want: []string{"warning:podman-storage"}, says: "podman's images are on nfs4", evidence: "/home nfs4", fix: "another mount by graphroot in /home/alice/.config/containers/storage.conf"},
+		"a home on NFS, beside LXC": {machine: v2, clients: bookworm + ", lxc 5.0.2", change: all(lacking(), appendTo("/proc/self/mountinfo", "99 22 0:99 / /home rw,relatime - nfs4 server:/home rw\n")),
+			want: []string{"note:podman-storage"}, says: "podman's images are on nfs4"},
 		"a home on NFS, images elsewhere": {machine: v2, change: all(appendTo("/proc/self/mountinfo", "99 22 0:99 / /home rw,relatime - nfs4 server:/home rw\n"), stat("/srv/alice", machine.Stat{Mode: 0o40700, UID: 1000, GID: 1000}), store("[storage]\ndriver = \"overlay\"\ngraphroot = \"/srv/alice\"\n"))},
-		"a home from which nothing is run": {machine: v2, change: all(appendTo("/proc/self/mountinfo", "99 22 0:99 / /home/alice/.local rw,noexec - ext4 /dev/vdb rw\n")),
+		"a home from which nothing is run": {machine: v2, change: all(lacking(), appendTo("/proc/self/mountinfo", "99 22 0:99 / /home/alice/.local rw,noexec - ext4 /dev/vdb rw\n")),
 			want: []string{"failed:podman-storage"}, says: "noexec", fix: "sudo mount -o remount,exec /home/alice/.local"},
 	} {
 		t.Run(name, func(t *testing.T) {

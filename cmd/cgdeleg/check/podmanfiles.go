@@ -240,7 +240,7 @@ func (f *Facts) configResult(of string, err error) Result {
 	var pathErr *fs.PathError
 	switch {
 	case errors.As(err, &line):
-		return failed(of+" does not understand "+line.File+": "+line.Reason, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), brief(line.Text)}).
+		return failed(of+" does not understand "+line.File, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), brief(line.Text)}, Evidence{"its cause", line.Reason}).
 			fixed("correct that line", f.editAny(line.File))
 	case errors.As(err, &pathErr) && errors.Is(err, fs.ErrNotExist):
 		return failed(pathErr.Path+", which "+of+" is to read, is not there", Evidence{pathErr.Path, "is not there"})

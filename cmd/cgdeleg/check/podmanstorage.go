@@ -81,7 +81,7 @@ func (f *Facts) checkOverlay(s *storage, said Evidence) Result {
 	named := Evidence{s.file, "mount_program = " + strconv.Quote(program)}
 	switch answer := f.usersFiles().Find(program); {
 	case answer == machine.Unknown:
-		return unknown("it cannot be told whether "+program+" is there", machine.ErrNotRecorded)
+		return unknown("it cannot be told whether "+program+" is there", f.unseen())
 	case answer == machine.Absent:
 		text := "install " + path.Base(program)
 		if f.mountsOverlay() == machine.Found {
@@ -103,7 +103,7 @@ func (f *Facts) checkNativeOverlay(s *storage, said Evidence) Result {
 	case native == machine.Found || fuse == machine.Found:
 		return ok("")
 	case native == machine.Unknown || fuse == machine.Unknown:
-		return unknown("it cannot be told whether users may mount overlay", machine.ErrNotRecorded)
+		return unknown("it cannot be told whether users may mount overlay", f.unseen())
 	}
 	return failed("podman's storage driver is overlay, which no user may mount before Linux 5.11, and there is no "+fuseOverlay,
 		said, Evidence{release, f.readWord(release)}).
@@ -168,7 +168,7 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 	}
 	r := failed("podman starts nothing: "+f.Subject.Name+" may not write in "+dir+", where its images are to be", evidence...)
 	if s.said == "" {
-		return r.fixed("give that directory to " + f.Subject.Name)
+		return f.byDefault(r.fixed("give that directory to " + f.Subject.Name))
 	}
 	return r.fixed("name a directory of "+f.Subject.Name+"'s, or let it write there", f.editAny(s.file))
 }
@@ -188,21 +188,29 @@ func (f *Facts) checkGraphMount(s *storage) Result {
 	if s.graphRoot == "" {
 		return ok("")
 	}
+	r := f.onMount(s)
+	if r.Status != OK && s.said == "" {
+		return f.byDefault(r)
+	}
+	return r
+}
+
+func (f *Facts) onMount(s *storage) Result {
 	at := f.mountOf(s.graphRoot)
 	evidence := []Evidence{{"/proc/self/mountinfo", strings.TrimSpace(at.Point + " " + at.Type + " " + strings.Join(at.Options, ","))}}
-	name := "name a directory on another mount by graphroot in " + cmp.Or(s.file, path.Dir(f.userConfig()+storageFile)+"/storage.conf")
 	if s.said != "" {
 		evidence = append([]Evidence{s.storageSetting()}, evidence...)
 	}
+	elsewhere := "name a directory on another mount by graphroot in " + cmp.Or(s.file, f.userConfig()+storageFile)
 	_, _, fuse := f.lookUp(fuseOverlay)
 	switch {
 	case slices.Contains(at.Options, "ro"):
-		return failed("podman's images are on a mount that is read-only", evidence...).fixed(name)
+		return failed("podman's images are on a mount that is read-only", evidence...).fixed(elsewhere)
 	case slices.Contains(at.Options, "noexec"):
 		return failed("podman's images are on a mount from which nothing may be run (noexec)", evidence...).fixed(f.remounted(s.graphRoot, "noexec", "exec"))
 	case slices.Contains(ownersFixed, at.Type) && s.MountProgram() == "" && fuse != machine.Found:
 		return warning("podman's images are on "+at.Type+", where no user can store files of its container's other users", evidence...).
-			fixed(name + ", or install " + fuseOverlay)
+			fixed(elsewhere + ", or install " + fuseOverlay)
 	}
 	return ok("")
 }
