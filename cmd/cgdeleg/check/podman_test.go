@@ -171,6 +171,7 @@ func TestPodman(t *testing.T) {
 			want: []string{"unknown:podman-config"}, says: "nested too deeply"},
 		"larger than is read": {machine: v2, change: conf(strings.Repeat("# nothing\n", 30_000)),
 			want: []string{"unknown:podman-config"}, says: "larger than 256 KiB"},
+		"a directory among the drop-ins": {machine: v2, change: write(containersConf+".d/old.conf/x", "[engine\n")},
 		"CONTAINERS_CONF leads nowhere": {machine: v2, variables: "CONTAINERS_CONF=/home/alice/my.conf",
 			want: []string{"failed:podman-config"}, says: "/home/alice/my.conf, which podman is to read, is not there"},
 		"CONTAINERS_CONF in place of all": {machine: v2, variables: "CONTAINERS_CONF=/home/alice/my.conf", change: all(conf("[engine\n"), write("/home/alice/my.conf", ""))},

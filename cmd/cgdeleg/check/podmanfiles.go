@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/ociconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/podmanconf"
@@ -47,7 +49,9 @@ func (f *Facts) isPassedOver(file string, err error) bool {
 	if errors.Is(err, fs.ErrNotExist) {
 		return !f.isNamed(file)
 	}
-	return errors.Is(err, machine.ErrNotRecorded) || errors.Is(err, machine.ErrNotRegular) || errors.Is(err, machine.ErrKernelFile)
+	return slices.ContainsFunc([]error{machine.ErrNotRecorded, machine.ErrNotRegular, machine.ErrKernelFile, unix.EISDIR}, func(reason error) bool {
+		return errors.Is(err, reason)
+	})
 }
 
 // isNamed tells whether a variable of the environment names the file.
@@ -204,7 +208,7 @@ func (f *Facts) readStorageFile(s *storage, file string) (isRead bool) {
 	data, err := f.usersFiles().ReadFile(file)
 	if err == nil {
 		s.file = file
-		s.failure = s.Storage.Read(file, string(data))
+		s.failure = s.Read(file, string(data))
 		return true
 	}
 	if !f.isPassedOver(file, err) {
@@ -276,15 +280,12 @@ func (f *Facts) isBelowHome(file string) bool {
 // programs read, the checks have read; isOne is false if the file is no such. One that is
 // not understood is replaced by another such.
 func (f *Facts) Excerpt(file, data string) (text string, isOne bool) {
-	switch {
-	case f.Bundle != nil || f.BundleError != nil:
-		if file == path.Join(f.BundleDir, ociconf.FileName) {
-			c, err := ociconf.Parse(file, data)
-			if err != nil {
-				return "{ left out", true
-			}
-			return c.String(), true
+	if isAsked := f.Bundle != nil || f.BundleError != nil; isAsked && file == f.bundleFile() {
+		c, err := ociconf.Parse(file, data)
+		if err != nil {
+			return "{ left out", true
 		}
+		return c.String(), true
 	}
 	var conf interface {
 		Read(file, text string) error

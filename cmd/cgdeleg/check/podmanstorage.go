@@ -75,7 +75,7 @@ const fuseOverlay = "fuse-overlayfs"
 func (f *Facts) checkOverlay(s *storage, said Evidence) Result {
 	program := s.MountProgram()
 	if program == "" {
-		return f.checkNativeOverlay(s, said)
+		return f.checkNativeOverlay(said)
 	}
 	const device = "/dev/fuse"
 	named := Evidence{s.file, "mount_program = " + strconv.Quote(program)}
@@ -96,7 +96,7 @@ func (f *Facts) checkOverlay(s *storage, said Evidence) Result {
 	return ok("")
 }
 
-func (f *Facts) checkNativeOverlay(s *storage, said Evidence) Result {
+func (f *Facts) checkNativeOverlay(said Evidence) Result {
 	const release = "/proc/sys/kernel/osrelease"
 	_, _, fuse := f.lookUp(fuseOverlay)
 	switch native := f.mountsOverlay(); {
