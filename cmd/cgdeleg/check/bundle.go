@@ -28,7 +28,7 @@ var bundleChecks = []*Check{
 	},
 	{
 		Code: "CGD-071", Name: "bundle-userns", Title: "The bundle has a user namespace that the user may make",
-		Explain:   "An ordinary user's container needs the namespace \"user\" in linux.namespaces, and uidMappings and gidMappings of the user's own ID and subordinate IDs. runc gives files of its own to the container's root, which therefore has to be the user. What the configuration names else, process.user and uid= and gid= among the options of mounts, has to be in these maps; a proc, sysfs or mqueue can be mounted only with a PID, network or IPC namespace of the container's own. runc spec --rootless makes such a configuration.",
+		Explain:   "An ordinary user's container needs the namespace \"user\" in linux.namespaces, which crun adds by itself, and uidMappings and gidMappings of the user's own ID and subordinate IDs. runc gives files of its own to the container's root, which therefore has to be the user. What the configuration names else, process.user and uid= and gid= among the options of mounts, has to be in these maps; a proc, sysfs or mqueue can be mounted only with a PID, network or IPC namespace of the container's own. runc spec --rootless makes such a configuration.",
 		DependsOn: []string{"bundle", "subid"}, needs: aBundle, run: checkBundleUserns,
 	},
 	{
@@ -100,6 +100,8 @@ func checkBundleUserns(f *Facts) Result {
 	}
 	namespace, isThere := f.Bundle.Namespace("user")
 	switch {
+	case !isThere && !f.hasRunc():
+		return ok("crun makes one by itself")
 	case !isThere:
 		return failed("the bundle has no user namespace, without which an ordinary user starts nothing", f.said("linux.namespaces without user")).
 			fixed("add {\"type\": \"user\"} to linux.namespaces, and uidMappings and gidMappings; runc spec --rootless writes a whole configuration", f.editBundle())

@@ -141,6 +141,7 @@ func TestBundle(t *testing.T) {
 		"no root":             {aCase: aCase{machine: v2, want: []string{"failed:bundle"}, says: "has no root"}, text: `{"process": {}, "linux": {}}`},
 
 		"no user namespace":                {aCase: aCase{machine: v1, want: []string{"failed:bundle-userns"}, says: "no user namespace", fix: "runc spec --rootless"}, edits: []string{`, {"type": "user"}`, ""}},
+		"no user namespace, crun":          {aCase: aCase{machine: v2, clients: crun, change: remove("/usr/bin/runc")}, edits: []string{`, {"type": "user"}`, ""}},
 		"no user IDs":                      {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "no linux.uidMappings", fix: `"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]`}, edits: []string{`"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],`, ""}},
 		"more lines than the kernel takes": {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "more lines than the 340"}, edits: manyMaps},
 		"IDs twice":                        {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "have an ID in common"}, edits: []string{`"gidMappings": [`, `"gidMappings": [{"containerID": 0, "hostID": 100000, "size": 9}, `}},
