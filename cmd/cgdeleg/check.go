@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/ociconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pasted"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -26,6 +28,7 @@ type target struct {
 	pid       int
 	container string
 	config    string
+	bundle    string
 	nested    int
 	probe     bool
 	pasted    string         // check's alone: what --pasted names
@@ -39,6 +42,7 @@ func (t *target) addFlags(cmd *cobra.Command) {
 	flags.IntVar(&t.pid, "pid", 0, "look at the process `PID` and its user, instead of this shell")
 	flags.StringVar(&t.container, "container", "", "look also at the configuration of the LXC container `NAME`")
 	flags.StringVar(&t.config, "lxc-config", "", "look also at the LXC configuration `FILE`")
+	flags.StringVar(&t.bundle, "bundle", "", "look also at the configuration of the OCI bundle in `DIR`")
 	flags.IntVar(&t.nested, "nested", 1, "there shall be `N` levels of containers, one in the other")
 	cmd.MarkFlagsMutuallyExclusive("user", "pid")
 	cmd.MarkFlagsMutuallyExclusive("container", "lxc-config")
@@ -75,8 +79,35 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	case err != nil:
 		return nil, err
 	}
+	if err := t.readBundle(m, f); err != nil {
+		return nil, err
+	}
 	check.Gather(f)
 	return f, nil
+}
+
+// readBundle reads a bundle's configuration as the user who would start it. What keeps it
+// from being used is a finding; the error is of what was asked.
+func (t *target) readBundle(m machine.Machine, f *check.Facts) (err error) {
+	if t.bundle == "" {
+		if t.flags != nil && t.flags.Changed("bundle") {
+			return &usageError{errors.New("--bundle needs a directory")}
+		}
+		return nil
+	}
+	if f.BundleDir = t.bundle; !m.IsRecorded() {
+		if f.BundleDir, err = filepath.Abs(t.bundle); err != nil {
+			return err
+		}
+	}
+	f.BundleDir = path.Clean("/" + f.BundleDir)
+	file := path.Join(f.BundleDir, ociconf.FileName)
+	data, err := m.As(f.Subject.Credentials()).ReadFile(file)
+	if err == nil {
+		f.Bundle, err = ociconf.Parse(file, string(data))
+	}
+	f.BundleError = err
+	return nil
 }
 
 // caller returns the subject of who asks: with sudo, who typed that.
@@ -139,6 +170,7 @@ something could not be told.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration
+  cgdeleg check --bundle ~/b         also that of runc's or crun's bundle
   sudo cgdeleg check                 the shell in which that is typed
   sudo cgdeleg check --user alice    what a login of alice would get
   cgdeleg check --pasted - <thread   what somebody has pasted into a thread

@@ -26,13 +26,17 @@ func newReport(s *settings) *cobra.Command {
 directory DIR, with their owners, so that cgdeleg check --root DIR says there
 what it says here. They tell of cgroups, PAM files, mounts, subordinate IDs and
 the processes between this shell and its login; of /etc/passwd only your own
-line, of podman's containers.conf cgroup_manager and runtime, of your home directory
-beside that LXC's lxc.conf and the container's configuration. The files present
-and absent say what else check found or did not find. What others may not read is
-left out, except your own files. With --redact user names are replaced.`,
+line, of podman's containers.conf and storage.conf and of a bundle's config.json
+only what check reads of them, of your home directory beside that LXC's lxc.conf
+and the container's configuration. The files present and absent say what else
+check found or did not find. What others may not read is left out, except your own
+files. With --redact user names are replaced.`,
 		PreRunE: func(*cobra.Command, []string) (err error) {
 			if t.config != "" { // in the report it is found by its full path
 				t.config, err = filepath.Abs(t.config)
+			}
+			if t.bundle != "" && err == nil {
+				t.bundle, err = filepath.Abs(t.bundle)
 			}
 			return err
 		},
@@ -57,6 +61,7 @@ left out, except your own files. With --redact user names are replaced.`,
 			r := newRecorder(f, &notes)
 			r.record()
 			r.add(versionsFile, recordVersions(f))
+			r.add(variablesFile, recordVariables(f))
 			var kept []string
 			rd := &redaction{}
 			if redact {
@@ -96,6 +101,9 @@ func (t *target) words(rd *redaction) (words []string) {
 	if t.config != "" {
 		words = append(words, "--lxc-config", rd.text(t.config))
 	}
+	if t.bundle != "" {
+		words = append(words, "--bundle", rd.text(t.bundle))
+	}
 	if t.nested != 1 {
 		words = append(words, "--nested", strconv.Itoa(t.nested))
 	}
@@ -107,6 +115,7 @@ func (t *target) words(rd *redaction) (words []string) {
 type recorder struct {
 	machine machine.Machine
 	subject check.Subject
+	excerpt func(file, data string) (text string, isOne bool)
 	notes   *machine.Notes
 	root    string // before every path; but in tests ""
 
@@ -129,7 +138,7 @@ type recorder struct {
 // newRecorder returns one for what was noted when the facts were gathered and the
 // checks run.
 func newRecorder(f *check.Facts, notes *machine.Notes) *recorder {
-	return &recorder{machine: f.Machine.Plain(), subject: f.Subject, notes: notes, seen: map[string]bool{}}
+	return &recorder{machine: f.Machine.Plain(), subject: f.Subject, excerpt: f.Excerpt, notes: notes, seen: map[string]bool{}}
 }
 
 // reportFile is a file of the report.
@@ -354,6 +363,17 @@ func recordVersions(f *check.Facts) string {
 			fmt.Fprintf(&out, "%s delegated\n", scope)
 		} else if known {
 			fmt.Fprintf(&out, "%s not delegated\n", scope)
+		}
+	}
+	return out.String()
+}
+
+// recordVariables writes what of the subject's environment the checks want to know.
+func recordVariables(f *check.Facts) string {
+	var out strings.Builder
+	for _, name := range check.Variables {
+		if value := f.System.Variable(f.Subject, name); value != "" && visible(value) == value {
+			fmt.Fprintf(&out, "%s %s\n", name, value)
 		}
 	}
 	return out.String()

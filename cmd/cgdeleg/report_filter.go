@@ -18,6 +18,11 @@ import (
 // relevant returns what matters of a file, where not all of it does or is anybody's
 // business.
 func (r *recorder) relevant(name, data string) string {
+	if r.excerpt != nil {
+		if text, isOne := r.excerpt(name, data); isOne {
+			return text
+		}
+	}
 	switch pid, file := processFile(name); {
 	case pid != 0 && file == "stat":
 		return r.process(pid, data)
@@ -34,10 +39,6 @@ func (r *recorder) relevant(name, data string) string {
 			words := strings.Fields(line)
 			return len(words) > 0 && (words[0] == r.subject.Name || words[0] == "*" || strings.HasPrefix(words[0], "@"))
 		})
-	case strings.Contains(name, "/containers/containers.conf"):
-		var c check.PodmanConf
-		c.Read(data)
-		return c.String()
 	case path.Base(name) == "memory.stat":
 		return onlyLines(data, func(line string) bool {
 			key, _, _ := strings.Cut(line, " ")

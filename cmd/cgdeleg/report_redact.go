@@ -181,7 +181,7 @@ func (r *recorder) isOwn(name string) bool {
 
 // fixedText has the words that are in no path of every report.
 const fixedText = `
-	/user /user.slice /init.scope /.config/lxc/lxc.conf /.config/lxc/default.conf /.config/containers/containers.conf /.local/share/lxc/config
+	/user /user.slice /init.scope /.config/lxc/lxc.conf /.config/lxc/default.conf /.config/containers/containers.conf /.config/containers/storage.conf /.local/share/lxc/config /.local/share/containers/storage
 	/run/user/bus /run/systemd/system /usr/share/pam-configs/cgfs /etc/pam.d /etc/pam.conf /etc/passwd /etc/group /etc/lxc /usr/share/lxc/config /etc/containers/containers.conf /usr/share/containers/containers.conf
 	sshd login su su-l sudo sudo-i runuser runuser-l cron crond atd doas dropbear lightdm sddm gdm-password xdm machinectl greetd other
 	sshd-session sshd-auth sddm-helper gdm-session-wor xrdp-sesman
@@ -189,7 +189,22 @@ const fixedText = `
 	success default ignore ok done bad die reset
 	all kernel none name systemd openrc elogind unified v2 dir u g b c
 	cgroup cgroup2 tmpfs rw ro
-	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not stat versions engine cgroup_manager cgroupfs runtime`
+	userns ID ID_LIKE VERSION_ID Scope Delegate yes no true false on off delegated not stat versions engine cgroup_manager cgroupfs runtime` + podmanWords + bundleWords
+
+// podmanWords are the keys and the values in the files of podman's that the checks know,
+// and bundleWords those in a bundle's configuration.
+const (
+	podmanWords = `
+	containers.conf.d containers.rootless.conf.d containers cgroups enabled disabled no-conmon split cgroup_conf default_ulimits netns private bridge host pids_limit
+	runtimes crun runc helper_binaries_dir network_cmd_path network default_rootless_network_cmd pasta slirp4netns append left out
+	storage driver overlay overlay2 vfs btrfs graphroot rootless_storage_path options mount_program fuse-overlayfs HOME USER UID
+	core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack`
+	bundleWords = `
+	config.json process user uid gid additionalGids rlimits type hard soft root path readonly mounts destination proc sysfs mqueue linux
+	uidMappings gidMappings containerID hostID size namespaces pid ipc cgroupsPath resources limit reservation swap shares quota period
+	realtimeRuntime realtimePeriod cpus mems pids blockIO weight leafWeight weightDevice hugepageLimits classID priorities rdma
+	throttleReadBpsDevice throttleWriteBpsDevice throttleReadIOPSDevice throttleWriteIOPSDevice`
+)
 
 // fixedIn returns what of a file's content is fixed.
 func fixedIn(f reportFile) (text string) {

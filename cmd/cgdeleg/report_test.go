@@ -441,7 +441,7 @@ func TestReportShows(t *testing.T) {
 	}
 }
 
-// Below the home directory there is nothing of interest but LXC's lxc.conf, a line of
+// Below the home directory there is nothing of interest but LXC's lxc.conf, keys of
 // podman's, and what a container's configuration consists of.
 func TestReportOfHome(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
@@ -453,6 +453,7 @@ func TestReportOfHome(t *testing.T) {
 	put(t, dir, home+".config/lxc/default.conf", "lxc.net.0.type = empty\n", 0o644)
 	put(t, dir, home+".config/lxc/notes", "private\n", 0o644)
 	put(t, dir, "versions", "lxc 5.0.2\npodman 4.3.1\n", 0o644)
+	put(t, dir, "usr/bin/slirp4netns", "", 0o755)
 	put(t, dir, home+".config/containers/containers.conf", "[containers]\nenv = [\"TOKEN=secret\"]\n[engine]\n  cgroup_manager = \"cgroupfs\"\n", 0o644)
 	put(t, dir, home+"included.conf", "# nothing\n", 0o644)
 	put(t, dir, home+"more/a.conf", "# nothing\nlxc.include = /home/alice/deeper\n", 0o644)
@@ -477,6 +478,76 @@ func TestReportOfHome(t *testing.T) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	requireAlike(t, checkOf(t, written(t, r, &redaction{}), "c1"), checkOf(t, dir, "c1"))
+}
+
+// Of podman's files and of a bundle's the report has what the checks read, also of those
+// that are not understood, and check says the same of it.
+func TestReportOfRuntimes(t *testing.T) {
+	const home = "home/alice/"
+	for name, test := range map[string]struct {
+		conf, store, override, bundle string
+		says                          []string // names of failed checks
+	}{
+		"well": {"[containers]\nenv = [\"TOKEN=secret\"]\n", "[storage]\ndriver = \"overlay\"\n# secret\n", "# secret\n",
+			`{"process": {"env": ["TOKEN=secret"]}, "root": {"path": "r"}, "linux": {"cgroupsPath": "/user/alice/0/c", "namespaces": [{"type": "user"}]}}`, []string{"bundle-userns"}},
+		"asked for": {"[engine]\nruntime = \"nosuch\"\n# secret\n", "[storage]\ndriver = \"zfs\"\n", "[containers]\ncgroups = \"on\"\n",
+			`{"process": {}, "root": {"path": "r"}, "linux": {"resources": {"unified": {"memory.max": "1", "a/b": "secret"}}}}`, []string{"podman-runtime", "podman-storage", "bundle-limits"}},
+		"not understood":                 {"[containers]\nenv = [\"TOKEN=secret\"\n", "[storage]\n", "", `{"process": {"env": ["TOKEN=secret"]`, []string{"podman-config", "bundle"}},
+		"storage.conf is not understood": {"", "secret\n", "", `{"process": {}, "root": {"path": 3}, "secret": 1}`, []string{"podman-config", "bundle"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := renamed(t, "no-systemd-v2", "alice")
+			put(t, dir, "versions", "lxc 5.0.2\npodman 5.4.2\ncrun 1.21\n", 0o644)
+			put(t, dir, "usr/bin/pasta", "", 0o755)
+			put(t, dir, "variables", "CONTAINERS_CONF_OVERRIDE /home/alice/my.conf\nCONTAINERS_STORAGE_CONF /home/alice/s.conf\n", 0o644)
+			put(t, dir, home+".config/containers/containers.conf", test.conf, 0o644)
+			put(t, dir, home+"s.conf", test.store, 0o644)
+			put(t, dir, home+"my.conf", test.override, 0o644)
+			put(t, dir, home+"b/config.json", test.bundle, 0o644)
+			what := target{bundle: "/home/alice/b", nested: 1}
+			var notes machine.Notes
+			f, err := what.facts(machine.Recorded(dir).Noting(&notes))
+			must(t, err)
+			defer f.Close()
+			check.Run(f, check.All(), nil)
+			r := newRecorder(f, &notes)
+			r.root = dir
+			r.record()
+			r.add(versionsFile, recordVersions(f))
+			r.add(variablesFile, recordVariables(f))
+			for _, file := range r.files {
+				if strings.Contains(file.data, "secret") && !strings.Contains(test.bundle, "a/b") {
+					t.Errorf("%s has more than the checks read:\n%s", file.name, file.data)
+				}
+			}
+			want, got := statusesOf(t, dir), statusesOf(t, written(t, r, &redaction{}))
+			if got != want {
+				t.Errorf("the report says\n%s\nwant\n%s", got, want)
+			}
+			for _, name := range test.says {
+				if !strings.Contains(want, " "+name+" failed: ") {
+					t.Errorf("no failure of %s:\n%s", name, want)
+				}
+			}
+		})
+	}
+}
+
+// statusesOf returns what check says of podman and of the bundle, without where it saw it:
+// of files that are not understood a report has others.
+func statusesOf(t *testing.T, dir string) string {
+	t.Helper()
+	what := target{bundle: "/home/alice/b", nested: 1}
+	f, err := what.facts(machine.Recorded(dir))
+	must(t, err)
+	defer f.Close()
+	var out strings.Builder
+	for _, finding := range check.Run(f, check.All(), nil) {
+		if strings.HasPrefix(finding.Name, "podman-") || strings.HasPrefix(finding.Name, "bundle") {
+			fmt.Fprintf(&out, " %s %s: %s\n", finding.Name, finding.Status, finding.Says)
+		}
+	}
+	return out.String()
 }
 
 func TestReportIsBounded(t *testing.T) {

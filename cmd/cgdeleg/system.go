@@ -80,11 +80,18 @@ func versionOf(program string, options ...string) func() string {
 	})
 }
 
+// withoutConfiguration is the environment in which podman reads no configuration: with one
+// that it does not understand it does not even say its version.
+func withoutConfiguration() []string {
+	return append(os.Environ(), "CONTAINERS_CONF=/dev/null", "CONTAINERS_CONF_OVERRIDE=/dev/null", "CONTAINERS_STORAGE_CONF=/dev/null")
+}
+
 // versionWithin is versionOf for a program's file, which gets no more than patience.
 func versionWithin(patience time.Duration, path string, options ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, append(options, "--version")...)
+	command.Env = withoutConfiguration()
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return unix.Kill(-command.Process.Pid, unix.SIGKILL) }
 	command.WaitDelay = patience / 10
@@ -153,6 +160,25 @@ func (liveSystem) SearchPath() []string {
 	return slices.DeleteFunc(dirs, func(dir string) bool { return !filepath.IsAbs(dir) })
 }
 
+// Variable is one of the caller's own environment, if the caller is the subject, or else of
+// the environment with which the subject's process was started: what a shell has exported
+// since nobody sees from outside.
+func (liveSystem) Variable(s check.Subject, name string) string {
+	switch {
+	case s.PID == 0:
+		return ""
+	case s.Proc == "/proc/self" && os.Geteuid() == s.UID:
+		return os.Getenv(name)
+	}
+	data, _ := (machine.Machine{}).ReadFile(s.Proc + "/environ")
+	for entry := range strings.SplitSeq(string(data), "\x00") {
+		if value, isIt := strings.CutPrefix(entry, name+"="); isIt {
+			return value
+		}
+	}
+	return ""
+}
+
 func (liveSystem) SudoUser() string {
 	if name := os.Getenv("SUDO_USER"); name != "root" {
 		return name
@@ -201,15 +227,22 @@ func (liveSystem) Probe() (err error) {
 // lines such as "lxc 5.0.2".
 const versionsFile = "/versions"
 
+// variablesFile has the variables of the user's environment in the same way.
+const variablesFile = "/variables"
+
 // recordedSystem repeats what the system of a recorded machine said.
 type recordedSystem struct{ machine machine.Machine }
 
 func (r recordedSystem) SearchPath() []string { return nil }
 
-func (r recordedSystem) Version(program string) string { return r.says(program) }
+func (r recordedSystem) Version(program string) string { return r.says(versionsFile, program) }
 
-func (r recordedSystem) says(of string) string {
-	data, err := r.machine.ReadFile(versionsFile)
+func (r recordedSystem) Variable(_ check.Subject, name string) string {
+	return r.says(variablesFile, name)
+}
+
+func (r recordedSystem) says(file, of string) string {
+	data, err := r.machine.ReadFile(file)
 	if err != nil {
 		return ""
 	}
@@ -222,7 +255,7 @@ func (r recordedSystem) says(of string) string {
 }
 
 func (r recordedSystem) IsDelegated(unit string) (delegated, known bool) {
-	answer := r.says(unit)
+	answer := r.says(versionsFile, unit)
 	return answer == "delegated", answer != ""
 }
 

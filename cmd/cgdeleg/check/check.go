@@ -106,6 +106,7 @@ const (
 	aLogin               // a user's process: not root, not --user
 	aProcess             // one whose cgroups can be told
 	aConfig              // a container's configuration
+	aBundle              // an OCI bundle's configuration
 	hasCgroup            // a machine with any cgroups that were found
 )
 
@@ -124,7 +125,7 @@ type Finding struct {
 // those that it depends on.
 func All() []*Check {
 	var all []*Check
-	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, containerChecks, clientChecks} {
+	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, containerChecks, bundleChecks, clientChecks, podmanChecks} {
 		all = append(all, group...)
 	}
 	return all

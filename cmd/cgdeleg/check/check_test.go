@@ -44,6 +44,7 @@ var delegateConf = write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.co
 type system struct {
 	lxc, systemd     string
 	clients          string // their versions: "crun 1.8.1, podman 4.3.1"
+	variables        string // of the environment: "XDG_CONFIG_HOME=/x, STORAGE_DRIVER=vfs"
 	delegated, known bool
 }
 
@@ -60,9 +61,21 @@ func (s system) Version(program string) string {
 }
 
 func (s system) IsDelegated(string) (bool, bool) { return s.delegated, s.known }
-func (s system) SudoUser() string                { return "" }
-func (s system) SearchPath() []string            { return nil }
-func (s system) Probe() error                    { return os.ErrPermission }
+func (s system) Variable(_ check.Subject, name string) string {
+	if !slices.Contains(check.Variables, name) {
+		panic(name + " is none of those that are asked for")
+	}
+	for variable := range strings.SplitSeq(s.variables, ", ") {
+		if of, value, _ := strings.Cut(variable, "="); of == name {
+			return value
+		}
+	}
+	return ""
+}
+
+func (s system) SudoUser() string     { return "" }
+func (s system) SearchPath() []string { return nil }
+func (s system) Probe() error         { return os.ErrPermission }
 
 // toVendor moves a service's file to where distributions without one in /etc have it.
 func toVendor(service string) change {

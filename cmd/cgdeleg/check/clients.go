@@ -5,8 +5,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 )
 
 // clientChecks say what the programs that start containers need, to use the
@@ -117,15 +115,10 @@ func checkPodman(f *Facts) Result {
 	case reason != "":
 		return skip(reason)
 	case !f.isUnified():
-		runtime := ""
-		if f.refusesCrun() {
-			runtime = " --runtime=runc"
-		}
-		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run",
-			f.runWith()+" podman"+runtime+" --cgroup-manager=cgroupfs run IMAGE")
+		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run", f.runWith()+" "+f.podmanAlone()+" run IMAGE")
 	}
 	conf := f.podmanConf()
-	if f.hasSystemd() && f.Machine.Exists(userBus(f.Subject.UID)) && conf.Engine.Manager != "cgroupfs" {
+	if f.asksManager(conf) {
 		return ok("podman " + version + " asks systemd's user manager")
 	}
 	crun := f.System.Version("crun")
@@ -137,58 +130,12 @@ func checkPodman(f *Facts) Result {
 	return ok("podman " + version + " makes its cgroups in the session, by --cgroup-manager=cgroupfs")
 }
 
-// PodmanConf is what of containers.conf(5) tells who makes podman's cgroups.
-type PodmanConf struct {
-	Engine struct {
-		Manager string `toml:"cgroup_manager,omitempty"` // "systemd", "cgroupfs"
-		Runtime string `toml:"runtime,omitempty"`        // "crun", "runc", a path
-	} `toml:"engine"`
-}
-
-// Read takes over what a containers.conf says. What is no TOML says
-// nothing.
-func (c *PodmanConf) Read(conf string) {
-	read := *c
-	if _, err := toml.Decode(conf, &read); err == nil {
-		*c = read
+// podmanAlone is podman that makes its cgroups itself, by a runtime that starts here.
+func (f *Facts) podmanAlone() string {
+	if f.refusesCrun() {
+		return "podman --runtime=runc --cgroup-manager=cgroupfs"
 	}
-}
-
-// containersConf returns the files in which podman looks for its configuration;
-// what a later one says holds.
-func (f *Facts) containersConf() (files []string) {
-	files = []string{"/usr/share/containers/containers.conf"}
-	dirs := []string{"/etc/containers/containers.conf"}
-	if f.Subject.Home != "" {
-		dirs = append(dirs, f.Subject.Home+"/.config/containers/containers.conf")
-	}
-	for _, file := range dirs {
-		files = append(files, file)
-		names, _ := f.usersFiles().ReadDir(file + ".d")
-		slices.Sort(names)
-		for _, name := range names {
-			if strings.HasSuffix(name, ".conf") {
-				files = append(files, file+".d/"+name)
-			}
-		}
-	}
-	return files
-}
-
-// String returns c as a containers.conf.
-func (c *PodmanConf) String() string {
-	var out strings.Builder
-	_ = toml.NewEncoder(&out).Encode(c)
-	return out.String()
-}
-
-func (f *Facts) podmanConf() (c PodmanConf) {
-	for _, file := range f.containersConf() {
-		if data, err := f.usersFiles().ReadFile(file); err == nil {
-			c.Read(string(data))
-		}
-	}
-	return c
+	return "podman --cgroup-manager=cgroupfs"
 }
 
 func checkBubblewrap(f *Facts) Result {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/ociconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -26,6 +27,13 @@ type Facts struct {
 	Subject Subject
 	// Config is a container's configuration; nil: none was asked about.
 	Config *lxcconf.Config
+	// Bundle is an OCI bundle's configuration, BundleDir the bundle's directory; nil: none
+	// was asked about.
+	Bundle    *ociconf.Config
+	BundleDir string
+	// BundleError is why the one that was asked about cannot be used: *confparse.ParseError,
+	// or an error of its file's.
+	BundleError error
 	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError.
 	ConfigError error
 	// Nested is how many levels of containers there shall be; at least 1.
@@ -60,6 +68,9 @@ type System interface {
 	// SearchPath returns the directories of PATH in which programs are looked for that
 	// the subject starts; none where that is somebody else's.
 	SearchPath() []string
+	// Variable returns a variable of the subject's environment, one of Variables; "" if it
+	// is not set, or not known.
+	Variable(s Subject, name string) string
 	// SudoUser returns who runs this as root by sudo; "" if nobody does.
 	SudoUser() string
 	// Probe makes a cgroup below the caller's own, moves a process in, takes it
@@ -69,6 +80,12 @@ type System interface {
 
 // Programs are those of which a check wants to know the version.
 var Programs = programsOf(clientChecks, "lxc", "systemd")
+
+// Variables are those of the subject's environment that a check wants to know. Each names
+// a file or a directory, or is a word.
+var Variables = []string{
+	"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+}
 
 // programsOf returns the programs and those that the checks are about.
 func programsOf(checks []*Check, programs ...string) []string {
@@ -179,6 +196,10 @@ func (f *Facts) lacks(what needs) string {
 		return "it cannot be told in which cgroups this shell is"
 	case what == aProcess && len(f.found) == 0:
 		return noHierarchy
+	case what == aBundle && f.BundleError != nil:
+		return "the configuration cannot be read: see bundle"
+	case what == aBundle && f.Bundle == nil:
+		return "no --bundle was given"
 	case what == aConfig && f.ConfigError != nil:
 		return "the configuration cannot be read: see config"
 	case what == aConfig && f.Config == nil:

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 )
 
 // lxcChecks look at the session as LXC does, and at a container's configuration
@@ -142,52 +141,20 @@ func (f *Facts) openWith(controllers []string) *Fix {
 }
 
 func checkConfigIDMap(f *Facts) Result {
-	maps, err := f.Config.IDMaps()
+	lines, err := f.Config.IDMaps()
 	if err != nil {
 		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line").certain()
 	}
-	if len(maps) == 0 {
+	if len(lines) == 0 {
 		return failed("the configuration has no lxc.idmap: only root can start it").
 			fixed("add lines lxc.idmap with the user's ranges to it").certainIf(f.isWholeConfig())
 	}
-	both, err := f.subIDs()
-	if err != nil {
-		return unknown("subordinate IDs cannot be read", err)
+	maps := idMaps{name: "lxc.idmap", missing: "lxc.idmap has no line for %s IDs (%c)", isWhole: f.isWholeConfig()}
+	for _, m := range lines {
+		at := Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}
+		maps.lines = append(maps.lines, idMap{m.Kind, m.Inside, m.Outside, m.Count, at})
 	}
-	if r := f.checkMapItself(maps, both); r.Status != OK {
-		return r
-	}
-	var evidence []Evidence
-	fix := &Fix{Text: "give the user these IDs"}
-	canGive, isSeen := true, true
-	for _, m := range maps {
-		own := both[0]
-		if m.Kind == 'g' {
-			own = both[1]
-		}
-		isOwnID := m.Count == 1 && (m.Kind == 'u' && m.Outside == uint64(f.Subject.UID) || m.Kind == 'g' && m.Outside == uint64(f.Subject.GID))
-		isKnown := !f.Partial || f.ownsIDs(&own) && (m.Count > 1 || f.Subject.UID >= 0)
-		if isOwnID || !isKnown || subid.Covers(own.own, m.Outside, m.Count) {
-			isSeen = isSeen && isKnown
-			continue
-		}
-		evidence = append(evidence,
-			Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}, own.evidence())
-		canGive = canGive && f.mayGive(both, m.Outside, m.Count)
-		isSame := func(c Command) bool { return slices.Equal(c.Args, f.addSubIDs(both, m.Outside, m.Count).Args) }
-		if !slices.ContainsFunc(fix.Commands, isSame) {
-			fix.Commands = append(fix.Commands, f.addSubIDs(both, m.Outside, m.Count))
-		}
-	}
-	if len(evidence) == 0 {
-		return ok("").certainIf(isSeen && f.isWholeConfig() && both[0].extents != nil && both[1].extents != nil)
-	}
-	r := failed("the container's lxc.idmap wants IDs that are not "+f.Subject.Name+"'s", evidence...)
-	if !canGive {
-		return r.fixed("they may be other people's: write the user's own ranges into lxc.idmap", f.edit(maps[0].Item.File)).certainIf(f.Partial)
-	}
-	r.Fix = fix
-	return r.certainIf(f.Partial)
+	return f.checkIDMaps(maps)
 }
 
 // itemEvidence is a line of a container's configuration.
@@ -198,40 +165,6 @@ func itemEvidence(i lxcconf.Item) Evidence {
 // edit has the user edit a file of its own.
 func (f *Facts) edit(file string) Command {
 	return Command{Args: []string{f.editor(), file}, ByHand: true}
-}
-
-// checkMapItself looks whether the kernel would take the map, whoever's the IDs are
-// (user_namespaces(7)): lines that share no ID on either side, each inside of one line of
-// this user namespace's own map.
-func (f *Facts) checkMapItself(maps []lxcconf.IDMap, both []subIDs) Result {
-	line := func(m lxcconf.IDMap) Evidence {
-		return Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}
-	}
-	edit := f.edit(maps[0].Item.File)
-	share := func(a, b, count, other uint64) bool { return a < b+other && b < a+count }
-	for i, m := range maps {
-		for _, other := range maps[i+1:] {
-			if m.Kind == other.Kind && (share(m.Inside, other.Inside, m.Count, other.Count) || share(m.Outside, other.Outside, m.Count, other.Count)) {
-				return failed("two lines of lxc.idmap have an ID in common, and the kernel takes none twice", line(m), line(other)).
-					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit).certain()
-			}
-		}
-		own := &both[0]
-		if m.Kind == 'g' {
-			own = &both[1]
-		}
-		if own.extents != nil && len(subid.Inside([]subid.Range{{First: m.Outside, Count: m.Count}}, own.extents)) == 0 {
-			return failed("a line of lxc.idmap has IDs that are not in one line of this user namespace's map", line(m), own.mapEvidence()).
-				fixed("outside, give this container more IDs, or write IDs into lxc.idmap that it has", edit).certain()
-		}
-	}
-	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
-		if !slices.ContainsFunc(maps, func(m lxcconf.IDMap) bool { return m.Kind == kind }) {
-			return failed(fmt.Sprintf("lxc.idmap has no line for %s IDs (%c)", word, kind), line(maps[0])).fixed("add one with the user's range", edit).
-				certainIf(f.isWholeConfig())
-		}
-	}
-	return ok("")
 }
 
 func checkConfigLimits(f *Facts) Result {
@@ -254,14 +187,9 @@ func checkConfigLimits(f *Facts) Result {
 		}
 	}
 	switch {
-	case len(lacking) > 0 && f.canOpen(lacking):
-		return failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need", evidence...).with(f.openWith(lacking), "")
 	case len(lacking) > 0:
-		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need, and no mounted hierarchy has it", evidence...)
-		if names := f.unmounted(lacking); len(names) > 0 {
-			return r.fixed("mount it, and look again", f.mountCommands(names)...)
-		}
-		return r.fixed("take these limits out of the configuration", f.edit(evidence[0].file()))
+		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need", evidence...)
+		return f.lackingFix(r, lacking, evidence[0].file())
 	case ignored > 0:
 		return f.ignoredLimits(evidence)
 	}
@@ -271,6 +199,18 @@ func checkConfigLimits(f *Facts) Result {
 func (f *Facts) ignoredLimits(evidence []Evidence) Result {
 	return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
 		fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", f.edit(evidence[0].file()))
+}
+
+// lackingFix says how controllers are had that the limits of a configuration's file need.
+func (f *Facts) lackingFix(r Result, lacking []string, file string) Result {
+	if f.canOpen(lacking) {
+		return r.with(f.openWith(lacking), "")
+	}
+	r.Says += ", and no mounted hierarchy has it"
+	if names := f.unmounted(lacking); len(names) > 0 {
+		return r.fixed("mount it, and look again", f.mountCommands(names)...)
+	}
+	return r.fixed("take these limits out of the configuration", f.editAny(file))
 }
 
 // ignores tells whether LXC passes a limit over, because it is for the other

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -10,6 +11,7 @@ import (
 type mounted struct {
 	Point   string
 	Options []string // of the mount, not of the file system
+	Type    string   // of the file system
 }
 
 // mountOf returns on which mount a file is: the last one that covers its path
@@ -24,7 +26,10 @@ func (f *Facts) mountOf(file string) mounted {
 		}
 		point := hierarchy.Unescape(fields[4])
 		if point == "/" || file == point || strings.HasPrefix(file, point+"/") {
-			at = mounted{point, strings.Split(fields[5], ",")}
+			at = mounted{Point: point, Options: strings.Split(fields[5], ",")}
+			if i := slices.Index(fields, "-"); i >= 0 && i+1 < len(fields) {
+				at.Type = fields[i+1]
+			}
 		}
 	}
 	return at

@@ -197,7 +197,7 @@ func (f *Facts) clientAlone() string {
 	}
 	podman := f.System.Version("podman")
 	hasLXC := f.System.Version("lxc") != ""
-	if podman == "" || hasLXC || !f.isUnified() || !f.hasSystemd() || !f.Machine.Exists(userBus(f.Subject.UID)) || f.podmanConf().Engine.Manager == "cgroupfs" {
+	if podman == "" || hasLXC || !f.isUnified() || !f.asksManager(f.podmanConf()) {
 		return ""
 	}
 	return "podman " + podman

@@ -504,6 +504,9 @@ func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
 func (f *Facts) hasIDMap() bool {
+	if f.Bundle != nil && f.Bundle.Linux != nil && len(f.Bundle.Linux.UIDs) > 0 {
+		return true
+	}
 	if f.Config == nil {
 		return false
 	}

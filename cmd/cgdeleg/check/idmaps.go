@@ -1,0 +1,100 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
+)
+
+// idMap is a line of the map that a container's configuration wants (user_namespaces(7)).
+type idMap struct {
+	kind                   byte // 'u' or 'g'
+	inside, outside, count uint64
+	at                     Evidence
+}
+
+// isOwnID tells whether the line maps nothing but the subject's own ID, which needs no
+// subordinate one.
+func (m *idMap) isOwnID(s Subject) bool {
+	return m.count == 1 && (m.kind == 'u' && m.outside == uint64(s.UID) || m.kind == 'g' && m.outside == uint64(s.GID))
+}
+
+// idMaps is a map as a kind of configuration has it, with the words for that.
+type idMaps struct {
+	lines   []idMap
+	name    string // "lxc.idmap"
+	missing string // "there is no line for %s IDs (%c)"
+	isWhole bool   // there is no more of the configuration than was read
+}
+
+// checkIDMaps looks whether the kernel would take a map, and newuidmap and newgidmap give
+// the subject its IDs.
+func (f *Facts) checkIDMaps(maps idMaps) Result {
+	both, err := f.subIDs()
+	if err != nil {
+		return unknown("subordinate IDs cannot be read", err)
+	}
+	if r := f.checkMapItself(maps, both); r.Status != OK {
+		return r
+	}
+	var evidence []Evidence
+	fix := &Fix{Text: "give the user these IDs"}
+	canGive, isSeen := true, true
+	for _, m := range maps.lines {
+		own := both[0]
+		if m.kind == 'g' {
+			own = both[1]
+		}
+		isKnown := !f.Partial || f.ownsIDs(&own) && (m.count > 1 || f.Subject.UID >= 0)
+		if m.isOwnID(f.Subject) || !isKnown || subid.Covers(own.own, m.outside, m.count) {
+			isSeen = isSeen && isKnown
+			continue
+		}
+		evidence = append(evidence, m.at, own.evidence())
+		canGive = canGive && f.mayGive(both, m.outside, m.count)
+		isSame := func(c Command) bool { return slices.Equal(c.Args, f.addSubIDs(both, m.outside, m.count).Args) }
+		if !slices.ContainsFunc(fix.Commands, isSame) {
+			fix.Commands = append(fix.Commands, f.addSubIDs(both, m.outside, m.count))
+		}
+	}
+	if len(evidence) == 0 {
+		return ok("").certainIf(isSeen && maps.isWhole && both[0].extents != nil && both[1].extents != nil)
+	}
+	r := failed("the container's "+maps.name+" wants IDs that are not "+f.Subject.Name+"'s", evidence...)
+	if !canGive {
+		return r.fixed("they may be other people's: write the user's own ranges into "+maps.name, f.edit(maps.lines[0].at.file())).certainIf(f.Partial)
+	}
+	r.Fix = fix
+	return r.certainIf(f.Partial)
+}
+
+// checkMapItself looks whether the kernel would take the map, whoever's the IDs are
+// (user_namespaces(7)): lines that share no ID on either side, each inside of one line of
+// this user namespace's own map.
+func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
+	edit := f.edit(maps.lines[0].at.file())
+	share := func(a, b, count, other uint64) bool { return a < b+other && b < a+count }
+	for i, m := range maps.lines {
+		for _, other := range maps.lines[i+1:] {
+			if m.kind == other.kind && (share(m.inside, other.inside, m.count, other.count) || share(m.outside, other.outside, m.count, other.count)) {
+				return failed("two lines of "+maps.name+" have an ID in common, and the kernel takes none twice", m.at, other.at).
+					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit).certain()
+			}
+		}
+		own := &both[0]
+		if m.kind == 'g' {
+			own = &both[1]
+		}
+		if own.extents != nil && len(subid.Inside([]subid.Range{{First: m.outside, Count: m.count}}, own.extents)) == 0 {
+			return failed("a line of "+maps.name+" has IDs that are not in one line of this user namespace's map", m.at, own.mapEvidence()).
+				fixed("outside, give this container more IDs, or write IDs into "+maps.name+" that it has", edit).certain()
+		}
+	}
+	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
+		if !slices.ContainsFunc(maps.lines, func(m idMap) bool { return m.kind == kind }) {
+			return failed(fmt.Sprintf(maps.missing, word, kind), maps.lines[0].at).fixed("add one with the user's range", edit).certainIf(maps.isWhole)
+		}
+	}
+	return ok("")
+}
