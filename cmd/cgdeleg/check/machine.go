@@ -150,14 +150,10 @@ func checkMounts(f *Facts) Result {
 		return unknown("it cannot be told whether the mounts can be used", unusable[i])
 	}
 	var names []string
-	var commands []Command
 	stale := false
 	for _, u := range unusable {
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(u.Error(), `mount root "/..`)
-		dir, mount := f.mountCommand(u.Hierarchy)
-		// the kernel mounts nothing of the same file system over itself (EBUSY)
-		commands = append(commands, asRoot("umount", dir), mount)
 	}
 	reason := "covered by something else, or of another part of the tree than that in which this shell is"
 	if stale {
@@ -167,7 +163,32 @@ func checkMounts(f *Facts) Result {
 	if len(f.found) == 0 {
 		r.Status = Failed
 	}
+	if covers := f.coversOf(names); !stale && len(covers) > 0 {
+		return r.fixed("take away what is mounted over them", covers...)
+	}
+	var commands []Command
+	for _, name := range names {
+		dir, mount := f.mountCommand(name)
+		// the kernel mounts nothing of the same file system over itself (EBUSY)
+		commands = append(commands, asRoot("umount", dir), mount)
+	}
 	return r.fixed("mount them again, inside of the container", commands...)
+}
+
+// coversOf unmounts what lies over hierarchies; none where that is not so for all of them.
+func (f *Facts) coversOf(names []string) (commands []Command) {
+	for _, name := range names {
+		dir, _ := f.mountCommand(name)
+		cover := f.coverOf(dir)
+		if cover == "" {
+			return nil
+		}
+		command := asRoot("umount", cover)
+		if !slices.ContainsFunc(commands, func(c Command) bool { return slices.Equal(c.Args, command.Args) }) {
+			commands = append(commands, command)
+		}
+	}
+	return commands
 }
 
 // unusable returns the hierarchies that are mounted and cannot be used; and the lines

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -10,6 +11,7 @@ import (
 type mounted struct {
 	Point   string
 	Options []string // of the mount, not of the file system
+	Type    string   // of the file system: "ext4"; "" if that is not known
 }
 
 // mountOf returns on which mount a file is: the last one that covers its path
@@ -24,10 +26,24 @@ func (f *Facts) mountOf(file string) mounted {
 		}
 		point := hierarchy.Unescape(fields[4])
 		if point == "/" || file == point || strings.HasPrefix(file, point+"/") {
-			at = mounted{point, strings.Split(fields[5], ",")}
+			at = mounted{Point: point, Options: strings.Split(fields[5], ",")}
+			if i := slices.Index(fields, "-"); i >= 0 && i+1 < len(fields) {
+				at.Type = fields[i+1]
+			}
 		}
 	}
 	return at
+}
+
+// coverOf returns where something else than cgroups is mounted over a hierarchy that is
+// mounted in a directory below cgroupRoot; "" if nothing is.
+func (f *Facts) coverOf(dir string) string {
+	at := f.mountOf(dir)
+	isCover := at.Type != "" && !strings.HasPrefix(at.Type, "cgroup") && (at.Point == dir || at.Point == cgroupRoot)
+	if !isCover {
+		return ""
+	}
+	return at.Point
 }
 
 // remounted says how the mount of a file is taken an option from.
