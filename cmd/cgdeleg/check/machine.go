@@ -252,8 +252,9 @@ func (f *Facts) mountCommand(name string) (dir string, mount Command) {
 	if name != hierarchy.Unified {
 		return dir, asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir)
 	}
-	if !slices.ContainsFunc(f.found, func(h *hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
-		dir = "/sys/fs/cgroup"
+	members, _ := f.memberships()
+	if !slices.ContainsFunc(members, func(m hierarchy.Membership) bool { return m.Hierarchy != hierarchy.Unified }) {
+		dir = cgroupRoot
 	}
 	return dir, asRoot("mount", "-t", "cgroup2", "cgroup2", dir)
 }
