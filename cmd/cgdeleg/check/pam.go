@@ -359,13 +359,19 @@ func (f *Facts) renamed(file string) (text string, rename Command) {
 	const script = `s/pam_cgfs\.so/pam_cgdeleg.so/`
 	if f.hasProfile(file) {
 		return "for every login take pam_cgfs's line out of " + file + " and switch pam_cgdeleg's profile on",
-			byHand("sh", "-c", fmt.Sprintf(`sed -i '/pam_cgfs\.so/d' %s && pam-auth-update --enable cgdeleg`, quote(file)))
+			byHand("sh", "-c", sedInPlace(`/pam_cgfs\.so/d`, file)+" && pam-auth-update --enable cgdeleg")
 	}
 	text = "for every login write pam_cgdeleg.so in place of pam_cgfs.so in "
 	if own, isMissing := f.administrators(file); isMissing {
 		return text + own + ", made of " + file, byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", script, quote(file), quote(own)))
 	}
-	return text + file, byHand("sed", "-i", script, file)
+	return text + file, byHand("sh", "-c", sedInPlace(script, file))
+}
+
+// sedInPlace edits a file that may be a symbolic link, which sed -i alone would make a file
+// of its own, apart from the one that other services read.
+func sedInPlace(script, file string) string {
+	return fmt.Sprintf(`sed -i "%s" "$(readlink -f %s)"`, script, quote(file))
 }
 
 // hasProfile tells whether pam-auth-update writes our line into that PAM file.
