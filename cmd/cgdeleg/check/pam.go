@@ -303,7 +303,7 @@ func checkPAMLine(f *Facts) Result {
 		r.Status = Warning
 		return r.fixed(forAll, add)
 	}
-	r = r.with(f.openFix(), forAll)
+	r = r.with(f.asNextLogin().openFix(), forAll)
 	r.Fix.Commands = append(r.Fix.Commands, add)
 	return r
 }
@@ -352,6 +352,16 @@ func (f *Facts) lineForAll() (text string, add Command) {
 		script = fmt.Sprintf("cp %s %s && %s", quote(vendors), quote(file), script)
 	}
 	return text, byHand("sh", "-c", script)
+}
+
+// asNextLogin is f for what a login asks for after lineForAll: the profile's line has no
+// list, unlike that of pam_cgfs of which it takes the place.
+func (f *Facts) asNextLogin() *Facts {
+	next := *f
+	if slices.ContainsFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) && f.hasProfile(l.File) }) {
+		next.login.asked = hierarchy.Everything
+	}
+	return &next
 }
 
 // renamed writes our module's name over pam_cgfs's in that file.
