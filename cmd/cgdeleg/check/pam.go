@@ -281,6 +281,9 @@ func checkPAMLine(f *Facts) Result {
 	if l.service == "" {
 		return skip("the login's service is not known")
 	}
+	if f.hasNoPAM() {
+		return skip("this machine has no PAM")
+	}
 	if l.err != nil {
 		return unknown("the PAM service "+l.service+" cannot be read", l.err)
 	}
