@@ -144,7 +144,8 @@ func (f *Facts) opensAnything(list string) bool {
 	p := f.openPlan(controllers)
 	return err == nil && slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
 		l := f.locationIn(s.Name)
-		return s.Action != plan.Leave && len(s.Controllers) > 0 && (l == nil || !l.delegated())
+		// a session that is the user's but for files in it is a session, and left as it is
+		return s.Action != plan.Leave && len(s.Controllers) > 0 && (l == nil || !l.ownsDirectory())
 	})
 }
 
