@@ -78,8 +78,8 @@ func checkSession(f *Facts) Result {
 		if errors.Is(l.err, machine.ErrNotRecorded) {
 			return unknown("it cannot be told whose the shell's cgroups are", l.err)
 		}
-		if l.ownsDirectory() {
-			continue // the next check's
+		if l.ownsDirectory() || len(f.closedAbove(l)) > 0 {
+			continue // the next checks'
 		}
 		names = append(names, l.Name)
 		value := l.Name + ":" + l.member
@@ -233,14 +233,7 @@ func checkParents(f *Facts) Result {
 	var evidence []Evidence
 	for i := range f.locations {
 		l := &f.locations[i]
-		for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point) && l.err == nil; dir = path.Dir(dir) {
-			if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
-				evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
-			}
-			if dir == "/" {
-				break
-			}
-		}
+		evidence = append(evidence, f.closedAbove(l)...)
 	}
 	if len(evidence) == 0 {
 		return ok("")
@@ -250,6 +243,23 @@ func checkParents(f *Facts) Result {
 		commands = append(commands, asRoot("chmod", "o+x", e.Path))
 	}
 	return failed("directories above the session's cgroup cannot be searched", evidence...).fixed("open them", commands...)
+}
+
+// closedAbove returns the directories above the subject's cgroup that it may not go through.
+// Who may not go through one is not told what is below it.
+func (f *Facts) closedAbove(l *location) (evidence []Evidence) {
+	if l.base == "" {
+		return nil // the cgroup is nowhere in the mount
+	}
+	for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point); dir = path.Dir(dir) {
+		if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
+			evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
+		}
+		if dir == "/" {
+			break
+		}
+	}
+	return evidence
 }
 
 func checkLeaf(f *Facts) Result {
