@@ -285,7 +285,7 @@ func checkLeaf(f *Facts) Result {
 	}
 	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
 		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), kind}).
-			fixed("log in again: what made it so cannot be taken back")
+			fixed("end all that runs in it, and then log in again: what made it so cannot be taken back, and beside it no login gets a session")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
 		Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
