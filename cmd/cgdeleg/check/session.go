@@ -439,7 +439,11 @@ func checkLimits(f *Facts) Result {
 	if i := slices.IndexFunc(evidence, f.isUsedUp); i >= 0 {
 		r = failed("a limit above the session is used up", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
 	}
-	return r.fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(r.Evidence[0].Path)+" >"+quote(r.Evidence[0].Path)))
+	var commands []Command
+	for _, e := range r.Evidence { // one that is left leaves no more room than before
+		commands = append(commands, byHand("sh", "-c", "echo "+unlimited(e.Path)+" >"+quote(e.Path)))
+	}
+	return r.fixed("raise them where they are set", commands...)
 }
 
 // isUsedUp tells of a limit that counts things whether no more can be made.
