@@ -140,9 +140,12 @@ func checkIDMapTools(f *Facts) Result {
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
 			fixed(f.remounted(evidence[0].Path, "nosuid", "suid"))
-	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isSystems(e.Path) }):
+	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
 			fixed("take them out of PATH: the system's own come after them")
+	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) }):
+		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and others than root may have changed them", evidence...).
+			fixed("install their package again")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
@@ -156,11 +159,17 @@ func checkIDMapTools(f *Facts) Result {
 	return ok("")
 }
 
-// isSystems tells whether a program is in one of the system's directories and root's: no
-// other is to be made set-user-ID.
-func (f *Facts) isSystems(file string) bool {
+// isRootsAlone tells whether a program is in one of the system's directories, and nobody but
+// root may have changed it: no other is to be made set-user-ID.
+func (f *Facts) isRootsAlone(file string) bool {
 	st, err := f.Machine.Stat(file)
 	return err == nil && st.UID == 0 && slices.Contains(toolDirs, path.Dir(file)) && st.Mode&0o022 == 0
+}
+
+// isPackaged tells whether a program is where distributions' packages have theirs.
+func isPackaged(file string) bool {
+	dir := path.Dir(file)
+	return slices.Contains(toolDirs, dir) && !strings.HasPrefix(dir, "/usr/local/")
 }
 
 // onNoSUID tells whether a recorded file was on a mount with nosuid, by mountinfo. Of the
