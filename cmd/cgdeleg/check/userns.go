@@ -446,8 +446,27 @@ func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) 
 	if len(fix.Commands) == 0 || fix.Commands[0].ByHand {
 		return r.fixed(more)
 	}
+	fix.Commands = append(f.dropUnmapped(both), fix.Commands...)
 	return r.with(fix, "or "+more)
 }
+
+// dropUnmapped takes away the subject's lines of which nothing is in this user namespace:
+// who maps all that a user has, as lxc-usernsexec and podman, would fail for them as before.
+// usermod does not do that to a user who is logged in.
+func (f *Facts) dropUnmapped(both []subIDs) (commands []Command) {
+	for _, s := range both {
+		for _, r := range s.own {
+			isPlain := strings.Trim(r.Owner, plainNames) == "" // and so as good in an expression
+			if isPlain && s.extents != nil && len(subid.Within([]subid.Range{r}, s.extents)) == 0 {
+				commands = append(commands, asRoot("sed", "-i", "/^"+lineOf(r)+"$/d", s.file))
+			}
+		}
+	}
+	return commands
+}
+
+// plainNames is what most names of users are made of.
+const plainNames = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 // filesOf returns the files of the evidence, each once.
 func filesOf(evidence []Evidence) (files []string) {
