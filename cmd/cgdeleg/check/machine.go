@@ -422,6 +422,9 @@ func (f *Facts) moduleFile() string {
 			return file
 		}
 	}
+	if !f.hasPAMDirectory() && f.Machine.Exists(allServices) {
+		return allServices
+	}
 	return pamconf.Dirs[0] + "/" + service
 }
 

@@ -260,9 +260,16 @@ func checkModule(f *Facts) Result {
 // hasNoPAM tells whether the machine is known to have no PAM, as one with dropbear and
 // BusyBox's login.
 func (f *Facts) hasNoPAM() bool {
-	return !slices.ContainsFunc(append([]string{"/etc/pam.conf"}, pamconf.Dirs[:]...), func(path string) bool {
-		return f.Machine.Find(path) != machine.Absent
-	})
+	return f.Machine.Find(allServices) == machine.Absent && !f.hasPAMDirectory()
+}
+
+// allServices is what PAM reads where there is none of its directories (pam.conf(5)): each
+// line begins with its service.
+const allServices = "/etc/pam.conf"
+
+// hasPAMDirectory tells whether PAM may have a directory with a file for each service.
+func (f *Facts) hasPAMDirectory() bool {
+	return slices.ContainsFunc(pamconf.Dirs[:], func(dir string) bool { return f.Machine.Find(dir) != machine.Absent })
 }
 
 func (f *Facts) noPAMResult() Result {
@@ -340,8 +347,11 @@ func (f *Facts) lineForAll() (text string, add Command) {
 	if i := slices.IndexFunc(f.login.lines, isOld); i >= 0 {
 		return f.renamed(f.login.lines[i].File)
 	}
-	const line = "session optional pam_cgdeleg.so"
+	line := "session optional pam_cgdeleg.so"
 	vendors := f.moduleFile()
+	if vendors == allServices {
+		line = f.login.service + " " + line
+	}
 	file, isMissing := f.administrators(vendors)
 	text = fmt.Sprintf("add the line %q to %s", line, file)
 	if f.hasProfile(file) {
