@@ -98,6 +98,9 @@ box() {
 own_sysfs() {
 	mkdir -p $dir/cgroups && mount --rbind /sys/fs/cgroup $dir/cgroups && mount -t sysfs sysfs /sys && mount --move $dir/cgroups /sys/fs/cgroup
 }
+# start_sshd starts it; await_sshd waits until it listens, and has written that file.
+await_sshd() { until [ -s /run/sshd.pid ]; do sleep 0.02; done; }
+start_sshd() { rm -f /run/sshd.pid; /usr/sbin/sshd; await_sshd; }
 # profile: what our package gives to pam-auth-update, and a service that includes what that writes.
 profile() {
 	cp $project/packaging/debian/pam-configs/cgdeleg /usr/share/pam-configs/cgdeleg

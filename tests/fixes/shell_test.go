@@ -54,8 +54,8 @@ func (m *machine) login(way string) *shell {
 	} else if _, err := fmt.Fprintln(m.lines, way, streams); err != nil {
 		m.t.Fatal(err)
 	}
-	text, err := s.run("echo $$")
-	if s.pid, err = strconv.Atoi(text); err != nil {
+	var err error
+	if s.pid, err = strconv.Atoi(s.must("echo $$")); err != nil {
 		m.t.Fatalf("no shell by %q: %v", way, err)
 	}
 	return s

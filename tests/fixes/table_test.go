@@ -402,19 +402,19 @@ var sessionKinds = []kind{
 	{
 		name: "sshd without PAM", sites: []string{"withoutPAMResult: f.openFix()"},
 		check: "session", text: "for every login set UsePAM yes in /etc/ssh/sshd_config",
-		before: sshd + `sed -i 's/UsePAM yes/UsePAM no/' /etc/ssh/sshd_config; /usr/sbin/sshd`,
+		before: sshd + `sed -i 's/UsePAM yes/UsePAM no/' /etc/ssh/sshd_config; start_sshd`,
 		way:    bySSH,
 		edit:   `sed -i 's/UsePAM no/UsePAM yes/' "$@"`,
-		person: `kill -HUP $(cat /run/sshd.pid)`,
+		person: `sshd=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $sshd; await_sshd`,
 		then:   both,
 	},
 	{
 		name: "sshd without PAM, by a file that is included", sites: []string{"withoutPAMResult: f.openFix()"},
 		check: "session", text: "for every login set UsePAM yes in /etc/ssh/sshd_config.d/own.conf",
-		before: sshd + `sed -i '1i Include sshd_config.d/*.conf' /etc/ssh/sshd_config; echo UsePAM no >/etc/ssh/sshd_config.d/own.conf; /usr/sbin/sshd`,
+		before: sshd + `sed -i '1i Include sshd_config.d/*.conf' /etc/ssh/sshd_config; echo UsePAM no >/etc/ssh/sshd_config.d/own.conf; start_sshd`,
 		way:    bySSH,
 		edit:   `sed -i 's/UsePAM no/UsePAM yes/' "$@"`,
-		person: `kill -HUP $(cat /run/sshd.pid)`,
+		person: `sshd=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $sshd; await_sshd`,
 		then:   both,
 	},
 	{
@@ -489,7 +489,7 @@ var namespaceKinds = []kind{
 	{
 		name: "no_new_privs", sites: []string{"checkIDMapTools: log in again, or take NoNewPrivileges="},
 		check: "idmap-tools", text: "log in again",
-		before: sshd + `echo 'Port 22' >>/etc/ssh/sshd_config; /usr/sbin/sshd
+		before: sshd + `echo 'Port 22' >>/etc/ssh/sshd_config; start_sshd
 			mkdir $home/.ssh; cp $dir/ssh/client $home/.ssh/config; cp $dir/ssh/user $home/.ssh/id_ed25519; sed -i "s,$dir/ssh/user,~/.ssh/id_ed25519," $home/.ssh/config; chown -R $uid:$uid $home/.ssh`,
 		way:   `su $name -c 'exec setpriv --no-new-privs sh'`,
 		works: mapsIDs,
