@@ -129,14 +129,14 @@ func (k kind) try(t *testing.T) {
 		s.must(k.works)
 	}
 	if k.then == here || k.then == both {
-		k.wantGone(t, finding, before, s.check(cmp.Or(k.argsAfter, k.args)))
+		k.wantGone(t, finding, s.check(cmp.Or(k.argsAfter, k.args)))
 	}
 	if k.then != here {
 		s.logout()
 		if k.then == afterEnd {
 			testbed.Eventually(t, "the session is removed", func() bool { return len(testbed.Tree(u.Name)) == 0 })
 		}
-		k.wantGone(t, finding, before, m.login(way).check(cmp.Or(k.argsAfter, k.args)))
+		k.wantGone(t, finding, m.login(way).check(cmp.Or(k.argsAfter, k.args)))
 	}
 	m.must(k.holds, s.variables()...)
 }
@@ -153,7 +153,7 @@ func (k kind) finding(t *testing.T, all []found) found {
 }
 
 // wantGone fails the test unless the finding is gone, and nothing else has come.
-func (k kind) wantGone(t *testing.T, was found, before, after []found) {
+func (k kind) wantGone(t *testing.T, was found, after []found) {
 	t.Helper()
 	for _, f := range after {
 		if f.isTrouble() && !slices.Contains(k.stays, f.Name) {
