@@ -10,6 +10,7 @@ const (
 	reboot    = "it takes a reboot"
 	onV2      = "it takes cpu, memory or pids on cgroup v2"
 	noSystemd = "it takes systemd as the machine's init"
+	elogind   = "it takes elogind"
 )
 
 var machineKinds = []kind{
@@ -269,7 +270,7 @@ chmod 755 $dir/bin/dropbear`
 var sessionKinds = []kind{
 	{
 		name: "elogind's cgroup of another login", sites: []string{"leftAloneResult: log in by ssh or the console"},
-		cannot: "it takes elogind",
+		cannot: elogind,
 	},
 	{
 		name: "no scope of systemd's", sites: []string{"waysToScope: text login", "waysToScope: or ask systemd for a scope for one command"},
@@ -626,7 +627,7 @@ var lxcKinds = []kind{
 	},
 	{
 		name: "shell beside elogind's cgroup", sites: []string{"lxcOutside: move the shell below"},
-		elsewhere: "vm/scenarios/elogind-v2.sh",
+		cannot: elogind,
 	},
 	{
 		name: "lxc.idmap that is none", sites: []string{"checkConfigIDMap: correct that line"},
