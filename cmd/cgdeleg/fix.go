@@ -33,6 +33,7 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if yes && s.root != "" {
 				return &usageError{errRecorded}
 			}
+			t.probe = c.Name == "probe"
 			f, err := t.facts(s.machine())
 			if err != nil {
 				return err

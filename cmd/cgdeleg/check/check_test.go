@@ -321,10 +321,10 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:pam-line"}, fix: `sudo sh -c 'printf '\''\nsession optional pam_cgdeleg.so\n'\'' >>/etc/pam.d/common-session'`},
 		"pam_cgfs in what a file of /etc includes, --user": {machine: v2, user: "alice", changes: []change{
 			toVendor("common-session"), replace("/usr/lib/pam.d/common-session", "pam_cgdeleg.so", "pam_cgfs.so"), write(common, "session include /usr/lib/pam.d/common-session")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /usr/lib/pam.d/common-session`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sh -c 'sed -i "s/pam_cgfs\.so/pam_cgdeleg.so/" "$(readlink -f /usr/lib/pam.d/common-session)"'`},
 		"pam_cgfs where the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{
 			replace(common, "pam_cgdeleg.so", "pam_cgfs.so"), write("/usr/share/pam-configs/cgdeleg", "")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sh -c 'sed -i '\''/pam_cgfs\.so/d'\'' /etc/pam.d/common-session && pam-auth-update --enable cgdeleg'`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sh -c 'sed -i "/pam_cgfs\.so/d" "$(readlink -f /etc/pam.d/common-session)" && pam-auth-update --enable cgdeleg'`},
 		"a file whose name is a command, --user": {machine: v2, user: "alice", changes: []change{
 			write("/etc/pam.d/sshd", "session include [common-session; touch x]\n"), write("/etc/pam.d/common-session; touch x", "session required pam_permit.so\n")},
 			want: []string{"failed:pam-line"}, fix: `>>'\''/etc/pam.d/common-session; touch x'\'''`},
@@ -364,7 +364,7 @@ func TestTroubles(t *testing.T) {
 		"pam_cgfs in the module's place": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgfs.so -c memory"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: "sudo cgdeleg open --user alice --pid"},
 		"pam_cgfs in the module's place, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgfs.so -c memory")},
-			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sed -i 's/pam_cgfs\.so/pam_cgdeleg.so/' /etc/pam.d/common-session`},
+			want: []string{"failed:pam-line", "warning:pam-cgfs"}, fix: `sudo sh -c 'sed -i "s/pam_cgfs\.so/pam_cgdeleg.so/" "$(readlink -f /etc/pam.d/common-session)"'`},
 
 		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", fix: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
 		"no drop-in, --user": {machine: stock, user: "alice", want: []string{"failed:delegation"}},
@@ -402,7 +402,7 @@ func TestTroubles(t *testing.T) {
 		"session of another": {machine: v2, changes: []change{stat(session, machine.Stat{Mode: 0o40755, UID: 1001, GID: 1001})},
 			want: []string{"failed:session"}},
 		"a file that is not the user's": {machine: v2, changes: []change{stat(session+"/cgroup.subtree_control", machine.Stat{Mode: 0o100644})},
-			want: []string{"failed:writable"}, says: "not every file of the session", fix: "sudo cgdeleg open --user alice"},
+			want: []string{"failed:writable"}, says: "not every file of the session"},
 		"the group is another's": {machine: v2, changes: []change{stat(session, machine.Stat{Mode: 0o40755, UID: 1000, GID: 0})},
 			want: []string{"failed:writable"}},
 		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", machine.Stat{Mode: 0o40700})},

@@ -192,7 +192,7 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 	}
 	if !f.usernetGives(string(data), bridge) {
 		line := f.Subject.Name + " veth " + bridge + " 10"
-		return failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, Evidence{usernetFile, "no line for this user and bridge"}).
+		return failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, f.usernetEvidence(string(data), bridge)).
 			fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)). // the last line may lack its newline
 			certainIf(f.isLastWord(link) && f.knowsUsernet(bridge))
 	}
@@ -210,23 +210,47 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 	return ok("")
 }
 
-// usernetGives tells whether a line gives the user, or a group of the user's, a device on
-// the bridge.
-func (f *Facts) usernetGives(text, bridge string) bool {
+// usernetLine is a line of usernetFile.
+type usernetLine struct {
+	number int
+	text   string
+	most   int // how many devices it gives
+}
+
+// usernetLines returns the lines that are for the user, or a group of the user's, and the
+// bridge.
+func (f *Facts) usernetLines(text, bridge string) (all []usernetLine) {
+	number := 0
 	for line := range strings.Lines(text) {
+		number++
 		words := strings.Fields(line)
 		if len(words) < 4 || strings.HasPrefix(words[0], "#") || words[1] != "veth" || words[2] != bridge {
 			continue
 		}
-		if n, err := strconv.Atoi(words[3]); err != nil || n < 1 {
+		most, err := strconv.Atoi(words[3])
+		if err != nil {
 			continue
 		}
 		group, isGroup := strings.CutPrefix(words[0], "@")
 		if words[0] == f.Subject.Name || isGroup && slices.Contains(f.groupNames(), group) {
-			return true
+			all = append(all, usernetLine{number, strings.Join(words, " "), most})
 		}
 	}
-	return false
+	return all
+}
+
+// usernetGives tells whether a line gives a device.
+func (f *Facts) usernetGives(text, bridge string) bool {
+	return slices.ContainsFunc(f.usernetLines(text, bridge), func(l usernetLine) bool { return l.most > 0 })
+}
+
+// usernetEvidence says why no line gives one.
+func (f *Facts) usernetEvidence(text, bridge string) Evidence {
+	lines := f.usernetLines(text, bridge)
+	if len(lines) == 0 {
+		return Evidence{usernetFile, "no line for this user and bridge"}
+	}
+	return Evidence{fmt.Sprintf("%s:%d", usernetFile, lines[0].number), lines[0].text + ", which gives none"}
 }
 
 // groupNames returns the names of the subject's groups, as far as the files have them.

@@ -159,14 +159,10 @@ func checkMounts(f *Facts) Result {
 		return unknown("it cannot be told whether the mounts can be used", unusable[i])
 	}
 	var names []string
-	var commands []Command
 	stale := false
 	for _, u := range unusable {
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(u.Error(), `mount root "/..`)
-		dir, mount := f.mountCommand(u.Hierarchy)
-		// the kernel mounts nothing of the same file system over itself (EBUSY)
-		commands = append(commands, asRoot("umount", dir), mount)
 	}
 	reason := "covered by something else, or of another part of the tree than that in which this shell is"
 	if stale {
@@ -176,7 +172,32 @@ func checkMounts(f *Facts) Result {
 	if len(f.found) == 0 {
 		r.Status = Failed
 	}
+	if covers := f.coversOf(names); !stale && len(covers) > 0 {
+		return r.fixed("take away what is mounted over them", covers...)
+	}
+	var commands []Command
+	for _, name := range names {
+		dir, mount := f.mountCommand(name)
+		// the kernel mounts nothing of the same file system over itself (EBUSY)
+		commands = append(commands, asRoot("umount", dir), mount)
+	}
 	return r.fixed("mount them again, inside of the container", commands...)
+}
+
+// coversOf unmounts what lies over hierarchies; none where that is not so for all of them.
+func (f *Facts) coversOf(names []string) (commands []Command) {
+	for _, name := range names {
+		dir, _ := f.mountCommand(name)
+		cover := f.coverOf(dir)
+		if cover == "" {
+			return nil
+		}
+		command := asRoot("umount", cover)
+		if !slices.ContainsFunc(commands, func(c Command) bool { return slices.Equal(c.Args, command.Args) }) {
+			commands = append(commands, command)
+		}
+	}
+	return commands
 }
 
 // unusable returns the hierarchies that are mounted and cannot be used; and the lines
@@ -243,8 +264,9 @@ func (f *Facts) mountCommand(name string) (dir string, mount Command) {
 	if name != hierarchy.Unified {
 		return dir, asRoot("mount", "-t", "cgroup", "-o", name, "cgroup", dir)
 	}
-	if !slices.ContainsFunc(f.found, func(h *hierarchy.Hierarchy) bool { return !h.IsUnified() }) {
-		dir = "/sys/fs/cgroup"
+	members, _ := f.memberships()
+	if !slices.ContainsFunc(members, func(m hierarchy.Membership) bool { return m.Hierarchy != hierarchy.Unified }) {
+		dir = cgroupRoot
 	}
 	return dir, asRoot("mount", "-t", "cgroup2", "cgroup2", dir)
 }
@@ -412,6 +434,9 @@ func (f *Facts) moduleFile() string {
 		if file := dir + "/" + service; f.Machine.Exists(file) {
 			return file
 		}
+	}
+	if !f.hasPAMDirectory() && f.Machine.Exists(allServices) {
+		return allServices
 	}
 	return pamconf.Dirs[0] + "/" + service
 }

@@ -11,7 +11,7 @@ import (
 type mounted struct {
 	Point   string
 	Options []string // of the mount, not of the file system
-	Type    string   // of the file system
+	Type    string   // of the file system: "ext4"; "" if that is not known
 }
 
 // mountOf returns on which mount a file is: the last one that covers its path
@@ -33,6 +33,17 @@ func (f *Facts) mountOf(file string) mounted {
 		}
 	}
 	return at
+}
+
+// coverOf returns where something else than cgroups is mounted over a hierarchy that is
+// mounted in a directory below cgroupRoot; "" if nothing is.
+func (f *Facts) coverOf(dir string) string {
+	at := f.mountOf(dir)
+	isCover := at.Type != "" && !strings.HasPrefix(at.Type, "cgroup") && (at.Point == dir || at.Point == cgroupRoot)
+	if !isCover {
+		return ""
+	}
+	return at.Point
 }
 
 // remounted says how the mount of a file is taken an option from.

@@ -148,7 +148,8 @@ func (f *Facts) opensAnything(list string) bool {
 	p := f.openPlan(controllers)
 	return err == nil && slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
 		l := f.locationIn(s.Name)
-		return s.Action != plan.Leave && len(s.Controllers) > 0 && (l == nil || !l.delegated())
+		// a session that is the user's but for files in it is a session, and left as it is
+		return s.Action != plan.Leave && len(s.Controllers) > 0 && (l == nil || !l.ownsDirectory())
 	})
 }
 
@@ -263,9 +264,16 @@ func checkModule(f *Facts) Result {
 // hasNoPAM tells whether the machine is known to have no PAM, as one with dropbear and
 // BusyBox's login.
 func (f *Facts) hasNoPAM() bool {
-	return !slices.ContainsFunc(append([]string{"/etc/pam.conf"}, pamconf.Dirs[:]...), func(path string) bool {
-		return f.Machine.Find(path) != machine.Absent
-	})
+	return f.Machine.Find(allServices) == machine.Absent && !f.hasPAMDirectory()
+}
+
+// allServices is what PAM reads where there is none of its directories (pam.conf(5)): each
+// line begins with its service.
+const allServices = "/etc/pam.conf"
+
+// hasPAMDirectory tells whether PAM may have a directory with a file for each service.
+func (f *Facts) hasPAMDirectory() bool {
+	return slices.ContainsFunc(pamconf.Dirs[:], func(dir string) bool { return f.Machine.Find(dir) != machine.Absent })
 }
 
 func (f *Facts) noPAMResult() Result {
@@ -287,6 +295,9 @@ func checkPAMLine(f *Facts) Result {
 	}
 	if l.service == "" {
 		return skip("the login's service is not known")
+	}
+	if f.hasNoPAM() {
+		return skip("this machine has no PAM")
 	}
 	if l.err != nil {
 		return unknown("the PAM service "+l.service+" cannot be read", l.err)
@@ -310,7 +321,7 @@ func checkPAMLine(f *Facts) Result {
 		r.Status = Warning
 		return r.fixed(forAll, add)
 	}
-	r = r.with(f.openFix(), forAll)
+	r = r.with(f.asNextLogin().openFix(), forAll)
 	r.Fix.Commands = append(r.Fix.Commands, add)
 	return r
 }
@@ -343,8 +354,11 @@ func (f *Facts) lineForAll() (text string, add Command) {
 	if i := slices.IndexFunc(f.login.lines, isOld); i >= 0 {
 		return f.renamed(f.login.lines[i].File)
 	}
-	const line = "session optional pam_cgdeleg.so"
+	line := "session optional pam_cgdeleg.so"
 	vendors := f.moduleFile()
+	if vendors == allServices {
+		line = f.login.service + " " + line
+	}
 	file, isMissing := f.administrators(vendors)
 	text = fmt.Sprintf("add the line %q to %s", line, file)
 	if f.hasProfile(file) {
@@ -361,18 +375,34 @@ func (f *Facts) lineForAll() (text string, add Command) {
 	return text, byHand("sh", "-c", script)
 }
 
+// asNextLogin is f for what a login asks for after lineForAll: the profile's line has no
+// list, unlike that of pam_cgfs of which it takes the place.
+func (f *Facts) asNextLogin() *Facts {
+	next := *f
+	if slices.ContainsFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) && f.hasProfile(l.File) }) {
+		next.login.asked = hierarchy.Everything
+	}
+	return &next
+}
+
 // renamed writes our module's name over pam_cgfs's in that file.
 func (f *Facts) renamed(file string) (text string, rename Command) {
 	const script = `s/pam_cgfs\.so/pam_cgdeleg.so/`
 	if f.hasProfile(file) {
 		return "for every login take pam_cgfs's line out of " + file + " and switch pam_cgdeleg's profile on",
-			byHand("sh", "-c", fmt.Sprintf(`sed -i '/pam_cgfs\.so/d' %s && pam-auth-update --enable cgdeleg`, quote(file)))
+			byHand("sh", "-c", sedInPlace(`/pam_cgfs\.so/d`, file)+" && pam-auth-update --enable cgdeleg")
 	}
 	text = "for every login write pam_cgdeleg.so in place of pam_cgfs.so in "
 	if own, isMissing := f.administrators(file); isMissing {
 		return text + own + ", made of " + file, byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", script, quote(file), quote(own)))
 	}
-	return text + file, byHand("sed", "-i", script, file)
+	return text + file, byHand("sh", "-c", sedInPlace(script, file))
+}
+
+// sedInPlace edits a file that may be a symbolic link, which sed -i alone would make a file
+// of its own, apart from the one that other services read.
+func sedInPlace(script, file string) string {
+	return fmt.Sprintf(`sed -i "%s" "$(readlink -f %s)"`, script, quote(file))
 }
 
 // hasProfile tells whether pam-auth-update writes our line into that PAM file.

@@ -81,8 +81,8 @@ func checkSession(f *Facts) Result {
 		if errors.Is(l.err, machine.ErrNotRecorded) {
 			return unknown("it cannot be told whose the shell's cgroups are", l.err)
 		}
-		if l.ownsDirectory() {
-			continue // the next check's
+		if l.ownsDirectory() || len(f.closedAbove(l)) > 0 {
+			continue // the next checks'
 		}
 		names = append(names, l.Name)
 		value := l.Name + ":" + l.member
@@ -236,14 +236,7 @@ func checkParents(f *Facts) Result {
 	var evidence []Evidence
 	for i := range f.locations {
 		l := &f.locations[i]
-		for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point) && l.err == nil; dir = path.Dir(dir) {
-			if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
-				evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
-			}
-			if dir == "/" {
-				break
-			}
-		}
+		evidence = append(evidence, f.closedAbove(l)...)
 	}
 	if len(evidence) == 0 {
 		return ok("")
@@ -253,6 +246,23 @@ func checkParents(f *Facts) Result {
 		commands = append(commands, asRoot("chmod", "o+x", e.Path))
 	}
 	return failed("directories above the session's cgroup cannot be searched", evidence...).fixed("open them", commands...)
+}
+
+// closedAbove returns the directories above the subject's cgroup that it may not go through.
+// Who may not go through one is not told what is below it.
+func (f *Facts) closedAbove(l *location) (evidence []Evidence) {
+	if l.base == "" {
+		return nil // the cgroup is nowhere in the mount
+	}
+	for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point); dir = path.Dir(dir) {
+		if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
+			evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
+		}
+		if dir == "/" {
+			break
+		}
+	}
+	return evidence
 }
 
 func checkLeaf(f *Facts) Result {
@@ -278,7 +288,7 @@ func checkLeaf(f *Facts) Result {
 	}
 	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
 		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), kind}).
-			fixed("log in again: what made it so cannot be taken back")
+			fixed("end all that runs in it, and then log in again: what made it so cannot be taken back, and beside it no login gets a session")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
 		Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
@@ -435,7 +445,11 @@ func checkLimits(f *Facts) Result {
 	if i := slices.IndexFunc(evidence, f.isUsedUp); i >= 0 {
 		r = failed("a limit above the session is used up", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
 	}
-	return r.fixed("raise them where they are set", byHand("sh", "-c", "echo "+unlimited(r.Evidence[0].Path)+" >"+quote(r.Evidence[0].Path)))
+	var commands []Command
+	for _, e := range r.Evidence { // one that is left leaves no more room than before
+		commands = append(commands, byHand("sh", "-c", "echo "+unlimited(e.Path)+" >"+quote(e.Path)))
+	}
+	return r.fixed("raise them where they are set", commands...)
 }
 
 // isUsedUp tells of a limit that counts things whether no more can be made.

@@ -142,9 +142,12 @@ func checkIDMapTools(f *Facts) Result {
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
 			fixed(f.remounted(evidence[0].Path, "nosuid", "suid"))
-	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isSystems(e.Path) }):
+	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
 			fixed("take them out of PATH: the system's own come after them")
+	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) }):
+		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and others than root may have changed them", evidence...).
+			fixed("install their package again")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
@@ -162,11 +165,17 @@ func (f *Facts) noNewPrivsResult() Result {
 		fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
 }
 
-// isSystems tells whether a program is in one of the system's directories and root's: no
-// other is to be made set-user-ID.
-func (f *Facts) isSystems(file string) bool {
+// isRootsAlone tells whether a program is in one of the system's directories, and nobody but
+// root may have changed it: no other is to be made set-user-ID.
+func (f *Facts) isRootsAlone(file string) bool {
 	st, err := f.Machine.Stat(file)
 	return err == nil && st.UID == 0 && slices.Contains(toolDirs, path.Dir(file)) && st.Mode&0o022 == 0
+}
+
+// isPackaged tells whether a program is where distributions' packages have theirs.
+func isPackaged(file string) bool {
+	dir := path.Dir(file)
+	return slices.Contains(toolDirs, dir) && !strings.HasPrefix(dir, "/usr/local/")
 }
 
 // onNoSUID tells whether a recorded file was on a mount with nosuid, by mountinfo. Of the
@@ -448,8 +457,27 @@ func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) 
 	if len(fix.Commands) == 0 || fix.Commands[0].ByHand {
 		return r.fixed(more)
 	}
+	fix.Commands = append(f.dropUnmapped(both), fix.Commands...)
 	return r.with(fix, "or "+more)
 }
+
+// dropUnmapped takes away the subject's lines of which nothing is in this user namespace:
+// who maps all that a user has, as lxc-usernsexec and podman, would fail for them as before.
+// usermod does not do that to a user who is logged in.
+func (f *Facts) dropUnmapped(both []subIDs) (commands []Command) {
+	for _, s := range both {
+		for _, r := range s.own {
+			isPlain := strings.Trim(r.Owner, plainNames) == "" // and so as good in an expression
+			if isPlain && s.extents != nil && len(subid.Within([]subid.Range{r}, s.extents)) == 0 {
+				commands = append(commands, asRoot("sed", "-i", "/^"+lineOf(r)+"$/d", s.file))
+			}
+		}
+	}
+	return commands
+}
+
+// plainNames is what most names of users are made of.
+const plainNames = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 // filesOf returns the files of the evidence, each once.
 func filesOf(evidence []Evidence) (files []string) {
