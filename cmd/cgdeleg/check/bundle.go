@@ -73,7 +73,7 @@ func checkBundle(f *Facts) Result {
 	case f.BundleError != nil:
 		return f.configResult("the runtime", f.BundleError)
 	case f.Bundle == nil:
-		return skip("no --bundle was given")
+		return skip("no --bundle was given").certain()
 	case f.Bundle.Root == nil:
 		return failed("the bundle's configuration has no root", f.said("no root")).fixed("add the root file system's path to it", f.editBundle())
 	case f.Bundle.Process == nil:

@@ -29,8 +29,11 @@ func (r Result) certainIf(isCertain bool) Result {
 
 // resultOfPart runs a check over a part of a machine.
 func (f *Facts) resultOfPart(c *Check) Result {
+	if c.program != "" && f.System.Version(c.program) == "" {
+		return skip("nothing was recorded of " + c.program)
+	}
 	if reason := f.lacks(c.needs); reason != "" && reason != noHierarchy { // none was recorded
-		if c.needs == aConfig || f.IsRoot() {
+		if c.needs == aConfig || c.needs == aBundle || f.IsRoot() {
 			return skip(reason)
 		}
 		const untold = "it cannot be told"
