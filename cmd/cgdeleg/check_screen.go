@@ -58,6 +58,9 @@ func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
 // problemsOf returns what is wrong or cannot be told for a reason of its own.
 func problemsOf(findings []check.Finding) (problems []check.Finding) {
 	for _, f := range findings {
+		if f.Status == check.Unknown && f.IsOfClient() {
+			continue
+		}
 		if f.Status.IsTrouble() && f.BlockedBy == "" {
 			problems = append(problems, f)
 		}

@@ -91,6 +91,10 @@ type Check struct {
 	run   func(*Facts) Result
 }
 
+// IsOfClient tells whether it is about a program that may not be there, and that nobody may
+// have asked about.
+func (c *Check) IsOfClient() bool { return c.program != "" }
+
 // New returns a check that anybody's facts will do for, beside those of All.
 func New(name, title string, run func(*Facts) Result) *Check {
 	return &Check{Name: name, Title: title, run: run}

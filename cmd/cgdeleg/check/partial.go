@@ -30,7 +30,7 @@ func (r Result) certainIf(isCertain bool) Result {
 // resultOfPart runs a check over a part of a machine.
 func (f *Facts) resultOfPart(c *Check) Result {
 	if c.program != "" && f.System.Version(c.program) == "" {
-		return skip("nothing was recorded of " + c.program)
+		return Result{Status: Unknown, Says: "nothing was recorded of " + c.program}
 	}
 	if reason := f.lacks(c.needs); reason != "" && reason != noHierarchy { // none was recorded
 		if c.needs == aConfig || c.needs == aBundle || f.IsRoot() {
