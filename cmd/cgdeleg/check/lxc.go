@@ -171,9 +171,10 @@ func checkConfigIDMap(f *Facts) Result {
 		evidence = append(evidence,
 			Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}, own.evidence())
 		canGive = canGive && f.mayGive(both, m.Outside, m.Count)
-		isSame := func(c Command) bool { return slices.Equal(c.Args, f.addSubIDs(both, m.Outside, m.Count).Args) }
-		if !slices.ContainsFunc(fix.Commands, isSame) {
-			fix.Commands = append(fix.Commands, f.addSubIDs(both, m.Outside, m.Count))
+		for _, c := range f.giveSubIDs(both, m.Outside, m.Count) {
+			if !slices.ContainsFunc(fix.Commands, func(have Command) bool { return slices.Equal(have.Args, c.Args) }) {
+				fix.Commands = append(fix.Commands, c)
+			}
 		}
 	}
 	if len(evidence) == 0 {
