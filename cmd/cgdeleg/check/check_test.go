@@ -299,6 +299,18 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:pam-line"}},
 		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
 			want: []string{"failed:pam-line"}, fix: "sudo sh -c 'printf"},
+		"a misspelt line": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdelegg.so"), write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:pam-line"}, says: "a line of pam_cgdelegg.so, and the module is called pam_cgdeleg.so", fix: "sudo cgdeleg open --user alice --pid"},
+		"a misspelt line under a session": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdelg.so")},
+			want: []string{"warning:pam-line"}, fix: `s/pam_cgdelg\.so/pam_cgdeleg.so/`},
+		"a misspelt line that lets nobody in, --user": {machine: v2, user: "alice", changes: []change{
+			replace(common, "optional\tpam_cgdeleg.so", "required\tpam_cgdeleg")},
+			want: []string{"failed:pam-line"}, fix: `sudo sed -i 26s/pam_cgdeleg/pam_cgdeleg.so/ /etc/pam.d/common-session`},
+		"another module of a like name, --user": {machine: v2, user: "alice", changes: []change{
+			replace(common, "pam_cgdeleg.so", "pam_cgdelay.so"), write("/usr/lib/x86_64-linux-gnu/security/pam_cgdelay.so", "")},
+			want: []string{"failed:pam-line"}, says: "has no line of the module"},
+		"a line of pam_cgroup, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgroup.so")},
+			want: []string{"failed:pam-line"}, says: "has no line of the module"},
 		"the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/usr/share/pam-configs/cgdeleg", "")},
 			want: []string{"failed:pam-line"}, fix: "sudo pam-auth-update --enable cgdeleg"},
 		"no line in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, "")},
