@@ -428,6 +428,8 @@ func TestTroubles(t *testing.T) {
 		"Ubuntu 24.04's AppArmor, with a profile": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), write("/etc/apparmor.d/usr.bin.lxc-start", "profile x { userns, }\n")}},
 		"no newuidmap": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap")},
 			want: []string{"failed:idmap-tools"}, says: "newuidmap is neither in PATH", fix: "apt install uidmap"},
+		"newuidmap is missing from its package": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap"), write("/var/lib/dpkg/info/uidmap.list", "")},
+			want: []string{"failed:idmap-tools"}, fix: "sudo apt install --reinstall uidmap"},
 		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755})},
 			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
 		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 6})}},
