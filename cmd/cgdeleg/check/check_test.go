@@ -339,6 +339,8 @@ func TestTroubles(t *testing.T) {
 		"module taken away under a session": {machine: v2, changes: []change{removeModule}, want: []string{"warning:module"}},
 		"before pam_systemd": {machine: v2sd, changes: []change{moveFirst(common, "pam_cgdeleg.so")},
 			want: []string{"failed:pam-order"}, says: "pam_systemd.so comes after it"},
+		"sshd without PAM, under systemd": {machine: stock, changes: []change{write("/etc/ssh/sshd_config", "UsePAM no\n"), write("/proc/self/cgroup", "0::/system.slice/ssh.service\n")},
+			want: []string{"failed:session"}, says: "sshd did not call PAM for this shell", fix: "sudo editor /etc/ssh/sshd_config"},
 		"pam_cgfs as well": {machine: v2, changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so")},
 			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/common-session"},
 		"pam_cgfs of another service": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n"), write("/etc/pam.d/kiosk.dpkg-old", "session optional pam_cgfs.so\n")},

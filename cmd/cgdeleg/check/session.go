@@ -91,6 +91,9 @@ func checkSession(f *Facts) Result {
 	if len(names) == 0 {
 		return f.hasSession()
 	}
+	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
+		return f.withoutPAMResult(where, evidence) // wherever such a login is: nobody has put it there
+	}
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
 	}
@@ -104,9 +107,6 @@ func checkSession(f *Facts) Result {
 	}
 	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
-	}
-	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
-		return f.withoutPAMResult(where, evidence)
 	}
 	const also = "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
