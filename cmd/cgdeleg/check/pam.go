@@ -133,8 +133,8 @@ func (f *Facts) isKeptBySystemd() bool {
 	if delegated, known := f.System.IsDelegated(scope); known {
 		return !delegated
 	}
-	file, _ := f.delegateLine()
-	return file == ""
+	_, _, isOn := f.delegateLine()
+	return !isOn
 }
 
 // opensAnything tells whether cgdeleg open would give the shell any cgroup that it
