@@ -593,6 +593,28 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
+// What only a later login will see is said to need one.
+func TestLogInAgain(t *testing.T) {
+	const common = "/etc/pam.d/common-session"
+	for name, words := range map[string]string{
+		"hierarchies": "-c all,memory",
+		"pam-line":    "min_uid=2000",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := recorded(t, v2, replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so "+words), write("/proc/self/cgroup", "0::/\n"))
+			who, err := check.Caller(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings := run(t, &check.Facts{Machine: m, Subject: who})
+			first := findings[slices.IndexFunc(findings, isTrouble)]
+			if first.Name != name || first.Fix == nil || !strings.HasSuffix(first.Fix.Text, "and log in again") {
+				t.Errorf("%s is fixed by %+v", first.Name, first.Fix)
+			}
+		})
+	}
+}
+
 // wantFirst looks at the first trouble's words and first command.
 func wantFirst(t *testing.T, findings []check.Finding, says, fix string) {
 	t.Helper()

@@ -386,7 +386,7 @@ func (f *Facts) leftOutResult(e *plan.AccountError) Result {
 		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN (%s), get no cgroups", f.Subject.Name, e.Least-1, e.From)
 		text = fmt.Sprintf("add min_uid=%d to the line, if it shall have cgroups all the same", e.UID)
 	}
-	return failed(says, f.moduleLine()...).fixed(text, byHand(f.editor(), f.login.module.File))
+	return failed(says, f.moduleLine()...).fixed(text+", and log in again", byHand(f.editor(), f.login.module.File))
 }
 
 // lineForAll gives the service a line of the module: where pam_cgfs has one, that
