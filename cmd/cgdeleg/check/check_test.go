@@ -593,6 +593,36 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
+// Only what is installed is a way to a login's scope.
+func TestWaysToScope(t *testing.T) {
+	const scope = "systemd-run --user --scope --property Delegate=yes -- COMMAND"
+	machinectl := []change{write("/usr/bin/machinectl", ""), stat("/usr/bin/machinectl", machine.Stat{Mode: 0o100755})}
+	for name, test := range map[string]struct {
+		changes []change
+		want    string
+	}{
+		"no machinectl": {nil, scope},
+		"machinectl":    {machinectl, scope + "\nsudo machinectl shell alice@"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := recorded(t, stock, append(test.changes, write("/proc/self/cgroup", "0::/system.slice/cron.service\n"))...)
+			who, err := check.Caller(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings := run(t, &check.Facts{Machine: m, Subject: who})
+			first := findings[slices.IndexFunc(findings, isTrouble)]
+			var commands []string
+			for _, c := range first.Fix.Commands {
+				commands = append(commands, c.String())
+			}
+			if got := strings.Join(commands, "\n"); first.Name != "session" || got != test.want {
+				t.Errorf("%s is fixed by %q, want %q", first.Name, got, test.want)
+			}
+		})
+	}
+}
+
 // What only a later login will see is said to need one.
 func TestLogInAgain(t *testing.T) {
 	const common = "/etc/pam.d/common-session"

@@ -144,13 +144,17 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 // waysToScope adds how to come into a scope that systemd delegates, from a shell that is in
 // none: by those ways that there are here.
 func (f *Facts) waysToScope(r Result) Result {
-	login := Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true}
-	text := "log in by ssh (also to localhost), on the console, or have root log in for you"
-	if !f.Machine.Exists(userBus(f.Subject.UID)) {
-		return r.fixed(text, login)
+	text := "log in by ssh (also to localhost) or on the console"
+	var commands []Command
+	if f.Machine.Exists(userBus(f.Subject.UID)) {
+		text += ", or ask systemd for a scope for one command"
+		commands = append(commands, Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
-	return r.fixed(text+", or ask systemd for a scope for one command",
-		Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true}, login)
+	if _, _, answer := f.lookUp("machinectl"); answer != machine.Absent { // Debian has it in a package of its own
+		text += ", or have root log in for you"
+		commands = append(commands, Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true})
+	}
+	return r.fixed(text, commands...)
 }
 
 // unitOf returns systemd's service or scope in which a cgroup is; "" if it is in
