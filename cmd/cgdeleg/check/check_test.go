@@ -401,6 +401,8 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:writable"}},
 		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", machine.Stat{Mode: 0o40700})},
 			want: []string{"failed:parents"}, says: "cannot be searched", fix: "sudo chmod o+x /sys/fs/cgroup/user"},
+		"a parent that is closed, behind which nothing is seen": {machine: v2, changes: []change{remove("/sys/fs/cgroup/user/alice"), stat("/sys/fs/cgroup/user", machine.Stat{Mode: 0o40700})},
+			want: []string{"failed:parents"}, says: "cannot be searched", fix: "sudo chmod o+x /sys/fs/cgroup/user"},
 		"shell in the session itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/user/alice/0\n"), write(session+"/cgroup.procs", "4711\n")},
 			want: []string{"failed:leaf"}, fix: "sh -c 'mkdir -p /sys/fs/cgroup/user/alice/0/init.scope"},
 		"no memory on v2": {machine: v2, changes: []change{write(session+"/cgroup.controllers", "cpu pids\n")},

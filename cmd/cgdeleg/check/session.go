@@ -18,19 +18,19 @@ import (
 // started, as a client such as LXC will find them.
 var sessionChecks = []*Check{
 	{
+		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
+		Explain: "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
+		Sees:    true, DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
+	},
+	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
 		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
-		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
+		Sees:    true, DependsOn: []string{"login", "pam-line", "pam-order", "delegation", "hierarchies", "parents"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
 		Explain:   "On cgroup v2 LXC takes a cgroup for its own only if it may write every file that /sys/kernel/cgroup/delegate lists. Where only the user owns the directory and not its group, lxc-attach fails.",
 		DependsOn: []string{"session"}, needs: aProcess, run: checkWritable,
-	},
-	{
-		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
-		Explain: "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
-		Sees:    true, DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
 	},
 	{
 		Code: "CGD-033", Name: "leaf", Title: "The session's own cgroup holds no processes",
@@ -237,7 +237,10 @@ func checkParents(f *Facts) Result {
 	var evidence []Evidence
 	for i := range f.locations {
 		l := &f.locations[i]
-		for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point) && l.err == nil; dir = path.Dir(dir) {
+		if l.base == "" {
+			continue // nobody knows which they are
+		}
+		for dir := path.Dir(l.path()); strings.HasPrefix(dir, l.Mount.Point); dir = path.Dir(dir) {
 			if st, err := f.Machine.Stat(dir); err == nil && !f.maySearch(st) {
 				evidence = append(evidence, Evidence{dir, fmt.Sprintf("mode %04o", st.Mode&0o7777)})
 			}
