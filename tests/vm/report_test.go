@@ -38,6 +38,38 @@ finish`
 	}
 }
 
+// What cgdeleg check --json writes is what guest/findings.pl reads: troubles, but for
+// those of another's sake, and commands that a shell takes for the same words.
+func TestFindings(t *testing.T) {
+	const findings = `{"schema": 2, "user": "alice", "checks": [
+		{"name": "mode", "status": "ok", "evidence": [{"path": "/x", "value": "\u003c1\u003e"}]},
+		{"name": "subid", "status": "failed", "message": "a \"word\"", "evidence": [], "fix": {"text": "give it, and log in again", "commands": [
+			{"args": ["sh", "-c", "printf '\\n%s\\n' \u003e\u003ex\n"], "root": true, "manual": false},
+			{"args": ["editor", "/a b"], "root": false, "manual": true}]}},
+		{"name": "paths", "status": "unknown", "blocked_by": "subid"},
+		{"name": "userns", "status": "warning", "fix": {"text": "it", "commands": []}}]}`
+	want := strings.Join([]string{
+		"finding\tsubid\tfailed",
+		"text\tgive it, and log in again",
+		"command\troot\tany\t" + `'sh' '-c' 'printf '\''\n%s\n'\'' >>x'$'\n'''`,
+		"command\tuser\tmanual\t'editor' '/a b'",
+		"finding\tuserns\twarning",
+		"text\tit", "",
+	}, "\n")
+	read := func(json string) (string, error) {
+		command := exec.Command("perl", "guest/findings.pl")
+		command.Stdin = strings.NewReader(json)
+		out, err := command.Output()
+		return string(out), err
+	}
+	if got, err := read(findings); err != nil || got != want {
+		t.Errorf("%v, got\n%swant\n%s", err, got, want)
+	}
+	if got, err := read("Usage:\n"); err == nil {
+		t.Errorf("what is no JSON is taken for %q", got)
+	}
+}
+
 // A scenario that ends early, or whose lines were lost, does not pass.
 func TestReportThatDoesNotCount(t *testing.T) {
 	for _, test := range []struct{ output, want string }{

@@ -143,6 +143,8 @@ func guestFiles(t *testing.T) map[string]string {
 		"main.sh":        "guest/main.sh",
 		"lib.sh":         "guest/lib.sh",
 		"nested.sh":      "guest/nested.sh",
+		"breakages.sh":   "guest/breakages.sh",
+		"findings.pl":    "guest/findings.pl",
 		"packages.sh":    "../packages/lib.sh",
 		"pam_cgdeleg.so": testbed.Built(t, "pam_cgdeleg.so"),
 		"trylogin":       testbed.Built(t, "trylogin"),

@@ -312,6 +312,18 @@ func TestTroubles(t *testing.T) {
 			want: []string{"warning:pam-line"}},
 		"no line of the module, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so")},
 			want: []string{"failed:pam-line"}, fix: "sudo sh -c 'printf"},
+		"a misspelt line": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdelegg.so"), write("/proc/self/cgroup", "0::/\n")},
+			want: []string{"failed:pam-line"}, says: "a line of pam_cgdelegg.so, and the module is called pam_cgdeleg.so", fix: "sudo cgdeleg open --user alice --pid"},
+		"a misspelt line under a session": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdelg.so")},
+			want: []string{"warning:pam-line"}, fix: `s/pam_cgdelg\.so/pam_cgdeleg.so/`},
+		"a misspelt line that lets nobody in, --user": {machine: v2, user: "alice", changes: []change{
+			replace(common, "optional\tpam_cgdeleg.so", "required\tpam_cgdeleg")},
+			want: []string{"failed:pam-line"}, fix: `sudo sed -i 26s/pam_cgdeleg/pam_cgdeleg.so/ /etc/pam.d/common-session`},
+		"another module of a like name, --user": {machine: v2, user: "alice", changes: []change{
+			replace(common, "pam_cgdeleg.so", "pam_cgdelay.so"), write("/usr/lib/x86_64-linux-gnu/security/pam_cgdelay.so", "")},
+			want: []string{"failed:pam-line"}, says: "has no line of the module"},
+		"a line of pam_cgroup, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgroup.so")},
+			want: []string{"failed:pam-line"}, says: "has no line of the module"},
 		"the profile is switched off, --user": {machine: v2, user: "alice", changes: []change{replace(common, "pam_cgdeleg.so", "pam_permit.so"), write("/usr/share/pam-configs/cgdeleg", "")},
 			want: []string{"failed:pam-line"}, fix: "sudo pam-auth-update --enable cgdeleg"},
 		"no line in the vendor's file, --user": {machine: v2, user: "alice", changes: []change{toVendor("sshd"), write(common, "")},
@@ -347,6 +359,8 @@ func TestTroubles(t *testing.T) {
 		"a line that always skips it": {machine: v2, changes: []change{write(common, "session [default=1] pam_x.so\nsession optional pam_cgdeleg.so\n"), write("/proc/self/cgroup", "0::/\n")},
 			want: []string{"failed:pam-reached"}, says: "always skips it"},
 		"a line that may skip it, and did not": {machine: v2, changes: []change{write(common, "session sufficient pam_ldap.so\nsession optional pam_cgdeleg.so\n")}},
+		"sshd without PAM, under systemd": {machine: stock, changes: []change{write("/etc/ssh/sshd_config", "UsePAM no\n"), write("/proc/self/cgroup", "0::/system.slice/ssh.service\n")},
+			want: []string{"failed:session"}, says: "sshd did not call PAM for this shell", fix: "sudo editor /etc/ssh/sshd_config"},
 		"pam_cgfs as well": {machine: v2, changes: []change{replace(common, "session\toptional\tpam_cgdeleg.so", "session optional pam_cgfs.so -c memory\nsession optional pam_cgdeleg.so")},
 			want: []string{"warning:pam-cgfs"}, fix: "sudo editor /etc/pam.d/common-session"},
 		"pam_cgfs of another service": {machine: v2, changes: []change{write("/etc/pam.d/kiosk", "session optional pam_cgfs.so -c memory\n"), write("/etc/pam.d/kiosk.dpkg-old", "session optional pam_cgfs.so\n")},
@@ -407,6 +421,8 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:writable"}},
 		"user/ closed": {machine: v2, changes: []change{stat("/sys/fs/cgroup/user", machine.Stat{Mode: 0o40700})},
 			want: []string{"failed:parents"}, says: "cannot be searched", fix: "sudo chmod o+x /sys/fs/cgroup/user"},
+		"a parent that is closed, behind which nothing is seen": {machine: v2, changes: []change{remove("/sys/fs/cgroup/user/alice"), stat("/sys/fs/cgroup/user", machine.Stat{Mode: 0o40700})},
+			want: []string{"failed:parents"}, says: "cannot be searched", fix: "sudo chmod o+x /sys/fs/cgroup/user"},
 		"shell in the session itself": {machine: v2, changes: []change{write("/proc/self/cgroup", "0::/user/alice/0\n"), write(session+"/cgroup.procs", "4711\n")},
 			want: []string{"failed:leaf"}, fix: "sh -c 'mkdir -p /sys/fs/cgroup/user/alice/0/init.scope"},
 		"no memory on v2": {machine: v2, changes: []change{write(session+"/cgroup.controllers", "cpu pids\n")},
@@ -436,6 +452,8 @@ func TestTroubles(t *testing.T) {
 		"Ubuntu 24.04's AppArmor, with a profile": {machine: v2, changes: []change{write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"), write("/etc/apparmor.d/usr.bin.lxc-start", "profile x { userns, }\n")}},
 		"no newuidmap": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap")},
 			want: []string{"failed:idmap-tools"}, says: "newuidmap is neither in PATH", fix: "apt install uidmap"},
+		"newuidmap is missing from its package": {machine: v2, changes: []change{remove("/usr/bin/newuidmap"), remove("/bin/newuidmap"), write("/var/lib/dpkg/info/uidmap.list", "")},
+			want: []string{"failed:idmap-tools"}, fix: "sudo apt install --reinstall uidmap"},
 		"newgidmap without privileges": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755})},
 			want: []string{"failed:idmap-tools"}, fix: "chown root:root /usr/bin/newgidmap"},
 		"newgidmap with capabilities": {machine: v2, changes: []change{stat("/usr/bin/newgidmap", machine.Stat{Mode: 0o100755, Capable: true, Capabilities: 1 << 6})}},
@@ -500,6 +518,10 @@ func TestTroubles(t *testing.T) {
 		"an empty drop-in": {machine: stock, changes: []change{write("/usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf", "")},
 			want: []string{"failed:delegation"}, says: "is missing"},
 		"a drop-in that is switched off": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/90-off.conf", "[Scope]\nDelegate=no\n")},
+			want: []string{"failed:delegation"}, says: "a drop-in says so", fix: "sudo editor /etc/systemd/system/session-.scope.d/90-off.conf"},
+		"a drop-in that is switched off before the last one": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/10-off.conf", "[Scope]\nDelegate=no\n")},
+			want: []string{"failed:session"}},
+		"a drop-in that takes the place of the package's": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/50-cgdeleg.conf", "[Scope]\n")},
 			want: []string{"failed:delegation"}, says: "is missing"},
 		"a drop-in of another name, newer than the login": {machine: stock, changes: []change{write("/etc/systemd/system/session-.scope.d/x.conf", "[Scope]\nDelegate=yes\n")}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}},
@@ -511,6 +533,10 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:lxc-view"}, says: "wants pids", fix: "-c freezer,memory,name=openrc,pids"},
 		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
 			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 101000-165535 alice"},
+		"the container's IDs, and no files of them": {machine: v2, config: config, changes: []change{remove("/etc/subuid"), remove("/etc/subgid")},
+			want: []string{"failed:config-idmap"}, fix: "sudo touch /etc/subgid"},
+		"the container's IDs, and no file of one kind": {machine: v2, config: config, changes: []change{remove("/etc/subuid")},
+			want: []string{"failed:config-idmap"}, fix: "sudo touch /etc/subuid"},
 		"the container's IDs are another's": {machine: v2, config: config, changes: []change{replace(config, "100000", "165536")},
 			want: []string{"failed:config-idmap"}, fix: "editor"},
 		"no idmap": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment")},
@@ -584,6 +610,58 @@ func TestTroubles(t *testing.T) {
 			}
 			if len(test.want) > 0 {
 				wantFirst(t, findings, test.says, test.fix)
+			}
+		})
+	}
+}
+
+// Only what is installed is a way to a login's scope.
+func TestWaysToScope(t *testing.T) {
+	const scope = "systemd-run --user --scope --property Delegate=yes -- COMMAND"
+	machinectl := []change{write("/usr/bin/machinectl", ""), stat("/usr/bin/machinectl", machine.Stat{Mode: 0o100755})}
+	for name, test := range map[string]struct {
+		changes []change
+		want    string
+	}{
+		"no machinectl": {nil, scope},
+		"machinectl":    {machinectl, scope + "\nsudo machinectl shell alice@"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := recorded(t, stock, append(test.changes, write("/proc/self/cgroup", "0::/system.slice/cron.service\n"))...)
+			who, err := check.Caller(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings := run(t, &check.Facts{Machine: m, Subject: who})
+			first := findings[slices.IndexFunc(findings, isTrouble)]
+			var commands []string
+			for _, c := range first.Fix.Commands {
+				commands = append(commands, c.String())
+			}
+			if got := strings.Join(commands, "\n"); first.Name != "session" || got != test.want {
+				t.Errorf("%s is fixed by %q, want %q", first.Name, got, test.want)
+			}
+		})
+	}
+}
+
+// What only a later login will see is said to need one.
+func TestLogInAgain(t *testing.T) {
+	const common = "/etc/pam.d/common-session"
+	for name, words := range map[string]string{
+		"hierarchies": "-c all,memory",
+		"pam-line":    "min_uid=2000",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := recorded(t, v2, replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so "+words), write("/proc/self/cgroup", "0::/\n"))
+			who, err := check.Caller(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings := run(t, &check.Facts{Machine: m, Subject: who})
+			first := findings[slices.IndexFunc(findings, isTrouble)]
+			if first.Name != name || first.Fix == nil || !strings.HasSuffix(first.Fix.Text, "and log in again") {
+				t.Errorf("%s is fixed by %+v", first.Name, first.Fix)
 			}
 		})
 	}

@@ -203,9 +203,9 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 	if !f.hasSystemd() {
 		return Fix{Text: "look whether processes are in " + at + " itself, move them to a leaf, and log in again"}
 	}
-	file, line := f.delegateLine()
+	file, line, isOn := f.delegateLine()
 	value := strings.TrimPrefix(line, "Delegate=")
-	if file == "" || slices.Contains(strings.Fields(value), controller) || slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(value)) {
+	if !isOn || slices.Contains(strings.Fields(value), controller) || slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(value)) {
 		return Fix{
 			Text:     "have systemd look again what units need, and log in again",
 			Commands: []Command{asRoot("systemctl", "daemon-reload")},

@@ -53,9 +53,10 @@ func (f *Facts) checkIDMaps(maps idMaps) Result {
 		}
 		evidence = append(evidence, m.at, own.evidence())
 		canGive = canGive && f.mayGive(both, m.outside, m.count)
-		isSame := func(c Command) bool { return slices.Equal(c.Args, f.addSubIDs(both, m.outside, m.count).Args) }
-		if !slices.ContainsFunc(fix.Commands, isSame) {
-			fix.Commands = append(fix.Commands, f.addSubIDs(both, m.outside, m.count))
+		for _, c := range f.giveSubIDs(both, m.outside, m.count) {
+			if !slices.ContainsFunc(fix.Commands, func(have Command) bool { return slices.Equal(have.Args, c.Args) }) {
+				fix.Commands = append(fix.Commands, c)
+			}
 		}
 	}
 	if len(evidence) == 0 {

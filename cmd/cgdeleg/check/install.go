@@ -27,9 +27,14 @@ var distributions = []distribution{
 // the distribution is not known.
 func (f *Facts) installIDMapTools() []Command {
 	for _, d := range distributions {
-		if f.isLike(d.ids...) {
-			return []Command{byHand(append(slices.Clone(d.install), d.idmapper)...)}
+		if !f.isLike(d.ids...) {
+			continue
 		}
+		install := slices.Clone(d.install)
+		if f.Machine.Exists("/var/lib/dpkg/info/" + d.idmapper + ".list") {
+			install = append(install, "--reinstall") // or apt says that it is there, whatever of it is missing
+		}
+		return []Command{byHand(append(install, d.idmapper)...)}
 	}
 	return nil
 }

@@ -330,7 +330,7 @@ func checkNamespace(f *Facts) Result {
 func checkHierarchies(f *Facts) Result {
 	if err := f.login.askedErr; err != nil {
 		return failed(err.Error(), f.moduleLine()...).
-			fixed("correct the list after -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+			fixed("correct the list after -c in "+f.moduleFile()+", and log in again", byHand(f.editor(), f.moduleFile()))
 	}
 	missing := f.notMounted()
 	if len(missing) == 0 {
@@ -354,7 +354,7 @@ func checkHierarchies(f *Facts) Result {
 	}
 	if unknown := f.notControllers(missing); len(unknown) > 0 {
 		r.Says += "; this kernel has no controller " + strings.Join(unknown, ",")
-		return r.fixed("correct the list after -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+		return r.fixed("correct the list after -c in "+f.moduleFile()+", and log in again", byHand(f.editor(), f.moduleFile()))
 	}
 	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
 		return r.fixed("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))

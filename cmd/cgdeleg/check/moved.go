@@ -139,7 +139,12 @@ func (f *Facts) included(patterns []string) (files []string, isKnown bool) {
 // withoutPAMResult is the result for a shell that came by an sshd that does not call PAM.
 func (f *Facts) withoutPAMResult(where Evidence, evidence []Evidence) Result {
 	r := failed("sshd did not call PAM for this shell: UsePAM is not set to yes", append([]Evidence{where}, evidence...)...)
-	r = r.with(f.openFix(), "for every login set UsePAM yes in "+where.file()+" and have sshd read it again")
+	set := "set UsePAM yes in " + where.file() + " and have sshd read it again"
+	if open := f.openFix(); open != nil {
+		r = r.with(open, "for every login "+set)
+	} else {
+		r = r.with(nil, set+"; then log in again")
+	}
 	r.Fix.Commands = append(r.Fix.Commands, byHand(f.editor(), where.file()))
 	return r
 }

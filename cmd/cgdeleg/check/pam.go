@@ -137,8 +137,8 @@ func (f *Facts) isKeptBySystemd() bool {
 	if delegated, known := f.System.IsDelegated(scope); known {
 		return !delegated
 	}
-	file, _ := f.delegateLine()
-	return file == ""
+	_, _, isOn := f.delegateLine()
+	return !isOn
 }
 
 // opensAnything tells whether cgdeleg open would give the shell any cgroup that it
@@ -311,19 +311,79 @@ func checkPAMLine(f *Facts) Result {
 	if client := f.clientAlone(); client != "" {
 		return aloneNote("the PAM service "+l.service+" has no line of the module", client)
 	}
+	if line := f.misspeltLine(); line != nil {
+		return f.misspeltResult(*line)
+	}
 	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
-		return r.fixed(forAll, add)
 	}
-	if f.isDelegated() {
+	return f.fixedForAll(r, forAll, add)
+}
+
+// fixedForAll adds what gives this shell a session, where that can be, and every later
+// login one.
+func (f *Facts) fixedForAll(r Result, text string, command Command) Result {
+	switch {
+	case f.Subject.PID == 0:
+		return r.fixed(text, command)
+	case f.isDelegated():
 		r.Status = Warning
-		return r.fixed(forAll, add)
+		return r.fixed(text, command)
 	}
-	r = r.with(f.asNextLogin().openFix(), forAll)
-	r.Fix.Commands = append(r.Fix.Commands, add)
+	r = r.with(f.asNextLogin().openFix(), text)
+	r.Fix.Commands = append(r.Fix.Commands, command)
 	return r
+}
+
+// misspeltLine returns the line of the service's that was meant to be the module's: one
+// whose name is the module's but for a letter or two, and which is no other module that is
+// there; nil if there is none. While such a line is required it lets nobody in.
+func (f *Facts) misspeltLine() *pamconf.Line {
+	const mostEdits = 2
+	for i := range f.login.lines {
+		name := path.Base(f.login.lines[i].Module)
+		isNear := edits(strings.TrimSuffix(name, ".so"), strings.TrimSuffix(moduleName, ".so")) <= mostEdits
+		isThere := slices.ContainsFunc(securityDirs, func(dir string) bool { return f.Machine.Exists(dir + "/" + name) })
+		if isNear && !isThere && !f.Machine.Exists(f.login.lines[i].Module) {
+			return &f.login.lines[i]
+		}
+	}
+	return nil
+}
+
+func (f *Facts) misspeltResult(line pamconf.Line) Result {
+	name := path.Base(line.Module)
+	r := failed(fmt.Sprintf("the PAM service %q has a line of %s, and the module is called %s", f.login.service, name, moduleName),
+		append([]Evidence{lineEvidence(line)}, f.cgroupEvidence()...)...)
+	script := fmt.Sprintf(`%ds/%s/%s/`, line.Number, sedQuoted.Replace(name), moduleName)
+	return f.fixedForAll(r, fmt.Sprintf("for every login write %s in place of %s in %s", moduleName, name, line.File), byHand("sed", "-i", script, line.File))
+}
+
+// sedQuoted makes a name a regular expression of sed's that stands for it.
+var sedQuoted = strings.NewReplacer(`\`, `\\`, `.`, `\.`, `*`, `\*`, `[`, `\[`, `]`, `\]`, `^`, `\^`, `$`, `\$`)
+
+// edits returns how many letters have to be written, taken out or replaced to make one
+// word of the other (Levenshtein's distance).
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			same := diagonal
+			if a[i] != b[j] {
+				same++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(same, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // leftOut returns why the module does nothing for users with this one's ID; nil if
@@ -344,7 +404,7 @@ func (f *Facts) leftOutResult(e *plan.AccountError) Result {
 		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN (%s), get no cgroups", f.Subject.Name, e.Least-1, e.From)
 		text = fmt.Sprintf("add min_uid=%d to the line, if it shall have cgroups all the same", e.UID)
 	}
-	return failed(says, f.moduleLine()...).fixed(text, byHand(f.editor(), f.login.module.File))
+	return failed(says, f.moduleLine()...).fixed(text+", and log in again", byHand(f.editor(), f.login.module.File))
 }
 
 // lineForAll gives the service a line of the module: where pam_cgfs has one, that

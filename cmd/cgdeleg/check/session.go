@@ -18,19 +18,19 @@ import (
 // started, as a client such as LXC will find them.
 var sessionChecks = []*Check{
 	{
+		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
+		Explain: "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
+		Sees:    true, DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
+	},
+	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
 		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
-		Sees:    true, alone: true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies"}, needs: aLogin, run: checkSession,
+		Sees:    true, alone: true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies", "parents"}, needs: aLogin, run: checkSession,
 	},
 	{
 		Code: "CGD-031", Name: "writable", Title: "The session's directory and files are the user's, by user and by group",
 		Explain:   "On cgroup v2 LXC takes a cgroup for its own only if it may write every file that /sys/kernel/cgroup/delegate lists. Where only the user owns the directory and not its group, lxc-attach fails.",
 		DependsOn: []string{"session"}, needs: aProcess, run: checkWritable,
-	},
-	{
-		Code: "CGD-032", Name: "parents", Title: "The way to the session's cgroup is open",
-		Explain: "Every directory above the session has to be searchable by the user, or its cgroup cannot be reached.",
-		Sees:    true, DependsOn: []string{"login"}, needs: aProcess, run: checkParents,
 	},
 	{
 		Code: "CGD-033", Name: "leaf", Title: "The session's own cgroup holds no processes",
@@ -94,6 +94,9 @@ func checkSession(f *Facts) Result {
 	if len(names) == 0 {
 		return f.hasSession()
 	}
+	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
+		return f.withoutPAMResult(where, evidence) // wherever such a login is: nobody has put it there
+	}
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
 	}
@@ -107,9 +110,6 @@ func checkSession(f *Facts) Result {
 	}
 	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
-	}
-	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
-		return f.withoutPAMResult(where, evidence)
 	}
 	const also = "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
@@ -147,13 +147,17 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 // waysToScope adds how to come into a scope that systemd delegates, from a shell that is in
 // none: by those ways that there are here.
 func (f *Facts) waysToScope(r Result) Result {
-	login := Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true}
-	text := "log in by ssh (also to localhost), on the console, or have root log in for you"
-	if !f.Machine.Exists(userBus(f.Subject.UID)) {
-		return r.fixed(text, login)
+	text := "log in by ssh (also to localhost) or on the console"
+	var commands []Command
+	if f.Machine.Exists(userBus(f.Subject.UID)) {
+		text += ", or ask systemd for a scope for one command"
+		commands = append(commands, Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
 	}
-	return r.fixed(text+", or ask systemd for a scope for one command",
-		Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true}, login)
+	if _, _, answer := f.lookUp("machinectl"); answer != machine.Absent { // Debian has it in a package of its own
+		text += ", or have root log in for you"
+		commands = append(commands, Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true})
+	}
+	return r.fixed(text, commands...)
 }
 
 // unitOf returns systemd's service or scope in which a cgroup is; "" if it is in
@@ -236,7 +240,9 @@ func checkParents(f *Facts) Result {
 	var evidence []Evidence
 	for i := range f.locations {
 		l := &f.locations[i]
-		evidence = append(evidence, f.closedAbove(l)...)
+		if l.base != "" { // else nobody knows which they are
+			evidence = append(evidence, f.closedAbove(l)...)
+		}
 	}
 	if len(evidence) == 0 {
 		return ok("")

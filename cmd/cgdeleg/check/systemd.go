@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func checkDelegation(f *Facts) Result {
 	if scope != "" {
 		delegated, known = f.System.IsDelegated(scope)
 	}
-	file, value := f.delegateLine()
+	file, value, isOn := f.delegateLine()
 	const again = "and log in again"
 	switch {
 	case known && delegated:
@@ -59,6 +60,9 @@ func checkDelegation(f *Facts) Result {
 				asRoot("mkdir", "-p", path.Dir(conf)),
 				asRoot("sh", "-c", `printf '[Scope]\nDelegate=cpu memory pids\n' >`+conf),
 				asRoot("systemctl", "daemon-reload"))
+	case !isOn:
+		return failed("systemd does not delegate the scopes of logins: a drop-in says so", append(f.scopeEvidence(), Evidence{file, value})...).
+			fixed("take that line out of "+file+", have systemd read it, "+again, byHand(f.editor(), file), asRoot("systemctl", "daemon-reload"))
 	case known:
 		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
 			fixed("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
@@ -66,29 +70,41 @@ func checkDelegation(f *Facts) Result {
 	return ok("the drop-in is there", Evidence{file, value})
 }
 
-// delegateLine returns the file that has systemd delegate the scopes of logins,
-// and its line: of all drop-ins for session scopes the last that says something.
-func (f *Facts) delegateLine() (file, line string) {
-	for _, dir := range slices.Backward(unitDirs) { // /etc counts most
-		names, _ := f.Machine.ReadDir(path.Join(dir, path.Dir(dropIn)))
-		for _, name := range names {
-			if !strings.HasSuffix(name, ".conf") {
-				continue
-			}
-			data, _ := f.Machine.ReadFile(path.Join(dir, path.Dir(dropIn), name))
-			for l := range strings.Lines(string(data)) {
-				value, isDelegate := strings.CutPrefix(strings.TrimSpace(l), "Delegate=")
-				isOff := slices.Contains([]string{"", "no", "false", "off", "0"}, strings.ToLower(value))
-				switch {
-				case isDelegate && isOff:
-					file, line = "", ""
-				case isDelegate:
-					file, line = path.Join(dir, path.Dir(dropIn), name), strings.TrimSpace(l)
-				}
+// delegateLine returns the file that says whether systemd delegates the scopes of logins,
+// its line, and whether that has systemd do so: of all drop-ins for session scopes the
+// last that says something. An empty value is a list without controllers.
+func (f *Facts) delegateLine() (file, line string, isOn bool) {
+	for _, dropIn := range f.unitDropIns() {
+		data, _ := f.Machine.ReadFile(dropIn)
+		for l := range strings.Lines(string(data)) {
+			value, isDelegate := strings.CutPrefix(strings.TrimSpace(l), "Delegate=")
+			if isDelegate {
+				file, line = dropIn, strings.TrimSpace(l)
+				isOn = !slices.Contains([]string{"no", "n", "false", "f", "off", "0"}, strings.ToLower(strings.TrimSpace(value)))
 			}
 		}
 	}
-	return file, line
+	return file, line, isOn
+}
+
+// unitDropIns returns the drop-ins for session scopes in the order in which systemd reads them:
+// by name, in whichever directory, and of those of one name that of the directory that
+// counts most (systemd.unit(5)).
+func (f *Facts) unitDropIns() (files []string) {
+	byName := map[string]string{}
+	for _, unitDir := range slices.Backward(unitDirs) {
+		dir := path.Join(unitDir, path.Dir(dropIn))
+		names, _ := f.Machine.ReadDir(dir)
+		for _, name := range names {
+			if strings.HasSuffix(name, ".conf") {
+				byName[name] = path.Join(dir, name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		files = append(files, byName[name])
+	}
+	return files
 }
 
 // Scope returns the name of the scope that logind made for the subject's login, on

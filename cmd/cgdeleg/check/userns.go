@@ -514,20 +514,26 @@ func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
 	case !found || !isMapped || !f.mayGive(both, first, want):
 		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
 	}
-	var commands []Command
+	return &Fix{Text: "give it a free range", Commands: f.giveSubIDs(lacking, first, want)}
+}
+
+// giveSubIDs are the commands that give the subject a range of those kinds of which it has
+// not all.
+func (f *Facts) giveSubIDs(kinds []subIDs, first, want uint64) (commands []Command) {
+	lacking := slices.DeleteFunc(slices.Clone(kinds), func(s subIDs) bool { return len(subid.Missing(s.own, first, want)) == 0 })
 	for _, s := range slices.Backward(lacking) {
 		if !f.Machine.Exists(s.file) { // usermod does nothing without
 			commands = append(commands, asRoot("touch", s.file))
 		}
 	}
 	if f.isLocal() {
-		return &Fix{Text: "give it a free range", Commands: append(commands, f.addSubIDs(lacking, first, want))}
+		return append(commands, f.addSubIDs(lacking, first, want))
 	}
 	line := fmt.Sprintf("%d:%d:%d", f.Subject.UID, first, want)
 	for _, s := range lacking { // usermod knows only /etc/passwd; the last line may lack its newline
 		commands = append(commands, asRoot("sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, line, s.file)))
 	}
-	return &Fix{Text: "give it a free range", Commands: commands}
+	return commands
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
