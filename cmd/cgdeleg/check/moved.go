@@ -140,7 +140,7 @@ func (f *Facts) included(patterns []string) (files []string, isKnown bool) {
 func (f *Facts) withoutPAMResult(where Evidence, evidence []Evidence) Result {
 	r := failed("sshd did not call PAM for this shell: UsePAM is not set to yes", append([]Evidence{where}, evidence...)...)
 	set := "set UsePAM yes in " + where.file() + " and have sshd read it again"
-	if open := f.openFix(); open != nil {
+	if open := f.openFix(); open != nil && f.leftAlone() == nil {
 		r = r.with(open, "for every login "+set)
 	} else {
 		r = r.with(nil, set+"; then log in again")
