@@ -81,7 +81,7 @@ func (f found) String() string { return fmt.Sprintf("%s %s: %s", f.Name, f.Statu
 type count struct{ applied, elsewhere, cannot int }
 
 func TestFixes(t *testing.T) {
-	testbed.Need(t, "unshare", "nsenter", "setpriv", "ip", "ssh", "pgrep", "lxc-usernsexec", "newuidmap")
+	testbed.Need(t, "unshare", "nsenter", "setpriv", "ip", "ssh", "pgrep", "lxc-usernsexec", "newuidmap", "runc", "podman", "jq", "busybox")
 	var c count
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {

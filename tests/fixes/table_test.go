@@ -3,7 +3,8 @@ package fixes
 import "slices"
 
 // kinds are all kinds of fixes.
-var kinds = slices.Concat(machineKinds, containersKinds, pamKinds, sessionKinds, namespaceKinds, lxcKinds, containerKinds)
+var kinds = slices.Concat(machineKinds, containersKinds, pamKinds, sessionKinds, namespaceKinds, lxcKinds, containerKinds,
+	bundleKinds, podmanKinds, pastedKinds)
 
 // Why a kind is not tried here.
 const (
@@ -240,6 +241,20 @@ var pamKinds = []kind{
 		check: "pam-line", text: "lower min_uid",
 		before: `sed -i 's/pam_cgdeleg.so/& min_uid=30000/' $su`,
 		edit:   `sed -i 's/min_uid=30000/min_uid=1000/' "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "line that always skips the module's", sites: []string{"checkPAMReached: put the line of pam_cgdeleg.so before it"},
+		check: "pam-reached", text: "put the line of pam_cgdeleg.so before it",
+		before: `sed -i '/pam_cgdeleg/i session [success=1 default=ignore] pam_permit.so' $su`,
+		edit:   `line=$(grep pam_cgdeleg "$@"); sed -i /pam_cgdeleg/d "$@"; sed -i "0,/^session/s/^session/$line\nsession/" "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "line that may skip the module's", sites: []string{"checkPAMReached: see whether it does"},
+		check: "pam-reached", text: "see whether it does",
+		before: `sed -i '/pam_cgdeleg/i session sufficient pam_succeed_if.so quiet uid >= 1000' $su`,
+		person: `sed -i /pam_succeed_if/d $su`,
 		then:   newLogin,
 	},
 	{
