@@ -43,6 +43,7 @@ type kind struct {
 	stays               []string // checks whose trouble is of what is broken, and no matter of the fix
 	holds               string   // what is to hold beside, by root's script
 	works               string   // what is to work in the shell
+	says                string   // what a command says that only looks, and ends with 1: the trouble is still there
 
 	// elsewhere names the test that applies it, cannot is why none does.
 	elsewhere, cannot string
@@ -120,7 +121,7 @@ func (k kind) try(t *testing.T) {
 	before := s.check(k.args)
 	finding := k.finding(t, before)
 	m.editsBy(k.edit)
-	s.apply(k.check, k.args)
+	s.apply(k)
 	m.must(k.person, s.variables()...)
 	if k.types != "" {
 		s.must(k.types)
@@ -205,9 +206,9 @@ func (s *shell) check(args string) []found {
 }
 
 // apply runs the lines that cgdeleg fix prints: those with sudo as root, others as the user.
-func (s *shell) apply(check, args string) {
+func (s *shell) apply(k kind) {
 	s.m.t.Helper()
-	out, err := s.ask("cgdeleg fix " + check + " " + strings.ReplaceAll(args, "--probe", ""))
+	out, err := s.ask("cgdeleg fix " + k.check + " " + strings.ReplaceAll(k.args, "--probe", ""))
 	if err != nil {
 		s.m.t.Fatalf("cgdeleg fix: %v\n%s", err, out)
 	}
@@ -222,8 +223,8 @@ func (s *shell) apply(check, args string) {
 		default:
 			said, err = s.run(line)
 		}
-		if err != nil {
-			s.m.t.Errorf("%s: %v\n%s", line, err, said)
+		if looks := k.says != ""; (err != nil) != looks || !strings.Contains(said, k.says) {
+			s.m.t.Errorf("%s: %v, want %q\n%s", line, err, k.says, said)
 		}
 	}
 }

@@ -54,6 +54,8 @@ rm -f /.dockerenv
 ip link set lo up
 ln -s $dir/bin/cgdeleg /usr/local/bin/cgdeleg
 cp $built/cgdeleg $dir/bin
+mkdir -p $dir/libexec/cgdeleg
+cp $built/trylogin $dir/libexec/cgdeleg
 cp $built/pam_cgdeleg.so $dir/bin
 ln -s $dir/bin/pam_cgdeleg.so $security/pam_cgdeleg.so
 rm -f /etc/pam.d/su-l
