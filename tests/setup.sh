@@ -4,7 +4,7 @@
 # apt-get only when something is missing, and starts no service.
 set -eu
 cd "$(dirname "$0")/.."
-packages="gcc libc6-dev make libpam0g-dev openssh-server openssh-client sudo cron busybox-static login dbus shellcheck rsync strace"
+packages="gcc libc6-dev make libpam0g-dev openssh-server openssh-client sudo cron busybox-static login dbus shellcheck rsync strace jq"
 packages="$packages $(sed 's/#.*//' tests/clients/packages)"
 GO_VERSION=1.26.8 # fetched where there is no Go, or one that cannot fetch by itself
 

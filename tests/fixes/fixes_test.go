@@ -43,6 +43,7 @@ type kind struct {
 	stays               []string // checks whose trouble is of what is broken, and no matter of the fix
 	holds               string   // what is to hold beside, by root's script
 	works               string   // what is to work in the shell
+	says                string   // what a command says that only looks, and ends with 1: the trouble is still there
 
 	// elsewhere names the test that applies it, cannot is why none does.
 	elsewhere, cannot string
@@ -78,7 +79,7 @@ func (f found) isTrouble() bool {
 func (f found) String() string { return fmt.Sprintf("%s %s: %s", f.Name, f.Status, f.Message) }
 
 // count is what became of the kinds.
-type count struct{ applied, elsewhere, cannot int }
+type count struct{ applied, elsewhere, cannot, without int }
 
 func TestFixes(t *testing.T) {
 	testbed.Need(t, "unshare", "nsenter", "setpriv", "ip", "ssh", "pgrep", "lxc-usernsexec", "newuidmap")
@@ -93,11 +94,25 @@ func TestFixes(t *testing.T) {
 				c.cannot++
 				t.Skip("cannot be tried: " + k.cannot)
 			}
+			c.without++ // unless it goes on
+			testbed.Need(t, k.programs()...)
+			c.without--
 			k.try(t)
 			c.applied++
 		})
 	}
-	fmt.Printf("%d fixes applied, %d elsewhere, %d cannot be tried\n", c.applied, c.elsewhere, c.cannot)
+	fmt.Printf("%d fixes applied, %d elsewhere, %d cannot be tried, %d without a program that they need\n", c.applied, c.elsewhere, c.cannot, c.without)
+}
+
+// programs are what the kind needs beside what all do.
+func (k kind) programs() []string {
+	switch {
+	case strings.Contains(k.args, "--bundle"):
+		return []string{"runc", "jq", "busybox"}
+	case strings.HasPrefix(k.check, "podman-"):
+		return []string{"podman", "runc"}
+	}
+	return nil
 }
 
 // try breaks what the kind is about, applies its fix and looks again.
@@ -120,7 +135,7 @@ func (k kind) try(t *testing.T) {
 	before := s.check(k.args)
 	finding := k.finding(t, before)
 	m.editsBy(k.edit)
-	s.apply(k.check, k.args)
+	s.apply(k)
 	m.must(k.person, s.variables()...)
 	if k.types != "" {
 		s.must(k.types)
@@ -205,9 +220,9 @@ func (s *shell) check(args string) []found {
 }
 
 // apply runs the lines that cgdeleg fix prints: those with sudo as root, others as the user.
-func (s *shell) apply(check, args string) {
+func (s *shell) apply(k kind) {
 	s.m.t.Helper()
-	out, err := s.ask("cgdeleg fix " + check + " " + strings.ReplaceAll(args, "--probe", ""))
+	out, err := s.ask("cgdeleg fix " + k.check + " " + strings.ReplaceAll(k.args, "--probe", ""))
 	if err != nil {
 		s.m.t.Fatalf("cgdeleg fix: %v\n%s", err, out)
 	}
@@ -222,8 +237,8 @@ func (s *shell) apply(check, args string) {
 		default:
 			said, err = s.run(line)
 		}
-		if err != nil {
-			s.m.t.Errorf("%s: %v\n%s", line, err, said)
+		if looks := k.says != ""; (err != nil) != looks || !strings.Contains(said, k.says) {
+			s.m.t.Errorf("%s: %v, want %q\n%s", line, err, k.says, said)
 		}
 	}
 }

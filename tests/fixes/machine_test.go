@@ -54,6 +54,8 @@ rm -f /.dockerenv
 ip link set lo up
 ln -s $dir/bin/cgdeleg /usr/local/bin/cgdeleg
 cp $built/cgdeleg $dir/bin
+mkdir -p $dir/libexec/cgdeleg
+cp $built/trylogin $dir/libexec/cgdeleg
 cp $built/pam_cgdeleg.so $dir/bin
 ln -s $dir/bin/pam_cgdeleg.so $security/pam_cgdeleg.so
 rm -f /etc/pam.d/su-l
@@ -94,6 +96,10 @@ box() {
 	own $home/.local
 	chown $ids:$ids $home/c1
 }
+# json FILTER FILE: changes it by a filter of jq, which knows the user's own ID and the first subordinate one.
+json() { changed=$(jq --argjson uid $uid --argjson ids $ids "$1" "$2") && printf '%s\n' "$changed" >"$2"; }
+# as_user COMMAND: runs it as the user, past PAM.
+as_user() { setpriv --reuid $uid --regid $uid --clear-groups "$@"; }
 # own_sysfs: /sys of this network namespace, with the cgroups in it.
 own_sysfs() {
 	mkdir -p $dir/cgroups && mount --rbind /sys/fs/cgroup $dir/cgroups && mount -t sysfs sysfs /sys && mount --move $dir/cgroups /sys/fs/cgroup

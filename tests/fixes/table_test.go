@@ -3,7 +3,8 @@ package fixes
 import "slices"
 
 // kinds are all kinds of fixes.
-var kinds = slices.Concat(machineKinds, containersKinds, pamKinds, sessionKinds, namespaceKinds, lxcKinds, containerKinds)
+var kinds = slices.Concat(machineKinds, containersKinds, pamKinds, sessionKinds, namespaceKinds, lxcKinds, containerKinds,
+	bundleKinds, podmanKinds, pastedKinds)
 
 // Why a kind is not tried here.
 const (
@@ -95,7 +96,7 @@ var containersKinds = []kind{
 		cannot: "it takes a machine with cgroup v2 alone",
 	},
 	{
-		name: "hierarchies that Docker mounted read-only", sites: []string{"checkReadOnly: outside, start this container with --privileged"},
+		name: "hierarchies that Docker mounted read-only", sites: []string{"checkReadOnly: dockerText"},
 		cannot: "it takes Docker",
 	},
 	{
@@ -240,6 +241,28 @@ var pamKinds = []kind{
 		check: "pam-line", text: "lower min_uid",
 		before: `sed -i 's/pam_cgdeleg.so/& min_uid=30000/' $su`,
 		edit:   `sed -i 's/min_uid=30000/min_uid=1000/' "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "line that always skips the module's", sites: []string{"checkPAMReached: put the line of pam_cgdeleg.so before it"},
+		check: "pam-reached", text: "put the line of pam_cgdeleg.so before it, write ignore there in place of the jump 1",
+		before: `sed -i '/pam_cgdeleg/i session [success=1 default=ignore] pam_permit.so' $su`,
+		edit:   `line=$(grep pam_cgdeleg "$@"); sed -i /pam_cgdeleg/d "$@"; sed -i "/success=1/s/^/$line\n/; s/success=1/success=ignore/" "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "line that always ends the stack before the module's", sites: []string{"checkPAMReached: put the line of pam_cgdeleg.so before it"},
+		check: "pam-reached", text: "put the line of pam_cgdeleg.so before it, and log in again",
+		before: `sed -i '/pam_cgdeleg/i session sufficient pam_permit.so' $su`,
+		edit:   `line=$(grep pam_cgdeleg "$@"); sed -i /pam_cgdeleg/d "$@"; sed -i "/sufficient pam_permit/s/^session/$line\nsession/" "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "line that may skip the module's", sites: []string{"checkPAMReached: see whether it does"},
+		check: "pam-reached", text: "see whether it does",
+		before: `sed -i '/pam_cgdeleg/i session sufficient pam_succeed_if.so quiet uid >= 1000' $su`,
+		says:   "A login of cgfixes by su gets no cgroup in which cgfixes can make others.",
+		person: `sed -i /pam_succeed_if/d $su`,
 		then:   newLogin,
 	},
 	{
@@ -423,7 +446,7 @@ var sessionKinds = []kind{
 		cannot: "it says what cannot be had, and that others are to be asked",
 	},
 	{
-		name: "torn out of a job of Slurm's", sites: []string{"tornResult: log in again"},
+		name: "torn out of a job of Slurm's", sites: []string{"tornFrom: log in again"},
 		cannot: "the new login is in the job, without cgroups of its own, which is a finding by itself",
 	},
 }
@@ -488,7 +511,7 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "no_new_privs", sites: []string{"checkIDMapTools: log in again, or take NoNewPrivileges="},
+		name: "no_new_privs", sites: []string{"noNewPrivsResult: log in again, or take NoNewPrivileges="},
 		check: "idmap-tools", text: "log in again",
 		before: sshd + `echo 'Port 22' >>/etc/ssh/sshd_config; start_sshd
 			mkdir $home/.ssh; cp $dir/ssh/client $home/.ssh/config; cp $dir/ssh/user $home/.ssh/id_ed25519; sed -i "s,$dir/ssh/user,~/.ssh/id_ed25519," $home/.ssh/config; chown -R $uid:$uid $home/.ssh`,
@@ -644,13 +667,13 @@ var lxcKinds = []kind{
 		person: `box`,
 	},
 	{
-		name: "lxc.idmap with IDs that nobody has", sites: []string{"checkConfigIDMap: give the user these IDs"},
+		name: "lxc.idmap with IDs that nobody has", sites: []string{"checkIDMaps: give the user these IDs"},
 		check: "config-idmap", text: "give the user these IDs",
 		args:   "--container c1",
 		before: `box; sed -i s/^cgfixes:.*/cgfixes:$((ids + 1000)):30000/ /etc/subuid /etc/subgid`,
 	},
 	{
-		name: "lxc.idmap with IDs of others", sites: []string{"checkConfigIDMap: they may be other people's"},
+		name: "lxc.idmap with IDs of others", sites: []string{"checkIDMaps: they may be other people's"},
 		check: "config-idmap", text: "they may be other people's",
 		args:   "--container c1",
 		before: `box; sed -i "s/$ids/65534/" $config; chown 65534 $home/c1`,
@@ -679,7 +702,7 @@ var lxcKinds = []kind{
 		edit:   `echo "lxc.idmap = g 0 $ids 65536" >>"$@"`,
 	},
 	{
-		name: "limits of a controller that was not asked for", sites: []string{"checkConfigLimits: f.openWith(lacking)"},
+		name: "limits of a controller that was not asked for", sites: []string{"lackingFix: f.openWith(lacking)"},
 		check: "config-limits", text: "make a session with memory for this shell; for every login write -c freezer,pids,memory",
 		args:   "--container c1",
 		before: `sed -i 's/pam_cgdeleg.so/& -c freezer,pids/' $su; box 'lxc.cgroup.memory.limit_in_bytes = 64M'`,
@@ -687,21 +710,21 @@ var lxcKinds = []kind{
 		then:   both,
 	},
 	{
-		name: "limits of a controller that is not mounted", sites: []string{"checkConfigLimits: mount it, and look again"},
+		name: "limits of a controller that is not mounted", sites: []string{"lackingFix: mount it, and look again"},
 		check: "config-limits", text: "mount it, and look again",
 		args:   "--container c1",
 		before: `box 'lxc.cgroup.memory.limit_in_bytes = 64M'; umount $cg/memory`,
 		then:   newLogin,
 	},
 	{
-		name: "limits of a controller that is nowhere", sites: []string{"checkConfigLimits: take these limits out"},
+		name: "limits of a controller that is nowhere", sites: []string{"lackingFix: take these limits out"},
 		check: "config-limits", text: "take these limits out",
 		args:   "--container c1",
 		before: `box 'lxc.cgroup.nosuch.limit = 1'`,
 		edit:   `sed -i /nosuch/d "$@"`,
 	},
 	{
-		name: "limits for the other version", sites: []string{"checkConfigLimits: write lxc.cgroup2.FILE"},
+		name: "limits for the other version", sites: []string{"ignoredLimits: write lxc.cgroup2.FILE"},
 		check: "config-limits", text: "write lxc.cgroup2.FILE for cgroup v2",
 		args:   "--container c1",
 		before: `box 'lxc.cgroup2.pids.max = 100'`,

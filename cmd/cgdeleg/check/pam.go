@@ -535,13 +535,25 @@ func checkPAMReached(f *Facts) Result {
 	seen = append(seen, f.moduleLine()...)
 	if always {
 		return failed(fmt.Sprintf("line %d of %s always skips it", skips[0].Number, skips[0].File), seen...).
-			fixed("put the line of pam_cgdeleg.so before it, and log in again", byHand(f.editor(), f.login.module.File))
+			fixed("put the line of pam_cgdeleg.so before it"+shorter(skips[0].Jump)+", and log in again", byHand(f.editor(), f.login.module.File))
 	}
 	r := warning("a line before it may skip it", seen...)
 	if !pamconf.Exists(f.Machine, f.login.service) {
 		return r
 	}
 	return r.fixed("see whether it does: try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
+}
+
+// shorter says how a jump has to be changed when one of the lines that it skips is put
+// before it: it would skip another, and past the end of the stack libpam lets nobody in.
+func shorter(jump int) string {
+	switch jump {
+	case 0:
+		return ""
+	case 1:
+		return ", write ignore there in place of the jump 1"
+	}
+	return fmt.Sprintf(", write %d there in place of the jump %d", jump-1, jump)
 }
 
 // alwaysSkips tells whether the first line that may skip the module's does so at every

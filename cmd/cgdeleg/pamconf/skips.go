@@ -13,6 +13,9 @@ type Skip struct {
 	// it is any.
 	On          []string
 	AlwaysSkips bool
+	// Jump is how many lines it jumps over, of which the skipped one is one; 0 if it ends
+	// the stack, or jumps over a substack.
+	Jump int
 }
 
 // Skips returns which of the lines before the one at index may keep it from being run: by
@@ -38,6 +41,9 @@ func (l Line) skips(target Line) Skip {
 		jump, err := strconv.Atoi(a.action)
 		if a.action == "done" || err == nil && jump > target.Positions[depth]-l.Positions[depth]-1 {
 			s.On = append(s.On, a.result)
+			if depth == len(target.Substacks) {
+				s.Jump = max(s.Jump, jump)
+			}
 		}
 	}
 	s.AlwaysSkips = len(actions) == 1 && actions[0].result == "default" && len(s.On) == 1

@@ -64,3 +64,33 @@ func TestSkips(t *testing.T) {
 		})
 	}
 }
+
+func TestJump(t *testing.T) {
+	const ours = "session optional pam_cgdeleg.so\n"
+	for _, test := range []struct {
+		name  string
+		files files
+		want  int
+	}{
+		{"over it alone", files{"x": "session [success=1 default=ignore] pam_a.so\n" + ours}, 1},
+		{"over another too", files{"x": "session [success=2 default=ignore] pam_a.so\nsession optional pam_b.so\n" + ours}, 2},
+		{"the end of the stack", files{"x": "session sufficient pam_a.so\n" + ours}, 0},
+		{"over the substack in which it is", files{"x": "session [default=1] pam_a.so\nsession substack y\n", "y": ours}, 0},
+		{"over an included file", files{"x": "session [default=1] pam_a.so\nsession include y\n", "y": ours}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := files{}
+			for name, text := range test.files {
+				all["etc/pam.d/"+name] = text
+			}
+			lines, err := Session(recorded(t, all), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := slices.IndexFunc(lines, func(l Line) bool { return l.Is("pam_cgdeleg.so") })
+			if skips := Skips(lines, at); len(skips) != 1 || skips[0].Jump != test.want {
+				t.Errorf("got %+v, want one that jumps over %d", skips, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,318 @@
+package fixes
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Why a kind of a bundle, or of podman, is not tried here.
+const (
+	v2Alone = "it takes a machine with cgroup v2 alone"
+	pasted  = "over pasted files there is no machine to fix, which is why it has no command"
+)
+
+// bundled is a bundle of runc's at home, as the user makes one.
+const bundled = `
+mkdir -p $home/b/rootfs/bin; cp /bin/busybox $home/b/rootfs/bin; chown -R $uid:$uid $home/b
+as_user runc spec --rootless --bundle $home/b
+json '.process.terminal = false | .process.args = ["/bin/busybox", "true"]' $home/b/config.json
+`
+
+// starts is what a bundle is for.
+const starts = `cd ~/b && runc --root ~/runc run c1 </dev/null && cd`
+
+// ofBundle returns the kind of a fix of a bundle's configuration: a filter of jq breaks it,
+// and another is what a person does in the editor, as the text says.
+func ofBundle(name, site, check, text, breaks, mends string) kind {
+	return kind{
+		name: name, sites: []string{site}, check: check, text: text,
+		args:   "--bundle ~/b",
+		before: bundled + "json '" + breaks + "' $home/b/config.json",
+		edit:   "json '" + mends + "' \"$1\"",
+		works:  starts,
+	}
+}
+
+const ownMap = `[{containerID: 0, hostID: $uid, size: 1}]`
+
+var bundleKinds = []kind{
+	ofBundle("bundle without a root", "checkBundle: add the root file system's path to it", "bundle", "add the root file system's path to it",
+		`del(.root)`, `.root = {path: "rootfs"}`),
+	ofBundle("bundle without a process", "checkBundle: add what is to be run to it", "bundle", "add what is to be run to it",
+		`del(.process)`, `.process = {cwd: "/", user: {uid: 0, gid: 0}, args: ["/bin/busybox", "true"]}`),
+	{
+		name: "bundle without a configuration", sites: []string{"noBundle: make one in that directory"},
+		check: "bundle", text: "make one in that directory",
+		args:   "--bundle ~/b",
+		before: bundled + `rm $home/b/config.json`,
+	},
+	ofBundle("configuration that is no JSON", "configResult: correct that line", "bundle", "correct that line",
+		`.root.path = 3`, `.root.path = "rootfs"`),
+	{
+		name: "configuration that the user may not read", sites: []string{"configResult: read it, and go through the directories above"},
+		check: "bundle", text: "let cgfixes read it",
+		args:   "--bundle ~/b",
+		before: bundled + `chown 0:0 $home/b/config.json; chmod 600 $home/b/config.json`,
+		person: `chmod 644 $home/b/config.json`,
+		works:  starts,
+	},
+	ofBundle("bundle without a user namespace", "checkBundleUserns: uidMappings and gidMappings; runc spec", "bundle-userns", `add {"type": "user"}`,
+		`.linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings)`, `.linux.namespaces += [{type: "user"}] | .linux.uidMappings = `+ownMap),
+	ofBundle("bundle without a map", "bundleMaps: map the user's own ID to the container's root", "bundle-userns", `"uidMappings": [{"containerID": 0, "hostID": 26001, "size": 1}]`,
+		`del(.linux.uidMappings)`, `.linux.uidMappings = `+ownMap),
+	ofBundle("map of more lines than the kernel takes", "bundleMaps: write fewer and longer ranges", "bundle-userns", "write fewer and longer ranges",
+		`.linux.uidMappings += [range(340) | {containerID: (1 + 2 * .), hostID: ($ids + 2 * .), size: 1}]`,
+		`.linux.uidMappings = `+ownMap+` + [{containerID: 1, hostID: $ids, size: 680}]`),
+	ofBundle("map without the container's root", "checkContainerRoot: map it to the user", "bundle-userns", "map it to the user",
+		`.linux.uidMappings = [{containerID: 5, hostID: $uid, size: 1}]`, `.linux.uidMappings = `+ownMap),
+	ofBundle("map of the container's root to another", "checkContainerRoot: map the container's root to the user", "bundle-userns", "map the container's root to the user",
+		`.linux.uidMappings = [{containerID: 0, hostID: $ids, size: 65536}]`, `.linux.uidMappings = `+ownMap+` + [{containerID: 1, hostID: $ids, size: 65535}]`),
+	ofBundle("additional groups in a bundle", "checkProcessUser: take them out", "bundle-userns", "take them out",
+		`.process.user.additionalGids = [0]`, `del(.process.user.additionalGids)`),
+	ofBundle("process of an ID that is not mapped", "unmappedUser: write an ID that is in the maps", "bundle-userns", "write an ID that is in the maps",
+		`.process.user.uid = 7`, `.process.user.uid = 0`),
+	ofBundle("process of an ID that is to be mapped", "unmappedUser: or map more of the user's subordinate IDs", "bundle-userns", "or map more of the user's subordinate IDs",
+		`.process.user.uid = 7`, `.linux.uidMappings += [{containerID: 1, hostID: $ids, size: 7}]`),
+	ofBundle("mount of an ID that is not mapped", "checkMountIDs: take that option out", "bundle-userns", "take that option out",
+		`(.mounts[] | select(.type == "devpts").options) += ["gid=5"]`, `(.mounts[] | select(.type == "devpts").options) -= ["gid=5"]`),
+	ofBundle("proc without a PID namespace", "checkKernelMounts: text f.editBundle()", "bundle-userns", `add {"type": "pid"} to linux.namespaces`,
+		`.linux.namespaces |= map(select(.type != "pid"))`, `.linux.namespaces += [{type: "pid"}]`),
+	ofBundle("sysfs without a network namespace", "checkKernelMounts: text f.editBundle()", "bundle-userns", "or bind the machine's /sys as runc spec --rootless does",
+		`(.mounts[] | select(.destination == "/sys")) |= {destination: "/sys", type: "sysfs", source: "sysfs"}`,
+		`(.mounts[] | select(.destination == "/sys")) |= {destination: "/sys", type: "none", source: "/sys", options: ["rbind", "nosuid", "noexec", "nodev", "ro"]}`),
+	{
+		name: "crun beside cgroup v1", sites: []string{"checkBundleCgroup: install runc"},
+		check: "bundle-cgroup", text: "install runc",
+		args:   "--bundle ~/b",
+		before: bundled + `mkdir $dir/kept; mv $(which runc) $dir/kept`,
+		person: `mv $dir/kept/runc /usr/sbin`,
+		works:  starts,
+	},
+	{
+		name: "crun that makes no cgroup by itself", sites: []string{"withoutCgroupsPath: \"add \" + cgroupsPath(session)", "withoutCgroupsPath: take runc"},
+		cannot: v2Alone + ", and an older crun",
+	},
+	{
+		name: "cgroupsPath outside of a v2 session", sites: []string{"cgroupsPathV2: f.betterPath(l)", "cgroupsPathV2: f.betterPath(l)"},
+		cannot: v2Alone,
+	},
+	ofBundle("cgroupsPath outside of the sessions", "cgroupsPathV1: text f.editBundle()", "bundle-cgroup", "take linux.cgroupsPath out",
+		`.linux.cgroupsPath = "/c1"`, `del(.linux.cgroupsPath)`),
+	ofBundle("limits under unified on cgroup v1", "checkBundleLimits: write these limits under memory, cpu and pids", "bundle-limits", "write these limits under memory",
+		`.linux.resources = {unified: {"memory.max": "1000000000"}}`, `.linux.resources = {memory: {limit: 1000000000}}`),
+	{
+		name: "limits of cgroup v2", sites: []string{"checkBundleLimits: write CONTROLLER.FILE", "checkBundleLimits: take them out"},
+		cannot: v2Alone,
+	},
+	ofBundle("limit above the shell's own", "checkHardLimit: write no more than that", "bundle-limits", "write no more than that",
+		`.process.rlimits = [{type: "RLIMIT_NOFILE", hard: 1000000000, soft: 1024}]`, `.process.rlimits[0].hard = 1024`),
+	ofBundle("no root file system of a bundle", "checkBundleRootfs: unpack it there, or correct root.path", "bundle-rootfs", "or correct root.path",
+		`.root.path = "nosuch"`, `.root.path = "rootfs"`),
+	{
+		name: "way to a bundle's root file system closed", sites: []string{"checkBundleRootfs: open the directories above it"},
+		check: "bundle-rootfs", text: "open the directories above it",
+		args:   "--bundle ~/b",
+		before: bundled + `mkdir $home/closed; mv $home/b/rootfs $home/closed; chmod 700 $home/closed; sed -i 's,"rootfs","../closed/rootfs",' $home/b/config.json`,
+		person: `chmod 711 $home/closed`,
+		works:  starts,
+	},
+	{
+		name: "root file system of a bundle on a mount with noexec", sites: []string{"checkBundleRootfs: f.remounted"},
+		check: "bundle-rootfs", text: "mount it without noexec",
+		args:   "--bundle ~/b",
+		before: bundled + `mount --bind $home/b/rootfs $home/b/rootfs; mount -o remount,bind,noexec $home/b/rootfs`,
+		works:  starts,
+	},
+	{
+		name: "root file system of a bundle that is closed", sites: []string{"checkRootfsOwner: unpack it as \" + f.Subject.Name$"},
+		check: "bundle-rootfs", text: "unpack it as cgfixes",
+		args:   "--bundle ~/b",
+		before: bundled + `chown 0:0 $home/b/rootfs; chmod 700 $home/b/rootfs`,
+		person: unpacked,
+		works:  starts,
+	},
+	{
+		name: "root file system of a bundle that is root's", sites: []string{"checkRootfsOwner: or write \\\"readonly\\\": true"},
+		check: "bundle-rootfs", text: `or write "readonly": true below "root"`,
+		args:   "--bundle ~/b",
+		before: bundled + `chown -R 0:0 $home/b/rootfs; sed -i 's/"readonly": true/"readonly": false/' $home/b/config.json`,
+		person: unpacked,
+		works:  starts,
+	},
+}
+
+// unpacked is the user's root file system in the place of another's.
+const unpacked = `rm -r $home/b/rootfs; as_user mkdir -p $home/b/rootfs/bin; as_user cp /bin/busybox $home/b/rootfs/bin`
+
+// ofPodman returns the kind of a fix of a file of podman's configuration: what is in the
+// file, and the expression of sed that a person's edit is.
+func ofPodman(name, site, check, text, file, lines, edit string) kind {
+	return kind{
+		name: name, sites: []string{site}, check: check, text: text,
+		before: podmans(file, lines),
+		edit:   `[ -f "$1" ] || exit 1; sed -i '` + edit + `' "$1"`,
+	}
+}
+
+// podmans writes a file of the user's configuration of podman.
+func podmans(file, lines string) string {
+	return fmt.Sprintf("mkdir -p $home/.config/containers; printf '%%s\\n' '%s' >$home/.config/containers/%s; own\n", strings.ReplaceAll(lines, "\n", "' '"), file)
+}
+
+// newerPodman is one of which check reads only the version.
+const newerPodman = `printf '%s\n' '#!/bin/sh' 'echo podman version 4.9.3' >$dir/bin/podman; chmod 755 $dir/bin/podman; `
+
+// withoutLXC has podman alone: beside LXC what podman lacks by default is only told in a note.
+const withoutLXC = `rm /usr/bin/lxc-start; `
+
+// installs has apt look only whether there is a package, and then its program is there.
+func installs(program string) string {
+	return fmt.Sprintf(`printf '%%s\n' '#!/bin/sh' '[ "$1" = install ] && shift && apt-get -s install "$@" && cp /bin/true $dir/bin/%s' >$dir/bin/apt; chmod 755 $dir/bin/apt; `, program)
+}
+
+const conf, store = "containers.conf", "storage.conf"
+
+var podmanKinds = []kind{
+	ofPodman("containers.conf that is no TOML", "configResult: correct that line", "podman-config", "correct that line",
+		conf, "[engine", `s/engine/&]/`),
+	ofPodman("append in an array", "checkPodmanConfig: write the whole array without it", "podman-config", "write the whole array without it",
+		conf, "[containers]\ndefault_ulimits = [\"nofile=100:100\", {append = true}]", `s/, {append = true}//`),
+	ofPodman("runtime that is not there", "checkPodmanRuntime: f.takeRuntime()", "podman-runtime", `or write runtime = "runc", which is there`,
+		conf, "[engine]\nruntime = \"nosuch\"", `s/nosuch/runc/`),
+	ofPodman("crun as podman's runtime", "checkPodmanRuntime: f.takeRunc()", "podman-runtime", `write runtime = "runc"`,
+		conf, "[engine]\nruntime = \"crun\"", `s/crun/runc/`),
+	ofPodman("no cgroups by runc", `checkNoCgroups: write cgroups = \"enabled\"`, "podman-runtime", `write cgroups = "enabled"`,
+		conf, "[containers]\ncgroups = \"disabled\"\n[engine]\nruntime = \"runc\"", `s/disabled/enabled/`),
+	ofPodman("no cgroups by crun", `checkNoCgroups: write cgroups = \"enabled\"`, "podman-runtime", `write cgroups = "enabled"`,
+		conf, "[containers]\ncgroups = \"disabled\"", `s/disabled/enabled/`),
+	ofPodman("split cgroups of v1", `checkNoCgroups: write cgroups = \"enabled\"`, "podman-runtime", `write cgroups = "enabled"`,
+		conf, "[containers]\ncgroups = \"split\"", `s/split/enabled/`),
+	ofPodman("cgroups, misspelt", `checkNoCgroups: write cgroups = \"enabled\"`, "podman-runtime", `write cgroups = "enabled"`,
+		conf, "[containers]\ncgroups = \"on\"", `s/"on"/"enabled"/`),
+	{
+		name: "manager of podman's cgroups", sites: []string{
+			`checkPodmanCgroups: write cgroup_manager = \"cgroupfs\" or \"systemd\"`, "checkPodmanCgroups: keep a user manager running",
+			`checkPodmanCgroups: "write cgroup_manager = \"cgroupfs\"" f.setting`,
+		},
+		cannot: v2Alone,
+	},
+	{
+		name: "pids_limit without pids", sites: []string{"checkPIDsLimit: take it out; this session has no pids"},
+		check: "podman-limits", text: "take it out; this session has no pids",
+		before: podmans(conf, "[containers]\npids_limit = 100") + `sed -i 's/pam_cgdeleg.so/& -c freezer,memory/' $su`,
+		edit:   `sed -i /pids_limit/d "$@"`,
+	},
+	{
+		name: "pids_limit on cgroup v1", sites: []string{"checkPIDsLimit: and have cgdeleg run hold the limit"},
+		check: "podman-limits", text: "cgdeleg run -p pids.max=100 -- ",
+		before: podmans(conf, "[containers]\npids_limit = 100"),
+		edit:   `sed -i /pids_limit/d "$@"`,
+		works:  `test "$(cgdeleg run -p pids.max=100 -- sh -c 'cat /sys/fs/cgroup/pids$(sed -n s/.*:pids://p /proc/self/cgroup)/pids.max')" = 100`,
+	},
+	{
+		name: "cgroup_conf that is no file", sites: []string{"checkCgroupConf: write FILE=VALUE"},
+		cannot: v2Alone + ": on v1 podman ignores the corrected line, which is a finding by itself",
+	},
+	{
+		name: "cgroup_conf on cgroup v1", sites: []string{"checkCgroupConf: take it out, and give limits to cgdeleg run"},
+		check: "podman-limits", text: "take it out, and give limits to cgdeleg run",
+		before: newerPodman + podmans(conf, "[containers]\ncgroup_conf = [\"memory.high=1G\"]"),
+		edit:   `sed -i /cgroup_conf/d "$@"`,
+	},
+	ofPodman("ulimit, misspelt", "checkUlimits: write NAME=SOFT:HARD", "podman-limits", "write NAME=SOFT:HARD",
+		conf, "[containers]\ndefault_ulimits = [\"files=1:1\"]", `s/files=1:1/nofile=1024:2048/`),
+	ofPodman("ulimit above the shell's own", "checkHardLimit: write no more than that", "podman-limits", "write no more than that",
+		conf, "[containers]\ndefault_ulimits = [\"nofile=1000000000:1000000000\"]", `s/1000000000/1024/g`),
+	ofPodman("network program that is not there", "checkPodmanNetwork: or take that line out", "podman-network", "or take that line out",
+		conf, "[engine]\nnetwork_cmd_path = \"/opt/nosuch\"", `/network_cmd_path/d`),
+	{
+		name: "no network program", sites: []string{"checkPodmanNetwork: text f.install"},
+		check: "podman-network", text: "install slirp4netns",
+		before: withoutLXC + tun + installs("slirp4netns"),
+	},
+	{
+		name: "/dev/net/tun that is root's", sites: []string{"checkTun: open it to everybody"},
+		check: "podman-network", text: "open it to everybody, as it usually is",
+		before: withoutLXC + tun + `chmod 600 /dev/net/tun; cp /bin/true $dir/bin/slirp4netns`,
+	},
+	ofPodman("btrfs on another file system", `checkDriver: "write driver = \"overlay\"" f.editAny`, "podman-storage", `write driver = "overlay"`,
+		store, "[storage]\ndriver = \"btrfs\"", `s/btrfs/overlay/`),
+	ofPodman("driver that no user can have", `checkDriver: write driver = \"overlay\", or vfs`, "podman-storage", `write driver = "overlay", or vfs`,
+		store, "[storage]\ndriver = \"zfs\"", `s/zfs/vfs/`),
+	{
+		name: "mount_program that is not there", sites: []string{"checkOverlay: text append(f.install(fuseOverlay)"},
+		check: "podman-storage", text: "or take the line out: this kernel lets users mount overlay",
+		before: installs("other") + podmans(store, mountProgram),
+		edit:   `sed -i /mount_program/d "$@"`,
+	},
+	{
+		name: "no /dev/fuse", sites: []string{"checkOverlay: give this machine or container the device"},
+		check: "podman-storage", text: "give this machine or container the device, or take the line out",
+		before: podmans(store, mountProgram) + `cp /bin/true /usr/bin/fuse-overlayfs`, // the tests' own /dev has no fuse
+		edit:   `sed -i /mount_program/d "$@"`,
+	},
+	{
+		name: "kernel that lets no user mount overlay", sites: []string{"checkNativeOverlay: install"},
+		check: "podman-storage", text: "install fuse-overlayfs",
+		before: installs("fuse-overlayfs") + podmans(store, "[storage]\ndriver = \"overlay\"") +
+			`echo 5.10.0 >$dir/release; mount --bind $dir/release /proc/sys/kernel/osrelease; echo Linux version 5.10.0 >$dir/version; mount --bind $dir/version /proc/version`,
+	},
+	ofPodman("images at no absolute path", "checkGraphRoot: write a whole path", "podman-storage", "write a whole path",
+		store, "[storage]\ndriver = \"vfs\"\ngraphroot = \"~/c\"", `s,~,$HOME,`),
+	{
+		name: "images at a file", sites: []string{"checkGraphRoot: name another place"},
+		check: "podman-storage", text: "name another place",
+		before: podmans(store, imagesAt("/etc/passwd")),
+		edit:   `sed -i 's,/etc/passwd,$HOME/images,' "$@"`,
+	},
+	{
+		name: "directory of images that is root's", sites: []string{"checkGraphRoot: give that directory to"},
+		check: "podman-storage", text: "give that directory to cgfixes",
+		before: withoutLXC + network + `mkdir -p $home/.local/share/containers/storage; own; chown 0:0 $home/.local/share/containers/storage`,
+		person: `chown $uid:$uid $home/.local/share/containers/storage`,
+	},
+	{
+		name: "images at root's", sites: []string{"checkGraphRoot: name a directory of"},
+		check: "podman-storage", text: "name a directory of cgfixes's, or let it write there",
+		before: podmans(store, imagesAt("/var/lib/nosuch")),
+		edit:   `sed -i 's,/var/lib/nosuch,$HOME/images,' "$@"`,
+	},
+	{
+		name: "images on a mount that is read-only", sites: []string{"onMount: elsewhere$"},
+		check: "podman-storage", text: "name a directory on another mount by graphroot in",
+		before: podmans(store, imagesAt("/mnt/images")) + images + `mount -o remount,bind,ro /mnt/images`,
+		person: `sed -i 's,/mnt/images,$HOME/images,' $home/.config/containers/storage.conf`,
+	},
+	{
+		name: "images on a mount with noexec", sites: []string{"onMount: f.remounted"},
+		check: "podman-storage", text: "mount it without noexec",
+		before: podmans(store, imagesAt("/mnt/images")) + images + `mount -o remount,bind,noexec /mnt/images`,
+	},
+	{
+		name: "images on NFS", sites: []string{`onMount: elsewhere + ", or install "`},
+		cannot: "it takes a server of NFS, or the like",
+	},
+}
+
+func imagesAt(dir string) string { return "[storage]\ndriver = \"vfs\"\ngraphroot = \"" + dir + "\"" }
+
+const (
+	mountProgram = "[storage]\ndriver = \"overlay\"\n[storage.options.overlay]\nmount_program = \"/usr/bin/fuse-overlayfs\""
+	// images are a mount of the user's.
+	images = `mkdir /mnt/images; chown $uid:$uid /mnt/images; mount --bind /mnt/images /mnt/images; `
+	// tun is the machine's own device, and network what podman wants of it.
+	tun     = `mkdir -p /dev/net; mount -t tmpfs tmpfs /dev/net; mknod -m 666 /dev/net/tun c 10 200; `
+	network = tun + `cp /bin/true $dir/bin/slirp4netns; `
+)
+
+// pastedKinds are of cgdeleg check --pasted.
+var pastedKinds = []kind{
+	{
+		name: "mounts among pasted files", sites: []string{"mountsSeen: mount them again", "mountsSeen: dockerText", "mountsSeen: mount them writable"},
+		cannot: pasted,
+	},
+	{
+		name: "controllers among pasted files", sites: []string{"controllersSeen: first.fix.Text"},
+		cannot: pasted,
+	},
+}
