@@ -157,19 +157,19 @@ var pamKinds = []kind{
 		cannot: "what root has called for a shell is not seen of the user alone",
 	},
 	{
-		name: "PAM line missing", sites: []string{"checkPAMLine: f.asNextLogin().openFix() forAll", "lineForAll: text byHand"},
+		name: "PAM line missing", sites: []string{"fixedForAll: f.asNextLogin().openFix() text", "lineForAll: text byHand"},
 		check: "pam-line", text: "make a session for this shell; for every login add the line",
 		before: `printf '%s\n' 'auth sufficient pam_rootok.so' 'account required pam_permit.so' >$su; printf 'session required pam_permit.so' >>$su`,
 		then:   both,
 	},
 	{
-		name: "PAM line missing, for a user", sites: []string{"checkPAMLine: forAll add"},
+		name: "PAM line missing, for a user", sites: []string{"fixedForAll: text command"},
 		check: "pam-line", text: "for every login add the line",
 		args:   "--user cgfixes",
 		before: `sed -i /pam_cgdeleg/d /etc/pam.d/sshd`,
 	},
 	{
-		name: "PAM line missing, in a session", sites: []string{"checkPAMLine: forAll add"},
+		name: "PAM line missing, in a session", sites: []string{"fixedForAll: text command"},
 		check: "pam-line", text: "for every login add the line",
 		before: `sed -i /pam_cgdeleg/d $su`,
 		after:  `cgdeleg open --user $name --pid $pid`,
@@ -296,7 +296,7 @@ var sessionKinds = []kind{
 		cannot: elogind,
 	},
 	{
-		name: "no scope of systemd's", sites: []string{"waysToScope: text login", "waysToScope: or ask systemd for a scope for one command"},
+		name: "no scope of systemd's", sites: []string{"waysToScope: text commands"},
 		cannot: noSystemd,
 	},
 	{
@@ -304,8 +304,12 @@ var sessionKinds = []kind{
 		elsewhere: "vm/scenarios/check.sh",
 	},
 	{
-		name: "drop-in that systemd has not read", sites: []string{"checkDelegation: have systemd read it"},
-		cannot: noSystemd,
+		name: "drop-in that systemd has not read", sites: []string{"checkDelegation: \"have systemd read it"},
+		elsewhere: "vm/scenarios/breakages.sh",
+	},
+	{
+		name: "drop-in that takes Delegate away", sites: []string{"checkDelegation: take that line out of"},
+		elsewhere: "vm/scenarios/breakages.sh",
 	},
 	{
 		name: "systemd without cgroup v1", sites: []string{"checkSystemdV1: start the machine with cgroup v2"},
@@ -424,7 +428,7 @@ var sessionKinds = []kind{
 		then:   newLogin,
 	},
 	{
-		name: "sshd without PAM", sites: []string{"withoutPAMResult: f.openFix()"},
+		name: "sshd without PAM", sites: []string{"withoutPAMResult: open \"for every login \" + set"},
 		check: "session", text: "for every login set UsePAM yes in /etc/ssh/sshd_config",
 		before: sshd + `sed -i 's/UsePAM yes/UsePAM no/' /etc/ssh/sshd_config; start_sshd`,
 		way:    bySSH,
@@ -433,7 +437,11 @@ var sessionKinds = []kind{
 		then:   both,
 	},
 	{
-		name: "sshd without PAM, by a file that is included", sites: []string{"withoutPAMResult: f.openFix()"},
+		name: "sshd without PAM, where only a login helps", sites: []string{"withoutPAMResult: then log in again"},
+		elsewhere: "vm/scenarios/breakages.sh",
+	},
+	{
+		name: "sshd without PAM, by a file that is included", sites: []string{"withoutPAMResult: open \"for every login \" + set"},
 		check: "session", text: "for every login set UsePAM yes in /etc/ssh/sshd_config.d/own.conf",
 		before: sshd + `sed -i '1i Include sshd_config.d/*.conf' /etc/ssh/sshd_config; echo UsePAM no >/etc/ssh/sshd_config.d/own.conf; start_sshd`,
 		way:    bySSH,
@@ -530,7 +538,7 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "no subordinate IDs", sites: []string{"checkSubID: f.rangeFix", "rangeFix: f.addSubIDs(lacking"},
+		name: "no subordinate IDs", sites: []string{"checkSubID: f.rangeFix", "rangeFix: f.giveSubIDs(lacking"},
 		check: "subid", text: "give it a free range",
 		before: `rm /etc/subuid; sed -i /^cgfixes:/d /etc/subgid; printf 'other:100000:65536' >>/etc/subgid`,
 		works:  mapsIDs,
@@ -548,7 +556,7 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "no subordinate IDs of a user who is not in /etc/passwd", sites: []string{"rangeFix: Commands: commands$"},
+		name: "no subordinate IDs of a user who is not in /etc/passwd", sites: []string{"rangeFix: f.giveSubIDs(lacking"},
 		check: "subid", text: "give it a free range",
 		before: `sed -i /^cgfixes:/d /etc/subuid /etc/subgid; printf 'other:100000:65536' >>/etc/subuid`,
 		after:  `sed -i /^cgfixes:/d /etc/passwd`,
