@@ -191,6 +191,9 @@ something could not be told.`,
 			case explain:
 				return printf(out, "%s", explanation(out, checks))
 			}
+			if len(names) == 0 && s.root == "" && !t.flags.Changed("pasted") {
+				askVersions()
+			}
 			f, p, done, err := t.look(s.machine(), cmd)
 			if err != nil {
 				return err

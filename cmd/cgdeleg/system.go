@@ -68,6 +68,14 @@ var versions = func() map[string]func() string {
 	return all
 }()
 
+// askVersions asks all programs, which take the most of a check's time, while other things
+// are looked at.
+func askVersions() {
+	for _, version := range versions {
+		go version()
+	}
+}
+
 // versionOf returns the last word of the first line that a program prints of its
 // version: "5.0.2", "crun version 1.8.1", "bubblewrap 0.8.0".
 func versionOf(program string, options ...string) func() string {
