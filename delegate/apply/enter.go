@@ -8,6 +8,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 // haveEntered has the process enter the session by itself, as far as it can. Whoever
@@ -17,7 +18,8 @@ import (
 //
 // After an error the process may have entered anything.
 func (a *application) haveEntered() error {
-	if a.Enter == nil || len(a.scopes) > 0 || slices.ContainsFunc(a.parts, func(p *part) bool { return p.IsUnified() }) {
+	isUnified := func(s *plan.Step) bool { return s.IsUnified() }
+	if a.Enter == nil || slices.ContainsFunc(a.scopes, isUnified) || slices.ContainsFunc(a.parts, func(p *part) bool { return isUnified(p.Step) }) {
 		return nil
 	}
 	var tasks []int
