@@ -17,7 +17,7 @@ import (
 
 // excludesPasted are the options that name another machine, process or configuration, or
 // change something.
-var excludesPasted = []string{"user", "pid", "probe", "root", "container", "lxc-config"}
+var excludesPasted = []string{"user", "pid", "probe", "root", "container", "lxc-config", "bundle"}
 
 // readPasted reads what --pasted names: a directory, or the standard input.
 func (t *target) readPasted(in io.Reader) (*pasted.Paste, error) {

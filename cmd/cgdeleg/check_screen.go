@@ -51,7 +51,11 @@ func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
 	if len(shown) > 0 {
 		out.WriteByte('\n')
 	}
-	_ = printf(&out, "%s\n%s\ncgdeleg check -v lists all of them.\n", s.wrap(conclusion(f, problems), 0), summary(findings))
+	again := "cgdeleg check -v"
+	if f.Partial {
+		again = "The same command with -v"
+	}
+	_ = printf(&out, "%s\n%s\n%s lists all of them.\n", s.wrap(conclusion(f, problems), 0), summary(findings), again)
 	return markup(out.String())
 }
 

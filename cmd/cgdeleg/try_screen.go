@@ -26,19 +26,19 @@ func judge(o tryOptions, uid int, outcome *trial.Outcome) judgement {
 		}
 		j.conclusion += fmt.Sprintf(format, args...)
 	}
-	login := fmt.Sprintf("A login of %s by %s", o.user, o.service)
+	login := fmt.Sprintf("login of %s by %s", o.user, o.service)
 	if o.onlyOurs {
-		login = fmt.Sprintf("By pam_cgdeleg alone, a login of %s by %s", o.user, o.service)
+		login = fmt.Sprintf("login of %s by pam_cgdeleg alone, as %s has it,", o.user, o.service)
 	}
 	switch {
 	case outcome.Open == nil:
-		say(exitUnknown, "It cannot be told what %s gets: libpam did not come back.", strings.ToLower(login[:1])+login[1:])
+		say(exitUnknown, "It cannot be told what a %s gets: libpam did not come back.", login)
 	case outcome.Open.Result != 0:
 		say(exitFailed, "PAM opened no session for %s by %s: %s.", o.user, o.service, outcome.Open.Text)
 	case !outcome.HasTried:
 		say(exitUnknown, "It cannot be told what %s can do in the session: the trial in it did not end well.", o.user)
 	default:
-		judgePlaces(say, o.user, login, uid, outcome.Places)
+		judgePlaces(say, o.user, "A "+login, uid, outcome.Places)
 	}
 	if outcome.Open != nil && outcome.Open.Result == 0 && (outcome.Close == nil || outcome.Close.Result != 0) {
 		say(exitFailed, "PAM did not close the session.")

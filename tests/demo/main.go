@@ -58,7 +58,7 @@ func demo() error {
 	if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o644); err != nil { // which libpam wants
 		return err
 	}
-	fmt.Printf("The PAM file of this demo's service:\n%s\n$ cgdeleg try %s --service demo\n", line, who.Username)
+	fmt.Printf("The PAM file of this demo's service:\n%s\n# cgdeleg try %s --service demo --pam-dir %s\n", line, who.Username, dir)
 	cmd := exec.Command("../build/cgdeleg", "try", who.Username, "--service", "demo", "--pam-dir", dir, "--trylogin", "../build/trylogin")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()

@@ -36,9 +36,9 @@ func ofBundle(name, site, check, text, breaks, mends string) kind {
 const ownMap = `[{containerID: 0, hostID: $uid, size: 1}]`
 
 var bundleKinds = []kind{
-	ofBundle("bundle without a root", "checkBundle: add the root file system's path to it", "bundle", "add the root file system's path to it",
+	ofBundle("bundle without a root", "checkBundle: \"add it\"", "bundle", "add it",
 		`del(.root)`, `.root = {path: "rootfs"}`),
-	ofBundle("bundle without a process", "checkBundle: add what is to be run to it", "bundle", "add what is to be run to it",
+	ofBundle("bundle without a process", "checkBundle: \"add it\"", "bundle", "add it",
 		`del(.process)`, `.process = {cwd: "/", user: {uid: 0, gid: 0}, args: ["/bin/busybox", "true"]}`),
 	{
 		name: "bundle without a configuration", sites: []string{"noBundle: make one in that directory"},
@@ -58,14 +58,14 @@ var bundleKinds = []kind{
 	},
 	ofBundle("bundle without a user namespace", "checkBundleUserns: uidMappings and gidMappings; runc spec", "bundle-userns", `add {"type": "user"}`,
 		`.linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings)`, `.linux.namespaces += [{type: "user"}] | .linux.uidMappings = `+ownMap),
-	ofBundle("bundle without a map", "bundleMaps: map the user's own ID to the container's root", "bundle-userns", `"uidMappings": [{"containerID": 0, "hostID": 26001, "size": 1}]`,
+	ofBundle("bundle without a map", "bundleMaps: map the container's root to the user's own ID", "bundle-userns", `"uidMappings": [{"containerID": 0, "hostID": 26001, "size": 1}]`,
 		`del(.linux.uidMappings)`, `.linux.uidMappings = `+ownMap),
 	ofBundle("map of more lines than the kernel takes", "bundleMaps: write fewer and longer ranges", "bundle-userns", "write fewer and longer ranges",
 		`.linux.uidMappings += [range(340) | {containerID: (1 + 2 * .), hostID: ($ids + 2 * .), size: 1}]`,
 		`.linux.uidMappings = `+ownMap+` + [{containerID: 1, hostID: $ids, size: 680}]`),
-	ofBundle("map without the container's root", "checkContainerRoot: map it to the user", "bundle-userns", "map it to the user",
+	ofBundle("map without the container's root", "checkContainerRoot: \"map the container's root to the user's own ID: ", "bundle-userns", "map the container's root to the user's own ID",
 		`.linux.uidMappings = [{containerID: 5, hostID: $uid, size: 1}]`, `.linux.uidMappings = `+ownMap),
-	ofBundle("map of the container's root to another", "checkContainerRoot: map the container's root to the user", "bundle-userns", "map the container's root to the user",
+	ofBundle("map of the container's root to another", "checkContainerRoot: and the IDs after it to the user's range", "bundle-userns", "map the container's root to the user",
 		`.linux.uidMappings = [{containerID: 0, hostID: $ids, size: 65536}]`, `.linux.uidMappings = `+ownMap+` + [{containerID: 1, hostID: $ids, size: 65535}]`),
 	ofBundle("additional groups in a bundle", "checkProcessUser: take them out", "bundle-userns", "take them out",
 		`.process.user.additionalGids = [0]`, `del(.process.user.additionalGids)`),
@@ -89,7 +89,7 @@ var bundleKinds = []kind{
 		works:  starts,
 	},
 	{
-		name: "crun that makes no cgroup by itself", sites: []string{"withoutCgroupsPath: \"add \" + cgroupsPath(session)", "withoutCgroupsPath: take runc"},
+		name: "crun that makes no cgroup by itself", sites: []string{"withoutCgroupsPath: \"add \" + cgroupsPath(session)", "withoutCgroupsPath: use runc"},
 		cannot: v2Alone + ", and an older crun",
 	},
 	{
@@ -104,7 +104,7 @@ var bundleKinds = []kind{
 		name: "limits of cgroup v2", sites: []string{"checkBundleLimits: write CONTROLLER.FILE", "checkBundleLimits: take them out"},
 		cannot: v2Alone,
 	},
-	ofBundle("limit above the shell's own", "checkHardLimit: write no more than that", "bundle-limits", "write no more than that",
+	ofBundle("limit above the shell's own", "checkHardLimit: write at most the shell's hard limit", "bundle-limits", "write at most the shell's hard limit",
 		`.process.rlimits = [{type: "RLIMIT_NOFILE", hard: 1000000000, soft: 1024}]`, `.process.rlimits[0].hard = 1024`),
 	ofBundle("no root file system of a bundle", "checkBundleRootfs: unpack it there, or correct root.path", "bundle-rootfs", "or correct root.path",
 		`.root.path = "nosuch"`, `.root.path = "rootfs"`),
@@ -197,13 +197,13 @@ var podmanKinds = []kind{
 		cannot: v2Alone,
 	},
 	{
-		name: "pids_limit without pids", sites: []string{"checkPIDsLimit: take it out; this session has no pids"},
-		check: "podman-limits", text: "take it out; this session has no pids",
+		name: "pids_limit without pids", sites: []string{"checkPIDsLimit: remove it; this session lacks the controller pids"},
+		check: "podman-limits", text: "remove it; this session lacks the controller pids",
 		before: podmans(conf, "[containers]\npids_limit = 100") + `sed -i 's/pam_cgdeleg.so/& -c freezer,memory/' $su`,
 		edit:   `sed -i /pids_limit/d "$@"`,
 	},
 	{
-		name: "pids_limit on cgroup v1", sites: []string{"checkPIDsLimit: and have cgdeleg run hold the limit"},
+		name: "pids_limit on cgroup v1", sites: []string{"checkPIDsLimit: and set the limit with cgdeleg run"},
 		check: "podman-limits", text: "cgdeleg run -p pids.max=100 -- ",
 		before: podmans(conf, "[containers]\npids_limit = 100"),
 		edit:   `sed -i /pids_limit/d "$@"`,
@@ -214,14 +214,14 @@ var podmanKinds = []kind{
 		cannot: v2Alone + ": on v1 podman ignores the corrected line, which is a finding by itself",
 	},
 	{
-		name: "cgroup_conf on cgroup v1", sites: []string{"checkCgroupConf: take it out, and give limits to cgdeleg run"},
-		check: "podman-limits", text: "take it out, and give limits to cgdeleg run",
+		name: "cgroup_conf on cgroup v1", sites: []string{"checkCgroupConf: remove it, and set limits with cgdeleg run"},
+		check: "podman-limits", text: "remove it, and set limits with cgdeleg run",
 		before: newerPodman + podmans(conf, "[containers]\ncgroup_conf = [\"memory.high=1G\"]"),
 		edit:   `sed -i /cgroup_conf/d "$@"`,
 	},
 	ofPodman("ulimit, misspelt", "checkUlimits: write NAME=SOFT:HARD", "podman-limits", "write NAME=SOFT:HARD",
 		conf, "[containers]\ndefault_ulimits = [\"files=1:1\"]", `s/files=1:1/nofile=1024:2048/`),
-	ofPodman("ulimit above the shell's own", "checkHardLimit: write no more than that", "podman-limits", "write no more than that",
+	ofPodman("ulimit above the shell's own", "checkHardLimit: write at most the shell's hard limit", "podman-limits", "write at most the shell's hard limit",
 		conf, "[containers]\ndefault_ulimits = [\"nofile=1000000000:1000000000\"]", `s/1000000000/1024/g`),
 	ofPodman("network program that is not there", "checkPodmanNetwork: or take that line out", "podman-network", "or take that line out",
 		conf, "[engine]\nnetwork_cmd_path = \"/opt/nosuch\"", `/network_cmd_path/d`),
@@ -257,7 +257,7 @@ var podmanKinds = []kind{
 		before: installs("fuse-overlayfs") + podmans(store, "[storage]\ndriver = \"overlay\"") +
 			`echo 5.10.0 >$dir/release; mount --bind $dir/release /proc/sys/kernel/osrelease; echo Linux version 5.10.0 >$dir/version; mount --bind $dir/version /proc/version`,
 	},
-	ofPodman("images at no absolute path", "checkGraphRoot: write a whole path", "podman-storage", "write a whole path",
+	ofPodman("images at no absolute path", "checkGraphRoot: write an absolute path", "podman-storage", "write an absolute path",
 		store, "[storage]\ndriver = \"vfs\"\ngraphroot = \"~/c\"", `s,~,$HOME,`),
 	{
 		name: "images at a file", sites: []string{"checkGraphRoot: name another place"},
@@ -266,8 +266,8 @@ var podmanKinds = []kind{
 		edit:   `sed -i 's,/etc/passwd,$HOME/images,' "$@"`,
 	},
 	{
-		name: "directory of images that is root's", sites: []string{"checkGraphRoot: give that directory to"},
-		check: "podman-storage", text: "give that directory to cgfixes",
+		name: "directory of images that is root's", sites: []string{"checkGraphRoot: as root, and give it to"},
+		check: "podman-storage", text: "as root, and give it to cgfixes",
 		before: withoutLXC + network + `mkdir -p $home/.local/share/containers/storage; own; chown 0:0 $home/.local/share/containers/storage`,
 		person: `chown $uid:$uid $home/.local/share/containers/storage`,
 	},

@@ -718,8 +718,8 @@ var lxcKinds = []kind{
 		then:   both,
 	},
 	{
-		name: "limits of a controller that is not mounted", sites: []string{"lackingFix: mount it, and look again"},
-		check: "config-limits", text: "mount it, and look again",
+		name: "limits of a controller that is not mounted", sites: []string{"lackingFix: mount the hierarchy, and look again"},
+		check: "config-limits", text: "mount the hierarchy, and look again",
 		args:   "--container c1",
 		before: `box 'lxc.cgroup.memory.limit_in_bytes = 64M'; umount $cg/memory`,
 		then:   newLogin,

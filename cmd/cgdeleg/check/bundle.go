@@ -23,12 +23,12 @@ import (
 var bundleChecks = []*Check{
 	{
 		Code: "CGD-070", Name: "bundle", Title: "The bundle's config.json can be read",
-		Explain: "runc and crun read config.json in the directory that --bundle names, and start nothing if it is not JSON, has a value of another type, or no root. Here at most 256 KiB of it are read, as the user.",
+		Explain: "runc and crun read config.json in the directory that --bundle names, and start nothing if it is not JSON, has a value of the wrong type, or lacks root or process. Here at most 256 KiB of it are read, as the user.",
 		run:     checkBundle,
 	},
 	{
 		Code: "CGD-071", Name: "bundle-userns", Title: "The bundle has a user namespace that the user may make",
-		Explain:   "An ordinary user's container needs the namespace \"user\" in linux.namespaces, which crun adds by itself, and uidMappings and gidMappings of the user's own ID and subordinate IDs. runc gives files of its own to the container's root, which therefore has to be the user. What the configuration names else, process.user and uid= and gid= among the options of mounts, has to be in these maps; a proc, sysfs or mqueue can be mounted only with a PID, network or IPC namespace of the container's own. runc spec --rootless makes such a configuration.",
+		Explain:   "An ordinary user's container needs the namespace \"user\" in linux.namespaces, which crun adds by itself, and uidMappings and gidMappings of the user's own ID and subordinate IDs. runc gives files of its own to the container's root, which therefore has to be the user. The other IDs in the configuration, those of process.user and of uid= and gid= among the options of mounts, have to be in these maps; a proc, sysfs or mqueue can be mounted only with a PID, network or IPC namespace of the container's own. runc spec --rootless makes such a configuration.",
 		DependsOn: []string{"bundle", "subid"}, needs: aBundle, run: checkBundleUserns,
 	},
 	{
@@ -43,7 +43,7 @@ var bundleChecks = []*Check{
 	},
 	{
 		Code: "CGD-074", Name: "bundle-rootfs", Title: "The bundle's root file system is there, and the container's",
-		Explain:   "root.path, in the bundle's directory if it is no absolute path, has to be a directory through which the container's root may go, on a mount from which programs may be run. One whose owner is none of the container's IDs belongs to nobody there, and only who may write it in another way can.",
+		Explain:   "root.path, in the bundle's directory if it is no absolute path, has to be a directory through which the container's root may go, on a mount from which programs may be run. If its owner is none of the container's IDs, it belongs to nobody in the container, which can write there only if the mode lets the user write.",
 		DependsOn: []string{"bundle"}, needs: aBundle, run: checkBundleRootfs,
 	},
 }
@@ -75,9 +75,9 @@ func checkBundle(f *Facts) Result {
 	case f.Bundle == nil:
 		return skip("no --bundle was given").certain()
 	case f.Bundle.Root == nil:
-		return failed("the bundle's configuration has no root", f.said("no root")).fixed("add the root file system's path to it", f.editBundle())
+		return failed("the bundle's configuration lacks \"root\", the path of the root file system", f.said("no root")).fixed("add it", f.editBundle())
 	case f.Bundle.Process == nil:
-		return failed("the bundle's configuration has no process", f.said("no process")).fixed("add what is to be run to it", f.editBundle())
+		return failed("the bundle's configuration lacks \"process\", the program to run", f.said("no process")).fixed("add it", f.editBundle())
 	}
 	return ok("")
 }
@@ -134,7 +134,7 @@ func (f *Facts) bundleMaps() (maps idMaps, r Result) {
 		switch {
 		case len(side.list) == 0:
 			return maps, failed("the bundle has a user namespace and no "+side.key, f.said("no %s", side.key)).
-				fixed("map the user's own ID to the container's root: "+f.ownMap(side.kind), f.editBundle())
+				fixed("map the container's root to the user's own ID: "+f.ownMap(side.kind), f.editBundle())
 		case len(side.list) > mostMaps:
 			return maps, failed(fmt.Sprintf("%s has more lines than the %d that the kernel takes", side.key, mostMaps), f.said("%s: %d lines", side.key, len(side.list))).
 				fixed("write fewer and longer ranges", f.editBundle())
@@ -178,12 +178,12 @@ func (f *Facts) checkContainerRoot(maps idMaps) Result {
 		switch {
 		case !f.hasRunc():
 		case !isMapped:
-			return failed("runc starts no container whose root is mapped to nobody", f.said("%s without containerID 0", side.key)).
-				fixed("map it to the user: "+f.ownMap(side.kind), f.editBundle())
+			return failed("runc starts no container whose root is not mapped", f.said("%s without containerID 0", side.key)).
+				fixed("map the container's root to the user's own ID: "+f.ownMap(side.kind), f.editBundle())
 		case id != uint64(side.own):
 			return failed("runc gives files of its own to the container's root, and "+f.Subject.Name+" may give none to "+strconv.FormatUint(id, 10),
 				f.said("%s: containerID 0 is %d", side.key, id)).
-				fixed("map the container's root to the user, and the IDs behind it to the user's range: "+f.ownMap(side.kind), f.editBundle())
+				fixed("map the container's root to the user's own ID, and the IDs after it to the user's range: "+f.ownMap(side.kind), f.editBundle())
 		}
 	}
 	return ok("")
@@ -241,9 +241,9 @@ func (f *Facts) checkKernelMounts(idMaps) Result {
 		if _, isThere := f.Bundle.Namespace(kind); !isThere {
 			text := "add {\"type\": \"" + kind + "\"} to linux.namespaces"
 			if mount.Type == "sysfs" {
-				text += ", or bind the machine's /sys as runc spec --rootless does"
+				text += ", or bind-mount the machine's /sys, as runc spec --rootless does"
 			}
-			return failed("no user may mount "+mount.Type+" in a container without a namespace "+kind+" of its own", f.said("mounts: %s of type %s", mount.Destination, mount.Type)).
+			return failed("a user may mount "+mount.Type+" only in a container with a "+kind+" namespace of its own", f.said("mounts: %s of type %s", mount.Destination, mount.Type)).
 				fixed(text, f.editBundle())
 		}
 	}
@@ -276,7 +276,7 @@ func (f *Facts) withoutCgroupsPath() Result {
 	if session := f.sessionPath(); session != "" {
 		return r.fixed("add "+cgroupsPath(session)+" below \"linux\"", f.editBundle())
 	}
-	return r.fixed("take runc")
+	return r.fixed("use runc")
 }
 
 // cgroupsPathV2 looks at a cgroupsPath on v2. The form SLICE:PREFIX:NAME is for systemd.
@@ -437,7 +437,7 @@ func checkBundleLimits(f *Facts) Result {
 		}
 	}
 	if len(lacking) > 0 {
-		r := failed("the session has no "+strings.Join(lacking, ",")+", which the bundle's limits need: the runtime refuses to start it", without...)
+		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the bundle's limits need: the runtime refuses to start the container", without...)
 		return f.lackingFix(r, lacking, f.bundleFile())
 	}
 	if r := f.checkBundleRlimits(); r.Status != OK {
@@ -446,7 +446,7 @@ func checkBundleLimits(f *Facts) Result {
 	if len(idle) > 0 {
 		return warning("limits are for cgroup v1, and the runtime ignores them", idle...).fixed("take them out", f.editBundle())
 	}
-	return ok(fmt.Sprintf("of all its limits (%d)", len(f.Bundle.Limits())))
+	return ok(limitsHave(len(f.Bundle.Limits())))
 }
 
 func (f *Facts) checkBundleRlimits() Result {

@@ -67,11 +67,11 @@ func checkCrun(f *Facts) Result {
 	case reason != "":
 		return skip(reason)
 	case f.refusesCrun():
-		return note("crun " + version + " starts nothing where cgroup v2 has controllers beside v1: take runc")
+		return note("crun " + version + " starts nothing where cgroup v2 has controllers beside v1: use runc")
 	case f.isUnified() && makesCgroups(version):
 		return ok("crun " + version + " makes its cgroups in the session")
 	case session == "":
-		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: take runc")
+		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: use runc")
 	case f.isUnified() || f.login.asked.All:
 		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits silently", cgroupsPath(session))
 	}

@@ -54,7 +54,7 @@ func TestClients(t *testing.T) {
 		"podman 4, a drop-in":                     {v2sd, []change{write("/home/alice/.config/containers/containers.conf.d/50-fs.conf", "engine = { cgroup_manager = \"cgroupfs\" }\n")}, bookworm, "podman", check.Note, "needs the session", "--cgroup-parent="},
 		"podman 4 with runc by its configuration": {v2, []change{write("/etc/containers/containers.conf", "[engine]\nruntime = \"/usr/sbin/runc\"\n")}, bookworm, "podman", check.OK, "by --cgroup-manager=cgroupfs", ""},
 		"runc, systemd on v1":                     {hybrid, nil, bookworm, "runc", check.Note, "give it no cgroupsPath", ""},
-		"crun, systemd on v1":                     {hybrid, nil, bookworm, "crun", check.Note, "take runc", ""},
+		"crun, systemd on v1":                     {hybrid, nil, bookworm, "crun", check.Note, "use runc", ""},
 		"crun, v1":                                {v1, []change{container("freezer", "memory", "openrc"), noList}, bookworm, "crun", check.Note, "or drops limits silently", `"cgroupsPath": "/user/alice/0/CONTAINER"`},
 		"crun of an odd version, v2":              {v2, nil, "crun 1.8.1\x1b[31m9", "crun", check.Note, "needs a cgroupsPath", "/user/alice/0/"},
 		"podman 4, v1":                            {v1, nil, bookworm, "podman", check.Note, "sets no limits on cgroup v1", "cgdeleg run -p memory.limit_in_bytes=1G -- podman --cgroup-manager=cgroupfs run IMAGE"},

@@ -62,7 +62,7 @@ func (f *Facts) checkIDMaps(maps idMaps) Result {
 	if len(evidence) == 0 {
 		return ok("").certainIf(isSeen && maps.isWhole && both[0].extents != nil && both[1].extents != nil)
 	}
-	r := failed("the container's "+maps.name+" wants IDs that are not "+f.Subject.Name+"'s", evidence...)
+	r := failed("IDs in the container's "+maps.name+" are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
 		return r.fixed("they may be other people's: write the user's own ranges into "+maps.name, f.edit(maps.lines[0].at.file())).certainIf(f.Partial)
 	}
@@ -80,7 +80,7 @@ func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
 		for _, other := range maps.lines[i+1:] {
 			if m.kind == other.kind && (share(m.inside, other.inside, m.count, other.count) || share(m.outside, other.outside, m.count, other.count)) {
 				return failed("two lines of "+maps.name+" have an ID in common, and the kernel takes none twice", m.at, other.at).
-					fixed("write them so that they do not overlap: an ID of its own is cut out of the range", edit).certain()
+					fixed("write them so that they do not overlap: leave an ID that has a line of its own out of the range", edit).certain()
 			}
 		}
 		own := &both[0]

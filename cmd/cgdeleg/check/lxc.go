@@ -188,12 +188,20 @@ func checkConfigLimits(f *Facts) Result {
 	}
 	switch {
 	case len(lacking) > 0:
-		r := failed("the session has no "+strings.Join(lacking, ",")+", which the container's limits need", evidence...)
+		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the container's limits need", evidence...)
 		return f.lackingFix(r, lacking, evidence[0].file())
 	case ignored > 0:
 		return f.ignoredLimits(evidence)
 	}
-	return ok(fmt.Sprintf("of all its limits (%d)", len(limits)))
+	return ok(limitsHave(len(limits)))
+}
+
+// limitsHave says that nothing is missing for so many limits of a container.
+func limitsHave(count int) string {
+	if count == 0 {
+		return "the container has no limits"
+	}
+	return fmt.Sprintf("the session has the controllers of all its limits (%d)", count)
 }
 
 func (f *Facts) ignoredLimits(evidence []Evidence) Result {
@@ -206,9 +214,9 @@ func (f *Facts) lackingFix(r Result, lacking []string, file string) Result {
 	if f.canOpen(lacking) {
 		return r.with(f.openWith(lacking), "")
 	}
-	r.Says += ", and no mounted hierarchy has it"
+	r.Says += "; no mounted hierarchy has that controller"
 	if names := f.unmounted(lacking); len(names) > 0 {
-		return r.fixed("mount it, and look again", f.mountCommands(names)...)
+		return r.fixed("mount the hierarchy, and look again", f.mountCommands(names)...)
 	}
 	return r.fixed("take these limits out of the configuration", f.editAny(file))
 }

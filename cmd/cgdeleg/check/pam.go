@@ -37,8 +37,8 @@ var pamChecks = []*Check{
 		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMOrder,
 	},
 	{
-		Code: "CGD-015", Name: "pam-reached", Title: "PAM comes to the module's line",
-		Explain: "A line before it can skip it: by a jump, as [success=2 default=ignore] makes, or by ending the stack, as sufficient does. Which lines are run depends on what their modules return, which only a login shows: cgdeleg try opens a session, and says whether the user gets cgroups in it.",
+		Code: "CGD-015", Name: "pam-reached", Title: "PAM reaches the module's line",
+		Explain: "A line before the module's can skip it: by a jump, as [success=2 default=ignore] makes, or by ending the stack, as sufficient does. Which lines are run depends on what their modules return, which only a login shows: cgdeleg try opens a session, and says whether the user gets cgroups in it.",
 		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMReached,
 	},
 	{
@@ -534,14 +534,14 @@ func checkPAMReached(f *Facts) Result {
 	}
 	seen = append(seen, f.moduleLine()...)
 	if always {
-		return failed(fmt.Sprintf("line %d of %s always skips it", skips[0].Number, skips[0].File), seen...).
+		return failed(fmt.Sprintf("line %d of %s always skips the line of pam_cgdeleg.so", skips[0].Number, skips[0].File), seen...).
 			fixed("put the line of pam_cgdeleg.so before it"+shorter(skips[0].Jump)+", and log in again", byHand(f.editor(), f.login.module.File))
 	}
-	r := warning("a line before it may skip it", seen...)
+	r := warning("a line before that of pam_cgdeleg.so may skip it", seen...)
 	if !pamconf.Exists(f.Machine, f.login.service) {
 		return r
 	}
-	return r.fixed("see whether it does: try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
+	return r.fixed("see whether it does: cgdeleg try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
 }
 
 // shorter says how a jump has to be changed when one of the lines that it skips is put

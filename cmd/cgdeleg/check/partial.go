@@ -117,7 +117,7 @@ func (f *Facts) modeSeen() Result {
 	case !f.mounts.HasAny && f.mounts.IsWhole:
 		return f.mountResult(failed("no cgroup file system is mounted", Evidence{mountinfo, "no line of type cgroup or cgroup2"})).certain()
 	case !f.mounts.HasAny:
-		return unknown("no line of "+mountinfo+" is of a cgroup file system, and not all of it", machine.ErrNotRecorded)
+		return unknown("it cannot be told whether cgroups are mounted: only a part of "+mountinfo+" is there, without a cgroup file system", machine.ErrNotRecorded)
 	}
 	var v1 []string
 	unified := ""

@@ -171,7 +171,7 @@ func TestCertain(t *testing.T) {
 		"no map, and an include":                         {map[string]string{"config": "lxc.include = /etc/lxc/ids.conf\n"}, "config-idmap", check.Unknown, ""},
 		"an include that nobody knows":                   {map[string]string{"config": "lxc.include = /usr/share/lxc/config/common.conf\n"}, "config", check.Unknown, "/usr/share/lxc/config/common.conf: not recorded"},
 		"a line without an equals sign":                  {map[string]string{"config": "lxc.uts.name\n"}, "config", check.Failed, "no equals sign"},
-		"IDs of others":                                  {map[string]string{"etc/subuid": subIDs, "etc/subgid": subIDs, "config": "lxc.idmap = u 0 300000 65536\nlxc.idmap = g 0 100000 65536\n"}, "config-idmap", check.Failed, "that are not alice's"},
+		"IDs of others":                                  {map[string]string{"etc/subuid": subIDs, "etc/subgid": subIDs, "config": "lxc.idmap = u 0 300000 65536\nlxc.idmap = g 0 100000 65536\n"}, "config-idmap", check.Failed, "are not alice's"},
 		"IDs of nobody knows whom":                       {map[string]string{"etc/subuid": "bob:1:2\n", "etc/subgid": "bob:1:2\n", "config": "lxc.idmap = u 0 300000 65536\nlxc.idmap = g 0 100000 65536\n"}, "config-idmap", check.Unknown, ""},
 		"IDs, and no more":                               {map[string]string{"etc/subuid": subIDs, "etc/subgid": subIDs}, "subid", check.Unknown, "/proc/self/uid_map, /proc/self/gid_map, /etc/nsswitch.conf: not recorded"},
 		"IDs, and all that tells of them":                {map[string]string{"etc/subuid": subIDs, "etc/subgid": subIDs, "etc/nsswitch.conf": "passwd: files\n", "proc/self/uid_map": "0 0 4294967295\n", "proc/self/gid_map": "0 0 4294967295\n"}, "subid", check.OK, "65536"},

@@ -19,7 +19,7 @@ import (
 var podmanChecks = []*Check{
 	{
 		Code: "CGD-064", Name: "podman-config", Title: "podman's configuration can be read",
-		Explain: "podman starts nothing with a containers.conf or storage.conf that is not TOML, has a value of another type, or may not be read by the user. It reads /usr/share/containers, /etc/containers and ~/.config/containers, and of containers.conf also the drop-ins in containers.conf.d; CONTAINERS_CONF, CONTAINERS_STORAGE_CONF and XDG_CONFIG_HOME lead elsewhere. Files larger than 256 KiB are not read here.",
+		Explain: "podman starts nothing with a containers.conf or storage.conf that is not TOML, has a value of the wrong type, or may not be read by the user. It reads /usr/share/containers, /etc/containers and ~/.config/containers, and of containers.conf also the drop-ins in containers.conf.d; CONTAINERS_CONF, CONTAINERS_STORAGE_CONF and XDG_CONFIG_HOME lead elsewhere. Files larger than 256 KiB are not read here.",
 		needs:   aUser, program: "podman", run: checkPodmanConfig,
 	},
 	{
@@ -29,7 +29,7 @@ var podmanChecks = []*Check{
 	},
 	{
 		Code: "CGD-066", Name: "podman-cgroups", Title: "podman makes cgroups in the way that its configuration names",
-		Explain:   "cgroup_manager under [engine] in containers.conf is systemd or cgroupfs. Where systemd is asked for and no user manager answers on /run/user/UID/bus, podman warns at every start and makes cgroups itself. On cgroup v1 podman passes the setting over.",
+		Explain:   "cgroup_manager under [engine] in containers.conf is systemd or cgroupfs. Where systemd is asked for and no user manager answers on /run/user/UID/bus, podman warns at every start and makes cgroups itself. On cgroup v1 podman ignores the setting.",
 		DependsOn: []string{"podman-config"}, needs: aUser, program: "podman", run: checkPodmanCgroups,
 	},
 	{
@@ -216,7 +216,7 @@ func (f *Facts) checkNoCgroups(conf *podmanconf.Config, runtime string) Result {
 	switch mode := conf.Containers.Cgroups; {
 	case mode == "" || mode == "enabled" || mode == "no-conmon":
 	case mode == "disabled" && runtime == "runc":
-		return failed("podman refuses to start containers without cgroups by runc", said).
+		return failed("podman does not let runc start containers without cgroups", said).
 			fixed("write cgroups = \"enabled\"", f.setting(conf, key))
 	case mode == "disabled":
 		return warning("podman's containers have no cgroups of their own, and so no limits: its configuration says so", said).
@@ -242,7 +242,7 @@ func checkPodmanCgroups(f *Facts) Result {
 	case manager == "" || len(f.found) == 0:
 		return ok("")
 	case !f.isUnified():
-		return ok("passed over on cgroup v1")
+		return ok("ignored on cgroup v1")
 	case manager == "cgroupfs":
 		return ok("")
 	case manager != "systemd":
@@ -297,9 +297,9 @@ func (f *Facts) checkPIDsLimit(conf *podmanconf.Config) Result {
 	}
 	r := warning("pids_limit does not hold: "+reason, settingOf(conf, key, fmt.Sprint(limit)))
 	if !f.hasController("pids") {
-		return r.fixed("take it out; this session has no pids, which any other way to limit them needs", f.setting(conf, key))
+		return r.fixed("remove it; this session lacks the controller pids, without which nothing limits the number of processes", f.setting(conf, key))
 	}
-	return r.fixed(fmt.Sprintf("take it out, and have cgdeleg run hold the limit: cgdeleg run -p pids.max=%d -- %s run IMAGE", limit, f.podmanAlone()), f.setting(conf, key))
+	return r.fixed(fmt.Sprintf("remove it, and set the limit with cgdeleg run: cgdeleg run -p pids.max=%d -- %s run IMAGE", limit, f.podmanAlone()), f.setting(conf, key))
 }
 
 // checkCgroupConf looks at the files of cgroups that every container's is to have written.
@@ -318,12 +318,12 @@ func (f *Facts) checkCgroupConf(conf *podmanconf.Config) Result {
 				fixed("write FILE=VALUE, such as memory.high=1G", f.setting(conf, key))
 		case !f.isUnified():
 			return warning("cgroup_conf does not hold: podman ignores it on cgroup v1", said).
-				fixed("take it out, and give limits to cgdeleg run", f.setting(conf, key))
+				fixed("remove it, and set limits with cgdeleg run", f.setting(conf, key))
 		case controller == "cgroup" || f.asksManager(conf) || f.hasController(controller):
 		case !f.runtimeMakesCgroups(conf):
 			return ok("") // and it drops limits, which the check podman says
 		default:
-			r := failed("the session has no "+controller+", which cgroup_conf needs: the runtime starts nothing", said)
+			r := failed("the session lacks "+controller+", which cgroup_conf needs: the runtime starts nothing", said)
 			return f.lackingFix(r, []string{controller}, said.Path)
 		}
 	}
@@ -405,11 +405,11 @@ func checkPodmanNetwork(f *Facts) Result {
 	}
 	text := "install " + cmp.Or(networkTools[program], program)
 	if other := f.otherNetwork(conf, program); other != "" {
-		text += ", or write default_rootless_network_cmd = \"" + other + "\" under [network], which is there"
+		text += ", or write default_rootless_network_cmd = \"" + other + "\" under [network]: " + other + " is there"
 	}
 	if key != "" {
 		_, value, _ := strings.Cut(key, ".")
-		return failed("podman finds no "+program+", which its configuration names: containers start only with --network=none or host",
+		return failed("podman finds no "+program+", which its configuration names: containers start only with --network=none or --network=host",
 			Evidence{conf.File(key), value + " = " + strconv.Quote(program)}).
 			fixed(text+", or take that line out", append(f.install(networkTools[program]), f.setting(conf, key))...)
 	}

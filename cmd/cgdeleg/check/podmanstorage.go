@@ -56,15 +56,15 @@ func (f *Facts) checkDriver(s *storage) Result {
 		return f.checkOverlay(s, said)
 	case "btrfs":
 		if kind := f.mountOf(s.graphRoot).Type; s.graphRoot != "" && kind != "" && kind != "btrfs" {
-			return failed("podman's storage driver is btrfs, and its directory is on "+kind, said, Evidence{"/proc/self/mountinfo", f.mountOf(s.graphRoot).Point + " " + kind}).
+			return failed("podman's storage driver is btrfs, and its images are on "+kind, said, Evidence{"/proc/self/mountinfo", f.mountOf(s.graphRoot).Point + " " + kind}).
 				fixed("write driver = \"overlay\"", f.editAny(s.file))
 		}
 		return ok("")
 	default:
 		if s.file == systemConfig+storageFile || s.file == vendorConfig+storageFile {
-			return ok("") // for root; podman passes it over for users
+			return ok("") // for root; podman ignores it for users
 		}
-		return failed("podman starts nothing: no user can have the storage driver "+driver, said).
+		return failed("podman starts nothing: only root can use the storage driver "+driver, said).
 			fixed("write driver = \"overlay\", or vfs", f.editAny(s.file))
 	}
 }
@@ -148,8 +148,8 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 	case s.graphRoot == "" && strings.Contains(said.Value, "$"):
 		return unknown("it cannot be told where podman's images are", errors.New(said.Value+" has a variable that is not known"))
 	case s.graphRoot == "":
-		return failed("podman starts nothing: where its images are is no absolute path", said).
-			fixed("write a whole path, such as $HOME/.local/share/containers/storage", f.editAny(s.file))
+		return failed("podman starts nothing: the path of its images is not absolute", said).
+			fixed("write an absolute path, such as $HOME/.local/share/containers/storage", f.editAny(s.file))
 	}
 	dir, st, err := f.nearest(s.graphRoot)
 	evidence := []Evidence{{dir, ownerAndMode(st)}}
@@ -168,7 +168,7 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 	}
 	r := failed("podman starts nothing: "+f.Subject.Name+" may not write in "+dir+", where its images are to be", evidence...)
 	if s.said == "" {
-		return f.byDefault(r.fixed("give that directory to " + f.Subject.Name))
+		return f.byDefault(r.fixed("make " + s.graphRoot + " as root, and give it to " + f.Subject.Name))
 	}
 	return r.fixed("name a directory of "+f.Subject.Name+"'s, or let it write there", f.editAny(s.file))
 }

@@ -50,9 +50,9 @@ func (f *Facts) checkHardLimit(name string, want uint64, said Evidence, edit Com
 	case err != nil:
 		return unknown("it cannot be told whether the limit of "+name+" can be had", err)
 	case found && want > hard:
-		return failed("a container may have no more "+name+" than the shell that starts it, and its configuration wants more: the runtime starts nothing",
+		return failed("the limit "+name+" in the configuration is above the shell's own hard limit: the runtime starts nothing",
 			said, Evidence{file, row}).
-			fixed("write no more than that, or raise the user's hard limit (limits.conf(5)) and log in again", edit)
+			fixed("write at most the shell's hard limit, or raise that (limits.conf(5)) and log in again", edit)
 	}
 	return ok("")
 }
