@@ -24,10 +24,12 @@
  * do there. It is C and beside cgdeleg because cgdeleg is one static file, and libpam is
  * not.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -36,6 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -44,7 +47,9 @@
 #include <security/pam_appl.h>
 
 #define COMMAND_SECONDS 20
+#define END_SECONDS 2 /* how long it may take to end when it is killed */
 #define OUTPUT_MAX (256 * 1024) /* what the user's command may write */
+#define KEYCTL_JOIN_SESSION_KEYRING 1
 #define TEXT_MAX (4 * 1024) /* of any other text */
 
 static FILE *answers; /* to cgdeleg */
@@ -126,26 +131,55 @@ void __vsyslog_chk(int priority, int flag, const char *format, va_list arguments
 	log_too(priority, format, arguments);
 }
 
+/* Closes what the shell had open from there on, in which cgdeleg was typed. */
+static void close_from(int first)
+{
+	DIR *dir;
+	struct dirent *entry;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
+		return;
+#endif
+	dir = opendir("/proc/self/fd"); /* before Linux 5.9 */
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (atoi(entry->d_name) >= first && atoi(entry->d_name) != dirfd(dir))
+			close(atoi(entry->d_name));
+	if (dir != NULL)
+		closedir(dir);
+}
+
+static void heed_nothing(int signal)
+{
+	(void)signal;
+}
+
 /*
- * Takes standard input and output away for cgdeleg alone, on descriptors that no child
- * has, and leaves /dev/null there. No terminal is left, and none of its signals come. When
- * cgdeleg is gone a write fails, and the session is closed all the same.
+ * Becomes what a daemon is: nothing of the caller's is left, neither terminal nor
+ * descriptors, keys, directory or umask. Standard input and output are cgdeleg's alone, on
+ * descriptors that no child has. Signals do nothing, also not in what modules start: that
+ * has their default again. When cgdeleg is gone a write fails, and the session is closed
+ * all the same.
  */
 static void withdraw(void)
 {
-	static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), answer;
-	size_t i;
+	static const int unheeded[] = { SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE };
+	struct sigaction heed = { .sa_handler = heed_nothing, .sa_flags = SA_RESTART };
+	int null, answer, i;
 
-	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
+	close_from(STDERR_FILENO + 1);
+	for (i = 0; i < (int)(sizeof(unheeded) / sizeof(unheeded[0])); i++)
+		sigaction(unheeded[i], &heed, NULL);
 	setsid(); /* fails where systemd made a session */
-	orders = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 100);
-	answer = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100);
-	if (null < 0 || orders < 0 || answer < 0 || (answers = fdopen(answer, "w")) == NULL)
+	umask(022);
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	orders = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	answer = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (chdir("/") < 0 || null < 0 || orders < 0 || answer < 0 || (answers = fdopen(answer, "w")) == NULL)
 		exit(1);
 	for (i = 0; i <= STDERR_FILENO; i++)
-		dup2(null, (int)i);
+		dup2(null, i);
 }
 
 /* Waits for a line of cgdeleg's; false if it is gone. */
@@ -191,8 +225,27 @@ static int start(const char *service, const char *user, const char *dir, pam_han
 	exit(1);
 }
 
+/* Who the user is, by a copy: modules ask for other accounts. */
+struct account {
+	char name[256];
+	uid_t uid;
+	gid_t gid;
+};
+
+static int look_up(const char *name, struct account *account)
+{
+	const struct passwd *found = getpwnam(name);
+
+	if (found == NULL || strlen(found->pw_name) >= sizeof(account->name))
+		return -1;
+	strcpy(account->name, found->pw_name);
+	account->uid = found->pw_uid;
+	account->gid = found->pw_gid;
+	return 0;
+}
+
 /* In the child: becomes the user, and the command, with nothing of root's but the pipe. */
-static _Noreturn void become(const struct passwd *user, int command_fd, int out, char *command[])
+static _Noreturn void become(const struct account *user, int command_fd, int out, char *command[])
 {
 	static char *environment[] = { "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL };
 	int i;
@@ -201,11 +254,40 @@ static _Noreturn void become(const struct passwd *user, int command_fd, int out,
 		signal(i, SIG_DFL);
 	setsid();
 	umask(022);
-	if (dup2(out, STDOUT_FILENO) >= 0 && chdir("/") == 0 && initgroups(user->pw_name, user->pw_gid) == 0 &&
-	    setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0)
+	if (dup2(out, STDOUT_FILENO) >= 0 && chdir("/") == 0 && initgroups(user->name, user->gid) == 0 &&
+	    setgid(user->gid) == 0 && setuid(user->uid) == 0 && getuid() == user->uid && geteuid() == user->uid)
 		fexecve(command_fd, command, environment);
 	say_error("the command could not be run", errno);
 	_exit(126);
+}
+
+static long seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* How the command ended, by itself or killed; -1 if it does not: the user has frozen it. */
+static int end(pid_t pid)
+{
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	int status = -1, waits;
+	pid_t got = 0;
+
+	for (waits = 0; got == 0 && waits < END_SECONDS * 200; waits++) {
+		got = waitpid(pid, &status, WNOHANG);
+		if (got == 0 && waits == 20) { /* a moment after it has closed its output */
+			kill(-pid, SIGKILL); /* its session */
+			kill(pid, SIGKILL);
+		}
+		if (got == 0)
+			nanosleep(&pause, NULL);
+	}
+	if (got == pid)
+		kill(-pid, SIGKILL); /* what it left */
+	return got == pid ? status : -1;
 }
 
 /* Gathers what the command writes, until it and all that it started have ended, cgdeleg is
@@ -213,12 +295,12 @@ static _Noreturn void become(const struct passwd *user, int command_fd, int out,
 static void gather(int fd, char *text)
 {
 	struct pollfd wait[2] = { { .fd = fd, .events = POLLIN }, { .fd = orders, .events = POLLIN } };
-	time_t end = time(NULL) + COMMAND_SECONDS;
+	long end = seconds() + COMMAND_SECONDS;
 	char surplus[4096];
 	size_t len = 0;
 	ssize_t n = 1;
 
-	while (n > 0 && time(NULL) < end && wait[1].revents == 0) {
+	while (n > 0 && seconds() < end && wait[1].revents == 0) {
 		if (poll(wait, 2, 500) <= 0 || wait[0].revents == 0)
 			continue;
 		if (len < OUTPUT_MAX)
@@ -231,10 +313,10 @@ static void gather(int fd, char *text)
 	text[len] = '\0';
 }
 
-static void run(const struct passwd *user, int command_fd, char *command[])
+static void run(const struct account *user, int command_fd, char *command[])
 {
 	char *text = malloc(OUTPUT_MAX + 1);
-	int ends[2], status = -1;
+	int ends[2];
 	pid_t pid;
 
 	if (text == NULL || pipe2(ends, O_CLOEXEC) < 0) {
@@ -250,11 +332,7 @@ static void run(const struct passwd *user, int command_fd, char *command[])
 		say_error("fork", errno);
 	} else {
 		gather(ends[0], text);
-		kill(-pid, SIGKILL); /* its session; in the moment of the fork it has none yet */
-		kill(pid, SIGKILL);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		say("command", status, text, OUTPUT_MAX);
+		say("command", end(pid), text, OUTPUT_MAX);
 	}
 	close(ends[0]);
 	free(text);
@@ -263,18 +341,18 @@ static void run(const struct passwd *user, int command_fd, char *command[])
 int main(int argc, char *argv[])
 {
 	pam_handle_t *pamh = NULL;
-	struct passwd *user;
-	int command_fd, result;
+	struct account user;
+	int command_fd, result, is_known;
 
 	if (argc < 5) {
 		fprintf(stderr, "this program is run by cgdeleg try; see cgdeleg try --help\n");
 		return 2;
 	}
 	withdraw();
-	user = getpwnam(argv[2]);
+	is_known = look_up(argv[2], &user) == 0;
 	command_fd = open(argv[4], O_RDONLY | O_CLOEXEC);
-	if (user == NULL || command_fd < 0) {
-		say_error(user == NULL ? argv[2] : argv[4], user == NULL ? ENOENT : errno);
+	if (!is_known || command_fd < 0) {
+		say_error(is_known ? argv[4] : argv[2], is_known ? errno : ENOENT);
 		return 1;
 	}
 	say("ready", (int)getpid(), "", 0);
@@ -288,7 +366,7 @@ int main(int argc, char *argv[])
 	result = pam_open_session(pamh, 0);
 	say("open", result, pam_strerror(pamh, result), TEXT_MAX);
 	if (is_wanted() && result == PAM_SUCCESS)
-		run(user, command_fd, argv + 4);
+		run(&user, command_fd, argv + 4);
 	/* also after a refusal: modules before the one that refused have done their part */
 	result = pam_close_session(pamh, 0);
 	say("close", result, pam_strerror(pamh, result), TEXT_MAX);

@@ -136,6 +136,12 @@ func TestTryGivesNothing(t *testing.T) {
 	testbed.WriteService(t, u.Name, line, "session optional pam_exec.so seteuid type=open_session /bin/sh -c [env >/run/tryenv; ls -l /proc/self/fd >/run/tryfds; (: </dev/tty) 2>/dev/null && echo yes >/run/trytty; true]")
 	t.Setenv("SECRET", "hunter2")
 	cmd := exec.Command(testbed.Built(t, "cgdeleg"), "try", u.Name, "--service", u.Name)
+	secret, err := os.Open("/etc/shadow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	cmd.ExtraFiles = []*os.File{secret, secret}
 	terminal, err := pty.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +160,7 @@ func TestTryGivesNothing(t *testing.T) {
 		case file == "tryenv" && (err != nil || strings.Contains(string(data), "hunter2")):
 			t.Errorf("environment: %v\n%s", err, data)
 		// pam_exec has a pipe of its own on 0, ls its directory
-		case file == "tryfds" && (err != nil || strings.Contains(string(data), "/dev/pts") || strings.Count(string(data), "pipe:") > 1 || strings.Count(string(data), " -> ") > 4):
+		case file == "tryfds" && (err != nil || strings.Contains(string(data), "/dev/pts") || strings.Count(string(data), "pipe:") > 1 || strings.Count(string(data), " -> ") > 4 || strings.Contains(string(data), "shadow")):
 			t.Errorf("descriptors: %v\n%s", err, data)
 		}
 	}
@@ -211,6 +217,38 @@ func TestTryRunsNobodysProgram(t *testing.T) {
 	cgdeleg(t, nil, "try", u.Name, "--service", "../x").want(t, 2, "want the name of a PAM service")
 	cgdeleg(t, nil, "try", u.Name, "--pam-dir", "").want(t, 2, "--pam-dir needs a directory")
 	cgdeleg(t, &u, "try", u.Name).want(t, 4, "needs root")
+}
+
+// The trial is the user's also where a module has asked for root's account meanwhile.
+func TestTryIsTheUsers(t *testing.T) {
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgcmdtryuser", 24066)
+	module := testbed.CompileC(t, "pamroot/pam_root.c", "-shared", "-fPIC")
+	dir := testbed.TempDir(t)
+	lines := testbed.SessionLine(t, "-c freezer") + "\nsession required " + module + "\n"
+	for name, text := range map[string]string{"x": lines, "other": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(filepath.Join(testbed.Root(t), "build/trylogin"), "x", u.Name, dir, "/usr/bin/id", "-u")
+	orders, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(orders, "\n\n")
+	said, _ := io.ReadAll(answers)
+	_ = cmd.Wait()
+	if want := fmt.Sprintf("command 0 %d\\n\n", u.UID); !strings.Contains(string(said), want) || !strings.HasSuffix(string(said), "close 0 Success\n") {
+		t.Errorf("said\n%swant %s", said, want)
+	}
 }
 
 // What try sees in a session is what check says in a login by the same service: which

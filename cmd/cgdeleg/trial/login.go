@@ -2,6 +2,7 @@ package trial
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,8 @@ type Outcome struct {
 	HasTried bool
 	Errors   []string
 	Left     []string // the cgroups of the session that are still there
+
+	isLate bool
 }
 
 // What cgdeleg is called with in the session: InsideCommand, and for a process that only
@@ -71,52 +74,73 @@ const (
 // session may not have been closed.
 var ErrTimeout = errors.New("the login did not end in time")
 
+// What is left for the close when the time is over, and for the end after it.
+const (
+	closePatience = 15 * time.Second
+	endPatience   = 2 * time.Second
+)
+
 // Login opens a session by the program trylogin, tries it and closes it. When the context
-// ends, the session is closed at once. Errors are those of starting the program, and
-// ErrTimeout beside what came until then.
+// or the time ends, the session is closed at once. Errors are those of starting the
+// program, and ErrTimeout beside what came until then.
 func Login(ctx context.Context, r Request) (*Outcome, error) {
-	bounded, cancel := context.WithTimeout(context.Background(), r.Timeout)
-	defer cancel()
-	cmd := exec.CommandContext(bounded, r.Program, r.arguments()...)
-	if r.Outside {
-		words := []string{"--quiet", "--pipe", "--wait", "--collect", fmt.Sprintf("--property=RuntimeMaxSec=%d", int(r.Timeout.Seconds())), "--", r.Program}
-		cmd = exec.CommandContext(bounded, "systemd-run", append(words, r.arguments()...)...)
-	}
+	cmd := r.command()
 	// nothing of the caller's, whose secrets they may be
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
-	cmd.WaitDelay = time.Second
+	var complaint bytes.Buffer // systemd-run's: trylogin itself says nothing there
+	cmd.Stderr = &complaint
+	cmd.WaitDelay = endPatience
 	orders, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	answers, err := cmd.StdoutPipe()
+	answers, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = answers.Close() }()
+	cmd.Stdout = writer
 	before := numbersOf(r.User)
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	_ = writer.Close()
+	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = orders.Close() })
-	defer stop()
-	outcome := listen(answers, orders, func(pid int) []Place {
-		places, _ := Where(machine.Machine{}, pid) // nil: that is not known
-		return places
-	})
+	defer context.AfterFunc(ctx, func() { _ = orders.Close() })()
+	defer time.AfterFunc(r.Timeout, func() { _ = orders.Close() }).Stop()
+	_ = answers.SetReadDeadline(time.Now().Add(r.Timeout + closePatience))
+	outcome, isWhole := listen(answers, orders, func(pid int) ([]Place, error) { return Where(machine.Machine{}, pid) })
 	_ = orders.Close()
+	kill := time.AfterFunc(endPatience, func() { _ = cmd.Process.Kill() })
 	err = cmd.Wait()
+	kill.Stop()
 	outcome.Left = awaitRemoval(outcome, r.User, before)
+	if !isWhole && len(outcome.Errors) == 0 {
+		outcome.Errors = append(outcome.Errors, strings.TrimSpace(fmt.Sprintf("%s ended early: %v %.200s", program, err, complaint.String())))
+	}
 	var ended *exec.ExitError
-	switch {
-	case bounded.Err() != nil:
-		return outcome, ErrTimeout
-	case errors.As(err, &ended):
-		if outcome.Close == nil && len(outcome.Errors) == 0 {
-			outcome.Errors = append(outcome.Errors, fmt.Sprintf("%s ended early: %v", program, ended))
-		}
-		err = nil
+	if errors.As(err, &ended) || errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the outcome says it
+	}
+	if outcome.isLate {
+		err = ErrTimeout
 	}
 	return outcome, err
+}
+
+// command is what runs trylogin.
+func (r Request) command() *exec.Cmd {
+	if !r.Outside {
+		return exec.Command(r.Program, r.arguments()...)
+	}
+	words := []string{
+		"--quiet", "--pipe", "--wait", "--collect",
+		// as sshd's: what a module leaves is not the unit's to end
+		"--property=KillMode=process", "--property=TimeoutStopSec=5",
+		fmt.Sprintf("--property=RuntimeMaxSec=%d", int((r.Timeout + closePatience).Seconds())),
+		"--", r.Program,
+	}
+	return exec.Command("systemd-run", append(words, r.arguments()...)...)
 }
 
 func (r Request) arguments() []string {
@@ -143,28 +167,36 @@ type conversation struct {
 	pid    int
 	before []Place
 	tried  map[string]Subgroup
+	isLost bool // where the login was is not known
 }
 
-// listen reads what trylogin says, and looks where it is when it waits for that.
-func listen(answers io.Reader, orders io.Writer, where func(pid int) []Place) *Outcome {
+// listen reads what trylogin says until the close, and looks where it is when it waits for
+// that. It tells whether there was a close, or all was said.
+func listen(answers io.Reader, orders io.Writer, where func(pid int) ([]Place, error)) (o *Outcome, isWhole bool) {
 	c := &conversation{Outcome: &Outcome{}}
 	lines := bufio.NewScanner(answers)
 	lines.Buffer(nil, 1<<20) // it says no longer ones
-	for lines.Scan() {
-		kind := c.take(lines.Text())
-		switch kind {
-		case "ready":
-			c.before = where(c.pid)
-		case "open":
-			c.Places = where(c.pid)
-			c.markNew()
-		}
-		if kind == "ready" || kind == "open" {
+	for c.Close == nil && lines.Scan() {
+		switch kind := c.take(lines.Text()); kind {
+		case "ready", "open":
+			places, err := where(c.pid)
+			c.isLost = c.isLost || err != nil
+			if kind == "ready" {
+				c.before = places
+			} else {
+				c.Places = places
+			}
 			_, _ = orders.Write([]byte("\n"))
 		}
 	}
+	c.isLate = errors.Is(lines.Err(), os.ErrDeadlineExceeded)
+	if c.isLost {
+		c.Places, c.tried = nil, nil
+		c.Errors = append(c.Errors, "it cannot be told in which cgroups the login was")
+	}
+	c.markNew()
 	c.merge()
-	return c.Outcome
+	return c.Outcome, c.Close != nil
 }
 
 // markNew marks the places in which the login was not before.
@@ -232,10 +264,12 @@ func (c *conversation) take(line string) (kind string) {
 func (c *conversation) takeCommand(status unix.WaitStatus, text string) {
 	var tried map[string]Subgroup
 	switch err := json.Unmarshal([]byte(text), &tried); {
+	case int32(status) == -1:
+		c.Errors = append(c.Errors, "the trial in the session does not end, even killed: is it frozen?")
 	case status.Signaled():
 		c.Errors = append(c.Errors, "the trial in the session was killed: "+status.Signal().String())
 	case status.ExitStatus() != 0:
-		c.Errors = append(c.Errors, fmt.Sprintf("the trial in the session failed: exit status %d %s", status.ExitStatus(), text))
+		c.Errors = append(c.Errors, fmt.Sprintf("the trial in the session failed: exit status %d %.200s", status.ExitStatus(), text))
 	case err != nil:
 		c.Errors = append(c.Errors, "the trial in the session said nothing that can be understood")
 	default:
@@ -274,17 +308,13 @@ func awaitRemoval(o *Outcome, user string, before []int) (left []string) {
 	if err != nil {
 		return nil
 	}
-	var numbers []int
-	for _, p := range o.Places {
-		var n int
-		if _, err := fmt.Sscanf(strings.TrimPrefix(p.Session, "user/"+name+"/"), "%d", &n); err == nil && p.IsNew && !slices.Contains(numbers, n) {
-			numbers = append(numbers, n)
-		}
+	isMeant := func(hierarchy string, inode uint64, number int) bool {
+		return slices.ContainsFunc(o.Places, func(p Place) bool {
+			return p.IsNew && p.Session != "" && p.Hierarchy == hierarchy && p.inode == inode
+		}) || o.Places == nil && !slices.Contains(before, number)
 	}
 	for end := time.Now().Add(removal); ; time.Sleep(5 * time.Millisecond) {
-		left = sessionsLeft(name, func(n int) bool {
-			return slices.Contains(numbers, n) || o.Places == nil && !slices.Contains(before, n)
-		})
+		left = sessionsLeft(name, isMeant)
 		if len(left) == 0 || time.Now().After(end) {
 			return left
 		}
@@ -292,7 +322,7 @@ func awaitRemoval(o *Outcome, user string, before []int) (left []string) {
 }
 
 // sessionsLeft returns the directories of those of a user's sessions.
-func sessionsLeft(name string, isMeant func(number int) bool) (dirs []string) {
+func sessionsLeft(name string, isMeant func(hierarchy string, inode uint64, number int) bool) (dirs []string) {
 	set, err := hierarchy.Find(machine.Machine{})
 	if err != nil {
 		return nil
@@ -301,13 +331,14 @@ func sessionsLeft(name string, isMeant func(number int) bool) (dirs []string) {
 	for _, h := range set.All {
 		numbers, _ := layout.NumbersIn(h, name)
 		for _, n := range numbers {
-			if !isMeant(n) {
+			dir, err := (layout.ID{User: name, Number: n}).Open(h)
+			if err != nil {
 				continue
 			}
-			if dir, err := (layout.ID{User: name, Number: n}).Open(h); err == nil {
+			if info, err := dir.Info(); err == nil && isMeant(h.Name, info.Inode, n) {
 				dirs = append(dirs, dir.Path())
-				dir.Close()
 			}
+			dir.Close()
 		}
 	}
 	return dirs

@@ -26,6 +26,11 @@ func TestListen(t *testing.T) {
 			`open 0 "Success" close 0 "Success" error "the trial in the session said nothing that can be understood" memory /user/alice/0 new false [] [] freezer /job new false [] []`},
 		{"other hierarchies and controllers of the user's", `open 0 Success` + "\n" + `command 0 {"x":{"entered":true},"memory":{"entered":true,"limited":["memory","memory","evil"],"unlimited":null}}` + "\n",
 			`open 0 "Success" close - memory /user/alice/0 new true [memory] [] freezer /job new false [] [] tried`},
+		{"it does not end", "open 0 Success\ncommand -1 \nclose 0 Success\n",
+			`open 0 "Success" close 0 "Success" error "the trial in the session does not end, even killed: is it frozen?" memory /user/alice/0 new false [] [] freezer /job new false [] []`},
+		{"it is not known where it was", "ready 7 \nopen 0 Success\n" + tried + "close 0 Success\n",
+			`open 0 "Success" close 0 "Success" error "it cannot be told in which cgroups the login was"`},
+		{"after the close", "close 0 Success\nlog 3 late\n", `open - close 0 "Success"`},
 		{"words for the user", "told 4 hello\n", `open - close - log 6 "for the user: hello"`},
 		{"an error", "error 2 x: No such file or directory\n", `open - close - error "x: No such file or directory"`},
 		{"other lines", "hello\nlog\nlog x y\nopen\n  open 0 x\nopening 0 x\n", "open - close -"},
@@ -36,15 +41,22 @@ func TestListen(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			calls := 0
-			where := func(int) []Place {
+			where := func(int) ([]Place, error) {
 				calls++
 				places := []Place{{Hierarchy: "memory", Cgroup: "/job"}, {Hierarchy: "freezer", Cgroup: "/job"}}
 				if calls == 2 || !strings.HasPrefix(test.said, "ready") {
 					places[0].Cgroup = "/user/alice/0"
 				}
-				return places
+				if strings.HasPrefix(test.name, "it is not known") {
+					return nil, errors.New("no /proc")
+				}
+				return places, nil
 			}
-			if got := describe(listen(strings.NewReader(test.said), io.Discard, where)); got != test.want {
+			outcome, isWhole := listen(strings.NewReader(test.said), io.Discard, where)
+			if isWhole != (outcome.Close != nil) {
+				t.Errorf("whole: %v", isWhole)
+			}
+			if got := describe(outcome); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -79,7 +91,7 @@ func FuzzListen(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, said string) {
-		o := listen(strings.NewReader(said), io.Discard, func(int) []Place { return nil })
+		o, _ := listen(strings.NewReader(said), io.Discard, func(int) ([]Place, error) { return nil, nil })
 		if lines := strings.Count(said, "\n") + 1; len(o.Log)+len(o.Errors) > lines {
 			t.Errorf("%d lines became %+v", lines, o)
 		}

@@ -38,6 +38,8 @@ type Place struct {
 	// IsNew tells that the login was not there before the session was opened.
 	IsNew bool `json:"new"`
 	Subgroup
+
+	inode uint64 // of the directory
 }
 
 // Subgroup is what the user could do below a place.
@@ -93,7 +95,7 @@ func where(h *hierarchy.Hierarchy, member string) Place {
 	defer dir.Close()
 	p.Directory = dir.Path()
 	if info, err := dir.Info(); err == nil {
-		p.Owner = info.UID
+		p.Owner, p.inode = info.UID, info.Inode
 	}
 	return p
 }
