@@ -26,7 +26,7 @@ func testCrun(t *testing.T) []table.Row {
 	g.configure(t, login, askLimits)
 	const words = "cgroups in hybrid mode not supported"
 	row := wantRefusal(t, login, oci{"crun", "c1"}, "crun", words)
-	wantNote(t, login, "crun", "starts nothing where cgroup v2 has controllers beside v1: take runc")
+	wantNote(t, login, "crun", "starts nothing where cgroup v2 has controllers beside v1: use runc")
 	out, err := exec.Command("timeout", "10", "crun", "--root", t.TempDir(), "run", "--bundle", filepath.Join(g.user.Home, "b"), "cgrtroot").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), words) {
 		t.Errorf("root's crun: want a refusal with %q: %v\n%s", words, err, out)

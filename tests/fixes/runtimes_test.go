@@ -77,7 +77,7 @@ var bundleKinds = []kind{
 		`(.mounts[] | select(.type == "devpts").options) += ["gid=5"]`, `(.mounts[] | select(.type == "devpts").options) -= ["gid=5"]`),
 	ofBundle("proc without a PID namespace", "checkKernelMounts: text f.editBundle()", "bundle-userns", `add {"type": "pid"} to linux.namespaces`,
 		`.linux.namespaces |= map(select(.type != "pid"))`, `.linux.namespaces += [{type: "pid"}]`),
-	ofBundle("sysfs without a network namespace", "checkKernelMounts: text f.editBundle()", "bundle-userns", "or bind the machine's /sys as runc spec --rootless does",
+	ofBundle("sysfs without a network namespace", "checkKernelMounts: text f.editBundle()", "bundle-userns", "or bind-mount the machine's /sys, as runc spec --rootless does",
 		`(.mounts[] | select(.destination == "/sys")) |= {destination: "/sys", type: "sysfs", source: "sysfs"}`,
 		`(.mounts[] | select(.destination == "/sys")) |= {destination: "/sys", type: "none", source: "/sys", options: ["rbind", "nosuid", "noexec", "nodev", "ro"]}`),
 	{
