@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -212,23 +210,8 @@ func realCaller() (uid int, isKnown bool) {
 
 // Probe moves a process that does nothing but wait into a new cgroup, and takes
 // both away.
-func (liveSystem) Probe() (err error) {
-	child := exec.Command("cat")
-	wait, err := child.StdinPipe()
-	if err != nil {
-		return err
-	}
-	if err := child.Start(); err != nil {
-		return err
-	}
-	paths, err := delegate.NewSubgroup(delegate.SubgroupRequest{
-		PID: child.Process.Pid, Name: fmt.Sprintf("probe-%d", child.Process.Pid),
-	})
-	err = errors.Join(err, wait.Close(), child.Wait())
-	for _, path := range paths {
-		err = errors.Join(err, trial.Remove(path))
-	}
-	return err
+func (liveSystem) Probe() error {
+	return trial.InSubgroup(delegate.SubgroupRequest{Name: "probe"}, func([]string) {})
 }
 
 // versionsFile is the file of a recorded machine that says what the system said:

@@ -120,7 +120,18 @@ func Here(m machine.Machine) (map[string]Subgroup, error) {
 }
 
 // enter makes a cgroup below, moves a process in that waits, and limits it.
-func (s *Subgroup) enter(m machine.Machine, h *hierarchy.Hierarchy) (err error) {
+func (s *Subgroup) enter(m machine.Machine, h *hierarchy.Hierarchy) error {
+	return InSubgroup(delegate.SubgroupRequest{Machine: m, Name: "try", Hierarchies: []string{h.Name}}, func(made []string) {
+		s.Entered = true
+		s.limit(h, made[0])
+	})
+}
+
+// InSubgroup moves a process that does nothing but wait into a new cgroup below the
+// caller's own, tells use where that is, and takes both away. The request has no PID; the
+// process's is appended to its name. Errors are those of delegate.NewSubgroup,
+// and *os.PathError of what could not be removed.
+func InSubgroup(r delegate.SubgroupRequest, use func(made []string)) (err error) {
 	child := exec.Command("/proc/self/exe", InsideCommand, Wait) // no program of the user's choice
 	end, err := child.StdinPipe()
 	if err != nil {
@@ -129,16 +140,14 @@ func (s *Subgroup) enter(m machine.Machine, h *hierarchy.Hierarchy) (err error) 
 	if err := child.Start(); err != nil {
 		return err
 	}
-	made, err := delegate.NewSubgroup(delegate.SubgroupRequest{
-		Machine: m, PID: child.Process.Pid, Name: fmt.Sprintf("try-%d", child.Process.Pid), Hierarchies: []string{h.Name},
-	})
+	r.PID, r.Name = child.Process.Pid, fmt.Sprintf("%s-%d", r.Name, child.Process.Pid)
+	made, err := delegate.NewSubgroup(r)
 	if err == nil {
-		s.Entered = true
-		s.limit(h, made[0])
+		use(made)
 	}
 	err = errors.Join(err, end.Close(), child.Wait())
 	for _, dir := range made {
-		err = errors.Join(err, Remove(dir))
+		err = errors.Join(err, remove(dir))
 	}
 	return err
 }
@@ -166,9 +175,9 @@ func (s *Subgroup) limit(h *hierarchy.Hierarchy, dir string) {
 // patience is how long a process that has ended may take to leave its cgroup.
 const patience = time.Second
 
-// Remove removes a cgroup that NewSubgroup made, and its leaf, as soon as the process in
+// remove removes a cgroup that NewSubgroup made, and its leaf, as soon as the process in
 // it has left.
-func Remove(dir string) error {
+func remove(dir string) error {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if err := syscall.Rmdir(filepath.Join(dir, layout.Leaf)); err != nil && !cgroupfs.IsGone(err) && !errors.Is(err, unix.EBUSY) {
 			return &os.PathError{Op: "rmdir", Path: dir, Err: err}
