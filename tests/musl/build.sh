@@ -48,7 +48,7 @@ build_pam() {
 	configure --enable-securedir=/usr/lib/security --disable-nls --disable-doc --disable-selinux --disable-audit \
 		--disable-nis --disable-econf --disable-prelude --enable-db=no
 	for part in libpam libpamc libpam_misc modules/pam_permit modules/pam_deny modules/pam_rootok modules/pam_unix \
-		modules/pam_env modules/pam_limits modules/pam_nologin; do
+		modules/pam_env modules/pam_limits modules/pam_nologin modules/pam_exec; do
 		make -s -j2 -C "$part"
 		make -s -C "$part" install DESTDIR="$root"
 	done

@@ -35,8 +35,10 @@ ln -s /usr/bin/cgdeleg "$stage/src/build/cgdeleg"
 flags="-std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1"
 # shellcheck disable=SC2086 # a list of words
 build/musl/cc $flags -o "$stage/src/build/musl/pamapp" tests/applications/pamapp/pamapp.c -lpam
-# shellcheck disable=SC2086 # a list of words
-build/musl/cc $flags -shared -fPIC -o "$stage/src/build/musl/pam_args" tests/applications/pamargs/pam_args.c
+for module in tests/applications/pamargs/pam_args.c tests/commands/pamroot/pam_root.c; do
+	# shellcheck disable=SC2086 # a list of words
+	build/musl/cc $flags -shared -fPIC -o "$stage/src/build/musl/$(basename $module .c)" $module
+done
 
 packages=
 while [ "$1" != -- ]; do
