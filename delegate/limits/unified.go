@@ -42,9 +42,6 @@ func (a amount) unified() string {
 	return strconv.FormatUint(a.number, 10)
 }
 
-// defaultPeriod is the kernel's period of cpu.max, in microseconds.
-const defaultPeriod = 100_000
-
 func cpuMax(v Value) string {
 	if v.Kind == Unlimited {
 		return fmt.Sprintf("max %d", defaultPeriod)

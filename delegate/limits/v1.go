@@ -31,7 +31,7 @@ func (at Place) v1(l Limit, list []Limit) ([]Setting, error) {
 	case CPUMax:
 		return []Setting{
 			{Limit: l, File: "cpu.cfs_period_us", Value: strconv.FormatUint(cmp.Or(l.Value.Period, defaultPeriod), 10)},
-			{Limit: l, File: "cpu.cfs_quota_us", Value: quota(l.Value)},
+			{Limit: l, File: "cpu.cfs_quota_us", Value: quotaOnV1(l.Value)},
 		}, nil
 	case CPUWeight:
 		return one("cpu.shares", strconv.FormatUint(shares(weightOf(l.Value)), 10))
@@ -107,7 +107,7 @@ func (at Place) memsw(l Limit, list []Limit) ([]Setting, error) {
 	return []Setting{{Limit: l, File: memswLimit, Value: together.v1()}}, nil
 }
 
-func quota(v Value) string {
+func quotaOnV1(v Value) string {
 	if v.Kind == Unlimited {
 		return "-1"
 	}
