@@ -33,6 +33,7 @@ var edges = map[string]string{
 	"delegate/lock":       "",
 	"delegate/limits":     "cpulist",
 	"delegate/limitsconf": "machine limits",
+	"delegate/nss":        "machine",
 	"delegate/systemd":    "",
 	"delegate/cgroupfs":   "machine",
 	"delegate/hierarchy":  "machine cgroupfs",
