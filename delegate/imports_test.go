@@ -43,6 +43,7 @@ var edges = map[string]string{
 	"delegate":           "machine cgroupfs hierarchy layout lock manager plan apply cleanup ticket",
 	"delegate/options":   "hierarchy plan",
 	"delegate/messages":  ". lock manager plan apply",
+	"delegate/usage":     ". machine cgroupfs hierarchy layout",
 	"pam/worker":         ". machine layout lock ticket options messages",
 	"pam":                "pam/worker",
 	"pam/helper":         "pam/worker",
