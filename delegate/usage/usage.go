@@ -171,9 +171,42 @@ func Of(m machine.Machine, sessions []delegate.Session, accounts ...Account) ([]
 		u.IsGrouped = len(g.cgroups) > 0
 		if u.IsGrouped || len(u.Sessions) > 0 {
 			u.Usage, u.Controllers = g.usage(), g.controllers()
+			u.fill()
 			users = append(users, u)
 		}
 	}
 	slices.SortFunc(users, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
 	return users, nil
+}
+
+// fill adds up over the sessions what nothing counts for the user: elogind's scopes are in
+// no cgroup that is the user's.
+func (u *User) fill() {
+	for _, of := range []func(*Usage) *Count{
+		func(u *Usage) *Count { return &u.Memory.Now },
+		func(u *Usage) *Count { return &u.Memory.Swap },
+		func(u *Usage) *Count { return &u.Memory.OOMKills },
+		func(u *Usage) *Count { return &u.CPU.Used },
+		func(u *Usage) *Count { return &u.Processes.Now },
+		func(u *Usage) *Count { return &u.Processes.Refused },
+		func(u *Usage) *Count { return &u.IO.Read },
+		func(u *Usage) *Count { return &u.IO.Written },
+	} {
+		if total := of(&u.Usage); total.Answer == machine.Absent {
+			*total = u.addUp(of)
+		}
+	}
+}
+
+func (u *User) addUp(of func(*Usage) *Count) Count {
+	total := Count{Answer: machine.Absent}
+	for i := range u.Sessions {
+		switch c := of(&u.Sessions[i].Usage); c.Answer {
+		case machine.Unknown:
+			return Count{}
+		case machine.Found:
+			total = Count{machine.Found, total.N + c.N}
+		}
+	}
+	return total
 }

@@ -290,6 +290,27 @@ func TestOfSlice(t *testing.T) {
 	}
 }
 
+// elogind's scopes are in no cgroup that is the user's: what they use is added up.
+func TestOfScopesAlone(t *testing.T) {
+	m := recorded(t, map[string]string{
+		"proc/self/mountinfo": "1 1 0:1 / /u rw - cgroup2 c rw\n", "proc/1/cgroup": "0::/\n", "run/systemd/sessions/1": "",
+		"u/cgroup.controllers": "memory\n",
+		"u/1/memory.current":   "70\n", "u/1/cgroup.procs": "", "u/1/init.scope/cgroup.procs": "10\n",
+		"u/2/memory.current": "5\n", "u/2/cgroup.procs": "", "u/2/init.scope/cgroup.procs": "11\n",
+	})
+	sessions, _, err := delegate.Sessions(m)
+	if err != nil || len(sessions) != 2 {
+		t.Fatalf("%+v, %v", sessions, err)
+	}
+	for i := range sessions {
+		sessions[i].User = "alice"
+	}
+	users, err := Of(m, sessions)
+	if err != nil || len(users) != 1 || users[0].IsGrouped || users[0].Usage.Memory.Now != found(75) || users[0].Usage.Processes.Now.Answer != machine.Unknown {
+		t.Errorf("%+v, %v", users, err)
+	}
+}
+
 func TestParsers(t *testing.T) {
 	for name, test := range map[string]struct {
 		parse  parser
