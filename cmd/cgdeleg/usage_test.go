@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -9,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/usage"
 )
@@ -109,13 +113,28 @@ func TestUsageScreens(t *testing.T) {
 		"usage-bad-key":     v2 + " usage --sort nosuch",
 		"usage-not-counted": freezer + " usage alice",
 		"help-usage":        v2 + " usage --help",
+		"help-top":          v2 + " top --help",
+		"top":               v2 + " top",
+		"top-user":          v2 + " top -1 -o tasks alice",
+		"top-raw":           v2 + " top -b -n 1 -r --cpu time --depth 1 --order path",
+		"top-nobody":        v2 + " top nosuch",
+		"top-bad-key":       v2 + " top -o nosuch",
+		"top-bad-delay":     v2 + " top -d 1h30",
+		"top-short-delay":   v2 + " top -d 50us",
+		"top-bad-cpu":       v2 + " top --cpu x",
+		"top-bad-depth":     v2 + " top --depth 3",
+		"status-limits":     v2 + " status -o user,session,memory,limit,peak,oom",
+		"status-per-user":   v2 + " status --format prometheus --per-user",
+		"status-not-user":   v2 + " status --per-user",
+		"status-watch-json": v2 + " status --watch --json",
+		"status-watch-bad":  v2 + " status --watch=never",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("LC_ALL", "C.UTF-8")
 			var out, errOut bytes.Buffer
 			code := run(append([]string{"--root"}, strings.Fields(args)...), &out, &errOut)
 			for line := range strings.Lines(out.String()) {
-				if len([]rune(line)) > 81 && name != "usage-color" && name != "help-usage" {
+				if len([]rune(line)) > 81 && name != "usage-color" && !strings.HasPrefix(name, "help-") && !strings.HasPrefix(name, "status-") && name != "top-raw" {
 					t.Errorf("wider than 80 columns: %s", line)
 				}
 			}
@@ -150,5 +169,134 @@ func TestSortUsers(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s, want %s", key, got, want)
 		}
+	}
+}
+
+// aTop is a top of two looks, a second and a half apart.
+func aTop(t *testing.T) *top {
+	t.Helper()
+	found := func(n int64) usage.Count { return usage.Count{Answer: machine.Found, N: n} }
+	session := func(user string, number int) *delegate.Session { return &delegate.Session{User: user, Number: number} }
+	users := func(alice, bob, session0 int64) []usage.User {
+		return []usage.User{
+			{Name: "alice", Usage: usage.Usage{CPU: usage.CPU{Used: found(alice)}, Memory: usage.Memory{Now: found(100)}}, Sessions: []usage.Session{
+				{Session: session("alice", 0), Usage: usage.Usage{CPU: usage.CPU{Used: found(session0)}}},
+				{Session: session("alice", 1), Usage: usage.Usage{CPU: usage.CPU{Used: found(alice)}, IO: usage.IO{Read: found(alice), Written: found(0)}}},
+			}},
+			{Name: "bob", Usage: usage.Usage{CPU: usage.CPU{Used: found(bob)}, Memory: usage.Memory{Now: found(200)}}},
+		}
+	}
+	key, err := sortKeyNamed("memory")
+	must(t, err)
+	pause := time.Second
+	shown := &top{key: key, depth: 2, heading: true, isLive: true, pause: &pause}
+	shown.take(users(5e9, 9e9, 4e9), time.Unix(100, 0))
+	shown.take(users(8e9, 9e9+15e7, 1e9), time.Unix(101, 5e8))
+	return shown
+}
+
+func (t *top) names() string {
+	var names []string
+	for _, r := range t.rows() {
+		names = append(names, strings.TrimSpace(r.name))
+	}
+	return strings.Join(names, " ")
+}
+
+// The keys of systemd-cgtop.
+func TestTopKeys(t *testing.T) {
+	shown := aTop(t)
+	loop := &frames{pause: time.Second}
+	for _, test := range []struct {
+		key  byte
+		then then
+		rows string
+	}{
+		{'x', nothing, "bob alice 0 1"},
+		{'c', drawAgain, "alice 1 0 bob"}, // session 0 is another one by now: its rate is not known
+		{'r', drawAgain, "bob alice 0 1"},
+		{'r', drawAgain, "alice 1 0 bob"},
+		{'%', drawAgain, "bob alice 1 0"}, // by the time in all
+		{'i', drawAgain, "alice 1 0 bob"},
+		{'p', drawAgain, "alice 0 1 bob"},
+		{'t', drawAgain, "alice 0 1 bob"}, // of nobody known
+		{'o', drawAgain, "alice 0 1 bob"},
+		{'m', drawAgain, "bob alice 0 1"},
+		{' ', lookAgain, "bob alice 0 1"},
+		{'q', end, "bob alice 0 1"},
+	} {
+		if got := shown.press(test.key, loop); got != test.then || shown.names() != test.rows {
+			t.Errorf("%c: %d, %s; want %d, %s", test.key, got, shown.names(), test.then, test.rows)
+		}
+	}
+	for keys, want := range map[string]time.Duration{
+		"+": 2 * time.Second, "++": 3 * time.Second, "-": 750 * time.Millisecond, "---": 250 * time.Millisecond, "-------": shortestPause, "-+": time.Second, "+-": time.Second,
+	} {
+		loop := &frames{pause: time.Second}
+		for _, key := range []byte(keys) {
+			shown.press(key, loop)
+		}
+		if loop.pause != want {
+			t.Errorf("%s: %v, want %v", keys, loop.pause, want)
+		}
+	}
+}
+
+// What was used between two looks.
+func TestTopScreen(t *testing.T) {
+	shown := aTop(t)
+	shown.press('c', &frames{})
+	text, err := shown.draw()
+	must(t, err)
+	requireGolden(t, "top-live", text)
+	shown.press('h', &frames{})
+	help, err := shown.draw()
+	if err != nil || !strings.Contains(help, "space        look now\n") {
+		t.Errorf("%s, %v", help, err)
+	}
+	if shown.press('q', &frames{}) != drawAgain { // any key leaves the help
+		t.Error("q ended it")
+	}
+	if again, _ := shown.draw(); again != text {
+		t.Errorf("after the help:\n%s", again)
+	}
+}
+
+func TestPadded(t *testing.T) {
+	for name, want := range map[string]string{"ab": "ab  ", "abcd": "abcd", "abcde": "abc.", "äöüßa": "äöü."} {
+		if got := padded(name, 4); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestParsePause(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"1": time.Second, "0.5": time.Second / 2, "250ms": 250 * time.Millisecond, "2min": 2 * time.Minute, "3s": 3 * time.Second, "200000us": 200 * time.Millisecond,
+		"": 0, "x": 0, "-1": 0, "0": 0, "99ms": 0, "inf": 0, "NaN": 0,
+	} {
+		got, err := parsePause(text)
+		if got != want && want != 0 || (err == nil) != (want != 0) {
+			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
+		}
+	}
+}
+
+// Below each other, the frames have an empty line between them, and end after so many.
+func TestFramesBelow(t *testing.T) {
+	var out bytes.Buffer
+	looks := 0
+	f := &frames{pause: time.Millisecond, count: 3, look: func() error { looks++; return nil }, draw: func() (string, error) { return fmt.Sprintln(looks), nil }}
+	if err := f.run(t.Context(), screen{Writer: &out}, false); err != nil || out.String() != "1\n\n2\n\n3\n" {
+		t.Errorf("%q, %v", &out, err)
+	}
+	f.look = func() error { return os.ErrPermission }
+	if err := f.run(t.Context(), screen{Writer: &out}, true); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f.count, f.pause, f.look = 0, time.Hour, func() error { cancel(); return nil }
+	if err := f.run(ctx, screen{Writer: &out}, true); err != nil {
+		t.Errorf("got %v", err)
 	}
 }
