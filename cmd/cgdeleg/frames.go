@@ -19,7 +19,7 @@ type frames struct {
 	count int           // of looks; 0: without end
 	look  func() error
 	// draw returns the text of what was looked at last.
-	draw func() (string, error)
+	draw func() (markup, error)
 	// key does what a key is for: none, draw again, look at once, or end.
 	key func(key byte) then
 }
@@ -48,13 +48,13 @@ func (f *frames) run(ctx context.Context, out screen, isBatch bool) error {
 	last, err := f.on(t)
 	t.Close()
 	if err == nil && f.count > 0 {
-		_, err = io.WriteString(out, last) // what was on the second screen is gone
+		err = printf(out, "%s", last) // what was on the second screen is gone
 	}
 	return err
 }
 
 // on draws on a terminal, and returns the last frame.
-func (f *frames) on(t *terminal.Terminal) (text string, err error) {
+func (f *frames) on(t *terminal.Terminal) (text markup, err error) {
 	var next time.Time
 	for looks, isDue := 0, true; ; {
 		if isDue {
@@ -67,7 +67,7 @@ func (f *frames) on(t *terminal.Terminal) (text string, err error) {
 		if text, err = f.draw(); err != nil {
 			return text, err
 		}
-		if err = t.Draw(text); err != nil {
+		if err = t.Draw(string(text)); err != nil {
 			return text, err
 		}
 		if looks == f.count {
@@ -117,7 +117,7 @@ func (f *frames) below(ctx context.Context, out io.Writer) error {
 		if looks > 1 {
 			text = "\n" + text
 		}
-		if _, err := io.WriteString(out, text); err != nil {
+		if err := printf(out, "%s", text); err != nil {
 			return err
 		}
 		if looks == f.count {

@@ -148,7 +148,7 @@ func watchStatus(out screen, every string, show func(screen) error) error {
 			shown.Writer = &text
 			return show(shown)
 		},
-		draw: func() (string, error) { return text.String(), nil },
+		draw: func() (markup, error) { return markup(text.String()), nil },
 		key:  func(byte) then { return end },
 	}
 	return loop.run(ctx, out, false)

@@ -45,11 +45,11 @@ func (t *top) cpuCell(r topRow) string {
 }
 
 // draw returns the whole screen.
-func (t *top) draw() (string, error) {
+func (t *top) draw() (markup, error) {
 	var out strings.Builder
 	if t.isHelp {
 		_ = printf(&out, "%s", markup(topHelp))
-		return out.String(), nil
+		return markup(out.String()), nil
 	}
 	if t.isLive {
 		_ = printf(&out, "%s\n", t.summary())
@@ -73,7 +73,7 @@ func (t *top) draw() (string, error) {
 		}
 		_ = printf(&out, "%s\n", t.styled(line, near(r.usage.Memory.Max)))
 	}
-	return out.String(), nil
+	return markup(out.String()), nil
 }
 
 // summary is the first line of a live screen.

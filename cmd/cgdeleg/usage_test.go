@@ -248,10 +248,10 @@ func TestTopScreen(t *testing.T) {
 	shown.press('c', &frames{})
 	text, err := shown.draw()
 	must(t, err)
-	requireGolden(t, "top-live", text)
+	requireGolden(t, "top-live", string(text))
 	shown.press('h', &frames{})
 	help, err := shown.draw()
-	if err != nil || !strings.Contains(help, "space        look now\n") {
+	if err != nil || !strings.Contains(string(help), "space        look now\n") {
 		t.Errorf("%s, %v", help, err)
 	}
 	if shown.press('q', &frames{}) != drawAgain { // any key leaves the help
@@ -286,7 +286,7 @@ func TestParsePause(t *testing.T) {
 func TestFramesBelow(t *testing.T) {
 	var out bytes.Buffer
 	looks := 0
-	f := &frames{pause: time.Millisecond, count: 3, look: func() error { looks++; return nil }, draw: func() (string, error) { return fmt.Sprintln(looks), nil }}
+	f := &frames{pause: time.Millisecond, count: 3, look: func() error { looks++; return nil }, draw: func() (markup, error) { return markup(fmt.Sprintln(looks)), nil }}
 	if err := f.run(t.Context(), screen{Writer: &out}, false); err != nil || out.String() != "1\n\n2\n\n3\n" {
 		t.Errorf("%q, %v", &out, err)
 	}
