@@ -50,6 +50,7 @@ var edges = map[string]string{
 	"pam":                 "pam/worker",
 	"pam/helper":          "pam/worker",
 	"cmd/cgdeleg/server":  "lock pam/worker",
+	"delegate/usage":      ". machine cgroupfs hierarchy layout",
 }
 
 // expand returns the import paths of a row of edges.
