@@ -31,7 +31,7 @@ var edges = map[string]string{
 	machinetest:          "",
 	"delegate/cpulist":   "machine",
 	"delegate/lock":      "",
-	"delegate/limits":    "cpulist",
+	"delegate/limits":    "machine hierarchy cpulist",
 	"delegate/systemd":   "",
 	"delegate/cgroupfs":  "machine",
 	"delegate/hierarchy": "machine cgroupfs",

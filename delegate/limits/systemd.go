@@ -2,6 +2,7 @@ package limits
 
 import (
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,8 +11,7 @@ import (
 )
 
 // Property is a resource property of a systemd unit as it is on D-Bus, under its name
-// there (org.freedesktop.systemd1(5)). Which of the values counts is told by the name
-// (Kind).
+// there (org.freedesktop.systemd1(5)). Which of the values counts is told by its Kind.
 type Property struct {
 	Name    string
 	Number  uint64         `json:",omitempty"` // Infinity: no limit, no weight of its own
@@ -43,7 +43,7 @@ func (p Property) Kind() PropertyKind {
 	switch {
 	case p.Name == "AllowedCPUs":
 		return OfCPUs
-	case p.Name == "IODeviceWeight" || slices.Contains(rateProperties[:], p.Name):
+	case p.Name == "IODeviceWeight" || slices.Contains(rateProperties, p.Name):
 		return OfDevices
 	}
 	return OfNumber
@@ -93,11 +93,8 @@ func (p Property) String() string {
 	return p.Name + "=" + value
 }
 
-// The properties of the rates of io.max.
-var (
-	rateKeys       = [...]string{"rbps", "wbps", "riops", "wiops"}
-	rateProperties = [...]string{"IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax"}
-)
+// rateProperties are the properties of rateKeys.
+var rateProperties = []string{"IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax"}
 
 // UnitProperties returns the properties of a unit that come to the limits, sorted by
 // name, and the limits that no property comes to.
@@ -139,8 +136,8 @@ var numbers = map[Name]struct {
 	MemoryHigh:    {"MemoryHigh", 1, Infinity - 1},
 	MemorySwapMax: {"MemorySwapMax", 0, Infinity - 1},
 	PidsMax:       {"TasksMax", 1, Infinity - 1},
-	CPUWeight:     {"CPUWeight", 1, 10000},
-	IOWeight:      {"IOWeight", 1, 10000},
+	CPUWeight:     {"CPUWeight", leastWeight, mostWeight},
+	IOWeight:      {"IOWeight", leastWeight, mostWeight},
 }
 
 // setProperty sets what a limit comes to; false if nothing does.
@@ -151,12 +148,11 @@ func setProperty(set func(name string) *Property, l Limit) bool {
 	case l.Name == IOMax && v.Kind == Rates:
 		return setRates(set, v)
 	case l.Name == IOWeight && v.Kind == Weight && v.Device != "":
-		path, ok := devicePath(v.Device)
-		if !ok || v.Number < 1 || v.Number > 10000 {
-			return false
+		device, ok := devicePath(v.Device)
+		if ok {
+			setDevice(set("IODeviceWeight"), DeviceNumber{device, v.Number})
 		}
-		setDevice(set("IODeviceWeight"), DeviceNumber{path, v.Number})
-		return true
+		return ok
 	case l.Name == CPUs && v.Kind == Set:
 		cpus, err := cpulist.Parse(v.CPUs)
 		if err != nil {
@@ -184,9 +180,8 @@ func setProperty(set func(name string) *Property, l Limit) bool {
 }
 
 const (
-	second        = 1_000_000 // in microseconds
-	percentOfCPU  = second / 100
-	defaultPeriod = 100_000 // of cpu.max
+	second       = 1_000_000 // in microseconds
+	percentOfCPU = second / 100
 )
 
 func setQuota(set func(name string) *Property, v Value) bool {
@@ -209,7 +204,7 @@ func setQuota(set func(name string) *Property, v Value) bool {
 // setRates sets the rates of a device. One that is unlimited is just not listed, as is
 // what io.max says nothing of: whoever gives one rate gives them all.
 func setRates(set func(name string) *Property, v Value) bool {
-	path, ok := devicePath(v.Device)
+	device, ok := devicePath(v.Device)
 	if !ok {
 		return false
 	}
@@ -220,7 +215,7 @@ func setRates(set func(name string) *Property, v Value) bool {
 			}
 			p := set(rateProperties[i])
 			if !r.IsUnlimited {
-				setDevice(p, DeviceNumber{path, r.Number})
+				setDevice(p, DeviceNumber{device, r.Number})
 			}
 		}
 	}
@@ -235,15 +230,14 @@ func setDevice(p *Property, d DeviceNumber) {
 
 // devicePath is a device as systemd wants it: an absolute path. A number is the link that
 // udev makes for it.
-func devicePath(device string) (path string, ok bool) {
-	if major, minor, isNumber := strings.Cut(device, ":"); isNumber && isDecimal(major) && isDecimal(minor) {
+func devicePath(device string) (where string, ok bool) {
+	switch {
+	case strings.HasPrefix(device, "/"):
+		return path.Clean(device), true
+	case isDevice(device):
 		return "/dev/block/" + device, true
 	}
-	return device, strings.HasPrefix(device, "/")
-}
-
-func isDecimal(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
+	return "", false
 }
 
 func bitsOf(cpus []int) (bits []byte) {
