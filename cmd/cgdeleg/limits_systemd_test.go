@@ -155,7 +155,7 @@ func TestSliceLimits(t *testing.T) {
 		m := newLimitedMachine(t, "debian12-v2-systemd", "")
 		m.require("memory.max=25%", "user-1000.slice: MemoryMax=1024000000 (was infinity)")
 		m.write(filepath.Join(filepath.Dir(m.cgroup), "memory.max"), "1000000\n")
-		m.require("memory.max=25%", "user-1000.slice: MemoryMax=250000 (was 1024000000)")
+		m.require("memory.max=25%", "user-1000.slice: MemoryMax=249856 (was 1024000000)")
 	})
 	t.Run("what is given no more is as before", func(t *testing.T) {
 		m := newLimitedMachine(t, "debian12-v2-systemd", "")

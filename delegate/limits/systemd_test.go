@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -127,27 +126,17 @@ func TestPAMItems(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	totals := Totals{MemoryMax: 1000000, PidsMax: 32768}
+	totals := Totals{MemoryMax: 4096000000, PidsMax: 32768}
 	got := totals.Resolve(parsed(t, "memory.max=25%", "memory.high=0.01%", "memory.swap.max=10%", "pids.max=33%", "cpu.max=50%", "memory.max=1G"))
 	want := []Limit{
-		{MemoryMax, number(250000)}, {MemoryHigh, number(100)}, {MemorySwapMax, percent(1000)}, {PidsMax, number(10813)},
+		{MemoryMax, number(1024000000)}, {MemoryHigh, number(409600)}, {MemorySwapMax, percent(1000)}, {PidsMax, number(10813)},
 		{CPUMax, quota(50000, 100000)}, {MemoryMax, number(1 << 30)},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	below := totals.Below(got[:1]).Resolve(parsed(t, "memory.max=50%", "pids.max=50%"))
-	if want := []Limit{{MemoryMax, number(125000)}, {PidsMax, number(16384)}}; !reflect.DeepEqual(below, want) {
+	if want := []Limit{{MemoryMax, number(512000000)}, {PidsMax, number(16384)}}; !reflect.DeepEqual(below, want) {
 		t.Errorf("below: got %v, want %v", below, want)
-	}
-}
-
-func TestPart(t *testing.T) {
-	for _, test := range []struct{ total, percent, want uint64 }{
-		{0, 5000, 0}, {1, 10000, 1}, {1 << 50, 10000, 1 << 50}, {1 << 50, 20000, 1 << 51}, {3, 3333, 0}, {math.MaxUint64, 1000000, math.MaxUint64}, {math.MaxUint64, 0, 0}, {1, math.MaxUint64, math.MaxUint64},
-	} {
-		if got := part(test.total, test.percent); got != test.want {
-			t.Errorf("part(%d, %d) is %d, want %d", test.total, test.percent, got, test.want)
-		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -29,10 +28,10 @@ func (e *ConfinedError) Error() string {
 // of a limit in one of them: who confines it also keeps track of it, by a freezer
 // that limits nothing. Where the limit is the manager's own, that hierarchy is all
 // that is left alone.
-func (p *Plan) leaveConfined(m machine.Machine, r Request) {
+func (p *Plan) leaveConfined(m machine.Machine) {
 	var confined *ConfinedError
 	for _, s := range p.With(Make) {
-		found := confinedIn(m, s.Hierarchy, s.Member, r.User)
+		found := confinedIn(m, s.Hierarchy, s.Member)
 		switch {
 		case found == nil:
 		case s.leaveLimited != nil:
@@ -65,19 +64,10 @@ func (p *Plan) Confined() *ConfinedError {
 	return nil
 }
 
-// confinedIn looks for a limit that a move from the cgroup member into a session of
-// the user would shed: in each cgroup from there up to the base, but for the base
-// and what would still be above the process, and for sessions of ours.
-func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member, user string) *ConfinedError {
-	below, err := h.Below(member)
-	if err != nil {
-		return nil
-	}
-	stays := []string{h.Base, path.Join(h.Base, layout.UsersDir), layout.UserPath(h, user)}
-	for at := below; at != "/" && at != h.Base; at = path.Dir(at) {
-		if _, isSession := layout.SessionAt(h, at); isSession || at == stays[1] || at == stays[2] {
-			continue
-		}
+// confinedIn looks for a limit that a move from the cgroup member into a session would
+// shed.
+func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string) *ConfinedError {
+	for _, at := range left(h, member) {
 		dir, err := h.OpenBelow(at)
 		if err != nil {
 			continue // it went, or cannot be looked at

@@ -32,6 +32,7 @@ cp pam/module.c "$stage/src/pam"
 cp -a docs cmd "$stage/src"
 ln -s /usr/lib/security/pam_cgdeleg.so "$stage/src/build/pam_cgdeleg.so"
 ln -s /usr/bin/cgdeleg "$stage/src/build/cgdeleg"
+ln -s /usr/libexec/cgdeleg/trylogin "$stage/src/build/trylogin"
 flags="-std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1"
 # shellcheck disable=SC2086 # a list of words
 build/musl/cc $flags -o "$stage/src/build/musl/pamapp" tests/applications/pamapp/pamapp.c -lpam
