@@ -92,12 +92,19 @@ func Parse(word string) (Limit, error) {
 		return Limit{}, &ValueError{Word: word, Reason: "no value", Want: "an equals sign and a value after " + name}
 	}
 	v, err := spellings[at].parse(value)
+	if err != nil {
+		return Limit{}, inWord(word, err)
+	}
+	return Limit{Name: spellings[at].name, Value: v}, nil
+}
+
+// inWord gives a *ValueError its word.
+func inWord(word string, err error) error {
 	var wrong *ValueError
 	if errors.As(err, &wrong) {
 		wrong.Word = word
-		return Limit{}, wrong
 	}
-	return Limit{Name: spellings[at].name, Value: v}, err
+	return err
 }
 
 // String returns the limit as the word that Parse reads. It has the kernel's name, and no

@@ -25,6 +25,12 @@ type Outcome struct {
 	Err error
 }
 
+// IsInUse tells whether a limit was not lowered because more is in use.
+func (o Outcome) IsInUse() bool {
+	var inUse *InUseError
+	return errors.As(o.Err, &inUse)
+}
+
 // InUseError says that a limit was not lowered because more is in use: the kernel would
 // kill somebody.
 type InUseError struct {

@@ -20,6 +20,8 @@ type Options struct {
 	plan.Policy // min_uid=, confined=
 	Timeout     time.Duration
 	CloseWaits  bool // close=wait, which module.c sees to
+	// RequireLimits is limits=required: without its limits a session is not opened.
+	RequireLimits bool
 }
 
 const (
@@ -75,10 +77,14 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 			}
 		case word == "close=wait":
 			o.CloseWaits = true
+		case word == "limits=required":
+			o.RequireLimits = true
+		case strings.HasPrefix(word, "limits="):
+			complain("option %.100q: want limits=required; option ignored", word)
 		case strings.HasPrefix(word, "close="):
 			complain("option %.100q: want close=wait; option ignored", word)
 		default:
-			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N", word)
+			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, limits=required, min_uid=N, timeout=N", word)
 		}
 	}
 	return o, complaints, err
