@@ -98,6 +98,21 @@ func (l *lexer) words(words []word) ([]word, *SyntaxError) {
 	return words, nil
 }
 
+// skipOrdinary goes on to the next byte that may mean something within a word.
+func (l *lexer) skipOrdinary() {
+	for at := l.at; ; at++ {
+		if at < len(l.text) {
+			switch l.text[at] {
+			default:
+				continue
+			case ' ', '\t', '\r', '\n', '"', '\\':
+			}
+		}
+		l.at = at
+		return
+	}
+}
+
 // word returns the word that begins here.
 func (l *lexer) word() (w word, err *SyntaxError) {
 	w.place = l.place()
@@ -105,7 +120,7 @@ func (l *lexer) word() (w word, err *SyntaxError) {
 	var joined []byte // what is before from, if it is not the text as it stands
 	var quote *Place  // the open one
 	isPlain := true
-	for !l.isAtEnd() {
+	for l.skipOrdinary(); !l.isAtEnd(); l.skipOrdinary() {
 		c := l.text[l.at]
 		if quote == nil && (c == ' ' || c == '\t') || l.newline(l.at) > 0 {
 			break

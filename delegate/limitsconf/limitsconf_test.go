@@ -344,6 +344,32 @@ func TestReadTrustsRoot(t *testing.T) {
 	}
 }
 
+// ReadFor finds what For does, and complains of the same.
+func TestReadForIsReadAndFor(t *testing.T) {
+	dir := t.TempDir()
+	text := "bob user -\nx\n@students session io.max=\"8:0 rbps=1\" IOWriteIOPSMax=\"8:0 2\"\n@staff,!carol user pids.max=20 cpu.max=5%\nuid=7 user -\n* session memory.mx=1\n"
+	for i := range 300 {
+		text += fmt.Sprintf("a%d,b%d,@c%d user memory.max=%dM io.max=\"8:%d rbps=1\" cpuset.cpus=%d\n", i, i, i, i, i, i)
+	}
+	write(t, dir, map[string]string{
+		"etc/cgdeleg/limits.conf": text, "etc/cgdeleg/limits.d/a.conf": "* session memory.max=1G memory.high=10%\n!bob user pids.max=9 memory.max=max\n* user -\n",
+	})
+	m := machine.Recorded(dir)
+	for _, name := range []string{"alice", "bob", "carol", "a0", "b299", "nobody"} {
+		for _, groups := range [][]string{nil, {"students"}, {"staff", "students"}, {"c7"}} {
+			asked := 0
+			s := Subject{Name: name, UID: 7 * len(groups), Groups: func() (names, gids []string, err error) { asked++; return groups, nil, nil }}
+			all := Read(m)
+			want := all.For(s)
+			often := asked
+			got, errs := ReadFor(m, s)
+			if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(errs, all.Errors) || asked != 2*often {
+				t.Errorf("%s in %q: got %+v %+v, %v, asked %d; want %+v %+v, %v", name, groups, got.User, got.Session, errs, asked, want.User, want.Session, all.Errors)
+			}
+		}
+	}
+}
+
 // What was not recorded is not absent.
 func TestReadSaysWhatWasNotRecorded(t *testing.T) {
 	c := Read(machine.Recorded(t.TempDir()))
@@ -433,16 +459,22 @@ func BenchmarkRead(b *testing.B) {
 	for i := range 200 {
 		names, gids = append(names, fmt.Sprintf("of%d", i)), append(gids, fmt.Sprint(70000+i))
 	}
-	m := machine.Recorded(dir)
-	b.ReportAllocs()
-	began := cpuTime()
-	for b.Loop() {
-		l := Read(m).For(Subject{Name: "alice", UID: 1000, Groups: func() ([]string, []string, error) { return names, gids, nil }})
-		if l.User == nil || l.User.Line != 5000 {
-			b.Fatalf("got %+v", l)
-		}
+	m, alice := machine.Recorded(dir), Subject{Name: "alice", UID: 1000, Groups: func() ([]string, []string, error) { return names, gids, nil }}
+	for name, read := range map[string]func() Limits{
+		"all":  func() Limits { return Read(m).For(alice) },
+		"hers": func() Limits { l, _ := ReadFor(m, alice); return l },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			began := cpuTime()
+			for b.Loop() {
+				if l := read(); l.User == nil || l.User.Line != 5000 {
+					b.Fatalf("got %+v", l)
+				}
+			}
+			b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op") // which other load on the machine does not change
+		})
 	}
-	b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op") // which other load on the machine does not change
 }
 
 // cpuTime returns how much CPU time, in nanoseconds, this process had in user space.
