@@ -31,6 +31,7 @@ var edges = map[string]string{
 	machinetest:           "",
 	"delegate/cpulist":    "machine",
 	"delegate/lock":       "",
+	"delegate/nss":        "machine",
 	"delegate/systemd":    "",
 	"delegate/cgroupfs":   "machine",
 	"delegate/hierarchy":  "machine cgroupfs",
