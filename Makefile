@@ -222,6 +222,7 @@ install: all
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
 	install -D -m 0755 build/trylogin $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	install -D -m 0644 contrib/systemd/session-.scope.d/50-cgdeleg.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
+	install -D -m 0644 contrib/systemd/user-runtime-dir@.service.d/50-cgdeleg-limits.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d/50-cgdeleg-limits.conf
 
 clean:
 	rm -rf build/pam_cgdeleg.so build/cgdeleg build/trylogin build/musl

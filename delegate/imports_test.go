@@ -46,7 +46,7 @@ var edges = map[string]string{
 	"delegate":            "machine cgroupfs hierarchy layout limits lock manager plan apply cleanup ticket",
 	"delegate/options":    "hierarchy plan",
 	"delegate/messages":   ". limits lock manager plan apply",
-	"pam/worker":          ". machine layout limits limitsconf lock nss ticket options messages",
+	"pam/worker":          ". machine hierarchy layout limits limitsconf lock nss ticket options messages",
 	"pam":                 "pam/worker",
 	"pam/helper":          "pam/worker",
 	"cmd/cgdeleg/server":  "lock pam/worker",

@@ -174,6 +174,7 @@ struct errand {
 static const struct errand opening = { "open", "this session has no cgroups of its own" };
 static const struct errand closing = { "close", "the session is left for a later cleanup" };
 static const struct errand undoing = { "undo", "what was begun is left for a later cleanup" };
+static const struct errand limiting = { "limits", "this session has no limits of its own" };
 
 struct outcome {
 	int result; /* a PAM return value */
@@ -191,7 +192,27 @@ static int result_value(const char *name)
 	return PAM_SESSION_ERR;
 }
 
-/* Takes the reply apart, writes its log lines, gathers its ticket: the lines from
+static void free_item(pam_handle_t *pamh, void *data, int error_status)
+{
+	(void)pamh;
+	(void)error_status;
+	free(data);
+}
+
+/* Keeps one "NAME VALUE" for pam_systemd, whose names these are. */
+static void keep_item(pam_handle_t *pamh, char *item)
+{
+	char *value = strchr(item, ' ');
+
+	if (value == NULL || after("systemd.", item) == NULL)
+		return;
+	*value++ = '\0';
+	value = strdup(value);
+	if (value == NULL || pam_set_data(pamh, item, value, free_item) != PAM_SUCCESS)
+		free(value);
+}
+
+/* Takes the reply apart, writes its log lines, keeps its items, gathers its ticket: the lines from
  * the last "begin" on, without that one. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
@@ -212,6 +233,8 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		} else if ((value = after("result ", line)) != NULL) {
 			out.result = result_value(value);
 			out.answered = true;
+		} else if (after("item ", line) != NULL) {
+			keep_item(pamh, line + strlen("item "));
 		} else if ((value = after("log ", line)) != NULL) {
 			if (logged++ < MAX_LOG_LINES || after("error ", value) != NULL)
 				log_line(pamh, value);
@@ -392,6 +415,26 @@ static struct outcome open_session(pam_handle_t *pamh, const struct passwd *acco
 	return open_by_worker(pamh, account, argc, argv);
 }
 
+/* The line before pam_systemd's: it tells that the session's limits, and does nothing
+ * that a close would have to undo. */
+static const char limits_alone[] = "limits";
+
+static int prepare_limits(pam_handle_t *pamh, int argc, const char **argv)
+{
+	const struct passwd *account = pam_modutil_getpwnam(pamh, user_of(pamh));
+	struct outcome out;
+
+	/* with debug the worker says why it does nothing */
+	if (!has_option("debug", argc, argv) && !has_systemd_limits())
+		return PAM_SUCCESS;
+	if (!ask_server(pamh, limiting.verb, account, NULL, argc, argv, &out) || out.lost) {
+		free(out.ticket);
+		out = ask_worker(pamh, &limiting, account, NULL, argc, argv);
+	}
+	free(out.ticket);
+	return has_option("limits=required", argc, argv) ? out.result : PAM_SUCCESS;
+}
+
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct outcome out = { .result = PAM_SUCCESS };
@@ -400,6 +443,8 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
+	if (has_option(limits_alone, argc, argv))
+		return prepare_limits(pamh, argc, argv);
 	account = pam_modutil_getpwnam(pamh, user_of(pamh));
 	/* with debug the worker says why it does nothing */
 	if (account != NULL && !has_option("debug", argc, argv) && is_left_to_systemd(account->pw_uid))
@@ -444,7 +489,7 @@ int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **a
 	int result = PAM_SUCCESS;
 
 	(void)flags;
-	if (is_user_manager(service_of(pamh)))
+	if (is_user_manager(service_of(pamh)) || has_option(limits_alone, argc, argv))
 		return PAM_SUCCESS;
 	/* an empty one says that there is nothing to close */
 	if (ticket == NULL || ticket[0] != '\0')

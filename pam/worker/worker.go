@@ -150,6 +150,8 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 		r.log("error", "bad request from the module: %v", err)
 	case req.verb == "open":
 		result = r.open(req, s)
+	case req.verb == "limits":
+		result = r.prepareLimits(req, s)
 	case req.verb == "close":
 		_ = r.close(req, s, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it

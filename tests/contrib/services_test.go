@@ -146,7 +146,7 @@ func processesNamed(program string) string {
 // systemd understands the units.
 func TestUnits(t *testing.T) {
 	need(t, "systemd-analyze", "systemd")
-	dir, program := t.TempDir(), regexp.MustCompile(`(?m)^(Exec\w+=)/usr/\S+`)
+	dir, program := t.TempDir(), regexp.MustCompile(`(?m)^(Exec\w+=-?)/usr/\S+`)
 	for _, pattern := range []string{"systemd/*.service", "systemd/*.timer", "systemd/*.socket", "prometheus/*.service", "prometheus/*.timer"} {
 		units, err := filepath.Glob(file(t, pattern))
 		if err != nil || units == nil {
@@ -160,6 +160,9 @@ func TestUnits(t *testing.T) {
 	// A scope is nothing that could be verified; a service takes the same key.
 	scope := read(t, file(t, "systemd/session-.scope.d/50-cgdeleg.conf"))
 	write(t, dir+"/scope.service", strings.Replace(scope, "[Scope]", "[Service]\nExecStart=/bin/true", 1), 0o644)
+	// What a drop-in adds to comes with systemd.
+	limits := program.ReplaceAllString(read(t, file(t, "systemd/user-runtime-dir@.service.d/50-cgdeleg-limits.conf")), "${1}/bin/true")
+	write(t, dir+"/limits@1000.service", strings.Replace(limits, "[Service]", "[Service]\nType=oneshot\nExecStart=/bin/true", 1), 0o644)
 	units, err := filepath.Glob(dir + "/*")
 	if err != nil {
 		t.Fatal(err)
