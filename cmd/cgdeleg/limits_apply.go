@@ -24,6 +24,7 @@ import (
 // limitsApplyFlags are to whom limits are applied, and how.
 type limitsApplyFlags struct {
 	user   string
+	uid    int // of a slice of systemd's; -1: none is meant
 	dryRun bool
 	json   bool
 	wait   time.Duration
@@ -36,7 +37,8 @@ func newLimitsApply(s *settings) *cobra.Command {
 		Short: "Give the limits of the files to live sessions",
 		Long: `Give to the sessions that there are the limits that a login would get now, and
 lift those that no line gives any more. Without files nothing is done; a line
-"* user -" lifts all. Needs root.
+"* user -" lifts all. On a machine that systemd runs, users' slices get theirs as
+properties that hold until the next boot. Needs root.
 
 It kills nobody: memory that is in use is not taken away. The kernel is asked to
 reclaim it, and the limit is lowered as what is in use falls, for as long as
@@ -55,11 +57,16 @@ The exit code is 1 if a limit could not be set, or not yet.`,
 				return needsRoot("setting limits")
 			case cmd.Flags().Changed("user") && f.user == "":
 				return &usageError{errors.New("--user needs a name")}
+			case cmd.Flags().Changed("uid") && (f.uid < 0 || f.user != ""):
+				return &usageError{errors.New("--uid wants a user ID, and not --user beside it")}
+			case cmd.Flags().Changed("uid"):
+				return f.runForSlice(cmd, s.machine())
 			}
 			return f.run(cmd, s.machine())
 		},
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only to the sessions of `NAME`")
+	cmd.Flags().IntVar(&f.uid, "uid", -1, "only to systemd's slice of the user with this `ID`, as user-runtime-dir@.service does")
 	cmd.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "only say what would be done")
 	cmd.Flags().DurationVar(&f.wait, "wait", 10*time.Second, "how long to wait for each user's memory that is in use: `TIME` such as 30s or 5m")
 	cmd.Flags().BoolVar(&f.json, "json", false, "for programs (docs/json.md)")
@@ -74,28 +81,73 @@ type appliedUser struct {
 }
 
 func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
-	users := []string{f.user}
-	if f.user != "" {
-		if _, err := account.ByName(m, f.user); err != nil {
-			return err
-		}
-	} else {
-		var err error
-		if users, err = delegate.LimitedUsers(m); err != nil {
-			return err
-		}
+	users, err := f.users(m)
+	if err != nil {
+		return err
 	}
 	var all []appliedUser
 	for _, name := range users {
 		all = append(all, applyLimits(m, name, cmd.ErrOrStderr(), f))
 	}
+	uids, err := f.slices(m)
+	if err != nil {
+		return err
+	}
+	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.dryRun))
+}
+
+// users returns who is meant: all who have sessions of ours, or one.
+func (f limitsApplyFlags) users(m machine.Machine) ([]string, error) {
+	if f.user == "" {
+		return delegate.LimitedUsers(m)
+	}
+	_, err := account.ByName(m, f.user)
+	return []string{f.user}, err
+}
+
+// slices returns whose slices are meant: those of all users, or of one.
+func (f limitsApplyFlags) slices(m machine.Machine) (uids []int, err error) {
+	if m.IsRecorded() || !hasLimitsFile(m) {
+		return nil, nil
+	}
+	uids, err = slicesOf(m)
+	if f.user != "" {
+		who, unknown := account.ByName(m, f.user)
+		if unknown != nil {
+			return nil, unknown
+		}
+		uids = slices.DeleteFunc(uids, func(uid int) bool { return uid != who.Uid })
+	}
+	return uids, err
+}
+
+// runForSlice is run for one slice, which a login waits for.
+func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) error {
+	if m.IsRecorded() {
+		return &usageError{errors.New("a recorded machine (--root) has no slices")}
+	}
+	if !hasLimitsFile(m) && !hasSliceState(sliceStates, f.uid) {
+		return nil
+	}
+	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), f.dryRun))
+}
+
+// tell prints what became of the limits.
+func (f limitsApplyFlags) tell(w io.Writer, all []appliedUser, ofSystemd []appliedSlice) error {
 	if f.json {
-		if err := printJSON(cmd.OutOrStdout(), limitsApplyJSON(all, f.dryRun)); err != nil {
+		j := limitsApplyJSON(all, f.dryRun)
+		j.Slices = slicesJSON(ofSystemd)
+		return errors.Join(printJSON(w, j), unapplied(all, ofSystemd))
+	}
+	if err := printSlices(w, ofSystemd); err != nil {
+		return err
+	}
+	if len(all) > 0 || len(ofSystemd) == 0 {
+		if err := printApplied(w, all, f.dryRun); err != nil {
 			return err
 		}
-		return unapplied(all)
 	}
-	return errors.Join(printApplied(cmd.OutOrStdout(), all, f.dryRun), unapplied(all))
+	return unapplied(all, ofSystemd)
 }
 
 // applyLimits gives a user's sessions the limits of the files.
@@ -123,7 +175,10 @@ func applyLimits(m machine.Machine, name string, errOut io.Writer, f limitsApply
 // errNotApplied ends the command where a limit could not be set.
 var errNotApplied = &failure{"some limits do not hold; see above"}
 
-func unapplied(all []appliedUser) error {
+func unapplied(all []appliedUser, ofSystemd []appliedSlice) error {
+	if slices.ContainsFunc(ofSystemd, appliedSlice.isFaulty) {
+		return errNotApplied
+	}
 	for _, a := range all {
 		isFaulty := func(l apply.Limited) bool {
 			return len(l.Errs) > 0 || slices.ContainsFunc(l.Outcomes, func(o limits.Outcome) bool { return o.Err != nil })
@@ -229,6 +284,7 @@ type (
 		Schema int               `json:"schema"`
 		DryRun bool              `json:"dry_run"`
 		Users  []jsonAppliedUser `json:"users"`
+		Slices []jsonSlice       `json:"slices"`
 	}
 	jsonAppliedUser struct {
 		User   string        `json:"user"`
