@@ -41,6 +41,8 @@ var edges = map[string]string{
 	"delegate/apply":     "machine cgroupfs hierarchy layout cpulist manager plan ticket",
 	"delegate/cleanup":   "machine cgroupfs hierarchy layout lock manager apply",
 	"delegate":           "machine cgroupfs hierarchy layout lock manager plan apply cleanup ticket",
+	"delegate/terminal":  "machine",
+	"delegate/told":      "",
 	"delegate/oom":       "machine cgroupfs hierarchy layout manager",
 	"delegate/options":   "hierarchy plan",
 	"delegate/messages":  ". lock manager plan apply",

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "server.h"
 #include "systemd.h"
+#include "told.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -397,7 +398,6 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	struct outcome out = { .result = PAM_SUCCESS };
 	const struct passwd *account;
 
-	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
 	account = pam_modutil_getpwnam(pamh, user_of(pamh));
@@ -407,6 +407,8 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	else
 		out = open_session(pamh, account, argc, argv);
 	push_ticket(pamh, out.ticket);
+	if (account != NULL && out.result == PAM_SUCCESS && !has_option("oom=quiet", argc, argv))
+		tell_user(pamh, account->pw_uid, flags);
 	return out.result;
 }
 
