@@ -14,7 +14,11 @@ func sentence(e *oom.Event, isMore bool) string {
 	if e.Kind == oom.Fork {
 		text = forksText(e.Count, isMore)
 	}
-	return visible(text + whereText(e) + ": " + limitText(e))
+	text += whereText(e)
+	if e.Kind == oom.Kill && len(e.Victims) == 0 && !isMore {
+		text += ", it is not known which"
+	}
+	return visible(text + ": " + limitText(e))
 }
 
 func killedText(e *oom.Event, isMore bool) string {
@@ -33,7 +37,7 @@ func killedText(e *oom.Event, isMore bool) string {
 	case rest > 0 && len(who) > 0:
 		who = append(who, fmt.Sprintf("%d more", rest))
 	case rest > 0:
-		return fmt.Sprintf("%d %s killed, it is not known which", e.Count, oneOrMany(e.Count, "process was", "processes were"))
+		return fmt.Sprintf("%d %s killed", e.Count, oneOrMany(e.Count, "process was", "processes were"))
 	}
 	return enumerated(who) + oneOrMany(e.Count, " was", " were") + " killed"
 }

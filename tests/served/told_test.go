@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
@@ -288,6 +289,17 @@ func wantEvent(t *testing.T, said string, u testbed.User) {
 	}
 	if err := json.Unmarshal([]byte(strings.SplitN(said, "\n", 2)[0]), &event); err != nil {
 		t.Fatalf("%v\n%s", err, said)
+	}
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(testbed.Root(t), "docs/json.schema.json") + "#/$defs/told")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any
+	if err := json.Unmarshal([]byte(strings.SplitN(said, "\n", 2)[0]), &value); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Error(err)
 	}
 	path := filepath.Join(testbed.HierarchyNamed(t, "memory").Point, "user", u.Name, "0/memory.limit_in_bytes")
 	if event.Event != "oom_kill" || event.User != u.Name || event.UID != u.UID || event.Session != 0 || event.Count != 1 ||
