@@ -221,7 +221,7 @@ func (w *walk) group(dir *cgroupfs.Dir, below string, parent *group, depth int) 
 	if g == nil {
 		return nil
 	}
-	w.tell(dir, depth)
+	w.tell(dir, g, depth)
 	names, more, _ := dir.Children(w.left)
 	w.isCut = w.isCut || more
 	for _, name := range names {
@@ -239,7 +239,7 @@ func (w *walk) group(dir *cgroupfs.Dir, below string, parent *group, depth int) 
 
 // tell has what a cgroup counts told. The counter of killed processes at the top tells
 // also of those below; v1 tells nothing.
-func (w *walk) tell(dir *cgroupfs.Dir, depth int) {
+func (w *walk) tell(dir *cgroupfs.Dir, g *group, depth int) {
 	if depth == 0 {
 		w.mark(dir, "")
 	}
@@ -247,11 +247,11 @@ func (w *walk) tell(dir *cgroupfs.Dir, depth int) {
 	case !w.h.IsUnified():
 		w.mustPoll = true
 		return
-	case depth == 0 && w.h.Has("memory") && !w.mark(dir, "memory.events"):
+	case depth == 0 && g.kills >= 0 && !w.mark(dir, "memory.events"):
 		w.mustPoll = true
 	}
-	if w.h.Has("pids") && (depth == 0 || !w.forksBelow) {
-		w.mark(dir, "pids.events") // where pids is not enabled nothing is counted
+	if g.forks >= 0 && (depth == 0 || !w.forksBelow) && !w.mark(dir, "pids.events") {
+		w.mustPoll = true
 	}
 }
 
