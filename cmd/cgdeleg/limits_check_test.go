@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/limitcheck"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
@@ -59,6 +61,27 @@ func TestLimitsCheck(t *testing.T) {
 			code := run(append([]string{"--root", dir}, strings.Fields(test.args)...), &out, &errOut)
 			requireGolden(t, test.name, fmt.Sprintf("$ cgdeleg %s\n%s-- standard error --\n%s-- exit code %d --\n", test.args, &out, &errOut, code))
 		})
+	}
+}
+
+// The manual page has all names, and its examples say what they should: nothing is wrong
+// with them, not even that one line hides another.
+func TestLimitsPage(t *testing.T) {
+	page := readDoc(t, "docs/man/cgdeleg-limits.conf.5.scd")
+	for _, name := range limits.Spellings() {
+		if !strings.Contains(page, name) {
+			t.Errorf("no %s", name)
+		}
+	}
+	blocks := strings.Split(page, "```\n")
+	for i := 1; i < len(blocks); i += 2 {
+		f := &limitcheck.Facts{Machine: machine.Recorded(t.TempDir()), Config: limitsconf.Parse("page", strings.ReplaceAll(blocks[i], `\\`, `\`))}
+		if found := limitcheck.Run(f); len(found) > 0 || len(f.Config.Rules) == 0 {
+			t.Errorf("%s%+v", blocks[i], found)
+		}
+	}
+	if len(blocks) != 7 {
+		t.Errorf("%d pieces: want three examples", len(blocks))
 	}
 }
 
