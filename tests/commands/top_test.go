@@ -251,7 +251,7 @@ func TestTopPlain(t *testing.T) {
 func TestStatusWatch(t *testing.T) {
 	u := aSession(t, "cgstatuswatch", 24095)
 	cmd := top(t)
-	cmd.Args = append(cmd.Args[:1], "status", "--watch=0.2", "-u", u.Name)
+	cmd.Args = append(cmd.Args[:1], "status", "--watch", "0.2", "-u", u.Name)
 	p := startOnPty(t, cmd)
 	p.await(0, "0: sleep")
 	pid, end := process(t, u.UID)

@@ -93,7 +93,7 @@ func newLimited(t *testing.T, name string, uid int) limited {
 	testbed.Need(t)
 	for _, controller := range []string{"memory", "cpu", "cpuacct", "pids"} {
 		if h := testbed.HierarchyNamed(t, controller); h.Name == "unified" {
-			t.Skip("needs cgroup v1: on v2 the virtual machines test it")
+			t.Skip("needs the controllers on cgroup v1")
 		}
 	}
 	u := limited{testbed.AddUser(t, name, uid)}
