@@ -31,13 +31,14 @@ func applyToUID(cmd *cobra.Command, m machine.Machine, uid int, dryRun bool) err
 	if os.Geteuid() != 0 && !dryRun {
 		return needsRoot("setting limits")
 	}
-	if !hasLimitsFiles(m) && !hasSliceState(sliceStates, uid) {
+	u := uidLimits{machine: m, states: sliceStates, dryRun: dryRun, apply: applyToSlice}
+	if !u.hasAny(uid) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), uidPatience)
 	defer cancel()
 	done := make(chan slicesRule, 1)
-	go func() { done <- applyRuleToUID(ctx, m, uid, dryRun) }()
+	go func() { done <- u.applyRule(ctx, uid) }()
 	select {
 	case r := <-done:
 		return r.print(cmd)
@@ -46,9 +47,18 @@ func applyToUID(cmd *cobra.Command, m machine.Machine, uid int, dryRun bool) err
 	}
 }
 
-// hasLimitsFiles tells whether there may be files of limits.
-func hasLimitsFiles(m machine.Machine) bool {
-	return m.Find(limitsconf.File) != machine.Absent || m.Find(limitsconf.Directory) != machine.Absent
+// uidLimits applies rules by user ID.
+type uidLimits struct {
+	machine machine.Machine
+	states  string // sliceStates
+	dryRun  bool
+	apply   func(context.Context, machine.Machine, user.User, []limits.Limit, bool) ([]sliceChange, error)
+}
+
+// hasAny tells whether there is anything to do: files of limits, or limits that were set.
+func (u uidLimits) hasAny(uid int) bool {
+	return u.machine.Find(limitsconf.File) != machine.Absent || u.machine.Find(limitsconf.Directory) != machine.Absent ||
+		hasSliceState(u.states, uid)
 }
 
 // unknownRuleError says that it is not known which limits a user has, and that those that
@@ -71,16 +81,18 @@ type slicesRule struct {
 	err     error   // what else went wrong
 }
 
-// applyRuleToUID finds the user's rule and applies it. Where groups are not known, or a
+// applyRule finds the user's rule and applies it. Where groups are not known, or a
 // file cannot be read, the rule that is left may be the wrong one: it is for who has none.
-func applyRuleToUID(ctx context.Context, m machine.Machine, uid int, dryRun bool) (r slicesRule) {
-	who, found := account.ByUID(m, uid)
+func (u uidLimits) applyRule(ctx context.Context, uid int) (r slicesRule) {
+	who, found := account.ByUID(u.machine, uid)
 	if !found {
 		who = user.User{Uid: uid} // whose name is no word's
 	}
-	given, errs := limitsconf.ReadFor(m, limitsconf.Subject{
+	given, errs := limitsconf.ReadFor(u.machine, limitsconf.Subject{
 		Name: who.Name, UID: uid,
-		Groups: func() (names, gids []string, err error) { return nss.Groups(m, who.Name, time.Now().Add(groupsPatience)) },
+		Groups: func() (names, gids []string, err error) {
+			return nss.Groups(u.machine, who.Name, time.Now().Add(groupsPatience))
+		},
 	})
 	r.ignored, r.err = errs, given.Unknown
 	for _, wrong := range errs {
@@ -89,7 +101,7 @@ func applyRuleToUID(ctx context.Context, m machine.Machine, uid int, dryRun bool
 			r.err = wrong
 		}
 	}
-	if r.err != nil && hasSliceState(sliceStates, uid) {
+	if r.err != nil && hasSliceState(u.states, uid) {
 		r.err = &unknownRuleError{sliceOf(uid), r.err}
 		return r
 	}
@@ -97,7 +109,7 @@ func applyRuleToUID(ctx context.Context, m machine.Machine, uid int, dryRun bool
 	if given.User != nil {
 		rule = given.User.Limits
 	}
-	changes, err := applyToSlice(ctx, m, who, rule, dryRun)
+	changes, err := u.apply(ctx, u.machine, who, rule, u.dryRun)
 	r.changes, r.err = changes, errors.Join(r.err, err)
 	return r
 }
@@ -110,7 +122,7 @@ const mostIgnored = 5
 func (r slicesRule) print(cmd *cobra.Command) error {
 	errOut := cmd.ErrOrStderr()
 	for _, wrong := range r.ignored[:min(len(r.ignored), mostIgnored)] {
-		complain(errOut, "%s; ignored", escape(printable(wrong.Error())))
+		complain(errOut, "%v; ignored", wrong)
 	}
 	if more := len(r.ignored) - mostIgnored; more > 0 {
 		complain(errOut, "%d more lines of limits are ignored; cgdeleg limits check shows them", more)
@@ -121,12 +133,12 @@ func (r slicesRule) print(cmd *cobra.Command) error {
 		if c.Err != nil || c.InForce != nil {
 			isFault, out = true, errOut
 		}
-		if err := printf(out, "%s\n", escape(printable(c.String()))); err != nil {
+		if err := printf(out, "%v\n", c); err != nil {
 			return err
 		}
 	}
 	if r.err != nil {
-		complain(errOut, "%s", escape(printable(r.err.Error())))
+		complain(errOut, "%v", r.err)
 	}
 	if isFault {
 		return &failure{"some limits do not hold; see above"}
