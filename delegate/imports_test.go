@@ -31,7 +31,6 @@ var edges = map[string]string{
 	machinetest:           "",
 	"delegate/cpulist":    "machine",
 	"delegate/lock":       "",
-	"delegate/nss":        "machine",
 	"delegate/systemd":    "",
 	"delegate/cgroupfs":   "machine",
 	"delegate/hierarchy":  "machine cgroupfs",
@@ -39,6 +38,8 @@ var edges = map[string]string{
 	"delegate/ticket":     "hierarchy layout",
 	"delegate/manager":    "machine cgroupfs hierarchy",
 	"delegate/limits":     "machine cgroupfs hierarchy cpulist",
+	"delegate/limitsconf": "machine limits",
+	"delegate/nss":        "machine",
 	"delegate/plan":       "machine cgroupfs hierarchy layout limits cpulist manager",
 	"delegate/apply":      "machine cgroupfs hierarchy layout limits cpulist manager plan ticket",
 	"delegate/cleanup":    "machine cgroupfs hierarchy layout lock manager apply",
@@ -49,7 +50,7 @@ var edges = map[string]string{
 	"pam":                 "pam/worker",
 	"pam/helper":          "pam/worker",
 	"cmd/cgdeleg/server":  "lock pam/worker",
-	"delegate/limitsconf": "machine limits",
+	"delegate/usage":      ". machine cgroupfs hierarchy layout",
 }
 
 // expand returns the import paths of a row of edges.

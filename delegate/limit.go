@@ -38,6 +38,9 @@ func Limit(r LimitRequest) ([]apply.Limited, error) {
 		return nil, err
 	}
 	defer set.Close()
+	if len(layout.Numbers(set, user)) == 0 {
+		return nil, nil
+	}
 	request := apply.LimitRequest{Machine: r.Machine, Set: set, User: user, Limits: r.Limits, OnlyCompare: r.OnlyCompare}
 	if r.OnlyCompare {
 		return apply.Limit(request), nil

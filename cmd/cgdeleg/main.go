@@ -81,7 +81,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")
 	root.AddCommand(
 		newCheck(&s), newFix(&s), newReport(&s),
-		newTry(&s), newTryInside(), newStatus(&s), newCleanup(&s), newServe(&s), newLimits(&s), newRun(&s), newOpen(&s), newClose(&s), newVersion(),
+		newTry(&s), newTryInside(), newStatus(&s), newUsage(&s), newTop(&s), newCleanup(&s), newLimits(&s), newServe(&s),
+		newRun(&s), newOpen(&s), newClose(&s), newVersion(),
 	)
 	return root
 }

@@ -70,9 +70,9 @@ const (
 	cyan   style = "36"
 )
 
-// styled sets a text off.
+// styled sets a text off, with "" not at all.
 func (s screen) styled(text string, how style) markup {
-	if !s.color || text == "" {
+	if !s.color || text == "" || how == "" {
 		return escape(text)
 	}
 	return "\x1b[" + markup(how) + "m" + escape(text) + "\x1b[0m"

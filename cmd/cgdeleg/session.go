@@ -177,9 +177,9 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Co
 var confinedValues = []string{"leave", "move"}
 
 // login is what is asked for. Who asks by hand means also system accounts.
-func (f *sessionFlags) login(who user.User, list hierarchy.ControllerList) delegate.Login {
+func (f *sessionFlags) login(m machine.Machine, who user.User, list hierarchy.ControllerList) delegate.Login {
 	return delegate.Login{
-		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid, Controllers: list,
+		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid, Controllers: list, Limits: limitsFor(m, who).limits(),
 		Policy: plan.Policy{MinUID: 0, MoveConfined: f.confined == "move"},
 	}
 }
@@ -194,7 +194,7 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 		complain(cmd.ErrOrStderr(), "process %d is already in session %s of %s; nothing would be changed", f.pid, sessionName(present), printable(f.user))
 		return printDirs(cmd, *present)
 	}
-	p, err := delegate.Plan(m, f.login(who, list))
+	p, err := delegate.Plan(m, f.login(m, who, list))
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 
 // make makes the session and moves the process in.
 func (f *sessionFlags) make(who user.User, list hierarchy.ControllerList) (*delegate.Opened, error) {
-	r := delegate.OpenRequest{Login: f.login(who, list), Locks: lock.Default}
+	r := delegate.OpenRequest{Login: f.login(machine.Machine{}, who, list), Locks: lock.Default}
 	opened, err := delegate.Open(r)
 	if !errors.Is(err, unix.EACCES) || f.owner == 0 {
 		return opened, err

@@ -11,28 +11,34 @@ import (
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/usage"
 )
 
 // column is one of the list of sessions. An empty cell becomes a dash.
 type column struct {
 	name string
 	cell func(*delegate.Session) string
+	// used is the cell of a column that needs what the session uses.
+	used func(*usage.Usage) string
 }
 
 // allColumns are those that -o can choose, in the order in which they are named.
 var allColumns = []column{
-	{"USER", func(s *delegate.Session) string { return printable(s.User) }},
-	{"SESSION", sessionName},
-	{"SCOPE", func(s *delegate.Session) string { return printable(s.Scope) }},
-	{"OWN", func(s *delegate.Session) string { return onlyIf(s.Own, "*") }},
-	{"STATE", stateOf},
-	{"LEADER", func(s *delegate.Session) string { return onlyIf(s.Leader.PID != 0, strconv.Itoa(s.Leader.PID)) }},
-	{"SERVICE", func(s *delegate.Session) string { return printable(s.Leader.Name) }},
-	{"AGE", func(s *delegate.Session) string { return humanAge(s.Age) }},
-	{"PROCESSES", func(s *delegate.Session) string { return strconv.Itoa(s.Processes()) }},
-	{"MEMORY", func(s *delegate.Session) string { return humanBytes(s.Memory()) }},
-	{"CONTROLLERS", func(s *delegate.Session) string { return strings.Join(controllersOf(s), " ") }},
-	{"HIERARCHIES", func(s *delegate.Session) string { return strings.Join(hierarchiesOf(s), " ") }},
+	{name: "USER", cell: func(s *delegate.Session) string { return printable(s.User) }},
+	{name: "SESSION", cell: sessionName},
+	{name: "SCOPE", cell: func(s *delegate.Session) string { return printable(s.Scope) }},
+	{name: "OWN", cell: func(s *delegate.Session) string { return onlyIf(s.Own, "*") }},
+	{name: "STATE", cell: stateOf},
+	{name: "LEADER", cell: func(s *delegate.Session) string { return onlyIf(s.Leader.PID != 0, strconv.Itoa(s.Leader.PID)) }},
+	{name: "SERVICE", cell: func(s *delegate.Session) string { return printable(s.Leader.Name) }},
+	{name: "AGE", cell: func(s *delegate.Session) string { return humanAge(s.Age) }},
+	{name: "PROCESSES", cell: func(s *delegate.Session) string { return strconv.Itoa(s.Processes()) }},
+	{name: "MEMORY", cell: func(s *delegate.Session) string { return humanBytes(s.Memory()) }},
+	{name: "LIMIT", used: func(u *usage.Usage) string { return limitText(u.Memory.Max, humanBytes) }},
+	{name: "PEAK", used: func(u *usage.Usage) string { return countText(u.Memory.Peak, humanBytes) }},
+	{name: "OOM", used: func(u *usage.Usage) string { return countText(u.Memory.OOMKills, decimal) }},
+	{name: "CONTROLLERS", cell: func(s *delegate.Session) string { return strings.Join(controllersOf(s), " ") }},
+	{name: "HIERARCHIES", cell: func(s *delegate.Session) string { return strings.Join(hierarchiesOf(s), " ") }},
 }
 
 func headings(columns []column, wanted bool) (names []string) {

@@ -85,6 +85,7 @@ type Config struct {
 	// Errors are *SyntaxError, for each line that is ignored, and *fs.PathError for each
 	// file that is.
 	Errors []error
+	Files  []string // that were read, in order
 
 	isWanted func(*Rule) bool // nil: all are
 }
@@ -92,8 +93,8 @@ type Config struct {
 // Why a file is ignored, beside the errors of machine.ReadFile: whoever can write it would
 // give the limits.
 var (
-	ErrNotRoots = errors.New("ignored because its owner is not root")
-	ErrWritable = errors.New("ignored because others than root can write it")
+	ErrNotRoots = errors.New("its owner is not root")
+	ErrWritable = errors.New("others than root can write it")
 )
 
 // Read reads the files of the machine. Without any it returns an empty Config. On the
@@ -182,6 +183,7 @@ func (c *Config) readFile(m machine.Machine, name string) {
 	if c.note(err); err != nil {
 		return
 	}
+	c.Files = append(c.Files, name)
 	c.parse(name, string(data))
 }
 

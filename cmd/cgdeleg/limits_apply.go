@@ -1,0 +1,348 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/user"
+	"github.com/spf13/cobra"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+)
+
+// limitsApplyFlags are to whom limits are applied, and how.
+type limitsApplyFlags struct {
+	user   string
+	uid    int // of a slice of systemd's; -1: none is meant
+	dryRun bool
+	json   bool
+	wait   time.Duration
+}
+
+func newLimitsApply(s *settings) *cobra.Command {
+	var f limitsApplyFlags
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Give the limits of the files to live sessions",
+		Long: `Give to the sessions that there are the limits that a login would get now, and
+lift those that no line gives any more. Without files nothing is done; a line
+"* user -" lifts all. On a machine that systemd runs, users' slices get theirs as
+properties that hold until the next boot. Needs root.
+
+It kills nobody: memory that is in use is not taken away. The kernel is asked to
+reclaim it, and the limit is lowered as what is in use falls, for as long as
+--wait says; what could not be lowered so far is said. Run it again then. A limit
+of processes may be below what there is: only new ones are refused.
+
+The exit code is 1 if a limit could not be set, or not yet.`,
+		Example: `  cgdeleg limits apply --dry-run
+  cgdeleg limits apply --user alice --wait 1m`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case s.root != "" && !f.dryRun:
+				return &usageError{errors.New("a recorded machine (--root) can only be looked at: add --dry-run")}
+			case os.Geteuid() != 0 && !f.dryRun:
+				return needsRoot("setting limits")
+			case cmd.Flags().Changed("user") && f.user == "":
+				return &usageError{errors.New("--user needs a name")}
+			case cmd.Flags().Changed("uid") && (f.uid < 0 || f.user != ""):
+				return &usageError{errors.New("--uid wants a user ID, and not --user beside it")}
+			case cmd.Flags().Changed("uid"):
+				return f.runForSlice(cmd, s.machine())
+			}
+			return f.run(cmd, s.machine())
+		},
+	}
+	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only to the sessions of `NAME`")
+	cmd.Flags().IntVar(&f.uid, "uid", -1, "only to systemd's slice of the user with this `ID`, as user-runtime-dir@.service does")
+	cmd.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "only say what would be done")
+	cmd.Flags().DurationVar(&f.wait, "wait", 10*time.Second, "how long to wait for each user's memory that is in use: `TIME` such as 30s or 5m")
+	cmd.Flags().BoolVar(&f.json, "json", false, "for programs (docs/json.md)")
+	return cmd
+}
+
+// appliedUser is what became of one user's limits.
+type appliedUser struct {
+	user string
+	all  []apply.Limited
+	err  error // nothing was done
+}
+
+func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
+	users, err := f.users(m)
+	if err != nil {
+		return err
+	}
+	var all []appliedUser
+	for _, name := range users {
+		all = append(all, applyLimits(m, name, cmd.ErrOrStderr(), f))
+	}
+	uids, err := f.slices(m)
+	if err != nil {
+		return err
+	}
+	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.dryRun))
+}
+
+// users returns who is meant: all who have sessions of ours, or one.
+func (f limitsApplyFlags) users(m machine.Machine) ([]string, error) {
+	if f.user == "" {
+		return delegate.LimitedUsers(m)
+	}
+	_, err := account.ByName(m, f.user)
+	return []string{f.user}, err
+}
+
+// slices returns whose slices are meant: those of all users, or of one.
+func (f limitsApplyFlags) slices(m machine.Machine) (uids []int, err error) {
+	if m.IsRecorded() || !hasLimitsFile(m) {
+		return nil, nil
+	}
+	uids, err = slicesOf(m)
+	if f.user != "" {
+		who, unknown := account.ByName(m, f.user)
+		if unknown != nil {
+			return nil, unknown
+		}
+		uids = slices.DeleteFunc(uids, func(uid int) bool { return uid != who.Uid })
+	}
+	return uids, err
+}
+
+// runForSlice is run for one slice, which a login waits for.
+func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) error {
+	if m.IsRecorded() {
+		return &usageError{errors.New("a recorded machine (--root) has no slices")}
+	}
+	if !hasLimitsFile(m) && !hasSliceState(sliceStates, f.uid) {
+		return nil
+	}
+	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), f.dryRun))
+}
+
+// tell prints what became of the limits.
+func (f limitsApplyFlags) tell(w io.Writer, all []appliedUser, ofSystemd []appliedSlice) error {
+	if f.json {
+		j := limitsApplyJSON(all, f.dryRun)
+		j.Slices = slicesJSON(ofSystemd)
+		return errors.Join(printJSON(w, j), unapplied(all, ofSystemd))
+	}
+	if err := printSlices(w, ofSystemd); err != nil {
+		return err
+	}
+	if len(all) > 0 || len(ofSystemd) == 0 {
+		if err := printApplied(w, all, f.dryRun); err != nil {
+			return err
+		}
+	}
+	return unapplied(all, ofSystemd)
+}
+
+// applyLimits gives a user's sessions the limits of the files.
+func applyLimits(m machine.Machine, name string, errOut io.Writer, f limitsApplyFlags) (a appliedUser) {
+	a.user = name
+	who, err := account.ByName(m, name)
+	if err != nil { // sessions of a user who was removed; uid words cannot match
+		who = user.User{Name: name, Uid: -1}
+	}
+	g := limitsFor(m, who)
+	g.complain(errOut, name)
+	if g.isUnknown() {
+		a.err = errors.New("which limits the user has is not known; nothing was changed")
+		return a
+	}
+	if g.isAbsent {
+		return a
+	}
+	a.all, a.err = delegate.Limit(delegate.LimitRequest{
+		Machine: m, Locks: lock.Default, User: name, Limits: g.limits(), OnlyCompare: f.dryRun, Deadline: time.Now().Add(f.wait),
+	})
+	return a
+}
+
+// errNotApplied ends the command where a limit could not be set.
+var errNotApplied = &failure{"some limits do not hold; see above"}
+
+func unapplied(all []appliedUser, ofSystemd []appliedSlice) error {
+	if slices.ContainsFunc(ofSystemd, appliedSlice.isFaulty) {
+		return errNotApplied
+	}
+	for _, a := range all {
+		isFaulty := func(l apply.Limited) bool {
+			return len(l.Errs) > 0 || slices.ContainsFunc(l.Outcomes, func(o limits.Outcome) bool { return o.Err != nil })
+		}
+		if a.err != nil || slices.ContainsFunc(a.all, isFaulty) {
+			return errNotApplied
+		}
+	}
+	return nil
+}
+
+// printApplied prints a line for each limit that was changed, or does not hold.
+func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
+	t := newTable(w, "USER", "SESSION", "HIERARCHY", "LIMIT", "WAS", "NOW", "RESULT")
+	rows := 0
+	row := func(user string, l apply.Limited, name limits.Name, was, now, result string) {
+		session := "all"
+		if l.Session >= 0 {
+			session = strconv.Itoa(l.Session)
+		}
+		t.row(printable(user), session, l.Hierarchy.Name, string(name), dash(was), dash(now), result)
+		rows++
+	}
+	for _, a := range all {
+		if a.err != nil {
+			complain(w, "%s: %v", escape(printable(a.user)), a.err)
+		}
+		for _, l := range a.all {
+			for _, err := range l.Errs {
+				name, reason := limitOf(err)
+				row(a.user, l, name, "", "", reason)
+			}
+			for _, o := range l.Outcomes {
+				if o.IsChanged || o.Err != nil {
+					row(a.user, l, o.Limit.Name, humanValue(o.Setting, o.Before), humanValue(o.Setting, o.Value), resultOf(o, isDry))
+				}
+			}
+		}
+	}
+	if rows == 0 {
+		return printf(w, "All limits of live sessions are as the files say.\n")
+	}
+	return t.flush()
+}
+
+// limitOf returns which limit an error is about, and what is wrong.
+func limitOf(err error) (limits.Name, string) {
+	var none *limits.NoEquivalentError
+	var setting *limits.SettingError
+	switch {
+	case errors.As(err, &none):
+		return none.Limit.Name, "not set: " + none.Reason
+	case errors.As(err, &setting):
+		return setting.Limit.Name, "not set: " + setting.Err.Error()
+	}
+	return "", err.Error()
+}
+
+func resultOf(o limits.Outcome, isDry bool) string {
+	var inUse *limits.InUseError
+	switch {
+	case errors.As(o.Err, &inUse):
+		return humanBytes(int64(inUse.InUse)) + " in use: not lowered yet"
+	case o.Err != nil:
+		_, reason := limitOf(o.Err)
+		return reason
+	case isDry:
+		return "would be set"
+	}
+	return "set"
+}
+
+// humanValue is a value of a limit's file as people read it.
+func humanValue(s limits.Setting, value string) string {
+	isBytes := strings.HasPrefix(s.File, "memory.") && s.File != "memory.use_hierarchy"
+	n, err := strconv.ParseUint(value, 10, 64)
+	switch {
+	case value == "max" || value == "-1" || isBytes && err == nil && n >= 1<<62:
+		return "unlimited"
+	case isBytes && err == nil:
+		return humanBytes(int64(n))
+	case s.File == string(limits.CPUMax):
+		return humanQuota(value)
+	}
+	return value
+}
+
+// humanQuota is a value of cpu.max in percent of a CPU.
+func humanQuota(value string) string {
+	var quota, period uint64
+	if n, err := fmt.Sscan(value, &quota, &period); n != 2 || err != nil || period == 0 {
+		if strings.HasPrefix(value, "max") {
+			return "unlimited"
+		}
+		return value
+	}
+	return fmt.Sprintf("%d%%", quota*100/period)
+}
+
+// What `cgdeleg limits apply --json` writes; docs/json.md describes it.
+type (
+	jsonLimitsApply struct {
+		Schema int               `json:"schema"`
+		DryRun bool              `json:"dry_run"`
+		Users  []jsonAppliedUser `json:"users"`
+		Slices []jsonSlice       `json:"slices"`
+	}
+	jsonAppliedUser struct {
+		User   string        `json:"user"`
+		Error  *string       `json:"error"`
+		Limits []jsonApplied `json:"limits"`
+	}
+	jsonApplied struct {
+		Session   *int    `json:"session"`
+		Hierarchy string  `json:"hierarchy"`
+		Limit     string  `json:"limit"`
+		File      *string `json:"file"`
+		Before    string  `json:"before"`
+		Value     string  `json:"value"`
+		Result    string  `json:"result"` // same, set, in-use, failed
+		Reason    *string `json:"reason"`
+	}
+)
+
+func limitsApplyJSON(all []appliedUser, isDry bool) jsonLimitsApply {
+	j := jsonLimitsApply{Schema: schemaVersion, DryRun: isDry, Users: []jsonAppliedUser{}}
+	for _, a := range all {
+		u := jsonAppliedUser{User: a.user, Limits: []jsonApplied{}}
+		if a.err != nil {
+			u.Error = pointer(a.err.Error())
+		}
+		for _, l := range a.all {
+			u.Limits = append(u.Limits, appliedJSON(l)...)
+		}
+		j.Users = append(j.Users, u)
+	}
+	return j
+}
+
+func appliedJSON(l apply.Limited) (all []jsonApplied) {
+	var session *int
+	if l.Session >= 0 {
+		session = &l.Session
+	}
+	for _, err := range l.Errs {
+		name, reason := limitOf(err)
+		all = append(all, jsonApplied{Session: session, Hierarchy: l.Hierarchy.Name, Limit: string(name), Result: "failed", Reason: &reason})
+	}
+	for _, o := range l.Outcomes {
+		one := jsonApplied{
+			Session: session, Hierarchy: l.Hierarchy.Name, Limit: string(o.Limit.Name), File: pointer(l.Dir + "/" + o.File),
+			Before: o.Before, Value: o.Value, Result: "same",
+		}
+		switch {
+		case o.IsInUse():
+			one.Result, one.Reason = "in-use", pointer(o.Err.Error())
+		case o.Err != nil:
+			one.Result, one.Reason = "failed", pointer(o.Err.Error())
+		case o.IsChanged:
+			one.Result = "set"
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func pointer[T any](value T) *T { return &value }
