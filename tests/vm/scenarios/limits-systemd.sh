@@ -133,7 +133,7 @@ eventually "100 MB are in use" used
 holder=$(pgrep -u alice tail)
 sed -i 's/memory.max=300M memory.high=280M/memory.max=60M/' $conf
 fails "60 MiB cannot be set yet" cgdeleg limits apply --uid 1000
-like "which is said" "$(cgdeleg limits apply --uid 1000 2>&1)" "*MemoryMax=$((60 * MiB)) cannot be set yet, more is in use*"
+like "which is said" "$(cgdeleg limits apply --user alice --wait 2s 2>&1)" "*MemoryMax=$((60 * MiB)) cannot be set yet, more is in use*"
 works "nobody is killed" test -e "/proc/$holder"
 limit=$(cat $slice/memory.max)
 works "the limit is just above what is in use ($limit)" test "$limit" -gt 90000000 -a "$limit" -lt $((300 * MiB))
