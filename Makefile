@@ -123,7 +123,7 @@ test-clients:
 MUSL_CC     ?= $(or $(wildcard build/musl/cc),musl-gcc)
 LIBEXECDIR  ?= $(PREFIX)/libexec
 MUSL_CFLAGS ?= -O2 -g
-MUSL_MODULE = $(addprefix pam/,child.c enter.c module.c server.c spawn_exec.c supervise.c systemd.c)
+MUSL_MODULE = $(addprefix pam/,child.c enter.c module.c server.c spawn_exec.c supervise.c systemd.c told.c)
 MUSL_SHARED = -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' -Wall -Wextra -fPIC -shared \
               -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 

@@ -51,6 +51,9 @@ var edges = map[string]string{
 	"pam/helper":          "pam/worker",
 	"cmd/cgdeleg/server":  "lock pam/worker",
 	"delegate/usage":      ". machine cgroupfs hierarchy layout",
+	"delegate/terminal":   "machine",
+	"delegate/told":       "",
+	"delegate/oom":        "machine cgroupfs hierarchy layout manager",
 }
 
 // expand returns the import paths of a row of edges.

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "server.h"
 #include "systemd.h"
+#include "told.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -440,7 +441,6 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	struct outcome out = { .result = PAM_SUCCESS };
 	const struct passwd *account;
 
-	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
 	if (has_option(limits_alone, argc, argv))
@@ -452,6 +452,8 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	else
 		out = open_session(pamh, account, argc, argv);
 	push_ticket(pamh, out.ticket);
+	if (account != NULL && out.result == PAM_SUCCESS && !has_option("oom=quiet", argc, argv))
+		tell_user(pamh, account->pw_uid, flags);
 	return out.result;
 }
 

@@ -9,13 +9,13 @@ import (
 func newLimits(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limits",
-		Short: "Check, explain and apply the limits that logins are given",
+		Short: "Limits of users and sessions: what /etc/cgdeleg/limits.conf says",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Usage()
 			return &usageError{errors.New("no command given")}
 		},
 	}
-	cmd.AddCommand(newLimitsExplain(s), newLimitsApply(s))
+	cmd.AddCommand(newLimitsCheck(s), newLimitsExplain(s), newLimitsApply(s))
 	return cmd
 }

@@ -25,6 +25,7 @@ type Options struct {
 	Limits bool
 	// RequireLimits is limits=required: without its limits a session is not opened.
 	RequireLimits bool
+	OOMQuiet      bool // oom=quiet, which told.c sees to
 }
 
 const (
@@ -80,6 +81,10 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 			}
 		case word == "close=wait":
 			o.CloseWaits = true
+		case word == "oom=quiet":
+			o.OOMQuiet = true
+		case strings.HasPrefix(word, "oom="):
+			complain("option %.100q: want oom=quiet; option ignored", word)
 		case word == "limits":
 			o.Limits = true
 		case word == "limits=required":
@@ -89,7 +94,7 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 		case strings.HasPrefix(word, "close="):
 			complain("option %.100q: want close=wait; option ignored", word)
 		default:
-			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, timeout=N", word)
+			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N", word)
 		}
 	}
 	return o, complaints, err

@@ -30,7 +30,7 @@ func TestParseOptions(t *testing.T) {
 	})
 	const (
 		twice   = "-c given more than once: the last one counts"
-		unknown = `unknown option "%" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, timeout=N`
+		unknown = `unknown option "%" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N`
 		badUID  = `option "%": want min_uid=N with a user ID; option ignored`
 		badConf = `option "%": want confined=leave or confined=move; option ignored`
 		badTime = `option "%": want timeout=N with 1 to 60 seconds; option ignored`

@@ -30,7 +30,7 @@ func buildStandIn(t *testing.T) standIn {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	pam := filepath.Join(testbed.Root(t), "pam")
 	built := testbed.CompileC(t, filepath.Join(pam, "module.c"), filepath.Join(pam, "child.c"), filepath.Join(pam, "spawn_exec.c"),
-		filepath.Join(pam, "enter.c"), filepath.Join(pam, "server.c"), filepath.Join(pam, "supervise.c"), filepath.Join(pam, "systemd.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
+		filepath.Join(pam, "enter.c"), filepath.Join(pam, "server.c"), filepath.Join(pam, "supervise.c"), filepath.Join(pam, "systemd.c"), filepath.Join(pam, "told.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
 	module := filepath.Join(filepath.Dir(built), "pam_cgdeleg.so") // libpam logs with the file's name
 	if err := os.Rename(built, module); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ func TestJSONSchema(t *testing.T) {
 	field, _ := filepath.Glob(filepath.Join(testbed.Root(t), "cmd/cgdeleg/check/testdata/field/*/proc"))
 	for name, args := range map[string]string{
 		"check": "check --json", "status": "status --json", "cleanup": "cleanup --dry-run --json", "version": "version --json",
+		"limits-check": "limits check --json",
 	} {
 		schema, err := compiler.Compile(file + "#/$defs/" + name)
 		if err != nil {
@@ -41,6 +42,35 @@ func TestJSONSchema(t *testing.T) {
 			if err := schema.Validate(value); err != nil {
 				t.Errorf("%s: %s: %v", machine, args, err)
 			}
+		}
+	}
+}
+
+// The same of files of limits in which something is wrong.
+func TestJSONSchemaOfLimits(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(testbed.Root(t), "docs/json.schema.json") + "#/$defs/limits-check")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"well": "* user pids.max=100\n", "nothing": "", "wrong": "a\n* user pids.max=1 memory.mx=1\nroot user memory.high=1G\n"} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, "etc/cgdeleg"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "etc/cgdeleg/limits.conf"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := cgdeleg(t, nil, "--root", dir, "limits", "check", "--json")
+		var value any
+		if err := json.Unmarshal([]byte(r.out), &value); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, r.out)
+			continue
+		}
+		if err := schema.Validate(value); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "wrong" && strings.Count(r.out, `"severity"`) < 3 {
+			t.Errorf("found only %s", r.out)
 		}
 	}
 }
