@@ -93,7 +93,7 @@ func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
 	if err != nil {
 		return err
 	}
-	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.dryRun))
+	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.wait, f.dryRun))
 }
 
 // users returns who is meant: all who have sessions of ours, or one.
@@ -129,7 +129,7 @@ func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) err
 	if !hasLimitsFile(m) && !hasSliceState(sliceStates, f.uid) {
 		return nil
 	}
-	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), f.dryRun))
+	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), loginWait, f.dryRun))
 }
 
 // tell prints what became of the limits.

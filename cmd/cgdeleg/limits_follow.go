@@ -131,7 +131,7 @@ func (f follower) apply() (isLater bool) {
 	if err != nil {
 		complain(f.log.errOut, "limits: %v", err)
 	}
-	slices := applyToSlices(m, uids, f.log.errOut, false)
+	slices := applyToSlices(m, uids, f.log.errOut, flags.wait, false)
 	if err := printSlices(f.log.out, slices); err != nil {
 		complain(f.log.errOut, "limits: %v", err)
 	}
