@@ -571,8 +571,8 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "subordinate IDs that this user namespace has not", sites: []string{"unmappedResult: fix \"or \" + more$"},
-		check: "subid", text: "give it a free range; or outside, give this container more IDs",
+		name: "subordinate IDs that this user namespace has not", sites: []string{"unmappedResult: f.insideFix", "insideFix: and give the user a free range"},
+		check: "subid", text: "and give the user a free range; or outside, give this container more IDs",
 		before: `echo root:0:200000 >>/etc/subuid; echo root:0:200000 >>/etc/subgid`,
 		init:   inUserNamespace,
 		after:  `sed -i /^root:/d /etc/subuid /etc/subgid`,
@@ -587,7 +587,15 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "fewer IDs in this user namespace than a container takes", sites: []string{"unmappedResult: more$", "unmappedResult: more$", "rangeFix: outside, give this container more IDs"},
+		name: "subordinate IDs of which this user namespace has a part, for podman", sites: []string{"podmansResult: f.insideFix", "insideFix: Commands: drops$"},
+		cannot: "it takes podman, and another user namespace",
+	},
+	{
+		name: "subordinate IDs of another name with the same number", sites: []string{"byOtherName: or its number in those lines"},
+		cannot: "it takes podman without LXC",
+	},
+	{
+		name: "fewer IDs in this user namespace than a container takes", sites: []string{"rangeFix: outside, give this container more IDs"},
 		cannot: "it takes another container, with more IDs",
 	},
 	{
@@ -642,11 +650,21 @@ var lxcKinds = []kind{
 		cannot: reboot,
 	},
 	{
-		name: "lxc.cgroup.use wants more than the session has", sites: []string{"checkLXCView: f.openWith(lacking)"},
+		name: "lxc.cgroup.use wants more than the session has", sites: []string{"checkCgroupUse: f.openWith(lacking)"},
 		check: "lxc-view", text: "make a session with memory for this shell; for every login write -c freezer,pids,memory",
 		before: `sed -i 's/pam_cgdeleg.so/& -c freezer,pids/' $su; mkdir -p $home/.config/lxc; echo 'lxc.cgroup.use = freezer,memory' >$home/.config/lxc/lxc.conf; own`,
 		person: `sed -i 's/-c freezer,pids/-c freezer,pids,memory/' $su`,
 		then:   both,
+	},
+	{
+		name: "lxc.cgroup.use without all controllers of a hierarchy", sites: []string{"checkCgroupUse: f.edit(at.File)"},
+		check: "lxc-view", text: "write lxc.cgroup.use = freezer,pids, or take that line out",
+		before: `mkdir -p $home/.config/lxc; echo 'lxc.cgroup.use = freezer, pids' >$home/.config/lxc/lxc.conf; own`,
+		edit:   `sed -i 's/ pids/pids/' "$@"`,
+	},
+	{
+		name: "LXC that needs freezer", sites: []string{"checkFreezer: f.openWith"},
+		cannot: "it takes LXC 3.0",
 	},
 	{
 		name: "only a v2 without what LXC sees", sites: []string{"checkLXCView: f.openFix() \"\""},
