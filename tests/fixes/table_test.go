@@ -420,12 +420,13 @@ var sessionKinds = []kind{
 		then:   newLogin,
 	},
 	{
-		name: "moved on by cgrules", sites: []string{"moverResult: out of"},
+		name: "moved on by cgrules", sites: []string{"moverResult: or that program away"},
 		check: "session", text: "take cgfixes out of /etc/cgrules.conf",
-		before: `echo "$name pids cgfixes-other" >/etc/cgrules.conf`,
-		after:  `move pids cgfixes-other`,
-		edit:   `sed -i /cgfixes/d "$@"`,
-		then:   newLogin,
+		before: `echo "$name pids cgfixes-other" >/etc/cgrules.conf
+			cp "$(command -v sleep)" $dir/bin/cgrulesengd; $dir/bin/cgrulesengd 1000 </dev/null >/dev/null 2>&1 &`,
+		after: `move pids cgfixes-other`,
+		edit:  `sed -i /cgfixes/d "$@"`,
+		then:  newLogin,
 	},
 	{
 		name: "sshd without PAM", sites: []string{"withoutPAMResult: open \"for every login \" + set"},

@@ -78,7 +78,7 @@ func TestAgreesWithOpen(t *testing.T) {
 			action: plan.Leave, status: check.Failed, says: "Slurm's pam_slurm_adopt limits this login", fix: "confined=move", isNoFix: "cgdeleg open"},
 		"Slurm's job, moved": {machine: slurm, pid: 700, changes: []change{appendMove("/etc/pam.d/common-session")},
 			action: plan.Make, status: check.Failed, says: "though its login has a line"},
-		"cgrules": {machine: slurm, pid: 700, changes: []change{replace("/etc/pam.d/sshd", "account required pam_slurm_adopt.so\n", ""), write("/etc/cgrules.conf", "# rules\nalice\t*\tjobs/\n")},
+		"cgrules": {machine: slurm, pid: 700, changes: []change{replace("/etc/pam.d/sshd", "account required pam_slurm_adopt.so\n", ""), write("/etc/cgrules.conf", "# rules\nalice\t*\tslurm/uid_%U/job_4242/step_extern\n")},
 			action: plan.Leave, status: check.Failed, says: "cgrules (/etc/cgrules.conf) limits this login", fix: "confined=move", isNoFix: "cgdeleg open"},
 		"cgrules without a rule": {machine: slurm, pid: 700, changes: []change{replace("/etc/pam.d/sshd", "account required pam_slurm_adopt.so\n", ""), write("/etc/cgrules.conf", "# rules\n\n")},
 			action: plan.Leave, status: check.Failed, says: "whoever made the cgroup /slurm/uid_1000/job_4242/step_extern limits this login"},
