@@ -312,7 +312,7 @@ var sessionKinds = []kind{
 		elsewhere: "vm/scenarios/breakages.sh",
 	},
 	{
-		name: "systemd without cgroup v1", sites: []string{"checkSystemdV1: start the machine with cgroup v2"},
+		name: "systemd without cgroup v1", sites: []string{"checkSystemdV1: f.unifiedFix()", "unifiedFix: fix.Commands"},
 		cannot: reboot,
 	},
 	{
@@ -328,8 +328,9 @@ var sessionKinds = []kind{
 	},
 	{
 		name: "controller turned off on the kernel's command line", sites: []string{
-			"commandLineFix: in \" + file + \", and start the machine again", "commandLineFix: in cmdline.txt on the boot partition",
-			"commandLineFix: in the boot loader's configuration", "checkHierarchies: turn \" + name + \" on when the kernel starts",
+			"commandLineFix: text + \", and start the machine again\" Commands", "commandLineFix: in cmdline.txt on the boot partition",
+			"commandLineFix: in the boot loader's configuration", "checkHierarchies: fix.Text fix.Commands",
+			"commandLineFix: outside, on the machine",
 		},
 		cannot: reboot,
 	},
@@ -337,7 +338,7 @@ var sessionKinds = []kind{
 		name: "controller that is not given on", sites: []string{
 			"giveOnFix: enable it there (and log in again)", "giveOnFix: look whether processes are in", "giveOnFix: have systemd look again",
 			"giveOnFix: add %s to Delegate=", "causeOf: log in again, and look in the system's log", "notInKernel: outside, start this container",
-			"notInKernel: take a kernel that was built with it",
+			"notInKernel: take a kernel that was built with it", "notGivenOn: end all that runs in it",
 		},
 		cannot: onV2,
 	},
@@ -474,7 +475,7 @@ printf '%s\n' "IdentityFile $dir/ssh/user" 'StrictHostKeyChecking no' 'UserKnown
 
 var namespaceKinds = []kind{
 	{
-		name: "no user namespaces", sites: []string{"checkUserNamespaces: allow them"},
+		name: "no user namespaces", sites: []string{"checkUserNamespaces: f.sysctlFix", "sysctlFix: for the next boot"},
 		check: "userns", text: "allow them",
 		// Other users of this machine are to keep theirs: the file is one of the test's.
 		before: `echo 0 >$dir/max; mount --bind $dir/max /proc/sys/user/max_user_namespaces`,
@@ -485,12 +486,23 @@ var namespaceKinds = []kind{
 		before: ownSysctls + `echo 1 >$dir/kernel/apparmor_restrict_unprivileged_userns`,
 	},
 	{
-		name: "no newuidmap", sites: []string{"checkIDMapTools: install it"},
+		name: "no newuidmap", sites: []string{"checkIDMapTools: f.installIDMapTools()", "installIDMapTools: later"},
 		check: "idmap-tools", text: "install it",
 		// apt only looks whether there is that package, and then what it has is put back.
 		before: kept + `rm /usr/bin/newuidmap /usr/bin/newgidmap
 			printf '%s\n' '#!/bin/sh' '[ "$1" = install ] && shift && apt-get -s install "$@" && cp -a $dir/kept/* /usr/bin' >$dir/bin/apt; chmod 755 $dir/bin/apt`,
 		works: mapsIDs,
+	},
+	{
+		name: "no newuidmap, on a distribution that is not known", sites: []string{"installIDMapTools: Text: \"install it\"$"},
+		check: "idmap-tools", text: "install it",
+		before: kept + `rm /usr/bin/newuidmap /usr/bin/newgidmap; rm /etc/os-release; echo ID=ours >/etc/os-release`,
+		person: `cp -a $dir/kept/* /usr/bin`,
+		works:  mapsIDs,
+	},
+	{
+		name: "what only the machine outside of a container has", sites: []string{"sysctlFix: outside of this container", "remounted: outside, have"},
+		cannot: "it takes root of the machine outside of a container",
 	},
 	{
 		name: "newuidmap on a mount with nosuid", sites: []string{"checkIDMapTools: f.remounted", "remounted: mount it without"},
@@ -647,7 +659,9 @@ const ownSysctls = `mkdir $dir/kernel; cp /proc/sys/kernel/* $dir/kernel 2>/dev/
 
 var lxcKinds = []kind{
 	{
-		name: "LXC without cgroup v1", sites: []string{"checkLXCv1: start the machine with cgroup v2"},
+		name: "LXC without cgroup v1", sites: []string{
+			"checkLXCv1: f.unifiedFix()", "unifiedFix: outside, ", "unifiedFix: init.line", "unifiedFix: have this machine's init mount it",
+		},
 		cannot: reboot,
 	},
 	{

@@ -295,7 +295,7 @@ func TestTroubles(t *testing.T) {
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},
 			want: []string{"warning:hierarchies"}, says: "no mounted hierarchy has nosuch"},
 		"a controller that the kernel's command line turned off": {machine: v1,
-			changes: []change{replace(common, "freezer", "freezer,debug"), write("/proc/cgroups", "#\ndebug\t0\t1\t0\n")},
+			changes: []change{replace(common, "freezer", "freezer,debug"), write("/proc/cgroups", "#\ndebug\t0\t1\t0\n"), write("/etc/default/grub", "")},
 			want:    []string{"warning:hierarchies"}, says: "debug", fix: "/etc/default/grub"},
 		"a list that cannot be meant": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c all,memory")},
 			want: []string{"failed:hierarchies"}, says: `"all" cannot stand beside`},

@@ -45,7 +45,7 @@ func checkLXCv1(f *Facts) Result {
 	}
 	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
-			fixed("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
+			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("LXC " + version).certainIf(isKnown)
 }

@@ -349,7 +349,8 @@ func checkHierarchies(f *Facts) Result {
 	}
 	for _, name := range missing {
 		if slices.Contains(disabled, name) {
-			return r.fixed("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
+			fix := f.commandLineFix("add cgroup_enable="+name+" to the kernel's command line", f.readWords("/proc/cmdline"))
+			return r.fixed(fix.Text, fix.Commands...)
 		}
 	}
 	if unknown := f.notControllers(missing); len(unknown) > 0 {

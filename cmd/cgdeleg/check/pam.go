@@ -248,7 +248,7 @@ func checkModule(f *Facts) Result {
 	case f.hasNoPAM():
 		return f.noPAMResult()
 	case f.isBuilt():
-		return skip("modules are named by their paths here: see pam-line")
+		return skip("modules are named by their paths here, and no line names it: see pam-line")
 	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
 	const install = "install pam_cgdeleg, from its package or by make install"
@@ -314,26 +314,43 @@ func checkPAMLine(f *Facts) Result {
 	if line := f.misspeltLine(); line != nil {
 		return f.misspeltResult(*line)
 	}
-	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
 	}
+	if f.isBuilt() {
+		return f.fixedForAll(r, f.lineInStore())
+	}
+	forAll, add := f.lineForAll()
 	return f.fixedForAll(r, forAll, add)
+}
+
+// lineInStore says how a service gets a line of the module where PAM's files name modules by
+// their paths in a store: PAM looks for a bare name in its own package, and the path of
+// another module leads into that one's.
+func (f *Facts) lineInStore() string {
+	text := "for every login build the package of pam_cgdeleg, and in the configuration from which this machine's /etc is built give the service a line with the path of pam_cgdeleg.so in that package"
+	if f.isLike("nixos") {
+		text += " (security.pam.services." + f.login.service + ".rules.session.cgdeleg.modulePath)"
+	}
+	if slices.ContainsFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) }) {
+		text += ", in place of that of pam_cgfs.so"
+	}
+	return text
 }
 
 // fixedForAll adds what gives this shell a session, where that can be, and every later
 // login one.
-func (f *Facts) fixedForAll(r Result, text string, command Command) Result {
+func (f *Facts) fixedForAll(r Result, text string, commands ...Command) Result {
 	switch {
 	case f.Subject.PID == 0:
-		return r.fixed(text, command)
+		return r.fixed(text, commands...)
 	case f.isDelegated():
 		r.Status = Warning
-		return r.fixed(text, command)
+		return r.fixed(text, commands...)
 	}
 	r = r.with(f.asNextLogin().openFix(), text)
-	r.Fix.Commands = append(r.Fix.Commands, command)
+	r.Fix.Commands = append(r.Fix.Commands, commands...)
 	return r
 }
 

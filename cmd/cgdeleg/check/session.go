@@ -281,7 +281,7 @@ func checkLeaf(f *Facts) Result {
 		return skip("no session was asked for on cgroup v2")
 	}
 	here := f.readWords(l.path("cgroup.procs"))
-	isThreaded := strings.HasPrefix(f.readWord(l.path("cgroup.type")), "threaded")
+	isThreaded := f.isThreaded(l.path())
 	if len(here) == 0 && !isThreaded {
 		return ok("", Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
@@ -292,8 +292,8 @@ func checkLeaf(f *Facts) Result {
 		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
 			fixed("start containers from a scope that it delegates", Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "bash"}})
 	}
-	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
-		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), kind}).
+	if isThreaded {
+		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), f.readWord(l.path("cgroup.type"))}).
 			fixed("end all that runs in it, and then log in again: what made it so cannot be taken back, and beside it no login gets a session")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
@@ -325,6 +325,9 @@ func checkControllers(f *Facts) Result {
 	}
 	if !f.asksUnified() {
 		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
+	}
+	if h := f.unified(); h != nil && f.isThreaded(f.locationIn(h.Name).path()) {
+		return skip("the session's cgroup is threaded: see leaf")
 	}
 	return f.lackingResult(lacking)
 }

@@ -152,7 +152,7 @@ func checkSystemdV1(f *Facts) Result {
 	}
 	if numbers[0] >= 256 {
 		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
-			fixed("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
+			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("systemd " + version).certainIf(isKnown)
 }

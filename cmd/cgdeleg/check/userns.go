@@ -69,7 +69,7 @@ func checkUserNamespaces(f *Facts) Result {
 				allow = sysctl.name + "=15000"
 			}
 			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
-				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow)).certain()
+				with(f.sysctlFix("allow them", sysctl.file, allow), "").certain()
 		}
 	}
 	if !isKnown {
@@ -92,7 +92,17 @@ func checkAppArmor(f *Facts) Result {
 		}
 	}
 	return warning("AppArmor takes the capabilities of user namespaces from programs without a profile that allows them", Evidence{file, "1"}).
-		fixed("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
+		with(f.sysctlFix("give the client a profile with \"userns,\", or allow it to all", file, "kernel.apparmor_restrict_unprivileged_userns=0"), "")
+}
+
+// sysctlFix sets what that file of /proc/sys has. A user namespace has only user.* of its own
+// (Documentation/admin-guide/sysctl/user.rst), and in many containers nobody may write there.
+func (f *Facts) sysctlFix(text, file, setting string) *Fix {
+	isMachines := f.inUserNamespace() && !strings.HasPrefix(setting, "user.")
+	if isMachines || slices.Contains(f.mountOf(file).Options, "ro") {
+		return &Fix{Text: "outside of this container, " + text + " (" + setting + " in /etc/sysctl.d)"}
+	}
+	return &Fix{Text: text + " (and in /etc/sysctl.d, for the next boot)", Commands: []Command{asRoot("sysctl", "-w", setting)}}
 }
 
 // toolDirs are where newuidmap and newgidmap are looked for behind the caller's PATH, in
@@ -123,7 +133,7 @@ func checkIDMapTools(f *Facts) Result {
 			return unknown("it cannot be told whether "+tool.name+" is there", machine.ErrNotRecorded)
 		case answer == machine.Absent:
 			return failed(tool.name+" is neither in PATH nor where distributions have it").
-				fixed("install it", f.installIDMapTools()...)
+				with(f.installIDMapTools(), "")
 		}
 		st.NoSetUID = st.NoSetUID || f.onNoSUID(file)
 		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
@@ -143,7 +153,7 @@ func checkIDMapTools(f *Facts) Result {
 			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
-			fixed(f.remounted(evidence[0].Path, "nosuid", "suid"))
+			with(f.remounted(evidence[0].Path, "nosuid", "suid"), "")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
 			fixed("take them out of PATH: the system's own come after them")
@@ -799,7 +809,7 @@ func checkPaths(f *Facts) Result {
 	}
 	if at := f.mountOf(dirs[0]); dirs[0] != "" && slices.Contains(at.Options, "noexec") {
 		return failed("nothing may be run from where the containers are (noexec)", Evidence{"/proc/self/mountinfo", at.Point + " noexec"}).
-			fixed(f.remounted(dirs[0], "noexec", "exec"))
+			with(f.remounted(dirs[0], "noexec", "exec"), "")
 	}
 	var evidence []Evidence
 	var seen []string
