@@ -129,6 +129,8 @@ func TestTried(t *testing.T) {
 		"podman-only-0700":                  {"", nil, "", ""},
 		"rt-fine":                           {"", nil, "", ""},
 		"slurm-v2":                          {"", []string{"failed:session"}, "Slurm has put this shell into a job (/system.slice/slurmstepd.scope/jo", ""},
+		"sshd-option-usepam":                {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"usepam-include-crypto-policies":    {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
 		"subid-bobs-bad-line":               {"", nil, "", ""},
 		"subid-hex":                         {"", nil, "", ""},
 		"subid-numeric":                     {"", nil, "", ""},

@@ -1,8 +1,6 @@
 package check
 
 import (
-	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,89 +63,6 @@ func (f *Facts) lineBehind(module string) *pamconf.Line {
 		}
 	}
 	return nil
-}
-
-// sshdConfig is sshd's configuration (sshd_config(5)).
-const sshdConfig = "/etc/ssh/sshd_config"
-
-// usePAM tells whether sshd calls PAM, and where that is said; known is false if its
-// configuration cannot be read. Of a word that is given twice the first counts; without
-// any sshd does not call PAM. What stands behind Match cannot change it.
-func (f *Facts) usePAM() (uses bool, where Evidence, known bool) {
-	const mostFiles = 256
-	left := mostFiles
-	return f.usePAMIn(sshdConfig, &left)
-}
-
-// usePAMIn reads one more file, of those that are left to be read.
-func (f *Facts) usePAMIn(file string, left *int) (uses bool, where Evidence, known bool) {
-	data, err := f.Machine.ReadFile(file)
-	if *left--; err != nil || *left < 0 {
-		return false, where, false
-	}
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\n=\"", r) })
-		if len(words) < 2 {
-			continue
-		}
-		switch strings.ToLower(words[0]) {
-		case "match":
-			return false, Evidence{file, "no UsePAM"}, true
-		case "usepam":
-			return strings.EqualFold(words[1], "yes"), Evidence{fmt.Sprintf("%s:%d", file, number), strings.TrimSpace(line)}, true
-		case "include":
-			files, isKnown := f.included(words[1:])
-			if !isKnown {
-				return false, where, false
-			}
-			for _, included := range files {
-				uses, where, known := f.usePAMIn(included, left)
-				if !known || where.Path != included {
-					return uses, where, known
-				}
-			}
-		}
-	}
-	return false, Evidence{file, "no UsePAM"}, true
-}
-
-// included returns the files that the patterns of an Include match, in order, of those
-// beside sshd's configuration; isKnown is false if it names others.
-func (f *Facts) included(patterns []string) (files []string, isKnown bool) {
-	home := path.Dir(sshdConfig)
-	for _, pattern := range patterns {
-		if !path.IsAbs(pattern) {
-			pattern = path.Join(home, pattern)
-		}
-		dir, base := path.Split(path.Clean(pattern))
-		if !strings.HasPrefix(dir, home+"/") || strings.ContainsAny(dir, "*?[") {
-			return nil, false
-		}
-		names, _ := f.Machine.ReadDir(path.Clean(dir))
-		slices.Sort(names)
-		for _, name := range names {
-			isHidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") // glob(3)
-			if matches, _ := path.Match(base, name); matches && !isHidden {
-				files = append(files, path.Join(dir, name))
-			}
-		}
-	}
-	return files, true
-}
-
-// withoutPAMResult is the result for a shell that came by an sshd that does not call PAM.
-func (f *Facts) withoutPAMResult(where Evidence, evidence []Evidence) Result {
-	r := failed("sshd did not call PAM for this shell: UsePAM is not set to yes", append([]Evidence{where}, evidence...)...)
-	set := "set UsePAM yes in " + where.file() + " and have sshd read it again"
-	if open := f.openFix(); open != nil && f.leftAlone() == nil {
-		r = r.with(open, "for every login "+set)
-	} else {
-		r = r.with(nil, set+"; then log in again")
-	}
-	r.Fix.Commands = append(r.Fix.Commands, byHand(f.editor(), where.file()))
-	return r
 }
 
 // jobsOf returns the hierarchies in which a login is in a job of Slurm's: in job_N below

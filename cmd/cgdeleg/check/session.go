@@ -94,8 +94,9 @@ func checkSession(f *Facts) Result {
 	if len(names) == 0 {
 		return f.hasSession()
 	}
-	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
-		return f.withoutPAMResult(where, evidence) // wherever such a login is: nobody has put it there
+	uses := f.usePAM()
+	if f.login.service == "sshd" && uses.known && !uses.yes {
+		return f.withoutPAMResult(uses.where, evidence) // wherever such a login is: nobody has put it there
 	}
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
@@ -111,7 +112,11 @@ func checkSession(f *Facts) Result {
 	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
 	}
-	const also = "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
+	also := "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
+	if f.login.service == "sshd" && !uses.known {
+		evidence = append(evidence, uses.where)
+		also = "it cannot be told whether sshd called PAM (UsePAM), as " + uses.where.Path + " was not read; " + also
+	}
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openFix(), also)
 }
