@@ -92,6 +92,10 @@ var machineKinds = []kind{
 
 var containersKinds = []kind{
 	{
+		name: "processes that hidepid hides", sites: []string{"askedAsRoot: --user", "askedAsRoot: --pid"},
+		cannot: "root is shown them, and then all is well: that it is asked as root fixes nothing",
+	},
+	{
 		name: "list after -c of cgroup v1", sites: []string{"checkHierarchies: \"take them off -c in"},
 		cannot: "it takes a machine with cgroup v2 alone",
 	},

@@ -277,7 +277,7 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 	if !f.hasSystemd() && f.isRootCgroup(at) {
 		return Fix{
 			Text:     "enable it there (and log in again)",
-			Commands: []Command{asRoot("sh", "-c", "echo +"+controller+" >"+at+"/cgroup.subtree_control")},
+			Commands: []Command{asRoot("sh", "-c", "echo +"+strings.Join(f.keptAt(controller, at), " +")+" >"+at+"/cgroup.subtree_control")},
 		}
 	}
 	if !f.hasSystemd() {
@@ -292,7 +292,29 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 		}
 	}
 	return Fix{
-		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", controller, file),
+		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", strings.Join(notIn(value, controller), " "), file),
 		Commands: []Command{byHand(f.editor(), file), asRoot("systemctl", "daemon-reload")},
 	}
+}
+
+// keptAt returns what containers need of that a cgroup has and does not give on, this
+// controller among it.
+func (f *Facts) keptAt(controller, at string) []string {
+	has := f.readWords(at + "/cgroup.controllers")
+	kept := notIn(strings.Join(f.readWords(at+"/cgroup.subtree_control"), " "), controller)
+	return slices.DeleteFunc(kept, func(c string) bool { return c != controller && !slices.Contains(has, c) })
+}
+
+// notIn returns what containers need, this controller among it, and is not in a list: one
+// that is lacking for another reason too would be kept here as soon as that is gone.
+func notIn(list, controller string) (missing []string) {
+	for _, c := range expected {
+		if c == controller || !slices.Contains(strings.Fields(list), c) {
+			missing = append(missing, c)
+		}
+	}
+	if !slices.Contains(missing, controller) {
+		missing = append(missing, controller)
+	}
+	return missing
 }

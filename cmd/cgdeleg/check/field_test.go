@@ -33,7 +33,7 @@ func TestField(t *testing.T) {
 			"another range", "sudo editor /etc/subuid", []string{"usermod"}},
 		"nixos": {[]string{"failed:pam-line", "warning:pam-cgfs", "failed:delegation"}, `"sshd" has no line of the module`,
 			"in the configuration from which this machine's /etc is built", "", []string{"apt", "/etc/", "cgdeleg open"}},
-		"hidepid": {[]string{"unknown:mode"}, "hidepid", "", "", []string{"cgdeleg open"}},
+		"hidepid": {[]string{"unknown:mode"}, "hidepid", "ask as root", "sudo cgdeleg check --pid 701", []string{"cgdeleg open"}},
 		"openwrt": {[]string{"failed:module"}, "this machine has no PAM", "for every login", "sudo cgdeleg open --user alice --pid 902", []string{"apt", "opkg"}},
 		"cgred":   {[]string{"failed:session"}, "pam_cgroup.so moved the shell on", "take alice out of /etc/cgrules.conf", "sudo vi /etc/cgrules.conf", []string{"cgdeleg open"}},
 		"slurm-v1": {[]string{"failed:session"}, "Slurm put this login into a job, and it was moved out of the job in memory freezer",
@@ -44,7 +44,7 @@ func TestField(t *testing.T) {
 		"cgroup-use": {[]string{"warning:controllers", "failed:lxc-view"}, "because the kernel's command line has cgroup_disable=memory",
 			"cmdline.txt", "", []string{"cgdeleg open"}},
 		"cockpit":     {[]string{"unknown:login"}, "whether cockpit-session called PAM", "PAM service", "", []string{"cgdeleg open"}},
-		"pasted-only": {[]string{"unknown:mounts", "unknown:module", "unknown:userns", "unknown:idmap-tools", "unknown:subid", "unknown:paths"}, "not recorded", "", "", []string{"umount", "apt", "cgdeleg open"}},
+		"pasted-only": {[]string{"unknown:mounts", "unknown:module", "unknown:pam-cgfs", "unknown:userns", "unknown:idmap-tools", "unknown:subid", "unknown:paths"}, "not recorded", "", "", []string{"umount", "apt", "cgdeleg open"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			findings := findingsOf(t, "field/"+name, "")
@@ -63,6 +63,19 @@ func TestField(t *testing.T) {
 				wantNone(t, finding, test.never)
 			}
 		})
+	}
+}
+
+// What was not recorded, or is hidden, is nowhere said to be not there.
+func TestUntold(t *testing.T) {
+	for _, name := range []string{"field/pasted-only", "field/hidepid"} {
+		for _, finding := range findingsOf(t, name, "") {
+			for _, never := range []string{"no hierarchy is usable", "none is usable", "does not manage", "there is no /etc/pam.d"} {
+				if strings.Contains(finding.Says, never) {
+					t.Errorf("%s: %s: %s", name, finding.Name, finding.Says)
+				}
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -57,6 +58,8 @@ func checkLogin(f *Facts) Result {
 		return ok("its login has ended, or was none, and it has cgroups of its own")
 	case f.clientAlone() != "":
 		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
+	case errors.Is(l.hidden, errHidden):
+		return f.askedAsRoot(unknown("its ancestors cannot be told", l.hidden))
 	case l.hidden != nil:
 		return unknown("its ancestors cannot be told", l.hidden)
 	case l.outside:
@@ -590,7 +593,10 @@ func lineEvidence(l pamconf.Line) Evidence {
 func checkPAMCgfs(f *Facts) Result {
 	var names []string
 	for _, dir := range pamconf.Dirs {
-		more, _ := f.Machine.ReadDir(dir)
+		more, err := f.Machine.ReadDir(dir)
+		if errors.Is(err, machine.ErrNotRecorded) && dir == pamconf.Dirs[0] {
+			return unknown("it cannot be told whether pam_cgfs has a line", err)
+		}
 		names = append(names, more...)
 	}
 	if names == nil {
