@@ -36,19 +36,20 @@ func (f *Facts) confinedResult(c *plan.ConfinedError, evidence []Evidence) Resul
 func (f *Facts) confinerOf(c *plan.ConfinedError) confiner {
 	account, _ := pamconf.Stack(f.Machine, f.login.service, "account") // as far as it can be read
 	for _, line := range slices.Concat(account, f.login.lines) {
-		if line.Is("pam_slurm_adopt.so") {
+		if line.Is("pam_slurm_adopt.so") && len(jobsOf(f.members)) > 0 {
 			return confiner{name: "Slurm's pam_slurm_adopt", evidence: []Evidence{lineEvidence(line)}, isJobs: true}
 		}
 	}
+	rules, _ := f.movingRules(f.missing())
+	if len(rules) == 0 { // nobody is moved without one
+		return confiner{name: holderOf(c.Cgroup)}
+	}
 	for _, line := range f.login.lines {
 		if line.Is("pam_cgroup.so") {
-			return confiner{name: "cgrules (pam_cgroup)", evidence: []Evidence{lineEvidence(line)}, isJobs: true}
+			return confiner{name: "cgrules (pam_cgroup)", evidence: []Evidence{rules[0].evidence(), lineEvidence(line)}, isJobs: true}
 		}
 	}
-	if rules, _ := f.movingRules(f.missing()); len(rules) > 0 {
-		return confiner{name: "cgrules (" + rules[0].file + ")", evidence: []Evidence{rules[0].evidence()}, isJobs: true}
-	}
-	return confiner{name: holderOf(c.Cgroup)}
+	return confiner{name: "cgrules (" + rules[0].file + ")", evidence: []Evidence{rules[0].evidence()}, isJobs: true}
 }
 
 // holderOf says whose a cgroup is, by its name. OpenRC calls a service's cgroup

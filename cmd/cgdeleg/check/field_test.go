@@ -166,7 +166,7 @@ func TestTried(t *testing.T) {
 		"subuid-leading-blank":              {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs, because of a line", "sudo editor /etc/subuid /etc/subgid"},
 		"subuid-blank-before-colon":         {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs, because of a line", "sudo editor /etc/subuid /etc/subgid"},
 		"subuid-bom":                        {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs, because of a line", "sudo editor /etc/subuid /etc/subgid"},
-		"alpine-no-usermod":                 {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs", "sudo sh -c 'printf '\\''\\nalice:100000:65536"},
+		"alpine-no-usermod":                 {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs", "sudo sh -c 'printf '\\''\\n1000:100000:65536"},
 		"cgroup-use-comounted":              {"", []string{"failed:lxc-view"}, "LXC refuses to start: it leaves out hierarchies of which lxc.cgroup.use", "vi /home/alice/.config/lxc/lxc.conf"},
 		"lxc-3.0-no-freezer":                {"", []string{"failed:lxc-view"}, "LXC 3.0.3 refuses to start where the controller freezer is not delegated", "sudo cgdeleg open --user alice --pid 701 -c memory,freezer"},
 		"subuid-other-name-same-uid":        {"", nil, "", ""},

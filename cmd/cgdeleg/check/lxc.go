@@ -19,7 +19,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
-		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
+		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead. That is a list with commas and without blanks, of which the first line counts; a v1 hierarchy is left out if one of its controllers is not in it, and on v2 LXC before 4.0.7 does not look at it. LXC before 3.0.4 refuses to start on v1 without freezer.",
 		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
 	},
 	{

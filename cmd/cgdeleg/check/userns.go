@@ -41,7 +41,7 @@ var namespaceChecks = []*Check{
 	},
 	{
 		Code: "CGD-043", Name: "subid", Title: "The user has subordinate IDs, enough for its containers",
-		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested).",
+		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested). In a user namespace the range has to be in one line of its map; podman maps every line that the user has, and so needs that of each.",
 		needs:   anOrdinaryUser, run: checkSubID,
 	},
 	{
@@ -653,13 +653,9 @@ func (f *Facts) giveSubIDs(kinds []subIDs, first, want uint64) (commands []Comma
 	if f.isLocal() && f.hasUsermod() { // which knows only /etc/passwd
 		return append(commands, f.addSubIDs(lacking, first, want))
 	}
-	owner := strconv.Itoa(f.Subject.UID)
-	if f.isLocal() {
-		owner = f.Subject.Name
-	}
 	for _, s := range lacking {
 		for _, r := range subid.Missing(s.own, first, want) {
-			r.Owner = owner // the last line may lack its newline
+			r.Owner = strconv.Itoa(f.Subject.UID) // the last line may lack its newline
 			commands = append(commands, asRoot("sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, lineOf(r), s.file)))
 		}
 	}
