@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <security/pam_ext.h>
@@ -61,10 +62,11 @@ void tell_user(pam_handle_t *pamh, uid_t uid, int flags)
 {
 	char note[sizeof(TOLD_DIRECTORY) + 24], claimed[sizeof(note) + sizeof(TOLD_SAID)];
 	char text[TOLD_MAX];
+	struct stat st; /* not access(2), which asks for the real user ID */
 	bool is_said;
 
 	snprintf(note, sizeof(note), TOLD_DIRECTORY "/%lu", (unsigned long)uid);
-	if ((flags & PAM_SILENT) || faccessat(AT_FDCWD, note, F_OK, AT_EACCESS) < 0 || !is_login(pamh))
+	if ((flags & PAM_SILENT) || stat(note, &st) < 0 || !is_login(pamh))
 		return;
 	snprintf(claimed, sizeof(claimed), "%s" TOLD_SAID, note);
 	/* of two logins at the same time one says it */

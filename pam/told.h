@@ -21,7 +21,7 @@
  * conversation. Where nobody can have seen it, it stays for the next login: where
  * somebody else asked for the session (su, sudo), where the application wants silence or
  * has no conversation. An application such as sshd may show it or not; then
- * `cgdeleg serve` finds out (TOLD_SAID). Without a note it costs one access(2).
+ * `cgdeleg serve` finds out (TOLD_SAID). Without a note it costs one stat(2).
  */
 void tell_user(pam_handle_t *pamh, uid_t uid, int flags);
 

@@ -93,7 +93,7 @@ func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
 	if err != nil {
 		return err
 	}
-	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.dryRun))
+	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.wait, f.dryRun))
 }
 
 // users returns who is meant: all who have sessions of ours, or one.
@@ -129,7 +129,7 @@ func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) err
 	if !hasLimitsFile(m) && !hasSliceState(sliceStates, f.uid) {
 		return nil
 	}
-	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), f.dryRun))
+	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), loginWait, f.dryRun))
 }
 
 // tell prints what became of the limits.
@@ -190,38 +190,65 @@ func unapplied(all []appliedUser, ofSystemd []appliedSlice) error {
 	return nil
 }
 
-// printApplied prints a line for each limit that was changed, or does not hold.
+// printApplied prints a line for each limit that was changed, or does not hold, and below
+// them why not.
 func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
 	t := newTable(w, "USER", "SESSION", "HIERARCHY", "LIMIT", "WAS", "NOW", "RESULT")
 	rows := 0
-	row := func(user string, l apply.Limited, name limits.Name, was, now, result string) {
-		session := "all"
-		if l.Session >= 0 {
-			session = strconv.Itoa(l.Session)
-		}
-		t.row(printable(user), session, l.Hierarchy.Name, string(name), dash(was), dash(now), result)
-		rows++
-	}
+	var reasons []string
 	for _, a := range all {
 		if a.err != nil {
-			complain(w, "%s: %v", escape(printable(a.user)), a.err)
+			reasons = append(reasons, fmt.Sprintf("%s: %v", printable(a.user), a.err))
 		}
 		for _, l := range a.all {
-			for _, err := range l.Errs {
-				name, reason := limitOf(err)
-				row(a.user, l, name, "", "", reason)
-			}
-			for _, o := range l.Outcomes {
-				if o.IsChanged || o.Err != nil {
-					row(a.user, l, o.Limit.Name, humanValue(o.Setting, o.Before), humanValue(o.Setting, o.Value), resultOf(o, isDry))
+			for _, r := range appliedRows(l, isDry) {
+				session := "all"
+				if l.Session >= 0 {
+					session = strconv.Itoa(l.Session)
+				}
+				t.row(printable(a.user), session, l.Hierarchy.Name, string(r.name), dash(r.was), dash(r.now), r.result)
+				rows++
+				if reason := fmt.Sprintf("%s in hierarchy %s: %s", r.name, l.Hierarchy.Name, r.reason); r.reason != "" && !slices.Contains(reasons, reason) {
+					reasons = append(reasons, reason)
 				}
 			}
 		}
 	}
-	if rows == 0 {
+	if rows == 0 && len(reasons) == 0 {
 		return printf(w, "All limits of live sessions are as the files say.\n")
 	}
-	return t.flush()
+	err := error(nil)
+	if rows > 0 {
+		err = t.flush()
+	}
+	for _, reason := range reasons {
+		err = errors.Join(err, printf(w, "%s\n", reason))
+	}
+	return err
+}
+
+// appliedRow is a limit that was changed, or does not hold.
+type appliedRow struct {
+	name                     limits.Name
+	was, now, result, reason string
+}
+
+func appliedRows(l apply.Limited, isDry bool) (rows []appliedRow) {
+	for _, err := range l.Errs {
+		name, reason := limitOf(err)
+		rows = append(rows, appliedRow{name: name, result: "not set", reason: reason})
+	}
+	for _, o := range l.Outcomes {
+		if !o.IsChanged && o.Err == nil {
+			continue
+		}
+		r := appliedRow{name: o.Limit.Name, was: humanValue(o.Setting, o.Before), now: humanValue(o.Setting, o.Value), result: resultOf(o, isDry)}
+		if o.Err != nil && !o.IsInUse() {
+			_, r.reason = limitOf(o.Err)
+		}
+		rows = append(rows, r)
+	}
+	return rows
 }
 
 // limitOf returns which limit an error is about, and what is wrong.
@@ -230,9 +257,9 @@ func limitOf(err error) (limits.Name, string) {
 	var setting *limits.SettingError
 	switch {
 	case errors.As(err, &none):
-		return none.Limit.Name, "not set: " + none.Reason
+		return none.Limit.Name, none.Reason
 	case errors.As(err, &setting):
-		return setting.Limit.Name, "not set: " + setting.Err.Error()
+		return setting.Limit.Name, setting.Err.Error()
 	}
 	return "", err.Error()
 }
@@ -243,8 +270,7 @@ func resultOf(o limits.Outcome, isDry bool) string {
 	case errors.As(o.Err, &inUse):
 		return humanBytes(int64(inUse.InUse)) + " in use: not lowered yet"
 	case o.Err != nil:
-		_, reason := limitOf(o.Err)
-		return reason
+		return "not set"
 	case isDry:
 		return "would be set"
 	}

@@ -67,6 +67,7 @@ type explainedLimit struct {
 	setting   limits.Setting // without a File where reason says why
 	file      string         // the whole path
 	now       string         // "" if there is no such cgroup now, or it cannot be read
+	isThere   bool           // the cgroup is
 	slice     string         // of systemd, which writes it; "": we do
 	reason    string
 }
@@ -144,7 +145,7 @@ func (e *explained) inCgroup(at limits.Place, scope limitsconf.Scope, slice stri
 			file: path.Join(at.Hierarchy.Mount.Point, at.Path, s.File),
 		}
 		if openErr == nil {
-			one.now = limits.Compare(dir, []limits.Setting{s})[0].Before
+			one.now, one.isThere = limits.Compare(dir, []limits.Setting{s})[0].Before, true
 		}
 		e.limits = append(e.limits, one)
 	}
@@ -205,8 +206,11 @@ func (l explainedLimit) print(w io.Writer) error {
 		return printf(w, "  %s=%s: not set here: %s\n", string(l.limit.Name), l.limit.Text(), l.reason)
 	}
 	now := "no such cgroup now"
-	if l.now != "" {
+	switch {
+	case l.now != "":
 		now = "now " + humanValue(l.setting, l.now)
+	case l.isThere:
+		now = "not known now"
 	}
 	by := ""
 	if l.slice != "" {

@@ -33,18 +33,22 @@ func (a appliedSlice) isFaulty() bool {
 
 // busPatience bounds the conversation with systemd about one slice, beside what is waited
 // for memory.
-const busPatience = 10 * time.Second
+const busPatience = 5 * time.Second
+
+// loginWait is how long a login, for which the slice is limited, waits for memory that is
+// in use: by what an earlier login left there.
+const loginWait = time.Second
 
 // applyToSlices gives the slices of these users, or of all who have one, the limits of the
 // files.
-func applyToSlices(m machine.Machine, uids []int, errOut io.Writer, isDry bool) (all []appliedSlice) {
+func applyToSlices(m machine.Machine, uids []int, errOut io.Writer, wait time.Duration, isDry bool) (all []appliedSlice) {
 	for _, uid := range uids {
-		all = append(all, applyToSliceOf(m, uid, errOut, isDry))
+		all = append(all, applyToSliceOf(m, uid, errOut, wait, isDry))
 	}
 	return all
 }
 
-func applyToSliceOf(m machine.Machine, uid int, errOut io.Writer, isDry bool) appliedSlice {
+func applyToSliceOf(m machine.Machine, uid int, errOut io.Writer, wait time.Duration, isDry bool) appliedSlice {
 	a := appliedSlice{unit: sliceOf(uid)}
 	who, found := account.ByUID(m, uid)
 	if !found {
@@ -52,13 +56,15 @@ func applyToSliceOf(m machine.Machine, uid int, errOut io.Writer, isDry bool) ap
 	}
 	g := limitsFor(m, who)
 	g.complain(errOut, who.Name)
-	if g.isUnknown() {
+	// Without groups the line that is left may be that of others. It is better than none,
+	// but not than one that was applied when the groups were known.
+	if g.isUnknown() && hasSliceState(sliceStates, uid) {
 		a.err = errors.New("which limits the user has is not known; nothing was changed")
 		return a
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), busPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), busPatience+wait)
 	defer cancel()
-	a.changes, a.err = applyToSlice(ctx, m, who, g.limits().User, isDry)
+	a.changes, a.err = applyToSlice(ctx, m, who, g.limits().User, wait, isDry)
 	return a
 }
 

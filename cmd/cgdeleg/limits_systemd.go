@@ -70,20 +70,17 @@ func limitNames(list []limits.Limit) string {
 // rule, by properties that hold until the next boot, and only where they differ from what
 // it has. What earlier rules gave and this one does not is set back to what it was before
 // them. It kills nobody: memory.max is not set below what is in use, but memory.high is,
-// for a moment, so that less is in use.
+// for a moment, so that less is in use: for as long as wait says.
 //
 // The changes are those that were made, or with dryRun would be. The error is an
 // *unsupportedError, or says why nothing could be found out or remembered; the changes
 // have their own.
-func applyToSlice(ctx context.Context, m machine.Machine, account user.User, rule []limits.Limit, dryRun bool) ([]sliceChange, error) {
+func applyToSlice(ctx context.Context, m machine.Machine, account user.User, rule []limits.Limit, wait time.Duration, dryRun bool) ([]sliceChange, error) {
 	if m.IsRecorded() {
 		return nil, &usageError{errRecorded}
 	}
-	return sliceLimits{machine: m, units: liveUnits{}, states: sliceStates, patience: lowering}.apply(ctx, account, rule, dryRun)
+	return sliceLimits{machine: m, units: liveUnits{}, states: sliceStates, patience: wait}.apply(ctx, account, rule, dryRun)
 }
-
-// lowering bounds how long memory may take to be reclaimed until memory.max can be lowered.
-const lowering = 5 * time.Second
 
 // units are systemd's.
 type units interface {
@@ -105,8 +102,8 @@ func (liveUnits) Set(ctx context.Context, unit string, list []systemd.Property) 
 type sliceLimits struct {
 	machine  machine.Machine
 	units    units
-	states   string // the directory of what was set
-	patience time.Duration
+	states   string        // the directory of what was set
+	patience time.Duration // how long memory may take to be reclaimed
 }
 
 func sliceOf(uid int) string { return fmt.Sprintf("user-%d.slice", uid) }
@@ -263,7 +260,9 @@ func (s slice) lower(ctx context.Context, memory memoryUse, lowered, high *slice
 		lowered.InForce = &reached
 		s.state.reached(reached)
 	}
-	err := s.units.Set(context.WithoutCancel(ctx), s.name, []systemd.Property{settingOf(reached), settingOf(last)})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoring)
+	defer cancel()
+	err := s.units.Set(ctx, s.name, []systemd.Property{settingOf(reached), settingOf(last)})
 	lowered.Err = cmp.Or(lowered.Err, errorOf(err, reached.Name))
 	if high != nil {
 		high.Err = errorOf(err, last.Name)
@@ -272,6 +271,9 @@ func (s slice) lower(ctx context.Context, memory memoryUse, lowered, high *slice
 		lowered.Err = cmp.Or(lowered.Err, s.state.save())
 	}
 }
+
+// restoring bounds how long MemoryHigh= may take to be set back, when all other time is over.
+const restoring = 3 * time.Second
 
 // squeeze has the kernel reclaim what is in use above the target, by a MemoryHigh= that
 // the caller sets to last afterwards, and then forgets. Should that not come to pass, the

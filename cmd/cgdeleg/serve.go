@@ -11,6 +11,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/server"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 )
 
@@ -28,10 +29,11 @@ It also removes sessions when their last process has ended, and says a line for
 each, as cgdeleg cleanup --watch does. When the kernel kills a user's process for
 want of memory, or refuses a new one because of pids.max, it says so in the log and
 on the user's terminals, with the limit, and the next login says it once; see --oom.
+When the files of limits change, it gives live sessions theirs, as cgdeleg limits
+apply does.
 
-Only one can run. It takes the socket
-that systemd listens on for it, or makes ` + server.Socket + `. It ends
-on SIGTERM and SIGINT; run it as a service.`,
+Only one can run. It takes the socket that systemd listens on for it, or makes
+` + server.Socket + `. It ends on SIGTERM and SIGINT; run it as a service.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkTell(oomTells); err != nil {
@@ -88,9 +90,17 @@ func serve(l *watchLog, oomTells string) error {
 			cancel()
 		}
 	}()
+	following := make(chan struct{})
+	go func() {
+		defer close(following)
+		if err := followLimits(ctx, l); err != nil { // logins have their limits all the same
+			complain(l.errOut, "changes of %s are not seen: %v", limitsconf.File, err)
+		}
+	}()
 	err = watch(ctx, delegate.CleanupRequest{Locks: lock.Default}, l)
 	cancel()
 	err = errors.Join(err, <-served)
+	<-following
 	select {
 	case broken := <-untold:
 		err = errors.Join(err, broken)

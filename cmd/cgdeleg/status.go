@@ -58,10 +58,20 @@ limit that applies, peak the most memory that there was, oom how many processes
 the kernel killed for want of memory; cgdeleg usage has the rest.`,
 		Example: `  cgdeleg status -l -u alice
   cgdeleg status -n -o user,session,memory
-  cgdeleg status --watch=5
+  cgdeleg status --watch 5
   cgdeleg status --format prometheus`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return status(cmd, s, f) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("watch") && len(args) == 1 {
+				return nil // --watch 5
+			}
+			return usageArgs(cobra.NoArgs)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.watch = args[0]
+			}
+			return status(cmd, s, f)
+		},
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
 	cmd.Flags().StringVar(&f.format, "format", "", "show `WHAT`: tree, list, json (docs/json.md) or prometheus (docs/monitoring.md)")
@@ -69,7 +79,7 @@ the kernel killed for want of memory; cgdeleg usage has the rest.`,
 	cmd.Flags().BoolVar(&f.tree, "tree", false, "short for --format tree")
 	cmd.Flags().BoolVar(&f.json, "json", false, "short for --format json: all there is to know, for programs")
 	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
-	cmd.Flags().StringVarP(&f.watch, "watch", "w", "", "look again every `TIME`, until a key is pressed or a signal comes: seconds, or with ms, s or min")
+	cmd.Flags().StringVarP(&f.watch, "watch", "w", "", "look again every `TIME`, until a key is pressed: seconds, or with ms, s or min")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
 	cmd.Flags().BoolVar(&f.perUser, "per-user", false, "with --format prometheus: also what each user uses, with the user's name")
 	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")

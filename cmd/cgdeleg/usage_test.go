@@ -128,6 +128,8 @@ func TestUsageScreens(t *testing.T) {
 		"status-not-user":   v2 + " status --per-user",
 		"status-watch-json": v2 + " status --watch --json",
 		"status-watch-bad":  v2 + " status --watch=never",
+		"status-watch-time": v2 + " status -w never",
+		"status-argument":   v2 + " status 5",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("LC_ALL", "C.UTF-8")

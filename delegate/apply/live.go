@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -39,6 +40,7 @@ func Limit(r LimitRequest) (all []Limited) {
 	for _, h := range r.Set.All {
 		user, err := layout.OpenUser(h, r.User)
 		if err != nil {
+			all = append(all, r.without(h))
 			continue
 		}
 		ofUser := r.limitUser(h, user)
@@ -54,6 +56,19 @@ func Limit(r LimitRequest) (all []Limited) {
 		user.Close()
 	}
 	return slices.DeleteFunc(all, func(l Limited) bool { return len(l.Outcomes) == 0 && len(l.Errs) == 0 })
+}
+
+// ErrNoSession says that the user's sessions have no part in the hierarchy: they were opened
+// before there was a limit for which it is needed.
+var ErrNoSession = errors.New("the sessions that there are have no cgroup in this hierarchy; the next login has")
+
+// without tells of the limits in a hierarchy in which the user has no sessions.
+func (r LimitRequest) without(h *hierarchy.Hierarchy) Limited {
+	l := Limited{Hierarchy: h, Session: -1, Path: layout.UserPath(h, r.User)}
+	for _, limit := range limits.OfHierarchy(h, slices.Concat(r.Limits.User, r.Limits.Session)) {
+		l.Errs = append(l.Errs, &limits.SettingError{Limit: limit, Err: ErrNoSession})
+	}
+	return l
 }
 
 func settingsIn(l Limited) (settings []limits.Setting) {

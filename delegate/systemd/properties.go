@@ -54,7 +54,7 @@ func UnitProperties(ctx context.Context, unit string) (map[string]any, error) {
 		case uint64, []byte:
 			known[name] = value
 		case [][]any:
-			if devices, ok := deviceNumbers(variant, value); ok {
+			if devices, ok := deviceNumbers(value); ok {
 				known[name] = devices
 			}
 		}
@@ -62,19 +62,16 @@ func UnitProperties(ctx context.Context, unit string) (map[string]any, error) {
 	return known, nil
 }
 
-// deviceNumbers are the values of a(st).
-func deviceNumbers(variant dbus.Variant, rows [][]any) (devices []DeviceNumber, ok bool) {
-	if variant.Signature() != dbus.SignatureOf([]DeviceNumber{}) {
-		return nil, false
-	}
+// deviceNumbers are the values of a(st). The library forgets the signature of what is in a
+// map, so that without any value those of other structures look the same.
+func deviceNumbers(rows [][]any) (devices []DeviceNumber, ok bool) {
 	devices = []DeviceNumber{}
 	for _, row := range rows {
-		path, isPath := row[0].(string)
-		number, isNumber := row[1].(uint64)
-		if !isPath || !isNumber {
+		var d DeviceNumber
+		if len(row) != 2 || dbus.Store(row, &d.Path, &d.Number) != nil {
 			return nil, false
 		}
-		devices = append(devices, DeviceNumber{path, number})
+		devices = append(devices, d)
 	}
 	return devices, true
 }

@@ -66,7 +66,10 @@ func (g group) memory() Memory {
 		m.Swap = g.one(at, "memory.stat", keyed("total_swap")) // there with swap accounting only
 		m.TotalMax = g.limit(at, limitFile{name: "memory.memsw.limit_in_bytes", parse: bytesV1, used: "memory.memsw.usage_in_bytes"})
 		m.OOMKills = g.sum(at, "memory.oom_control", keyed("oom_kill"))
-		m.Hits = g.one(at, "memory.failcnt", number)
+		// the limit for both is tried first, and hits of that one Linux 6.18 does not count
+		if !m.TotalMax.IsSet || m.TotalMax.N > m.Max.N {
+			m.Hits = g.one(at, "memory.failcnt", number)
+		}
 	}
 	return m
 }

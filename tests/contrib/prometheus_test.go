@@ -137,14 +137,16 @@ func TestTextfilePerUser(t *testing.T) {
 	withBuilt(t)
 	dir := t.TempDir()
 	u := testbed.AddUser(t, "cgcontribpromuser", 25011)
-	_, end := openSession(t, u)
+	_, end := openSession(t, u, "memory", "pids", "cpu", "cpuacct")
 	t.Setenv("CGDELEG_PER_USER", "yes")
 	must(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir)
 	end()
 	must(t, "cgdeleg", "cleanup", "--user", u.Name)
 	metrics := read(t, filepath.Join(dir, "cgdeleg.prom"))
-	if !strings.Contains(metrics, `{user="`+u.Name+`"}`) {
-		t.Errorf("nothing of %s:\n%s", u.Name, metrics)
+	for _, name := range []string{"memory_bytes", "oom_kills_total", "processes", "cpu_seconds_total"} {
+		if !strings.Contains(metrics, "\ncgdeleg_user_"+name+`{user="`+u.Name+`"} `) {
+			t.Errorf("no %s of %s:\n%s", name, u.Name, metrics)
+		}
 	}
 	if said, err := checkMetrics(metrics); err != nil || said != "" {
 		t.Errorf("promtool: %v\n%s", err, said)

@@ -102,8 +102,9 @@ func supervise(t *testing.T, program, folder string) (said string) {
 }
 
 // openSession makes a session of a user on the freezer or what else there is,
-// and returns its folder and what ends its only process.
-func openSession(t *testing.T, u testbed.User) (dir string, end func()) {
+// and returns its folder and what ends its only process. Others are what else the session
+// is to have.
+func openSession(t *testing.T, u testbed.User, others ...string) (dir string, end func()) {
 	t.Helper()
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}, Pdeathsig: syscall.SIGKILL}
@@ -121,7 +122,7 @@ func openSession(t *testing.T, u testbed.User) (dir string, end func()) {
 	t.Cleanup(end)
 	h := testbed.Hierarchies()[0]
 	name, _, _ := strings.Cut(h.Name, ",")
-	must(t, "cgdeleg", "open", "--user", u.Name, "--pid", fmt.Sprint(cmd.Process.Pid), "-c", name)
+	must(t, "cgdeleg", "open", "--user", u.Name, "--pid", fmt.Sprint(cmd.Process.Pid), "-c", strings.Join(append(others, name), ","))
 	dir = filepath.Join(h.Point, "user", u.Name, "0")
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal(err)

@@ -488,6 +488,10 @@ func TestApply(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	want(limit, "104857600")
+	writeLimits(t, "* user cpuset.cpus=0")
+	if got := limitsApply(t, 1); !strings.HasPrefix(got["user ."], "failed ") {
+		t.Errorf("%v", got)
+	}
 	writeLimits(t, "* user -")
 	limitsApply(t, 0)
 	want(limit, unlimited)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -44,7 +45,7 @@ func Known(m machine.Machine, db Database, names []string) map[string]machine.An
 		}
 	}
 	if !m.IsRecorded() {
-		askDirectory(db, others, known)
+		askDirectory(db, others, known, patience)
 	}
 	return known
 }
@@ -84,10 +85,10 @@ func onlyFiles(m machine.Machine, db Database) bool {
 // atOnce is how many names one getent is asked for.
 const atOnce = 500
 
-// askDirectory asks getent(1) for what no file has, until the first question that is not
-// answered in time.
-func askDirectory(db Database, names []string, known map[string]machine.Answer) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// askDirectory asks getent(1) for what no file has. What is not answered by then stays
+// unknown.
+func askDirectory(db Database, names []string, known map[string]machine.Answer, within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for some := range slices.Chunk(names, atOnce) {
 		command := exec.CommandContext(ctx, "getent", append([]string{string(db)}, some...)...)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -63,6 +64,12 @@ func TestKnownAsks(t *testing.T) {
 		if got := Known(machine.Machine{}, Users, []string{"nobody-else"}); got["nobody-else"] != want {
 			t.Errorf("%s: got %v, want %v", script, got, want)
 		}
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "getent"), []byte("#!/bin/sh\necho first:x:7:7::/:/\nexec sleep 600\n"), 0o755))
+	got, begin := map[string]machine.Answer{}, time.Now()
+	askDirectory(Users, []string{"first", "second"}, got, 2*time.Second)
+	if got["first"] != machine.Found || got["second"] != machine.Unknown || time.Since(begin) > time.Minute {
+		t.Errorf("a directory that hangs: got %v after %v", got, time.Since(begin))
 	}
 	t.Setenv("PATH", t.TempDir())
 	if got := Known(machine.Machine{}, Groups, []string{"nobody-else"}); got["nobody-else"] != machine.Unknown {

@@ -126,7 +126,7 @@ func (f *Facts) checkUserNIC(asked Evidence) Result {
 		switch {
 		case st.NoSetUID || f.onNoSUID(file):
 			return failed("lxc-user-nic is on a mount that ignores set-user-ID (nosuid)", asked, Evidence{file, "on " + f.mountOf(file).Point}).
-				fixed(f.remounted(file, "nosuid", "suid"))
+				with(f.remounted(file, "nosuid", "suid"), "")
 		case !isSetUserIDRoot(st):
 			return failed("lxc-user-nic is not set-user-ID root, and can make no network device", asked, Evidence{file, ownerAndMode(st)}).
 				fixed("make it so", asRoot("chown", "root:root", file), asRoot("chmod", "4755", file))

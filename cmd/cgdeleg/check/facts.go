@@ -221,6 +221,9 @@ func (f *Facts) isUnseen() bool {
 	return len(f.found) == 0 && slices.ContainsFunc(unusable, notRecorded)
 }
 
+// isUntold tells whether it is not known which hierarchies there are.
+func (f *Facts) isUntold() bool { return f.discovery != nil || f.isUnseen() }
+
 // IsRoot tells whether the subject is the machine's root, of whom there is little
 // to be said. That of a user namespace is a user like any other, outside.
 func (f *Facts) IsRoot() bool {
@@ -437,7 +440,7 @@ func findLogin(f *Facts) login {
 		}
 		status, err := f.Machine.StatusOf(pid)
 		if err != nil {
-			l.hidden = errors.New("/proc does not show them (hidepid)")
+			l.hidden = errHidden
 			if errors.Is(err, machine.ErrNotRecorded) {
 				l.hidden = err
 			}

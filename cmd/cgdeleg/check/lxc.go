@@ -19,7 +19,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
-		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
+		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead. That is a list with commas and without blanks, of which the first line counts; a v1 hierarchy is left out if one of its controllers is not in it, and on v2 LXC before 4.0.7 does not look at it. LXC before 3.0.4 refuses to start on v1 without freezer.",
 		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
 	},
 	{
@@ -45,7 +45,7 @@ func checkLXCv1(f *Facts) Result {
 	}
 	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
-			fixed("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
+			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("LXC " + version).certainIf(isKnown)
 }
@@ -66,10 +66,10 @@ func checkLXCView(f *Facts) Result {
 			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
-	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
-	if len(lacking) > 0 {
-		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).
-			with(f.openWith(lacking), "or take them out of lxc.cgroup.use in ~/.config/lxc/lxc.conf")
+	for _, look := range []func([]Evidence) Result{f.checkCgroupUse, f.checkFreezer} {
+		if r := look(evidence); r.Status != OK {
+			return r
+		}
 	}
 	if len(evidence) == 0 {
 		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openFix(), "")
@@ -105,26 +105,6 @@ func (f *Facts) lxcOutside(l *location) Result {
 	return failed("LXC makes its cgroups below the shell's, and that is not the one that elogind delegates: it would start containers without any",
 		Evidence{f.cgroupFile(), l.Name + ":" + l.member}).
 		fixed("move the shell below "+l.base, move)
-}
-
-// cgroupUse returns what the user's lxc.conf demands.
-func (f *Facts) cgroupUse() (names []string) {
-	conf, err := lxcconf.Read(f.usersFiles(), f.Subject.Home+"/.config/lxc/lxc.conf")
-	if err != nil {
-		return nil
-	}
-	item, found := conf.Last("lxc.cgroup.use")
-	if !found {
-		return nil
-	}
-	for name := range strings.SplitSeq(item.Value, ",") {
-		name = strings.TrimSpace(name)
-		isNowhere := f.isUnified() && strings.HasPrefix(name, "name=")
-		if name != "" && !isNowhere {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // openWith opens a session that has these controllers too; nil if none would.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -57,6 +58,8 @@ func checkLogin(f *Facts) Result {
 		return ok("its login has ended, or was none, and it has cgroups of its own")
 	case f.clientAlone() != "":
 		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
+	case errors.Is(l.hidden, errHidden):
+		return f.askedAsRoot(unknown("its ancestors cannot be told", l.hidden))
 	case l.hidden != nil:
 		return unknown("its ancestors cannot be told", l.hidden)
 	case l.outside:
@@ -248,7 +251,7 @@ func checkModule(f *Facts) Result {
 	case f.hasNoPAM():
 		return f.noPAMResult()
 	case f.isBuilt():
-		return skip("modules are named by their paths here: see pam-line")
+		return skip("modules are named by their paths here, and no line names it: see pam-line")
 	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
 	const install = "install pam_cgdeleg, from its package or by make install"
@@ -314,26 +317,43 @@ func checkPAMLine(f *Facts) Result {
 	if line := f.misspeltLine(); line != nil {
 		return f.misspeltResult(*line)
 	}
-	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
 	}
+	if f.isBuilt() {
+		return f.fixedForAll(r, f.lineInStore())
+	}
+	forAll, add := f.lineForAll()
 	return f.fixedForAll(r, forAll, add)
+}
+
+// lineInStore says how a service gets a line of the module where PAM's files name modules by
+// their paths in a store: PAM looks for a bare name in its own package, and the path of
+// another module leads into that one's.
+func (f *Facts) lineInStore() string {
+	text := "for every login build the package of pam_cgdeleg, and in the configuration from which this machine's /etc is built give the service a line with the path of pam_cgdeleg.so in that package"
+	if f.isLike("nixos") {
+		text += " (security.pam.services." + f.login.service + ".rules.session.cgdeleg.modulePath)"
+	}
+	if slices.ContainsFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) }) {
+		text += ", in place of that of pam_cgfs.so"
+	}
+	return text
 }
 
 // fixedForAll adds what gives this shell a session, where that can be, and every later
 // login one.
-func (f *Facts) fixedForAll(r Result, text string, command Command) Result {
+func (f *Facts) fixedForAll(r Result, text string, commands ...Command) Result {
 	switch {
 	case f.Subject.PID == 0:
-		return r.fixed(text, command)
+		return r.fixed(text, commands...)
 	case f.isDelegated():
 		r.Status = Warning
-		return r.fixed(text, command)
+		return r.fixed(text, commands...)
 	}
 	r = r.with(f.asNextLogin().openFix(), text)
-	r.Fix.Commands = append(r.Fix.Commands, command)
+	r.Fix.Commands = append(r.Fix.Commands, commands...)
 	return r
 }
 
@@ -573,7 +593,10 @@ func lineEvidence(l pamconf.Line) Evidence {
 func checkPAMCgfs(f *Facts) Result {
 	var names []string
 	for _, dir := range pamconf.Dirs {
-		more, _ := f.Machine.ReadDir(dir)
+		more, err := f.Machine.ReadDir(dir)
+		if errors.Is(err, machine.ErrNotRecorded) && dir == pamconf.Dirs[0] {
+			return unknown("it cannot be told whether pam_cgfs has a line", err)
+		}
 		names = append(names, more...)
 	}
 	if names == nil {

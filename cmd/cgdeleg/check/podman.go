@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -465,8 +464,11 @@ func (f *Facts) checkTun(program string) Result {
 // package is none.
 func (f *Facts) install(name string) (commands []Command) {
 	for _, d := range distributions {
-		if name != "" && f.isLike(d.ids...) && d.ids[0] != "gentoo" {
-			return []Command{byHand(append(slices.Clone(d.install), name)...)}
+		if name == "" || !f.isLike(d.ids...) || d.ids[0] == "gentoo" {
+			continue
+		}
+		if install, _ := f.installer(d); install != nil {
+			return []Command{byHand(append(install, name)...)}
 		}
 	}
 	return nil

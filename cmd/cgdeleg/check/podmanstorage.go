@@ -207,7 +207,7 @@ func (f *Facts) onMount(s *storage) Result {
 	case slices.Contains(at.Options, "ro"):
 		return failed("podman's images are on a mount that is read-only", evidence...).fixed(elsewhere)
 	case slices.Contains(at.Options, "noexec"):
-		return failed("podman's images are on a mount from which nothing may be run (noexec)", evidence...).fixed(f.remounted(s.graphRoot, "noexec", "exec"))
+		return failed("podman's images are on a mount from which nothing may be run (noexec)", evidence...).with(f.remounted(s.graphRoot, "noexec", "exec"), "")
 	case slices.Contains(ownersFixed, at.Type) && s.MountProgram() == "" && fuse != machine.Found:
 		return warning("podman's images are on "+at.Type+", where no user can store files of its container's other users", evidence...).
 			fixed(elsewhere + ", or install " + fuseOverlay)

@@ -247,3 +247,21 @@ func systemValue(data, option string) (value string, line int, found bool) {
 	}
 	return "", 0, false
 }
+
+// CgroupUse returns the names in lxc.cgroup.use of an lxc.conf, and where that stands; ok is
+// false if it does not, or the file cannot be read. LXC cuts it at commas and nowhere else,
+// so that a blank is a part of a name (initialize_cgroups of cgfsng.c).
+func CgroupUse(m machine.Machine, file string) (names []string, at Item, ok bool) {
+	const option = "lxc.cgroup.use"
+	data, err := m.ReadFile(file)
+	if err != nil {
+		return nil, at, false
+	}
+	value, line, found := systemValue(string(data), option)
+	for name := range strings.SplitSeq(value, ",") {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, Item{Key: option, Value: value, File: file, Line: line}, found
+}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // Event is what a terminal waited for.
@@ -134,32 +136,57 @@ func (t *Terminal) Wait(until time.Time) (event Event, key byte) {
 	}
 }
 
-// stopPatience is how long a stop may take to begin. In an orphaned process group, where no
-// shell could go on with it, the kernel ignores it (credentials(7)).
-const stopPatience = 100 * time.Millisecond
-
 // stop gives the terminal back, stops the process as SIGTSTP does where nobody catches it,
-// and takes the terminal when the process goes on.
+// and takes the terminal when the process goes on. It is stopped by SIGSTOP: Go keeps its
+// handler of a signal that was caught once (golang/go#24467).
 func (t *Terminal) stop() Event {
-	t.giveBack()
-	signal.Reset(unix.SIGTSTP)
-	_ = unix.Kill(unix.Getpid(), unix.SIGTSTP)
-	event := Redraw
-	for isStopped, timer := true, time.After(stopPatience); isStopped; {
-		select {
-		case s := <-t.signals:
-			isStopped = s == unix.SIGWINCH
-			if isStopped || s == unix.SIGCONT {
-				continue
-			}
-			event = End
-		case <-timer:
-			isStopped = false
-		}
+	if isOrphaned() {
+		return Redraw
 	}
-	signal.Notify(t.signals, unix.SIGTSTP)
-	_ = t.take()
-	return event
+	t.giveBack()
+	_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
+	// a signal for the process itself may reach it on another thread, a moment later; it
+	// has been stopped when SIGCONT comes
+	for s := range t.signals {
+		switch s {
+		case unix.SIGWINCH, unix.SIGTSTP:
+			continue
+		case unix.SIGCONT:
+			_ = t.take()
+			return Redraw
+		}
+		return End // the terminal is as it was
+	}
+	return End
+}
+
+// maxParents bounds the way to the shell: sudo(8) and the like are in the program's group.
+const maxParents = 16
+
+// isOrphaned tells whether no shell could go on with a stopped process: then the kernel
+// ignores SIGTSTP (setpgid(2)). A group has a shell if the parent of one of its processes
+// is in another group of the same session.
+func isOrphaned() bool {
+	group := unix.Getpgrp()
+	session, err := unix.Getsid(0)
+	pid := unix.Getppid()
+	for range maxParents {
+		if pid == 0 || err != nil { // 0: in another PID namespace
+			return true
+		}
+		var itsGroup, itsSession int
+		if itsGroup, err = unix.Getpgid(pid); err != nil {
+			return true
+		}
+		if itsGroup != group {
+			itsSession, err = unix.Getsid(pid)
+			return err != nil || itsSession != session
+		}
+		var parent machine.Process
+		parent, err = machine.Machine{}.Process(pid)
+		pid = parent.Parent
+	}
+	return true
 }
 
 // Size returns how many columns and lines the terminal has; 80 and 24 if it does not tell.
