@@ -45,6 +45,7 @@ type system struct {
 	lxc, systemd     string
 	clients          string // their versions: "crun 1.8.1, podman 4.3.1"
 	variables        string // of the environment: "XDG_CONFIG_HOME=/x, STORAGE_DRIVER=vfs"
+	failure          string // "podman: what it said instead of its version"
 	delegated, known bool
 }
 
@@ -73,7 +74,14 @@ func (s system) Variable(_ check.Subject, name string) string {
 	return ""
 }
 
-func (s system) SudoUser() string     { return "" }
+func (s system) SudoUser() string { return "" }
+func (s system) Failure(program string) string {
+	failure, _ := strings.CutPrefix(s.failure, program+": ")
+	if failure == s.failure {
+		return ""
+	}
+	return failure
+}
 func (s system) SearchPath() []string { return nil }
 func (s system) Probe() error         { return os.ErrPermission }
 

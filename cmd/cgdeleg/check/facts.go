@@ -62,6 +62,9 @@ type System interface {
 	// Version returns the version of one of Programs; "" if there is none, or it
 	// does not say. That of systemd is of the one that runs this machine.
 	Version(program string) string
+	// Failure returns what one of Programs said that is there, and does not say its version;
+	// "" if there is none, or it is not known.
+	Failure(program string) string
 	// IsDelegated tells whether systemd delegates the unit. Known is false if
 	// systemd cannot be asked.
 	IsDelegated(unit string) (delegated, known bool)
@@ -462,10 +465,7 @@ func (l *login) pickService(f *Facts, services []string) string {
 		return services[0]
 	}
 	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.pid))
-	isLogin := slices.ContainsFunc(strings.Split(string(data), "\x00"), func(arg string) bool {
-		return slices.Contains([]string{"-", "-l", "--login", "-i"}, arg)
-	})
-	if isLogin || !pamconf.Exists(f.Machine, services[0]) {
+	if asksLoginShell(strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")) || !pamconf.Exists(f.Machine, services[0]) {
 		return services[1]
 	}
 	return services[0]
