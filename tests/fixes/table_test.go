@@ -70,6 +70,20 @@ var machineKinds = []kind{
 		then:   newLogin,
 	},
 	{
+		name: "list after -c with a blank", sites: []string{"ignoredWords: and log in again"},
+		check: "pam-line", text: "write the list after -c without blanks (-c freezer,memory), and",
+		before: `sed -i 's/pam_cgdeleg.so/& -c freezer, memory/' $su`,
+		edit:   `sed -i 's/freezer, /freezer,/' "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "words on the line that the module does not know", sites: []string{"ignoredWords: and log in again"},
+		check: "pam-line", text: "correct them",
+		before: `sed -i 's/pam_cgdeleg.so/& close=wiat timeout=99/' $su`,
+		edit:   `sed -i 's/ close=wiat timeout=99/ close=wait timeout=9/' "$@"`,
+		then:   newLogin,
+	},
+	{
 		name: "controller that the kernel has not", sites: []string{"checkHierarchies: correct the list after -c in"},
 		check: "hierarchies", text: "correct the list after -c",
 		before: `sed -i 's/pam_cgdeleg.so/& -c memory,pids,memroy/' $su`,

@@ -508,6 +508,8 @@ func TestTroubles(t *testing.T) {
 		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
 			want: []string{"warning:config-limits"}, says: "limits are for the other version", text: "write for cgroup v1: lxc.cgroup.memory.limit_in_bytes = 64M"},
 		"a v2 limit on v1 that is set for v1 as well": {machine: v1, config: config, changes: []change{appendTo(config, "lxc.cgroup2.memory.max = 64M\n")}},
+		"words that the module ignores": {machine: v1, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so close=wiat timeout=99")},
+			want: []string{"warning:pam-line"}, says: "the module ignores words of its line in /etc/pam.d/common-session:", text: "correct them, and log in again"},
 		"a key that LXC has not": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.foo = 1\n")},
 			want: []string{"failed:config"}, says: "does not know the key lxc.foo", text: "take that line out"},
 		"a key that is misspelt": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.uts.nam = 1\n")},

@@ -372,6 +372,8 @@ type login struct {
 	asked hierarchy.ControllerList
 	// askedErr says what is wrong with its -c.
 	askedErr error
+	// ignored is what the module complains about in its log: words that it passes over.
+	ignored []string
 	// policy is what it says beside.
 	policy plan.Policy
 }
@@ -483,7 +485,10 @@ func (l *login) read(f *Facts) {
 			continue
 		}
 		// without the module, what pam_cgfs makes is what is to be expected
-		o, _, err := options.Parse(l.lines[i].Args)
+		o, complaints, err := options.Parse(l.lines[i].Args)
+		if isModule {
+			l.ignored = complaints
+		}
 		l.asked, l.askedErr, l.policy = o.Controllers, err, o.Policy
 	}
 }

@@ -16,7 +16,7 @@ type shellOptions struct {
 
 var (
 	sudoOptions = shellOptions{login: "i", withValue: "aCcDghpRrTtUu", endsAtWord: true} // sudo(8)
-	suOptions   = shellOptions{login: "l", withValue: "cgGsuwT"}                          // su(1), runuser(1)
+	suOptions   = shellOptions{login: "l", withValue: "cgGsuw"}                          // su(1), runuser(1)
 )
 
 // asksLoginShell tells whether a command line of sudo, su or runuser asks for a login shell.
