@@ -36,6 +36,8 @@ type Facts struct {
 	BundleError error
 	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError.
 	ConfigError error
+	// Service is the PAM service of a login of a subject without a process; "": sshd.
+	Service string
 	// Nested is how many levels of containers there shall be; at least 1.
 	Nested int
 	// Probe allows to make a cgroup, to see whether it works.
@@ -428,7 +430,7 @@ const maxAncestors = 1000
 func findLogin(f *Facts) login {
 	l := login{asked: hierarchy.Everything}
 	if f.Subject.PID == 0 {
-		l.service = "sshd"
+		l.service = cmp.Or(f.Service, "sshd")
 		l.read(f)
 		return l
 	}
