@@ -29,7 +29,7 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
-		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
+		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups. Words on that line which the module does not know it ignores, and says so in the log.",
 		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
@@ -309,6 +309,9 @@ func checkPAMLine(f *Facts) Result {
 		if account := f.leftOut(); account != nil {
 			return f.leftOutResult(account)
 		}
+		if len(l.ignored) > 0 {
+			return f.ignoredWords()
+		}
 		return ok(l.service+" has one", f.moduleLine()...)
 	}
 	if client := f.clientAlone(); client != "" {
@@ -340,6 +343,21 @@ func (f *Facts) lineInStore() string {
 		text += ", in place of that of pam_cgfs.so"
 	}
 	return text
+}
+
+// ignoredWords is the result for words on the module's line that it passes over.
+func (f *Facts) ignoredWords() Result {
+	line := *f.login.module
+	at := lineEvidence(line)
+	r := warning("the module ignores words of its line in "+at.Path, at)
+	for _, complaint := range f.login.ignored {
+		r.Evidence = append(r.Evidence, Evidence{"what it logs", complaint})
+	}
+	text := "correct them"
+	if i := slices.Index(line.Args, "-c"); i >= 0 && i+2 < len(line.Args) && strings.HasSuffix(line.Args[i+1], ",") {
+		text = "write the list after -c without blanks (-c " + line.Args[i+1] + line.Args[i+2] + ")"
+	}
+	return r.fixed(text+", and log in again", byHand(f.editor(), line.File))
 }
 
 // fixedForAll adds what gives this shell a session, where that can be, and every later

@@ -257,16 +257,11 @@ func (f *Facts) limitsSeen() (r Result, ok bool) {
 	if !isKnown {
 		return r, false
 	}
-	var evidence []Evidence
-	for _, l := range f.Config.Limits() {
-		if l.Unified != isUnified {
-			evidence = append(evidence, limitEvidence(l))
-		}
-	}
-	if len(evidence) == 0 {
+	ignored := ignoredIn(f.Config.Limits(), isUnified)
+	if len(ignored) == 0 {
 		return r, false
 	}
-	return f.ignoredLimits(evidence).certain(), true
+	return f.ignoredLimits(ignored, isUnified).certain(), true
 }
 
 // pamLineSeen tells of the PAM services that were recorded whether they have a line of the
