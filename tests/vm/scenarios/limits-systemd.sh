@@ -3,6 +3,7 @@
 # drop-in of user-runtime-dir@.service, sessions by pam_systemd. They hold over all that
 # systemd does, and the user can raise none.
 # machines: bookworm-systemd-v2 trixie-systemd-v2
+# limit: 1500
 
 install_module ""
 install_dropin
