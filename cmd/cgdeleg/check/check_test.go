@@ -557,6 +557,8 @@ func TestTroubles(t *testing.T) {
 			want: []string{"failed:lxc-view"}, says: "wants pids", fix: "-c freezer,memory,name=openrc,pids"},
 		"lxc.cgroup.use with a blank, on v2": {machine: v2, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = memory, pids\n")},
 			want: []string{"failed:lxc-view"}, says: `finds no controller " pids"`, fix: "editor /home/alice/.config/lxc/lxc.conf"},
+		"lxc.cgroup.use with a blank, on v1": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer ,memory\n")},
+			want: []string{"failed:lxc-view"}, says: `finds no controller "freezer "`, fix: "editor /home/alice/.config/lxc/lxc.conf"},
 		"lxc.cgroup.use of what v2 has not": {machine: v2, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n")}, system: system{lxc: "4.0.12"},
 			want: []string{"failed:lxc-view"}, says: "wants freezer"},
 		"an LXC that does not look at it on v2":         {machine: v2, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n")}, system: system{lxc: "4.0.6"}},
