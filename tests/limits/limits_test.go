@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
@@ -411,6 +412,22 @@ func TestConfined(t *testing.T) {
 	}
 }
 
+// wantSchema fails the test unless that is what docs/json.schema.json says of it.
+func wantSchema(t *testing.T, name string, out []byte) {
+	t.Helper()
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(testbed.Root(t), "docs/json.schema.json") + "#/$defs/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any
+	if err := json.Unmarshal(out, &value); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // limitsApply runs cgdeleg limits apply, and returns the results by session and file.
 func limitsApply(t *testing.T, code int, args ...string) map[string]string {
 	t.Helper()
@@ -432,6 +449,7 @@ func limitsApply(t *testing.T, code int, args ...string) map[string]string {
 	if err := json.Unmarshal(out, &all); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	wantSchema(t, "limits-apply", out)
 	results := map[string]string{}
 	for _, u := range all.Users {
 		for _, l := range u.Limits {
