@@ -117,6 +117,9 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 		complain(cmd.ErrOrStderr(), "left out: %v", u)
 	}
 	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
+	if _, err := account.ByName(m, f.user); len(sessions) == 0 && f.user != "" && err != nil && !m.IsRecorded() {
+		return err
+	}
 	if len(sessions) == 0 && (format == "tree" || format == "list" && !f.noHeading) {
 		complain(cmd.ErrOrStderr(), "there are no sessions%s; cgdeleg check says what a login lacks", ofWhom(f.user))
 	}
