@@ -68,6 +68,9 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	default:
 		f.Subject, err = caller(m)
 	}
+	if errors.Is(err, machine.ErrNotRecorded) {
+		return nil, noProcess(m)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +87,14 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	}
 	check.Gather(f)
 	return f, nil
+}
+
+// noProcess says why a recorded machine does not tell which process is meant.
+func noProcess(m machine.Machine) error {
+	if !m.Exists("/proc/self/mountinfo") {
+		return &usageError{errors.New("--root: that directory is no recorded machine, as cgdeleg report makes one")}
+	}
+	return &usageError{errors.New("--root: nothing was recorded of that process; a report that was made with --user NAME or --pid PID is read with the same")}
 }
 
 // readBundle reads a bundle's configuration as the user who would start it. What keeps it

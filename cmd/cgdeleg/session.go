@@ -402,7 +402,7 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
 	if alone := f.ownSudo(closed); alone != "" {
-		complain(cmd.ErrOrStderr(), "session %s closed: process %d has left it; %s, which runs this command, is still in it, and the session is removed when that has ended", closed.Session, f.pid, alone)
+		complain(cmd.ErrOrStderr(), "session %s closed: process %d has left it. Only %s is still in it, which runs this command: the next login of the user, or cgdeleg cleanup, removes the session", closed.Session, f.pid, alone)
 		return nil
 	}
 	text, isFault := messages.Closed(closed.Session, closed.Left)
