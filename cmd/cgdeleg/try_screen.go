@@ -110,7 +110,7 @@ func tryText(s screen, outcome *trial.Outcome, result judgement) markup {
 	_ = printf(&out, "open    %s\n", answerText(outcome.Open))
 	if len(outcome.Places) > 0 {
 		out.WriteByte('\n')
-		t := newTable(&out, "HIERARCHY", "CGROUP", "OWNER", "SUBGROUP", "LIMITS")
+		t := newTable(screen{Writer: &out, width: s.width}, "HIERARCHY", "CGROUP", "OWNER", "SUBGROUP", "LIMITS")
 		for _, p := range outcome.Places {
 			t.row(printable(p.Hierarchy), printable(p.Cgroup), ownerName(p.Owner), subgroupText(p), dash(limitsText(p)))
 		}

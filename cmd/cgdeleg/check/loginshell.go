@@ -1,7 +1,9 @@
 package check
 
 import (
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -72,6 +74,30 @@ func hasLongValue(option string) bool {
 	case "--user", "--group", "--host", "--prompt", "--close-from", "--chdir", "--chroot", "--role", "--type", "--command-timeout", "--other-user", "--auth-type", "--login-class",
 		"--command", "--session-command", "--supp-group", "--shell", "--whitelist-environment":
 		return true
+	}
+	return false
+}
+
+// isOneOff tells whether who asks is no shell that somebody types into, but one command of
+// sudo's, su's or of a shell: it is gone when a fix for it is typed.
+func (f *Facts) isOneOff() bool {
+	if f.Subject.Proc != "/proc/self" || f.Subject.PID <= 1 {
+		return false // somebody named the process
+	}
+	if _, isApplication := IsApplication(f.Machine, f.Subject.PID); isApplication {
+		return true
+	}
+	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", f.Subject.PID))
+	args := strings.Split(string(data), "\x00")
+	isShell := slices.Contains([]string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "busybox"}, strings.TrimPrefix(path.Base(args[0]), "-"))
+	for _, arg := range args[1:] {
+		isOption := isShell && strings.HasPrefix(arg, "-")
+		if isOption && !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c") {
+			return true
+		}
+		if !isOption && arg != "sh" { // BusyBox's name of it
+			break
+		}
 	}
 	return false
 }

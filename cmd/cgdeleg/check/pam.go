@@ -114,10 +114,10 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 
 // openFix opens a session for the shell as it stands, with all that its
 // containers will be found to need: one command is to be enough. It is nil where
-// nothing would come of that.
+// nothing would come of that, or the process is gone when it is typed.
 func (f *Facts) openFix(more ...string) *Fix {
 	list := f.listToOpen(more)
-	if f.isKeptBySystemd() || !f.opensAnything(list) {
+	if f.isKeptBySystemd() || f.isOneOff() || !f.opensAnything(list) {
 		return nil
 	}
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))

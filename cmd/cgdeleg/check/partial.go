@@ -201,7 +201,10 @@ func (f *Facts) sessionSeen() Result {
 		says = "Slurm has put this shell into a job (" + hierarchy.PathIn(f.members, jobs[0]) + "); " + says
 	}
 	r := unknown(says, errNotRecorded("their owners"))
-	r.Evidence = evidence[:min(len(evidence), 5)]
+	const some = 5
+	if r.Evidence = evidence; len(evidence) > some+1 {
+		r.Evidence = append(evidence[:some:some], Evidence{f.cgroupFile(), fmt.Sprintf("and %d more lines", len(evidence)-some)})
+	}
 	return r
 }
 

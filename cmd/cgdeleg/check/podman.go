@@ -190,7 +190,7 @@ func checkPodmanRuntime(f *Facts) Result {
 // one.
 func (f *Facts) checkDefaultRuntime(name string) Result {
 	switch _, _, answer := f.lookUp(name); {
-	case answer == machine.Absent:
+	case answer == machine.Absent && f.System.Version(name) == "":
 		return f.byDefault(failed("podman starts nothing: it finds neither crun nor runc").fixed("install runc", f.install("runc")...))
 	case answer == machine.Unknown:
 		return ok("")
