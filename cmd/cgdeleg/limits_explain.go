@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"path"
 	"slices"
@@ -30,7 +31,12 @@ files have now. Percentages are of the nearest limit above, or of the machine.
 
 On a machine that systemd runs with cgroup v2, limits of the user are those of
 the user's slice.`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{errors.New("whose limits are to be explained? cgdeleg limits explain USER, such as: cgdeleg limits explain alice")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m := s.machine()
 			who, err := account.ByName(m, args[0])

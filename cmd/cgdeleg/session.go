@@ -401,12 +401,46 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		}
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
+	if alone := f.ownSudo(closed); alone != "" {
+		complain(cmd.ErrOrStderr(), "session %s closed: process %d has left it. Only %s is still in it, which runs this command: the next login of the user, or cgdeleg cleanup, removes the session", closed.Session, f.pid, alone)
+		return nil
+	}
 	text, isFault := messages.Closed(closed.Session, closed.Left)
 	if isFault {
 		return &failure{text}
 	}
 	complain(cmd.ErrOrStderr(), "%s", text)
 	return nil
+}
+
+// ownSudo returns the program that keeps a closed session in use, if that is none but this
+// one and those that wait for it: who closes the session of a shell in that shell types sudo.
+// It is "" if there are others, or none.
+func (f *sessionFlags) ownSudo(closed *delegate.Closed) string {
+	if !errors.Is(closed.Left, unix.EBUSY) {
+		return ""
+	}
+	m := machine.Machine{}
+	own := map[int]string{os.Getpid(): "cgdeleg"}
+	name := ""
+	for pid := os.Getppid(); pid > 1 && pid != f.pid; {
+		status, err := m.StatusOf(pid)
+		if err != nil {
+			break
+		}
+		own[pid], name = status.Name, status.Name
+		pid = status.Parent
+	}
+	left, found, err := f.find(m, func(s delegate.Session) bool { return s.User == f.user && sessionName(&s) == closed.Session })
+	if err != nil || !found || name == "" {
+		return ""
+	}
+	for _, p := range left.Parts {
+		if slices.ContainsFunc(p.Processes, func(pid int) bool { return own[pid] == "" }) {
+			return ""
+		}
+	}
+	return name
 }
 
 // ownerOf returns the real user ID of a process.

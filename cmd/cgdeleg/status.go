@@ -178,6 +178,9 @@ func showStatus(cmd *cobra.Command, m machine.Machine, f statusFlags, format str
 		say("left out: %v", u)
 	}
 	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
+	if _, err := account.ByName(m, f.user); len(sessions) == 0 && f.user != "" && err != nil && !m.IsRecorded() {
+		return err
+	}
 	if len(sessions) == 0 && (format == "tree" || format == "list" && !f.noHeading) {
 		say("there are no sessions%s; cgdeleg check says what a login lacks", ofWhom(f.user))
 	}

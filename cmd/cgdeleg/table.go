@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/usage"
@@ -147,24 +147,120 @@ func humanAge(age time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", age/day, age%day/time.Hour)
 }
 
-// table is columns of text with a heading.
-type table struct{ w *tabwriter.Writer }
+// table is columns of text with a heading. On a terminal the last column, and if need be the
+// widest, is broken into lines.
+type table struct {
+	w    io.Writer
+	rows [][]string // escaped
+}
 
 // newTable begins a table; without a heading it has none.
 func newTable(w io.Writer, heading ...string) *table {
-	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+	t := &table{w: w}
 	if len(heading) > 0 {
 		t.row(heading...)
 	}
 	return t
 }
 
-// row adds a line. That it cannot be written is flush's error.
+// row adds a line.
 func (t *table) row(cells ...string) {
-	for i, cell := range cells {
-		_ = printf(t.w, "%s%s", markup(onlyIf(i > 0, "\t")), cell)
+	var visibles []string
+	for _, cell := range cells {
+		visibles = append(visibles, visible(cell))
 	}
-	_ = printf(t.w, "\n")
+	t.rows = append(t.rows, visibles)
 }
 
-func (t *table) flush() error { return t.w.Flush() }
+// columnGap is between two columns.
+const columnGap = 2
+
+func (t *table) flush() error {
+	widths := t.widths()
+	var out strings.Builder
+	for _, row := range t.rows {
+		var folded [][]string
+		height := 1
+		for i, cell := range row {
+			lines := []string{cell}
+			if widths[i].isNarrowed {
+				lines = fold(cell, widths[i].columns)
+			}
+			folded, height = append(folded, lines), max(height, len(lines))
+		}
+		for n := range height {
+			var line strings.Builder
+			for i, lines := range folded {
+				cell := ""
+				if n < len(lines) {
+					cell = lines[n]
+				}
+				line.WriteString(cell)
+				if i < len(folded)-1 {
+					line.WriteString(strings.Repeat(" ", widths[i].columns+columnGap-utf8.RuneCountInString(cell)))
+				}
+			}
+			out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		}
+	}
+	return printf(t.w, "%s", markup(out.String()))
+}
+
+type columnWidth struct {
+	columns    int
+	isNarrowed bool
+}
+
+// widths are those of the columns: of the longest cells, unless that is too much for the
+// terminal.
+func (t *table) widths() (widths []columnWidth) {
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, columnWidth{})
+			}
+			widths[i].columns = max(widths[i].columns, utf8.RuneCountInString(cell))
+		}
+	}
+	const narrowest = 16 // a column of single words helps nobody
+	s, isScreen := t.w.(screen)
+	if !isScreen || s.width == 0 || len(widths) == 0 {
+		return widths
+	}
+	narrow := func(i int) {
+		total := columnGap * (len(widths) - 1)
+		for _, w := range widths {
+			total += w.columns
+		}
+		if over := total - s.width; over > 0 {
+			most := max(widths[i].columns-over, min(narrowest, widths[i].columns))
+			widths[i] = columnWidth{most, most < widths[i].columns}
+		}
+	}
+	widest := 0
+	for i := range widths {
+		if widths[i].columns > widths[widest].columns {
+			widest = i
+		}
+	}
+	narrow(len(widths) - 1)
+	narrow(widest)
+	return widths
+}
+
+// fold breaks a text into lines at its blanks, a word that is too long behind a slash, or
+// where the line ends.
+func fold(text string, width int) (lines []string) {
+	for line := range strings.SplitSeq(wrapped(text, width), "\n") {
+		for utf8.RuneCountInString(line) > width {
+			runes := []rune(line)
+			at := width
+			if slash := strings.LastIndex(string(runes[:width]), "/"); slash > 0 {
+				at = utf8.RuneCountInString(string(runes[:width])[:slash+1])
+			}
+			lines, line = append(lines, string(runes[:at])), string(runes[at:])
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}

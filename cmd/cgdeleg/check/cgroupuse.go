@@ -72,7 +72,7 @@ func (f *Facts) checkCgroupUse(evidence []Evidence) Result {
 	}
 	_, at, _ := lxcconf.CgroupUse(f.usersFiles(), f.lxcConf())
 	if better := f.betterUse(use, usable, skipped); better != nil {
-		r := failed("LXC refuses to start: "+whyLacking(lacking, usable), itemEvidence(at))
+		r := failed("LXC refuses to start: "+whyLacking(lacking), itemEvidence(at))
 		return r.fixed("write lxc.cgroup.use = "+strings.Join(better, ",")+", or take that line out", f.edit(at.File))
 	}
 	r := failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", append([]Evidence{itemEvidence(at)}, evidence...)...)
@@ -81,9 +81,9 @@ func (f *Facts) checkCgroupUse(evidence []Evidence) Result {
 
 // whyLacking says why LXC does not find what is there: a blank beside a name is a part of
 // it, and a v1 hierarchy counts only if all of its controllers are named.
-func whyLacking(lacking, usable []string) string {
+func whyLacking(lacking []string) string {
 	for _, name := range lacking {
-		if trimmed := strings.TrimSpace(name); trimmed != name && slices.Contains(usable, trimmed) {
+		if strings.TrimSpace(name) != name {
 			return "it takes the blank in lxc.cgroup.use for a part of the name, and finds no controller \"" + name + "\""
 		}
 	}

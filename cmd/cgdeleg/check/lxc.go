@@ -29,7 +29,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
-		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
+		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2, and a file of that name there. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
 		DependsOn: []string{"session", "lxc-view"}, alone: true, needs: aConfig, run: checkConfigLimits,
 	},
 }
@@ -126,8 +126,7 @@ func checkConfigIDMap(f *Facts) Result {
 		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line").certain()
 	}
 	if len(lines) == 0 {
-		return failed("the configuration has no lxc.idmap: only root can start it").
-			fixed("add lines lxc.idmap with the user's ranges to it").certainIf(f.isWholeConfig())
+		return f.noIDMap()
 	}
 	maps := idMaps{name: "lxc.idmap", missing: "lxc.idmap has no line for %s IDs (%c)", isWhole: f.isWholeConfig()}
 	for _, m := range lines {
@@ -158,20 +157,15 @@ func checkConfigLimits(f *Facts) Result {
 		return skip(client + " asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
-	lacking, evidence := f.lackingForLimits()
-	ignored := 0
-	for _, l := range limits {
-		if f.ignores(l) {
-			ignored++
-			evidence = append(evidence, limitEvidence(l))
-		}
-	}
-	switch {
-	case len(lacking) > 0:
+	if lacking, evidence := f.lackingForLimits(); len(lacking) > 0 {
 		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the container's limits need", evidence...)
 		return f.lackingFix(r, lacking, evidence[0].file())
-	case ignored > 0:
-		return f.ignoredLimits(evidence)
+	}
+	if r := f.checkLimitFiles(limits); r.Status != OK {
+		return r
+	}
+	if ignored := ignoredIn(limits, f.isUnified()); len(ignored) > 0 {
+		return f.ignoredLimits(ignored, f.isUnified())
 	}
 	return ok(limitsHave(len(limits)))
 }
@@ -182,11 +176,6 @@ func limitsHave(count int) string {
 		return "the container has no limits"
 	}
 	return fmt.Sprintf("the session has the controllers of all its limits (%d)", count)
-}
-
-func (f *Facts) ignoredLimits(evidence []Evidence) Result {
-	return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
-		fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", f.edit(evidence[0].file()))
 }
 
 // lackingFix says how controllers are had that the limits of a configuration's file need.

@@ -29,7 +29,7 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
-		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
+		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups. Words on that line which the module does not know it ignores, and says so in the log.",
 		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
@@ -114,10 +114,10 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 
 // openFix opens a session for the shell as it stands, with all that its
 // containers will be found to need: one command is to be enough. It is nil where
-// nothing would come of that.
+// nothing would come of that, or the process is gone when it is typed.
 func (f *Facts) openFix(more ...string) *Fix {
 	list := f.listToOpen(more)
-	if f.isKeptBySystemd() || !f.opensAnything(list) {
+	if f.isKeptBySystemd() || f.isOneOff() || !f.opensAnything(list) {
 		return nil
 	}
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
@@ -309,6 +309,9 @@ func checkPAMLine(f *Facts) Result {
 		if account := f.leftOut(); account != nil {
 			return f.leftOutResult(account)
 		}
+		if len(l.ignored) > 0 {
+			return f.ignoredWords()
+		}
 		return ok(l.service+" has one", f.moduleLine()...)
 	}
 	if client := f.clientAlone(); client != "" {
@@ -340,6 +343,21 @@ func (f *Facts) lineInStore() string {
 		text += ", in place of that of pam_cgfs.so"
 	}
 	return text
+}
+
+// ignoredWords is the result for words on the module's line that it passes over.
+func (f *Facts) ignoredWords() Result {
+	line := *f.login.module
+	at := lineEvidence(line)
+	r := warning("the module ignores words of its line in "+at.Path, at)
+	for _, complaint := range f.login.ignored {
+		r.Evidence = append(r.Evidence, Evidence{"what it logs", complaint})
+	}
+	text := "correct them"
+	if i := slices.Index(line.Args, "-c"); i >= 0 && i+2 < len(line.Args) && strings.HasSuffix(line.Args[i+1], ",") {
+		text = "write the list after -c without blanks (-c " + line.Args[i+1] + line.Args[i+2] + ")"
+	}
+	return r.fixed(text+", and log in again", byHand(f.editor(), line.File))
 }
 
 // fixedForAll adds what gives this shell a session, where that can be, and every later

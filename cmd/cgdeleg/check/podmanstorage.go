@@ -19,8 +19,8 @@ import (
 var ownersFixed = []string{"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "gpfs", "lustre", "beegfs", "ceph", "fuse.glusterfs", "fuse.sshfs"}
 
 func checkPodmanStorage(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	s := f.readStorage()
 	for _, look := range []func(*storage) Result{f.checkDriver, f.checkGraphRoot, f.checkGraphMount} {

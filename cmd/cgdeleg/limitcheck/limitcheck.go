@@ -170,9 +170,9 @@ type checker struct {
 	machine  map[string][]Finding // of limits that were looked at already, without their place
 }
 
-// line adds a finding about whom a line is for.
-func (c *checker) line(r *limitsconf.Rule, severity Severity, message, fix string) {
-	c.findings = append(c.findings, Finding{File: r.File, Line: r.Line, Column: r.Column, Severity: severity, Message: message, Fix: fix})
+// line adds a warning about whom a line is for: who is not there today may be tomorrow.
+func (c *checker) line(r *limitsconf.Rule, message, fix string) {
+	c.findings = append(c.findings, Finding{File: r.File, Line: r.Line, Column: r.Column, Severity: Warning, Message: message, Fix: fix})
 }
 
 // limit adds a finding about a line's nth limit.

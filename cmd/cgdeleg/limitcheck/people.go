@@ -30,11 +30,11 @@ func (c *checker) people(r *limitsconf.Rule) {
 	for _, w := range r.Who {
 		switch {
 		case w.Kind == limitsconf.Named && c.Users[w.Name] == machine.Absent:
-			c.line(r, Warning, fmt.Sprintf("there is no user %q", w.Name), userFix(c, w.Name))
+			c.line(r, fmt.Sprintf("there is no user %q", w.Name), userFix(c, w.Name))
 		case w.Kind == limitsconf.InGroup && c.Groups[w.Name] == machine.Absent:
-			c.line(r, Warning, fmt.Sprintf("there is no group %q", w.Name), "correct the name, or make the group: groupadd")
+			c.line(r, fmt.Sprintf("there is no group %q", w.Name), "correct the name, or make the group: groupadd")
 		case w.Kind == limitsconf.InGroupID && c.Groups[w.Name] == machine.Absent:
-			c.line(r, Warning, fmt.Sprintf("there is no group with the ID %s", w.Name), "correct the number, or make the group: groupadd")
+			c.line(r, fmt.Sprintf("there is no group with the ID %s", w.Name), "correct the number, or make the group: groupadd")
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (c *checker) reach(r *limitsconf.Rule) {
 		return isEmpty(w) || slices.ContainsFunc(excluded, func(not limitsconf.Word) bool { return c.covers(not, w) })
 	})
 	if len(wanted) == 0 {
-		c.line(r, Warning, "the line matches nobody: what it names it also excludes, or no user has such an ID", "correct the list of users, or remove the line")
+		c.line(r, "the line matches nobody: what it names it also excludes, or no user has such an ID", "correct the list of users, or remove the line")
 		return
 	}
 	var by []*limitsconf.Rule
@@ -81,7 +81,7 @@ func (c *checker) reach(r *limitsconf.Rule) {
 		}
 		by = append(by, some...)
 	}
-	c.line(r, Warning, "nobody can reach the line: "+earlier(by)+" before it for everybody whom it matches", "put it before, or remove it: of each scope the first line that matches counts")
+	c.line(r, "nobody can reach the line: "+earlier(by)+" before it for everybody whom it matches", "put it before, or remove it: of each scope the first line that matches counts")
 }
 
 // earlier names lines.

@@ -27,6 +27,7 @@ type Item struct {
 
 // Config is a configuration file with all that it includes.
 type Config struct {
+	File string // the configuration's own
 	// Items are in the order in which LXC takes them. Those of an included file
 	// stand in the place of its lxc.include, which is no item itself.
 	Items []Item
@@ -56,7 +57,7 @@ func Read(m machine.Machine, file string) (*Config, error) {
 	if err := r.parse(file, data, 0); err != nil {
 		return nil, err
 	}
-	return &Config{Items: r.items}, nil
+	return &Config{File: file, Items: r.items}, nil
 }
 
 // ReadPart is Read for a recorded machine that may lack what the file includes: such a
@@ -70,7 +71,7 @@ func ReadPart(m machine.Machine, file string) (*Config, error) {
 	if err := r.parse(file, data, 0); err != nil {
 		return nil, err
 	}
-	return &Config{Items: r.items, Unread: r.unread}, nil
+	return &Config{File: file, Items: r.items, Unread: r.unread}, nil
 }
 
 // Last returns the last item with that key, which is the one that counts for

@@ -3,8 +3,10 @@
 # drop-in of user-runtime-dir@.service, sessions by pam_systemd. They hold over all that
 # systemd does, and the user can raise none.
 # machines: bookworm-systemd-v2 trixie-systemd-v2
+# limit: 1800
 
-install_module ""
+# A quarter of it is for the user's groups, which take a second or two under emulation.
+install_module timeout=60
 install_dropin
 cp -r "/in/contrib/systemd/user-runtime-dir@.service.d" /usr/lib/systemd/system/
 systemctl daemon-reload
@@ -15,7 +17,7 @@ MiB=1048576
 
 # limits_line CONTROL OPTIONS: the line before pam_systemd's, in place of a former one.
 limits_line() {
-	sed -i -e '/pam_cgdeleg.so limits/d' -e "s/^session.*pam_systemd.so/session $1 pam_cgdeleg.so limits $2\n&/" /etc/pam.d/common-session
+	sed -i -e '/pam_cgdeleg.so limits/d' -e "s/^session.*pam_systemd.so/session $1 pam_cgdeleg.so limits timeout=60 $2\n&/" /etc/pam.d/common-session
 }
 # values DIR FILE...: what the files have, in a line.
 values() {
