@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -166,7 +165,7 @@ func (f follower) tell(a appliedUser) (isLater bool) {
 }
 
 func (f follower) say(user, of string, o limits.Outcome) error {
-	var out io.Writer = f.log.out
+	out := f.log.out
 	if f.log.json {
 		out = f.log.errOut
 	}

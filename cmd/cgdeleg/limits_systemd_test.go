@@ -287,7 +287,7 @@ func TestLowerSlice(t *testing.T) {
 		m.onSet = func(systemd.Property) { panic(killed) }
 		func() {
 			defer func() {
-				if p := recover(); p != killed {
+				if p, _ := recover().(error); !errors.Is(p, killed) {
 					t.Error(p)
 				}
 			}()

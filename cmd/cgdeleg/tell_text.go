@@ -43,13 +43,12 @@ func killedText(e *oom.Event, isMore bool) string {
 }
 
 func forksText(count int64, isMore bool) string {
-	more := ""
-	if isMore {
+	more := "a "
+	switch {
+	case isMore:
 		more = "and " + strconv.FormatInt(count, 10) + " more "
-	} else if count > 1 {
+	case count > 1:
 		more = strconv.FormatInt(count, 10) + " "
-	} else {
-		more = "a "
 	}
 	return more + oneOrMany(count, "new process was refused", "new processes were refused")
 }

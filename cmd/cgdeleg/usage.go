@@ -47,10 +47,7 @@ list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
 				return err
 			}
 			m := s.machine()
-			who, isOne, err := whoseUsage(m, args)
-			if err != nil {
-				return err
-			}
+			who, isOne := whoseUsage(m, args)
 			users, err := lookUsage(m, cmd, who, isOne)
 			if err != nil {
 				return err
@@ -76,18 +73,18 @@ list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
 }
 
 // whoseUsage returns the user who is asked about; isOne is false if all are.
-func whoseUsage(m machine.Machine, args []string) (who usage.Account, isOne bool, err error) {
+func whoseUsage(m machine.Machine, args []string) (who usage.Account, isOne bool) {
 	switch uid := os.Geteuid(); {
 	case len(args) == 1:
-		return usage.Account{Name: args[0], UID: -1}, true, nil
+		return usage.Account{Name: args[0], UID: -1}, true
 	case m.IsRecorded() || uid == 0:
-		return who, false, nil
+		return who, false
 	default:
 		who = usage.Account{Name: strconv.Itoa(uid), UID: uid}
 		if a, known := account.ByUID(m, uid); known {
 			who.Name = a.Name
 		}
-		return who, true, nil
+		return who, true
 	}
 }
 

@@ -203,7 +203,7 @@ func (f *Facts) sessionSeen() Result {
 	r := unknown(says, errNotRecorded("their owners"))
 	const some = 5
 	if r.Evidence = evidence; len(evidence) > some+1 {
-		r.Evidence = append(evidence[:some:some], Evidence{f.cgroupFile(), fmt.Sprintf("and %d more lines", len(evidence)-some)})
+		r.Evidence = append(slices.Clone(evidence[:some]), Evidence{f.cgroupFile(), fmt.Sprintf("and %d more lines", len(evidence)-some)})
 	}
 	return r
 }
