@@ -94,7 +94,7 @@ func noProcess(m machine.Machine) error {
 	if !m.Exists("/proc/self/mountinfo") {
 		return &usageError{errors.New("--root: that directory is no recorded machine, as cgdeleg report makes one")}
 	}
-	return &usageError{errors.New("--root: nothing was recorded of that process; a report that was made with --user NAME or --pid PID is read with the same")}
+	return errors.New("--root: nothing was recorded of that process; a report that was made with --user NAME or --pid PID is read with the same")
 }
 
 // readBundle reads a bundle's configuration as the user who would start it. What keeps it
@@ -173,11 +173,11 @@ func newCheck(s *settings) *cobra.Command {
 unprivileged containers need beside, and say of each trouble where it was seen
 and how it is fixed. Nothing is changed.
 
-Without names, problems are printed alone, and what they come to. Names (or codes)
-of checks choose among them; cgdeleg check --list has them all.
-A note is no trouble; it says what a program needs to use the session. The
-exit code is 1 if a check failed, with --strict also for warnings, and 3 if
-something could not be told.`,
+Without names, problems are printed alone, and what they come to. Names (or
+codes) of checks choose among them; cgdeleg check --list has them all. A note
+is no trouble; it says what a program needs to use the session. The exit code
+is 1 if a check failed, with --strict also for warnings, and 3 if something
+could not be told.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration

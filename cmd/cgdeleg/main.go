@@ -81,6 +81,8 @@ func newRoot() *cobra.Command {
 			return &usageError{errors.New("no command given")}
 		},
 	}
+	// which subcommands inherit
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{flagWords(cmd, err)} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
 	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")

@@ -222,30 +222,32 @@ func (t *table) widths() (widths []columnWidth) {
 			widths[i].columns = max(widths[i].columns, utf8.RuneCountInString(cell))
 		}
 	}
-	const narrowest = 16 // a column of single words helps nobody
 	s, isScreen := t.w.(screen)
 	if !isScreen || s.width == 0 || len(widths) == 0 {
 		return widths
 	}
-	narrow := func(i int) {
-		total := columnGap * (len(widths) - 1)
-		for _, w := range widths {
-			total += w.columns
-		}
-		if over := total - s.width; over > 0 {
-			most := max(widths[i].columns-over, min(narrowest, widths[i].columns))
-			widths[i] = columnWidth{most, most < widths[i].columns}
-		}
-	}
-	widest := 0
+	last, widest := len(widths)-1, 0
 	for i := range widths {
 		if widths[i].columns > widths[widest].columns {
 			widest = i
 		}
 	}
-	narrow(len(widths) - 1)
-	narrow(widest)
+	const narrow = 16 // narrower, a column is one of single words
+	fit(widths, last, s.width, narrow)
+	fit(widths, widest, s.width, narrow)
+	fit(widths, last, s.width, utf8.RuneCountInString(t.rows[0][len(t.rows[0])-1]))
 	return widths
+}
+
+// fit narrows a column as far as the terminal's width wants it, and not below the least.
+func fit(widths []columnWidth, i, width, least int) {
+	over := columnGap*(len(widths)-1) - width
+	for _, w := range widths {
+		over += w.columns
+	}
+	if most := max(widths[i].columns-over, least); over > 0 && most < widths[i].columns {
+		widths[i] = columnWidth{most, true}
+	}
 }
 
 // fold breaks a text into lines at its blanks, a word that is too long behind a slash, or

@@ -40,17 +40,19 @@ func newTry(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "try USER",
 		Short: "Really open a session for a user, and say what the user can do in it",
-		Long: `Open a session by libpam, as the program of a PAM service does at a login of USER,
-and say of each hierarchy where the login landed, who owns the cgroup, and whether
-USER can make one below it, enter it and limit it; say what the modules wrote to the
-system log, and what PAM returned. Then close the session, and say what is left.
+		Long: `Open a session by libpam, as the program of a PAM service does at a login of
+USER, and say of each hierarchy where the login landed, who owns the cgroup,
+and whether USER can make one below it, enter it and limit it; say what the
+modules wrote to the system log, and what PAM returned. Then close the session,
+and say what is left.
 
 All session modules of the service run, which may mount or unlock things; with
---only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the login,
-as it starts sshd, because in this shell's own session no other would be opened.
+--only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the
+login, as it starts sshd, because in this shell's own session no other would be
+opened.
 
-The exit code is 1 if USER can make no cgroups in such a session, or if something of it
-is left, and 3 if that could not be told.`,
+The exit code is 1 if USER can make no cgroups in such a session, or if
+something of it is left, and 3 if that could not be told.`,
 		Example: `  sudo cgdeleg try alice
   sudo cgdeleg try alice --service sudo
   sudo cgdeleg try alice --only-ours --json`,

@@ -202,9 +202,10 @@ func (f *Facts) sessionSeen() Result {
 	}
 	r := unknown(says, errNotRecorded("their owners"))
 	const some = 5
-	if r.Evidence = evidence; len(evidence) > some+1 {
-		r.Evidence = append(slices.Clone(evidence[:some]), Evidence{f.cgroupFile(), fmt.Sprintf("and %d more lines", len(evidence)-some)})
+	if more := len(evidence) - some; more > 1 {
+		evidence = slices.Concat(evidence[:some], []Evidence{{f.cgroupFile(), fmt.Sprintf("and %d more lines", more)}})
 	}
+	r.Evidence = evidence
 	return r
 }
 
