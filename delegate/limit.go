@@ -1,7 +1,7 @@
 package delegate
 
 import (
-	"time"
+	"context"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -19,16 +19,14 @@ type LimitRequest struct {
 	Limits  limits.Given
 	// OnlyCompare tells what would be done, and does nothing.
 	OnlyCompare bool
-	// Deadline is until when is waited for memory that is in use.
-	Deadline time.Time
 }
 
 // Limit gives limits to a user's live sessions, and lifts those that are not given. It kills
 // nobody: memory that is in use is not taken away, but lowered as it falls, until the
-// deadline; what is left of that is a *limits.InUseError in its outcome. It returns nothing
+// context ends; what is left of that is a *limits.InUseError in its outcome. It returns nothing
 // for a user who has no sessions of ours. Errors are *layout.UserNameError, *lock.Error and
 // what /proc gives.
-func Limit(r LimitRequest) ([]apply.Limited, error) {
+func Limit(ctx context.Context, r LimitRequest) ([]apply.Limited, error) {
 	user, err := layout.DirName(r.User)
 	if err != nil {
 		return nil, err
@@ -51,7 +49,7 @@ func Limit(r LimitRequest) ([]apply.Limited, error) {
 	}
 	all := apply.Limit(request)
 	held.Release()
-	apply.Lower(all, r.Deadline)
+	apply.Lower(ctx, all)
 	return all, nil
 }
 

@@ -37,6 +37,9 @@ type OpenRequest struct {
 	// Deadline is when to end removing the user's dead sessions. The zero Time sets
 	// none; some thousand cgroups of each are removed at most anyway.
 	Deadline time.Time
+	// FindLimits, if set, is asked for the limits in place of Login.Limits, when the calling
+	// process has left a session of the user's, who could freeze there what asks for groups.
+	FindLimits func() (limits.Given, error)
 	// RequireLimits makes it an error if a limit cannot be set.
 	RequireLimits bool
 	// Announce, if set, is called with what there will be to undo, before the
@@ -99,6 +102,9 @@ func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *
 		defer held.Release()
 		defer held.Remove()
 	}
+	if err := r.findLimits(set); err != nil {
+		return nil, nil, err
+	}
 	p, err := r.plan(set, user)
 	if err != nil {
 		return nil, nil, err
@@ -132,6 +138,20 @@ func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *
 		return o, nil, nil
 	}
 	return o, result, nil
+}
+
+// findLimits asks for the limits, from outside of any session.
+func (r *OpenRequest) findLimits(set *hierarchy.Set) error {
+	if r.FindLimits == nil {
+		return nil
+	}
+	own, err := ownMemberships(r.Machine)
+	if err != nil {
+		return err
+	}
+	leaveSession(set, manager.Of(r.Machine, set), own)
+	r.Limits, err = r.FindLimits()
+	return err
 }
 
 // Plan returns what Open would do. Errors are those of Open.
@@ -197,7 +217,7 @@ func (o *Opened) explainLimits(r *OpenRequest, set *hierarchy.Set) error {
 		err := &apply.LimitError{Of: "login", Err: reason}
 		var confined *plan.ConfinedError
 		var denied *plan.DeniedError
-		if reason.Reason == nil || errors.As(reason, &confined) || errors.As(reason, &denied) {
+		if reason.Reason == nil || errors.Is(reason, plan.ErrScopeAlone) || errors.As(reason, &confined) || errors.As(reason, &denied) {
 			unset = append(unset, err)
 		} else {
 			o.Notes = append(o.Notes, err)

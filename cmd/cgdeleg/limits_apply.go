@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -85,9 +86,11 @@ func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
 	if err != nil {
 		return err
 	}
+	ctx, done := untilSignal() // which ends the lowering, so that memory.high is as before
+	defer done()
 	var all []appliedUser
 	for _, name := range users {
-		all = append(all, applyLimits(m, name, cmd.ErrOrStderr(), f))
+		all = append(all, applyLimits(ctx, m, name, cmd.ErrOrStderr(), f))
 	}
 	uids, err := f.slices(m)
 	if err != nil {
@@ -151,7 +154,7 @@ func (f limitsApplyFlags) tell(w io.Writer, all []appliedUser, ofSystemd []appli
 }
 
 // applyLimits gives a user's sessions the limits of the files.
-func applyLimits(m machine.Machine, name string, errOut io.Writer, f limitsApplyFlags) (a appliedUser) {
+func applyLimits(ctx context.Context, m machine.Machine, name string, errOut io.Writer, f limitsApplyFlags) (a appliedUser) {
 	a.user = name
 	who, err := account.ByName(m, name)
 	if err != nil { // sessions of a user who was removed; uid words cannot match
@@ -166,8 +169,10 @@ func applyLimits(m machine.Machine, name string, errOut io.Writer, f limitsApply
 	if g.isAbsent {
 		return a
 	}
-	a.all, a.err = delegate.Limit(delegate.LimitRequest{
-		Machine: m, Locks: lock.Default, User: name, Limits: g.limits(), OnlyCompare: f.dryRun, Deadline: time.Now().Add(f.wait),
+	ctx, cancel := context.WithTimeout(ctx, f.wait)
+	defer cancel()
+	a.all, a.err = delegate.Limit(ctx, delegate.LimitRequest{
+		Machine: m, Locks: lock.Default, User: name, Limits: g.limits(), OnlyCompare: f.dryRun,
 	})
 	return a
 }

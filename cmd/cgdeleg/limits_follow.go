@@ -57,7 +57,7 @@ func followLimits(ctx context.Context, l *watchLog) error {
 		f.mark(fd)
 		if now := limitsSignature(); isLater || now != f.seen {
 			f.seen = now
-			isLater = f.apply()
+			isLater = f.apply(ctx)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func limitsSignature() (text string) {
 
 // apply applies the limits to all who have sessions, and tells whether some are left for
 // later, because more is in use.
-func (f follower) apply() (isLater bool) {
+func (f follower) apply(ctx context.Context) (isLater bool) {
 	m := machine.Machine{}
 	flags := limitsApplyFlags{wait: lowerPatience}
 	users, err := delegate.LimitedUsers(m)
@@ -124,7 +124,7 @@ func (f follower) apply() (isLater bool) {
 		return false
 	}
 	for _, name := range users {
-		isLater = f.tell(applyLimits(m, name, f.log.errOut, flags)) || isLater
+		isLater = f.tell(applyLimits(ctx, m, name, f.log.errOut, flags)) || isLater
 	}
 	uids, err := flags.slices(m)
 	if err != nil {

@@ -60,6 +60,7 @@ func (g given) limits() (l limits.Given) {
 	if g.Session != nil {
 		l.Session = g.Session.Limits
 	}
+	l.IsManaged, l.IsUncertain = !g.isAbsent, g.isUnknown()
 	return l
 }
 

@@ -118,7 +118,9 @@ type application struct {
 	parts           []*part      // the session of our own
 	scopes          []*plan.Step // those to be adopted
 	warnings, notes []error
-	unset           []error // limits that could not be set: *LimitError
+	// limits that could not be set, *LimitError: in this attempt, and in hierarchies that it
+	// goes without
+	unset, dropped []error
 }
 
 // part is a session in one hierarchy, as far as it is made.
@@ -173,6 +175,13 @@ func (a *application) makeSession() error {
 			continue
 		}
 		lostRace := errors.Is(err, unix.EEXIST) || cgroupfs.IsGone(err)
+		if err != nil && !lostRace && a.drop(err) {
+			if len(a.parts) == 0 {
+				return errors.Join(a.requireLimits(), a.announce())
+			}
+			attempt--
+			continue
+		}
 		if !lostRace || attempt == attempts {
 			return err
 		}

@@ -1,9 +1,9 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -40,31 +40,34 @@ func Limit(r LimitRequest) (all []Limited) {
 	for _, h := range r.Set.All {
 		user, err := layout.OpenUser(h, r.User)
 		if err != nil {
-			all = append(all, r.without(h))
+			all = append(all, r.without(h, -1))
 			continue
 		}
 		ofUser := r.limitUser(h, user)
 		all = append(all, ofUser)
-		numbers, _ := layout.NumbersIn(h, r.User)
-		for _, n := range numbers {
+		for _, n := range layout.Numbers(r.Set, r.User) {
 			id := layout.ID{User: r.User, Number: n}
-			if session, err := id.Open(h); err == nil {
-				all = append(all, r.limit(h, session, limits.Place{Path: id.Path(h), Above: settingsIn(ofUser)}, n))
-				session.Close()
+			session, err := id.Open(h)
+			if err != nil {
+				all = append(all, r.without(h, n))
+				continue
 			}
+			all = append(all, r.limit(h, session, limits.Place{Path: id.Path(h), Above: settingsIn(ofUser)}, n))
+			session.Close()
 		}
 		user.Close()
 	}
 	return slices.DeleteFunc(all, func(l Limited) bool { return len(l.Outcomes) == 0 && len(l.Errs) == 0 })
 }
 
-// ErrNoSession says that the user's sessions have no part in the hierarchy: they were opened
-// before there was a limit for which it is needed.
-var ErrNoSession = errors.New("the sessions that there are have no cgroup in this hierarchy; the next login has")
+// ErrNoSession says that a session, or all of the user's, have no part in the hierarchy: they
+// were opened before there was a limit for which it is needed.
+var ErrNoSession = errors.New("it was opened before there were limits in this hierarchy, and has no cgroup there")
 
-// without tells of the limits in a hierarchy in which the user has no sessions.
-func (r LimitRequest) without(h *hierarchy.Hierarchy) Limited {
-	l := Limited{Hierarchy: h, Session: -1, Path: layout.UserPath(h, r.User)}
+// without tells of the limits in a hierarchy in which a session has no part, or the user no
+// session.
+func (r LimitRequest) without(h *hierarchy.Hierarchy, session int) Limited {
+	l := Limited{Hierarchy: h, Session: session, Path: layout.UserPath(h, r.User)}
 	for _, limit := range limits.OfHierarchy(h, slices.Concat(r.Limits.User, r.Limits.Session)) {
 		l.Errs = append(l.Errs, &limits.SettingError{Limit: limit, Err: ErrNoSession})
 	}
@@ -132,9 +135,9 @@ func (r LimitRequest) limit(h *hierarchy.Hierarchy, dir *cgroupfs.Dir, at limits
 	return l
 }
 
-// Lower goes on with what Limit did not lower, because it was in use, until the deadline
+// Lower goes on with what Limit did not lower, because it was in use, until the context ends
 // (limits.Lower). It needs no lock.
-func Lower(all []Limited, deadline time.Time) {
+func Lower(ctx context.Context, all []Limited) {
 	for i := range all {
 		if !slices.ContainsFunc(all[i].Outcomes, limits.Outcome.IsInUse) {
 			continue
@@ -143,7 +146,7 @@ func Lower(all []Limited, deadline time.Time) {
 		if err != nil {
 			continue // the session ended
 		}
-		limits.Lower(dir, all[i].Outcomes, deadline)
+		limits.Lower(ctx, dir, all[i].Outcomes)
 		dir.Close()
 	}
 }

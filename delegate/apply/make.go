@@ -88,15 +88,16 @@ func (a *application) makeCpuset(p *part) error {
 // makeV2 is make on cgroup v2, where each cgroup on the way has to give controllers
 // to its children.
 func (a *application) makeV2(p *part) error {
-	limited := slices.Concat(p.Enable, lacking(p.Enable, p.Limit))
-	if err := a.enable(p.BaseDir(), limited); err != nil {
+	ofUser := slices.Concat(p.Enable, lacking(p.Enable, p.LimitUser))
+	if err := a.enable(p.BaseDir(), ofUser); err != nil {
 		return err
 	}
+	// in user/, in user/NAME, and in the session, where it is the user's to enable
+	levels := [][]string{ofUser, slices.Concat(p.Enable, lacking(p.Enable, p.LimitSession)), p.Enable}
 	give := func(_, child *cgroupfs.Dir) error {
-		if p.isMade { // the session itself
-			return a.enable(child, p.Enable)
-		}
-		return a.enable(child, limited)
+		controllers := levels[0]
+		levels = levels[1:]
+		return a.enable(child, controllers)
 	}
 	return a.descend(p, give, func(session *cgroupfs.Dir) (err error) {
 		defer session.Close()

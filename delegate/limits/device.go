@@ -27,9 +27,8 @@ func (at Place) device(l Limit) (string, error) {
 }
 
 func (at Place) deviceNumber(name string) (string, error) {
-	major, minor, isNumber := strings.Cut(name, ":")
-	if isNumber && isDigits(major) && isDigits(minor) {
-		return name, nil
+	if number, isNumber := parseDevice(name); isNumber {
+		return at.wholeDisk(number), nil
 	}
 	if at.Machine.IsRecorded() {
 		return "", &DeviceError{Path: name, Err: errors.New("this machine is a recorded one")}
@@ -71,9 +70,18 @@ func (at Place) wholeDisk(number string) string {
 	return strings.TrimSpace(string(data))
 }
 
-func isDigits(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 32)
-	return err == nil
+// parseDevice returns MAJ:MIN as the kernel writes it, if a name is that.
+func parseDevice(name string) (number string, isNumber bool) {
+	major, minor, found := strings.Cut(name, ":")
+	a, err := strconv.ParseUint(major, 10, 32)
+	b, err2 := strconv.ParseUint(minor, 10, 32)
+	return fmt.Sprintf("%d:%d", a, b), found && err == nil && err2 == nil
+}
+
+// possibleCPUs returns the CPUs that the machine can have (sysfs-devices-system-cpu).
+func (at Place) possibleCPUs() (string, error) {
+	data, err := at.Machine.ReadFile("/sys/devices/system/cpu/possible")
+	return strings.TrimSpace(string(data)), err
 }
 
 // cpusAbove returns the CPUs of the nearest cgroup above that there is.

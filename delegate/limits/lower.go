@@ -1,23 +1,24 @@
 package limits
 
 import (
+	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 )
 
 // Lower goes on where Update stopped because more memory was in use than the new limit
-// allows: until the deadline it has the kernel reclaim, and lowers the limit as what is in
-// use falls, never below that. What could not be lowered that far keeps its *InUseError.
-func Lower(dir *cgroupfs.Dir, outcomes []Outcome, deadline time.Time) {
+// allows: until the context ends it has the kernel reclaim, and lowers the limit as what is
+// in use falls, never below that. What could not be lowered that far keeps its *InUseError.
+func Lower(ctx context.Context, dir *cgroupfs.Dir, outcomes []Outcome) {
 	for i := range outcomes {
-		var inUse *InUseError
-		if errors.As(outcomes[i].Err, &inUse) {
+		if outcomes[i].IsInUse() {
 			l := lowering{dir: dir, Setting: outcomes[i].Setting}
-			l.run(&outcomes[i], deadline)
+			l.run(ctx, &outcomes[i])
 		}
 	}
 }
@@ -31,66 +32,47 @@ type lowering struct {
 // look is how often is looked whether less is in use.
 const look = 50 * time.Millisecond
 
-func (l lowering) run(o *Outcome, deadline time.Time) {
+func (l lowering) run(ctx context.Context, o *Outcome) {
 	release := l.press()
 	defer release()
 	for {
-		use, err := l.use()
-		switch {
-		case err != nil:
-			o.Err = &SettingError{Limit: l.Limit, Err: err}
-			return
-		case use <= l.number() || l.File != string(MemoryMax):
-			err = l.write(l.dir) // v1's kernel refuses, and kills nobody
-		case l.isLower(withRoom(use)):
-			err = l.dir.Write(l.File, strconv.FormatUint(withRoom(use), 10))
-			o.IsChanged = o.IsChanged || err == nil
-			err = errors.Join(err, l.inUse(use))
-		default:
-			err = l.inUse(use)
-		}
+		isDone, err := l.step()
+		o.Err = err
 		var inUse *InUseError
-		if o.Err = err; err == nil {
-			o.IsChanged = true
+		if errors.As(err, &inUse) {
+			o.IsChanged = l.bound(l.dir, inUse) || o.IsChanged
+		}
+		if isDone {
+			o.IsChanged = o.IsChanged || err == nil
 			return
 		}
-		if isBusy(err) {
-			o.Err = l.inUse(use)
-		} else if !errors.As(err, &inUse) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-time.After(look):
 		}
-		if !time.Now().Add(look).Before(deadline) {
-			return
-		}
-		time.Sleep(look)
 	}
+}
+
+// step sets the limit if that kills nobody. v1's kernel refuses it otherwise (EBUSY), after it
+// reclaimed what it could; v2's would kill.
+func (l lowering) step() (isDone bool, err error) {
+	use, err := readNumber(l.dir, usage[l.File])
+	if err != nil {
+		return true, &SettingError{Limit: l.Limit, Err: err}
+	}
+	if use > l.number() && l.File == string(MemoryMax) {
+		return false, l.inUse(use)
+	}
+	err = l.write(l.dir)
+	if errors.Is(err, unix.EBUSY) || l.File == memswLimit && errors.Is(err, unix.EINVAL) {
+		return false, l.inUse(use)
+	}
+	return true, err
 }
 
 func (l lowering) inUse(use uint64) error {
-	return &InUseError{Limit: l.Limit, InUse: use, Want: l.number()}
-}
-
-// withRoom is what a limit is lowered to for the time being: with room for what processes
-// take until the next look.
-func withRoom(use uint64) uint64 { return (use + use/8) &^ (pageSize - 1) }
-
-func (l lowering) isLower(bytes uint64) bool {
-	data, err := l.dir.Read(l.File)
-	now, isLimited := limited(l.Limit.Name, strings.TrimSpace(string(data)))
-	return err == nil && (!isLimited || bytes < now) && bytes > l.number()
-}
-
-func (l lowering) use() (uint64, error) {
-	data, err := l.dir.Read(usage[l.File])
-	if err != nil {
-		return 0, err
-	}
-	text := strings.TrimSpace(string(data))
-	use, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, &UnexpectedError{File: l.dir.Path() + "/" + usage[l.File], Content: text}
-	}
-	return use, nil
+	return &InUseError{Limit: l.Limit, InUse: use, Want: l.number(), InForce: l.inForce(l.dir)}
 }
 
 // press has v2's kernel reclaim what is above the new limit, by memory.high, which kills

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -12,10 +13,14 @@ import (
 
 // Given is what a login is given: the limits of all the user's sessions together, and
 // those of the new session.
-type Given struct{ User, Session []Limit }
-
-// IsEmpty tells whether there are none.
-func (g Given) IsEmpty() bool { return len(g.User) == 0 && len(g.Session) == 0 }
+type Given struct {
+	User, Session []Limit
+	// IsManaged tells that there are files: what they do not give is lifted.
+	IsManaged bool
+	// IsUncertain tells that the user may have less: the groups are not known, and lines for
+	// groups count for nobody. Then nothing that there is is raised.
+	IsUncertain bool
+}
 
 // Setting is a limit as it is written into a file of a cgroup. Some limits need several
 // files, and of v1's others some hold what two limits say.
@@ -130,7 +135,11 @@ func (at Place) amountOf(l Limit, file string) (amount, error) {
 		}
 		return amount{number: roundDown(l.Name, percentOf(whole, l.Value.Percent))}, nil
 	}
-	return amount{number: roundDown(l.Name, l.Value.Number)}, nil
+	n := amount{number: roundDown(l.Name, l.Value.Number)}
+	if strings.HasPrefix(string(l.Name), "memory.") && n.number >= unlimitedBytes {
+		return amount{isUnlimited: true}, nil
+	}
+	return n, nil
 }
 
 // percentOf returns so many hundredths of a percent of the whole.
@@ -145,11 +154,8 @@ func roundDown(name Name, number uint64) uint64 {
 	if !strings.HasPrefix(string(name), "memory.") {
 		return number
 	}
-	return number &^ (pageSize - 1)
+	return number - number%uint64(os.Getpagesize())
 }
-
-// pageSize is the smallest that Linux has; a larger one is a multiple.
-const pageSize = 4096
 
 // whole returns of what a percentage is: of the nearest limit above, but no more than the
 // machine has.

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -26,7 +27,7 @@ func (at Place) unified(l Limit, _ []Limit) ([]Setting, error) {
 		}
 		return one(device + ioRates(l.Value.Rates))
 	case CPUs:
-		return one(l.Value.CPUs)
+		return at.cpus(l)
 	}
 	n, err := at.amountOf(l, string(l.Name))
 	if err != nil {
@@ -59,15 +60,24 @@ func weightOf(v Value) uint64 {
 	return v.Number
 }
 
+// ioRates are all rates of a device: those that are not given are unlimited.
 func ioRates(rates []Rate) (text string) {
-	for _, r := range rates {
+	for _, key := range rateKeys {
 		value := "max"
-		if !r.IsUnlimited {
-			value = strconv.FormatUint(r.Number, 10)
+		for _, r := range rates {
+			if r.Key == key && !r.isUnlimited() {
+				value = strconv.FormatUint(r.Number, 10)
+			}
 		}
-		text += " " + r.Key + "=" + value
+		text += " " + key + "=" + value
 	}
 	return text
+}
+
+// isUnlimited tells whether the rate limits anything: the kernel counts operations in 32
+// bits (tg_set_limit, tg_set_conf in block/blk-throttle.c), and v1 would cut off the rest.
+func (r Rate) isUnlimited() bool {
+	return r.IsUnlimited || strings.HasSuffix(r.Key, "iops") && r.Number > math.MaxUint32
 }
 
 // ioWeight: the file io.weight is there where the io.cost controller is built in; BFQ,

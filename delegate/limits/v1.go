@@ -30,8 +30,8 @@ func (at Place) v1(l Limit, list []Limit) ([]Setting, error) {
 		return at.memsw(l, list)
 	case CPUMax:
 		return []Setting{
-			{Limit: l, File: "cpu.cfs_period_us", Value: strconv.FormatUint(cmp.Or(l.Value.Period, defaultPeriod), 10)},
-			{Limit: l, File: "cpu.cfs_quota_us", Value: quotaOnV1(l.Value)},
+			{Limit: l, File: cfsPeriod, Value: strconv.FormatUint(cmp.Or(l.Value.Period, defaultPeriod), 10)},
+			{Limit: l, File: cfsQuota, Value: quotaOnV1(l.Value)},
 		}, nil
 	case CPUWeight:
 		return one("cpu.shares", strconv.FormatUint(shares(weightOf(l.Value)), 10))
@@ -70,6 +70,8 @@ func (at Place) hierarchical(l Limit) []Setting {
 }
 
 const (
+	cfsPeriod   = "cpu.cfs_period_us"
+	cfsQuota    = "cpu.cfs_quota_us"
 	memoryLimit = "memory.limit_in_bytes"
 	memswLimit  = "memory.memsw.limit_in_bytes"
 )
@@ -88,7 +90,7 @@ func (at Place) memsw(l Limit, list []Limit) ([]Setting, error) {
 	if !at.hasFile(memswLimit) {
 		return nil, at.noEquivalent(l, "the kernel does not count swap space (swapaccount=1 on its command line)")
 	}
-	swap, err := at.amountOf(l, memswLimit)
+	swap, err := at.swapOf(l)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +104,28 @@ func (at Place) memsw(l Limit, list []Limit) ([]Setting, error) {
 		if err != nil {
 			return nil, err
 		}
-		together = amount{number: memory.number + swap.number}
+		if together.number = memory.number + swap.number; !memory.isUnlimited && together.number < unlimitedBytes {
+			together.isUnlimited = false
+		}
 	}
 	return []Setting{{Limit: l, File: memswLimit, Value: together.v1()}}, nil
+}
+
+// swapOf returns how much swap space a limit gives. What is limited above is memory and
+// swap space together.
+func (at Place) swapOf(l Limit) (amount, error) {
+	if l.Value.Kind != Percent {
+		return at.amountOf(l, memswLimit)
+	}
+	whole, err := at.ofMachine(l.Name)
+	if err != nil {
+		return amount{}, &SettingError{Limit: l, Err: err}
+	}
+	both, isLimited := at.nearestAbove(l.Name, memswLimit)
+	if memory, isMemoryLimited := at.nearestAbove(MemoryMax, memoryLimit); isLimited && isMemoryLimited && memory <= both {
+		whole = min(whole, both-memory)
+	}
+	return amount{number: roundDown(l.Name, percentOf(whole, l.Value.Percent))}, nil
 }
 
 func quotaOnV1(v Value) string {
@@ -130,7 +151,7 @@ func (at Place) throttle(l Limit) (settings []Setting, err error) {
 	}
 	for _, r := range l.Value.Rates {
 		number := r.Number
-		if r.IsUnlimited {
+		if r.isUnlimited() {
 			number = 0
 		}
 		settings = append(settings, Setting{
@@ -163,23 +184,30 @@ func (at Place) blkioWeight(l Limit) (settings []Setting, err error) {
 }
 
 // cpus: v1 wants a part of what the cgroup above has, and refuses any other list (EACCES;
-// cpusets.rst), where v2 takes what there is of it.
+// cpusets.rst). v2 takes what there is of it, but no CPU that the machine cannot have
+// (update_cpumask). Both refuse numbers that are too large for the kernel.
 func (at Place) cpus(l Limit) ([]Setting, error) {
 	wanted, err := cpulist.Parse(l.Value.CPUs)
 	if err != nil {
 		return nil, &SettingError{Limit: l, Err: err}
 	}
-	above, err := at.cpusAbove()
+	there, who := "", "the cgroup above"
+	if at.Hierarchy.IsUnified() {
+		who = "the machine"
+		there, err = at.possibleCPUs()
+	} else {
+		there, err = at.cpusAbove()
+	}
 	if err != nil {
 		return nil, &SettingError{Limit: l, Err: err}
 	}
-	all, err := cpulist.Parse(above)
+	all, err := cpulist.Parse(there)
 	if err != nil {
 		return nil, &SettingError{Limit: l, Err: err}
 	}
 	common := slices.DeleteFunc(wanted, func(cpu int) bool { return !slices.Contains(all, cpu) })
 	if len(common) == 0 {
-		return nil, at.noEquivalent(l, fmt.Sprintf("the cgroup above has none of these CPUs, but %s", above))
+		return nil, at.noEquivalent(l, fmt.Sprintf("%s has none of these CPUs, but %s", who, there))
 	}
 	return []Setting{{Limit: l, File: string(CPUs), Value: cpulist.Format(common)}}, nil
 }

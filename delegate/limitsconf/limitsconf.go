@@ -97,6 +97,12 @@ var (
 	ErrWritable = errors.New("others than root can write it")
 )
 
+// Exists tells whether there are files, whatever is in them. What cannot be looked at may be
+// there.
+func Exists(m machine.Machine) bool {
+	return m.Find(File) != machine.Absent || m.Find(Directory) != machine.Absent
+}
+
 // Read reads the files of the machine. Without any it returns an empty Config. On the
 // running machine, files and directories are read only if root alone can write them.
 func Read(m machine.Machine) *Config {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -25,7 +26,7 @@ func withLimits(set *hierarchy.Set, selected []hierarchy.Selection, given limits
 			continue
 		}
 		if h.IsUnified() {
-			step.Limit = controllersOf(own)
+			step.LimitUser, step.LimitSession = controllersOf(own), controllersOf(limits.OfHierarchy(h, given.Session))
 		}
 		steps = append(steps, step)
 	}
@@ -58,6 +59,10 @@ func (e *NoLimitError) Error() string {
 
 func (e *NoLimitError) Unwrap() error { return e.Reason }
 
+// ErrScopeAlone says that a manager of logins has no cgroup for all sessions of a user, and
+// sets no limits.
+var ErrScopeAlone = errors.New("the scope that elogind made is in no cgroup of the user's")
+
 func joinNames(names []limits.Name) string {
 	var words []string
 	for _, n := range names {
@@ -82,6 +87,13 @@ func (p *Plan) Unlimited(m machine.Machine, set *hierarchy.Set, list []limits.Li
 	for _, l := range limits.Homeless(set.All, list) {
 		add(nil, l)
 	}
+	if !p.Manager.KeepsScopes() { // elogind
+		for _, s := range p.With(Adopt) {
+			for _, l := range limits.OfHierarchy(s.Hierarchy, list) {
+				add(ErrScopeAlone, l)
+			}
+		}
+	}
 	for _, s := range p.With(Leave) {
 		for _, l := range limits.OfHierarchy(s.Hierarchy, list) {
 			if !isHeld(m, s, l) {
@@ -99,10 +111,7 @@ func isHeld(m machine.Machine, s *Step, l limits.Limit) bool {
 		return false
 	}
 	settings, errs := limits.Settings(limits.Place{Machine: m, Hierarchy: s.Hierarchy, Path: below}, []limits.Limit{l})
-	isLoose := func(setting limits.Setting) bool {
-		return !slices.ContainsFunc(shed(s.Hierarchy, s.Member, setting.File), setting.IsHeldBy)
-	}
-	return len(settings) > 0 && len(errs) == 0 && !slices.ContainsFunc(settings, isLoose)
+	return len(errs) == 0 && limits.AreHeld(settings, func(file string) []string { return shed(s.Hierarchy, s.Member, file) })
 }
 
 // Tightened returns the settings for a cgroup of ours in the hierarchy of the step, with

@@ -49,8 +49,9 @@ type Step struct {
 	// *manager.ScopeNotDelegatedError, *ConfinedError, *AccountError, *DeniedError.
 	Reason error
 
-	// Limit are the v2 controllers that the session itself is limited by; nil on v1.
-	Limit []string
+	// LimitUser are the v2 controllers by which the user or the session is limited,
+	// LimitSession those of the session alone; nil on v1.
+	LimitUser, LimitSession []string
 	// ForLimits tells that the hierarchy was not asked for: the session there is for
 	// limits, and is not given to the user.
 	ForLimits bool

@@ -14,6 +14,20 @@ import (
 // maxComplaints bounds how many lines of limits.conf a login complains of.
 const maxComplaints = 5
 
+// findingLimits returns what finds the limits of a login; nil if there are no files.
+func (r *replier) findingLimits(req request, s surroundings, o options.Options) func() (limits.Given, error) {
+	if !limitsconf.Exists(s.machine) {
+		return nil
+	}
+	return func() (limits.Given, error) {
+		given, err := r.limits(req, s, o)
+		if err != nil && o.RequireLimits {
+			return given, fmt.Errorf("limits are required, and not known: %w", err)
+		}
+		return given, nil
+	}
+}
+
 // limits returns what the login is given (limits.conf of package limitsconf). The error is
 // for limits=required: why it is not known what that is. Lines with mistakes are none:
 // whom they concern is not known.
@@ -41,7 +55,7 @@ func (r *replier) limits(req request, s surroundings, o options.Options) (given 
 		err = fmt.Errorf("the groups of user %q are not known: %w", req.user, found.Unknown)
 		r.log("warning", "%v; lines of limits for groups are ignored", err)
 	}
-	return limits.Given{User: limitsOf(found.User), Session: limitsOf(found.Session)}, err
+	return limits.Given{User: limitsOf(found.User), Session: limitsOf(found.Session), IsManaged: true, IsUncertain: err != nil}, err
 }
 
 func limitsOf(rule *limitsconf.Rule) []limits.Limit {

@@ -237,16 +237,12 @@ func (r *replier) open(req request, s surroundings) (result string) {
 		r.log("error", "user %q is not known to the system; this session has no cgroups of its own", req.user)
 		return resultUnknownUser
 	}
-	given, err := r.limits(req, s, o)
-	if err != nil && o.RequireLimits {
-		r.log("error", "user %q: limits are required, and not known; this session is refused", req.user)
-		return resultFailure
-	}
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
 		Login: delegate.Login{
-			PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Limits: given, Policy: o.Policy,
+			PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy,
 		},
+		FindLimits:    r.findingLimits(req, s, o),
 		RequireLimits: o.RequireLimits,
 		Machine:       s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
 	})
