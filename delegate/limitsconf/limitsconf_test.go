@@ -56,6 +56,7 @@ func TestParse(t *testing.T) {
 		{"comment that ends in a backslash", "alice user - # no \\\nbob user -\n", []string{"1:1 alice user", "2:1 bob user"}},
 		{"quoted value", `alice user cpu.max="50000 200000"`, []string{`1:1 alice user cpu.max="50000 200000"@1:12`}},
 		{"quoted word", `alice user "io.max=/dev/sda rbps=1M" pids.max=9`, []string{`1:1 alice user io.max="/dev/sda rbps=1M"@1:12 pids.max=9@1:38`}},
+		{"domains", `alice@corp.example,!"@domain users@corp.example" user -`, []string{`1:1 alice@corp.example,!"@domain users@corp.example" user`}},
 		{"quotes in a list", `"@domain users",alice user -`, []string{`1:1 "@domain users",alice user`}},
 		{"# in quotes, and within a word", `"#x",a#b user -`, []string{`1:1 "#x",a#b user`}},
 		{"backslash within a word", `DOM\alice user -`, []string{`1:1 DOM\alice user`}},
@@ -110,6 +111,8 @@ func TestParseRefuses(t *testing.T) {
 		{"nobody", `"" user -`, "1:1: an empty word"},
 		{"not nobody", `! user -`, "1:1: an empty word"},
 		{"no group", "@ user -", "1:1: no name after @"},
+		{"no group but a mark", "@@staff user -", `1:1: "@staff" is no group's name`},
+		{"no name of a file", "/alice user -", `1:1: "/alice" is no user's name`},
 		{"group as sudo has it", "%wheel user -", `1:1: "%wheel": a group is written @wheel`},
 		{"group number", "@4294967296 user -", "1:1: group ID"},
 		{"no range", "uid<x user -", "1:1: \"uid<x\" is no range"},
@@ -152,7 +155,7 @@ func TestSyntaxErrorUnwraps(t *testing.T) {
 
 func TestWho(t *testing.T) {
 	alice := Subject{Name: "alice", UID: 1000, Groups: func() (names, gids []string, err error) {
-		return []string{"alice", "students", "domain users"}, []string{"1000", "2000", "2001"}, nil
+		return []string{"alice", "students", "domain users", "domain users@corp.example"}, []string{"1000", "2000", "2001"}, nil
 	}}
 	for _, test := range []struct {
 		who  string
@@ -174,6 +177,15 @@ func TestWho(t *testing.T) {
 		}
 		if got := who.matches(&subject{Subject: alice}); got != test.want {
 			t.Errorf("%s: got %v", test.who, got)
+		}
+	}
+	qualified := Subject{Name: "alice@corp.example", UID: 1000, Groups: alice.Groups}
+	for who, want := range map[string]bool{
+		"alice@corp.example": true, "alice": false, "alice@other.example": false, "!alice@corp.example": false, "*,!bob@corp.example": true,
+		"@domain users@corp.example": true, "@domain users@other.example": false, "!@domain users@corp.example": false,
+	} {
+		if who, reason := new(parser).parseWho(who); reason != "" || who.matches(&subject{Subject: qualified}) != want {
+			t.Errorf("%v: %s, want %v", who, reason, want)
 		}
 	}
 	nobody, _ := new(parser).parseWho("uid<0")
