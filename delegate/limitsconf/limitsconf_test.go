@@ -382,6 +382,66 @@ func TestReadForIsReadAndFor(t *testing.T) {
 	}
 }
 
+// A login hears of the first mistakes, and how many there are.
+func TestReadForIsBrief(t *testing.T) {
+	for _, test := range []struct{ lines, want int }{{15, 15}, {16, 16}, {17, 16}, {5000, 16}} {
+		dir := t.TempDir()
+		write(t, dir, map[string]string{
+			"etc/cgdeleg/limits.conf":     "# 1\n" + strings.Repeat("* user memory.mx=1\n", test.lines-1),
+			"etc/cgdeleg/limits.d/a.conf": "* user\n* user pids.max=9\n",
+		})
+		l, errs := ReadFor(machine.Recorded(dir), Subject{Name: "alice"})
+		if len(errs) != test.want || l.User == nil || l.User.Line != 2 {
+			t.Errorf("%d: %d errors, %+v", test.lines, len(errs), l.User)
+			continue
+		}
+		want := File + ":2:8: there is no limit \"memory.mx\"; is memory.max meant?"
+		if got := errs[0].Error(); got != want {
+			t.Errorf("%d: got %s, want %s", test.lines, got, want)
+		}
+		want = fmt.Sprintf("%s:17:8: a mistake in this line too, and in %d lines in all (cgdeleg limits check)", File, test.lines)
+		switch test.lines {
+		case 15:
+			want = Directory + "/a.conf:1:3: the line is cut off; want WHO, user or session, and limits or -"
+		case 16:
+			want = Directory + "/a.conf:1:3: a mistake in this line too, and in 16 lines in all (cgdeleg limits check)"
+		}
+		var syntax *SyntaxError
+		if got := errs[len(errs)-1]; got.Error() != want || !errors.As(got, &syntax) {
+			t.Errorf("%d: got %v, want %s", test.lines, got, want)
+		}
+		if all := Read(machine.Recorded(dir)); len(all.Errors) != test.lines {
+			t.Errorf("%d: Read has %d errors", test.lines, len(all.Errors))
+		}
+	}
+}
+
+// A login does not pay for thousands of mistakes.
+func TestReadForIsSoonDone(t *testing.T) {
+	dir := t.TempDir()
+	const line = "* user memory.maxx=1G\n"
+	write(t, dir, map[string]string{"etc/cgdeleg/limits.conf": strings.Repeat(line, 4<<20/len(line))})
+	began := cpuTime()
+	ReadFor(machine.Recorded(dir), Subject{Name: "alice"})
+	if took := cpuTime() - began; took > 1_500_000_000 { // 0.1 s; it was 6 s
+		t.Errorf("it took %d ns", took)
+	}
+}
+
+// All files together are bounded.
+func TestReadIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	half := "* user pids.max=1\n" + strings.Repeat("#\n", 1<<20)
+	write(t, dir, map[string]string{
+		"etc/cgdeleg/limits.conf": "alice user pids.max=1\n", "etc/cgdeleg/limits.d/a.conf": half, "etc/cgdeleg/limits.d/b.conf": half, "etc/cgdeleg/limits.d/c.conf": "* session pids.max=1\n",
+	})
+	c := Read(machine.Recorded(dir))
+	var file *fs.PathError
+	if len(c.Rules) != 2 || len(c.Errors) != 1 || !errors.As(c.Errors[0], &file) || file.Path != Directory+"/b.conf" || !errors.Is(file, ErrTooMuch) {
+		t.Errorf("%d rules, %v", len(c.Rules), c.Errors)
+	}
+}
+
 // What was not recorded is not absent.
 func TestReadSaysWhatWasNotRecorded(t *testing.T) {
 	c := Read(machine.Recorded(t.TempDir()))
