@@ -272,8 +272,10 @@ struct request {
 	const char *args[];
 };
 
-/* The account is that of the user to open a session for, NULL if there is none; the
- * ticket, if there is one, says what is to be closed or undone. NULL without memory. */
+/* The account is that of the user, NULL if there is none, or if the ticket names the
+ * session; the ticket, if there is one, says what is to be closed or undone. The name is
+ * the account's: a directory service finds it by other spellings, too ("ALICE" of SSSD's),
+ * each of which would otherwise have cgroups and limits of its own. NULL without memory. */
 static struct request *make_request(pam_handle_t *pamh, const char *verb, const struct passwd *account,
 				    const char *ticket, int argc, const char **options)
 {
@@ -292,7 +294,7 @@ static struct request *make_request(pam_handle_t *pamh, const char *verb, const 
 	r->args[ARG_PID] = r->pid;
 	r->args[ARG_UID] = r->uid;
 	r->args[ARG_GID] = r->gid;
-	r->args[ARG_USER] = user_of(pamh);
+	r->args[ARG_USER] = account ? account->pw_name : user_of(pamh);
 	r->args[ARG_SERVICE] = service_of(pamh);
 	r->args[ARG_TICKET] = ticket ? ticket : "";
 	for (i = 0; i < argc; i++)
@@ -373,9 +375,10 @@ static bool has_option(const char *name, int argc, const char **argv)
 }
 
 /* Takes back what an open did that was lost. True if nothing of it is left. */
-static bool take_back(pam_handle_t *pamh, struct outcome *out, int argc, const char **argv)
+static bool take_back(pam_handle_t *pamh, const struct passwd *account, struct outcome *out, int argc,
+		      const char **argv)
 {
-	struct outcome undo = ask_worker(pamh, &undoing, NULL, out->ticket, argc, argv);
+	struct outcome undo = ask_worker(pamh, &undoing, account, out->ticket, argc, argv);
 
 	free(undo.ticket);
 	return undo.answered;
@@ -386,7 +389,7 @@ static bool take_back(pam_handle_t *pamh, struct outcome *out, int argc, const c
 static struct outcome open_by_worker(pam_handle_t *pamh, const struct passwd *account, int argc, const char **argv)
 {
 	struct outcome out = ask_worker(pamh, &opening, account, NULL, argc, argv);
-	bool is_back = !out.lost || take_back(pamh, &out, argc, argv);
+	bool is_back = !out.lost || take_back(pamh, account, &out, argc, argv);
 
 	/* A close must leave alone what is as it was; the rest it tries to undo again. */
 	if (out.result != PAM_SUCCESS && is_back && out.ticket != NULL)
@@ -403,7 +406,7 @@ static struct outcome open_session(pam_handle_t *pamh, const struct passwd *acco
 	if (ask_server(pamh, opening.verb, account, NULL, argc, argv, &out) && !out.lost)
 		return out;
 	if (out.lost) {
-		bool is_back = take_back(pamh, &out, argc, argv);
+		bool is_back = take_back(pamh, account, &out, argc, argv);
 
 		if (!is_back || now_ms() > latest) {
 			pam_syslog(pamh, LOG_ERR, "cgdeleg serve did not open the session; %s", opening.consequence);
@@ -473,13 +476,15 @@ static bool close_by_detached_worker(pam_handle_t *pamh, const char *ticket, int
 static int close_session(pam_handle_t *pamh, const char *ticket, int argc, const char **argv)
 {
 	bool is_waited_for = ticket == NULL || has_option("close=wait", argc, argv);
+	/* whose session it may be that the process is in */
+	const struct passwd *account = ticket ? NULL : pam_modutil_getpwnam(pamh, user_of(pamh));
 	struct outcome out;
 
-	ask_server(pamh, is_waited_for ? closing.verb : later, NULL, ticket, argc, argv, &out);
+	ask_server(pamh, is_waited_for ? closing.verb : later, account, ticket, argc, argv, &out);
 	free(out.ticket);
 	if (out.answered || (!is_waited_for && close_by_detached_worker(pamh, ticket, argc, argv)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, &closing, NULL, ticket, argc, argv);
+	out = ask_worker(pamh, &closing, account, ticket, argc, argv);
 	free(out.ticket);
 	return out.result;
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -17,7 +18,9 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
@@ -37,9 +40,10 @@ func newLimitsApply(s *settings) *cobra.Command {
 		Use:   "apply",
 		Short: "Give the limits of the files to live sessions",
 		Long: `Give to the sessions that there are the limits that a login would get now, and
-lift those that no line gives any more. Without files nothing is done; a line
-"* user -" lifts all. On a machine that systemd runs, users' slices get theirs as
-properties that hold until the next boot. Needs root.
+lift what the lines that are about a user do not give. A user about whom no line
+is stays as it is, but for --user; a line "* user -" lifts all. Where systemd runs
+the machine, users' slices get theirs as properties that hold
+until the next boot. Needs root.
 
 It kills nobody: memory that is in use is not taken away. The kernel is asked to
 reclaim it, and the limit is lowered as what is in use falls, for as long as
@@ -79,6 +83,18 @@ type appliedUser struct {
 	user string
 	all  []apply.Limited
 	err  error // nothing was done
+	// isLeft tells that nothing was done because no line is about the user: what limits
+	// there are may be somebody else's.
+	isLeft bool
+}
+
+// appliedLimits is what became of all that was asked for.
+type appliedLimits struct {
+	users  []appliedUser
+	slices []appliedSlice
+	// isAbsent tells that there are no files, and hasNoSlices that the slice that was
+	// asked for is none that has limits.
+	isAbsent, hasNoSlices bool
 }
 
 func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
@@ -86,17 +102,21 @@ func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
 	if err != nil {
 		return err
 	}
+	all := appliedLimits{isAbsent: !hasLimitsFile(m)}
+	if all.isAbsent {
+		return f.tell(cmd.OutOrStdout(), all)
+	}
 	ctx, done := untilSignal() // which ends the lowering, so that memory.high is as before
 	defer done()
-	var all []appliedUser
 	for _, name := range users {
-		all = append(all, applyLimits(ctx, m, name, cmd.ErrOrStderr(), f))
+		all.users = append(all.users, applyLimits(ctx, m, name, cmd.ErrOrStderr(), f))
 	}
 	uids, err := f.slices(m)
 	if err != nil {
 		return err
 	}
-	return f.tell(cmd.OutOrStdout(), all, applyToSlices(m, uids, cmd.ErrOrStderr(), f.wait, f.dryRun))
+	all.slices = applyToSlices(m, uids, cmd.ErrOrStderr(), f.wait, f.dryRun)
+	return f.tell(cmd.OutOrStdout(), all)
 }
 
 // users returns who is meant: all who have sessions of ours, or one.
@@ -129,28 +149,41 @@ func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) err
 	if m.IsRecorded() {
 		return &usageError{errors.New("a recorded machine (--root) has no slices")}
 	}
-	if !hasLimitsFile(m) && !hasSliceState(sliceStates, f.uid) {
-		return nil
+	all := appliedLimits{isAbsent: !hasLimitsFile(m)}
+	if all.isAbsent && !f.json && !hasSliceState(sliceStates, f.uid) {
+		return nil // in silence: it would be in the journal of each login on most machines
 	}
-	return f.tell(cmd.OutOrStdout(), nil, applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), loginWait, f.dryRun))
+	set, err := hierarchy.Find(m)
+	if err != nil {
+		return err
+	}
+	all.hasNoSlices = !hasLimitedSlices(m, set)
+	set.Close()
+	if !all.hasNoSlices && (!all.isAbsent || hasSliceState(sliceStates, f.uid)) {
+		all.slices = applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), loginWait, f.dryRun)
+	}
+	return f.tell(cmd.OutOrStdout(), all)
 }
 
 // tell prints what became of the limits.
-func (f limitsApplyFlags) tell(w io.Writer, all []appliedUser, ofSystemd []appliedSlice) error {
+func (f limitsApplyFlags) tell(w io.Writer, all appliedLimits) error {
 	if f.json {
-		j := limitsApplyJSON(all, f.dryRun)
-		j.Slices = slicesJSON(ofSystemd)
-		return errors.Join(printJSON(w, j), unapplied(all, ofSystemd))
+		return errors.Join(printJSON(w, limitsApplyJSON(all, f.dryRun)), all.unapplied())
 	}
-	if err := printSlices(w, ofSystemd); err != nil {
+	err := printSlices(w, all.slices)
+	switch {
+	case err != nil:
+	case all.hasNoSlices:
+		err = printf(w, "Nothing was done: slices of users have limits only where systemd runs the machine.\n")
+	case all.isAbsent && len(all.slices) == 0:
+		err = printf(w, "There is neither %s\nnor a file in %s: nothing was done.\n", limitsconf.File, limitsconf.Directory)
+	case len(all.users) > 0 || len(all.slices) == 0:
+		err = printApplied(w, all.users, f.dryRun)
+	}
+	if err != nil {
 		return err
 	}
-	if len(all) > 0 || len(ofSystemd) == 0 {
-		if err := printApplied(w, all, f.dryRun); err != nil {
-			return err
-		}
-	}
-	return unapplied(all, ofSystemd)
+	return all.unapplied()
 }
 
 // applyLimits gives a user's sessions the limits of the files.
@@ -166,7 +199,7 @@ func applyLimits(ctx context.Context, m machine.Machine, name string, errOut io.
 		a.err = errors.New("which limits the user has is not known; nothing was changed")
 		return a
 	}
-	if g.isAbsent {
+	if a.isLeft = g.isAbsent || f.user == "" && g.User == nil && g.Session == nil; a.isLeft {
 		return a
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
@@ -180,11 +213,11 @@ func applyLimits(ctx context.Context, m machine.Machine, name string, errOut io.
 // errNotApplied ends the command where a limit could not be set.
 var errNotApplied = &failure{"some limits do not hold; see above"}
 
-func unapplied(all []appliedUser, ofSystemd []appliedSlice) error {
-	if slices.ContainsFunc(ofSystemd, appliedSlice.isFaulty) {
+func (all appliedLimits) unapplied() error {
+	if slices.ContainsFunc(all.slices, appliedSlice.isFaulty) {
 		return errNotApplied
 	}
-	for _, a := range all {
+	for _, a := range all.users {
 		isFaulty := func(l apply.Limited) bool {
 			return len(l.Errs) > 0 || slices.ContainsFunc(l.Outcomes, func(o limits.Outcome) bool { return o.Err != nil })
 		}
@@ -199,9 +232,12 @@ func unapplied(all []appliedUser, ofSystemd []appliedSlice) error {
 // them why not.
 func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
 	t := newTable(w, "USER", "SESSION", "HIERARCHY", "LIMIT", "WAS", "NOW", "RESULT")
-	rows := 0
+	rows, left := 0, 0
 	var reasons []string
 	for _, a := range all {
+		if a.isLeft {
+			left++
+		}
 		if a.err != nil {
 			reasons = append(reasons, fmt.Sprintf("%s: %v", printable(a.user), a.err))
 		}
@@ -219,12 +255,15 @@ func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
 			}
 		}
 	}
-	if rows == 0 && len(reasons) == 0 {
-		return printf(w, "All limits of live sessions are as the files say.\n")
-	}
 	err := error(nil)
-	if rows > 0 {
+	switch {
+	case rows > 0:
 		err = t.flush()
+	case len(reasons) == 0 && (left < len(all) || left == 0):
+		err = printf(w, "All limits of live sessions are as the files say.\n")
+	}
+	if left > 0 {
+		err = errors.Join(err, printf(w, "Users with sessions about whom no line is, and who are left as they are: %d\n", left))
 	}
 	for _, reason := range reasons {
 		err = errors.Join(err, printf(w, "%s\n", reason))
@@ -314,30 +353,32 @@ type (
 	jsonLimitsApply struct {
 		Schema int               `json:"schema"`
 		DryRun bool              `json:"dry_run"`
+		Files  bool              `json:"files"`
 		Users  []jsonAppliedUser `json:"users"`
 		Slices []jsonSlice       `json:"slices"`
 	}
 	jsonAppliedUser struct {
 		User   string        `json:"user"`
 		Error  *string       `json:"error"`
+		Left   bool          `json:"left"`
 		Limits []jsonApplied `json:"limits"`
 	}
 	jsonApplied struct {
 		Session   *int    `json:"session"`
 		Hierarchy string  `json:"hierarchy"`
-		Limit     string  `json:"limit"`
+		Limit     *string `json:"limit"`
 		File      *string `json:"file"`
-		Before    string  `json:"before"`
-		Value     string  `json:"value"`
+		Before    *string `json:"before"`
+		Value     *string `json:"value"`
 		Result    string  `json:"result"` // same, set, in-use, failed
 		Reason    *string `json:"reason"`
 	}
 )
 
-func limitsApplyJSON(all []appliedUser, isDry bool) jsonLimitsApply {
-	j := jsonLimitsApply{Schema: schemaVersion, DryRun: isDry, Users: []jsonAppliedUser{}}
-	for _, a := range all {
-		u := jsonAppliedUser{User: a.user, Limits: []jsonApplied{}}
+func limitsApplyJSON(all appliedLimits, isDry bool) jsonLimitsApply {
+	j := jsonLimitsApply{Schema: schemaVersion, DryRun: isDry, Files: !all.isAbsent, Users: []jsonAppliedUser{}, Slices: slicesJSON(all.slices)}
+	for _, a := range all.users {
+		u := jsonAppliedUser{User: a.user, Left: a.isLeft, Limits: []jsonApplied{}}
 		if a.err != nil {
 			u.Error = pointer(a.err.Error())
 		}
@@ -356,12 +397,15 @@ func appliedJSON(l apply.Limited) (all []jsonApplied) {
 	}
 	for _, err := range l.Errs {
 		name, reason := limitOf(err)
-		all = append(all, jsonApplied{Session: session, Hierarchy: l.Hierarchy.Name, Limit: string(name), Result: "failed", Reason: &reason})
+		all = append(all, jsonApplied{Session: session, Hierarchy: l.Hierarchy.Name, Limit: orNull(string(name)), Result: "failed", Reason: &reason})
 	}
 	for _, o := range l.Outcomes {
 		one := jsonApplied{
-			Session: session, Hierarchy: l.Hierarchy.Name, Limit: string(o.Limit.Name), File: pointer(l.Dir + "/" + o.File),
-			Before: o.Before, Value: o.Value, Result: "same",
+			Session: session, Hierarchy: l.Hierarchy.Name, Limit: pointer(string(o.Limit.Name)), File: pointer(l.Dir + "/" + o.File),
+			Value: &o.Value, Result: "same",
+		}
+		if isRead(o) {
+			one.Before = &o.Before
 		}
 		switch {
 		case o.IsInUse():
@@ -374,6 +418,13 @@ func appliedJSON(l apply.Limited) (all []jsonApplied) {
 		all = append(all, one)
 	}
 	return all
+}
+
+// isRead tells whether it is known what was in the limit's file: nothing is a value of
+// cpuset.cpus and io.max.
+func isRead(o limits.Outcome) bool {
+	var file *fs.PathError
+	return o.Before != "" || !errors.As(o.Err, &file) || file.Op == "write"
 }
 
 func pointer[T any](value T) *T { return &value }

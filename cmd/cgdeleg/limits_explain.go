@@ -5,7 +5,6 @@ import (
 	"io"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
@@ -104,8 +103,8 @@ func (e *explained) explain(m machine.Machine, set *hierarchy.Set, name string) 
 	isSystemds := manager.Of(m, set).Name() == manager.SystemdName
 	for _, h := range set.All {
 		slice := ""
-		if isSystemds && h.IsUnified() {
-			slice = "user-" + strconv.Itoa(e.who.Uid) + ".slice"
+		if isSystemds && (h.IsUnified() || hasUserSlice(h)) {
+			slice = sliceOf(e.who.Uid)
 		}
 		userPath := layout.UserPath(h, name)
 		if slice != "" {
@@ -126,6 +125,17 @@ func (e *explained) explain(m machine.Machine, set *hierarchy.Set, name string) 
 			e.inCgroup(limits.Place{Machine: m, Hierarchy: h, Path: id.Path(h), Above: at.Above}, limitsconf.Session, "", given.Session)
 		}
 	}
+}
+
+// hasUserSlice tells whether systemd has logins in a hierarchy of v1.
+func hasUserSlice(h *hierarchy.Hierarchy) bool {
+	dir, err := h.OpenBelow(path.Join(h.Base, "user.slice"))
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	names, _, _ := dir.Children(1)
+	return len(names) > 0
 }
 
 // unexplained notes that pam_systemd gives limits to sessions.

@@ -37,10 +37,15 @@ func limitsFor(m machine.Machine, who user.User) (g given) {
 	return g
 }
 
-// hasLimitsFile tells whether there is a file, whatever is in it.
+// hasLimitsFile tells whether there is a file, whatever is in it, or it is not known that
+// there is none.
 func hasLimitsFile(m machine.Machine) bool {
 	names, _ := m.ReadDir(limitsconf.Directory)
-	return m.Exists(limitsconf.File) || slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".conf") })
+	if m.Exists(limitsconf.File) || slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".conf") }) {
+		return true
+	}
+	_, errs := limitsconf.ReadFor(m, limitsconf.Subject{})
+	return len(errs) > 0
 }
 
 // isUnknown tells whether it is not known which limits the user has: a file could not be

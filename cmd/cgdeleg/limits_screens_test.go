@@ -26,6 +26,10 @@ func TestLimitsScreens(t *testing.T) {
 		"bob user -\n"}
 	v2 := map[string]string{"sys/fs/cgroup/user/alice/memory.max": "4294967296\n", "sys/fs/cgroup/user/alice/pids.max": "max\n", "sys/fs/cgroup/user/alice/cpu.max": "max 100000\n", "sys/fs/cgroup/user/alice/memory.high": "max\n", "sys/fs/cgroup/user/alice/memory.current": "3221225472\n"}
 	v1 := map[string]string{"sys/fs/cgroup/memory/user/alice/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/user/alice/memory.usage_in_bytes": "1048576\n"}
+	only := map[string]string{"etc/cgdeleg/limits.conf": "bob user pids.max=9\n"}
+	for name, text := range v2 {
+		only[name] = text
+	}
 	for _, test := range []struct {
 		name, machine, args string
 		files               map[string]string
@@ -40,6 +44,9 @@ func TestLimitsScreens(t *testing.T) {
 		{"limits-apply-v2", "openrc-v2", "limits apply --dry-run", v2},
 		{"limits-apply-v1", "debian12-v1-hybrid", "limits apply --dry-run --user alice", v1},
 		{"limits-apply-json", "openrc-v2", "limits apply --dry-run --json", v2},
+		{"limits-apply-left", "openrc-v2", "limits apply --dry-run", only},
+		{"limits-apply-left-json", "openrc-v2", "limits apply --dry-run --json", only},
+		{"limits-apply-lifted", "openrc-v2", "limits apply --dry-run --user alice", only},
 		{"limits-apply-recorded", "openrc-v2", "limits apply", nil},
 		{"limits-no-command", "openrc-v2", "limits", nil},
 	} {
@@ -64,6 +71,9 @@ func TestLimitsScreens(t *testing.T) {
 			must(t, os.WriteFile(path, []byte(text), 0o644))
 		}
 		requireGolden(t, "limits-explain-no-files", screenOf(t, dir, "limits explain alice"))
+		requireGolden(t, "limits-apply-no-files", screenOf(t, dir, "limits apply --dry-run"))
+		requireGolden(t, "limits-apply-no-files-json", screenOf(t, dir, "limits apply --dry-run --json"))
+		requireGolden(t, "limits-apply-no-files-nobody", screenOf(t, dir, "limits apply --dry-run --user carol"))
 	})
 }
 

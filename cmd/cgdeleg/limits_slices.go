@@ -68,15 +68,21 @@ func applyToSliceOf(m machine.Machine, uid int, errOut io.Writer, wait time.Dura
 	return a
 }
 
-// slicesOf returns the user IDs that have a slice of systemd's; nil where systemd does not
-// run the machine.
+// hasLimitedSlices tells whether the slices of users have limits: where systemd runs the
+// machine. On a hybrid one they hold in the hierarchies in which systemd has a scope for each
+// login; in the others user/NAME has them.
+func hasLimitedSlices(m machine.Machine, set *hierarchy.Set) bool {
+	return manager.Of(m, set).Name() == manager.SystemdName
+}
+
+// slicesOf returns the user IDs that have a slice which has limits.
 func slicesOf(m machine.Machine) (uids []int, err error) {
 	set, err := hierarchy.Find(m)
 	if err != nil {
 		return nil, err
 	}
 	defer set.Close()
-	if manager.Of(m, set).Name() != manager.SystemdName {
+	if !hasLimitedSlices(m, set) {
 		return nil, nil
 	}
 	for _, h := range set.All {
@@ -123,8 +129,8 @@ func printSlices(w io.Writer, all []appliedSlice) error {
 type jsonSlice struct {
 	Unit     string  `json:"unit"`
 	Property *string `json:"property"` // null: nothing could be done
-	Before   string  `json:"before"`
-	Value    string  `json:"value"`
+	Before   *string `json:"before"`
+	Value    *string `json:"value"`
 	Result   string  `json:"result"` // set, in-use, failed
 	Reason   *string `json:"reason"`
 }
@@ -137,7 +143,10 @@ func slicesJSON(all []appliedSlice) []jsonSlice {
 		}
 		for _, c := range a.changes {
 			name := c.Wanted.Name
-			one := jsonSlice{Unit: a.unit, Property: &name, Before: c.Before, Value: valueOf(c.Wanted), Result: "set"}
+			one := jsonSlice{Unit: a.unit, Property: &name, Value: pointer(valueOf(c.Wanted)), Result: "set"}
+			if c.IsKnown {
+				one.Before = pointer(c.Before)
+			}
 			switch {
 			case c.Err != nil:
 				one.Result, one.Reason = "failed", pointer(c.Err.Error())

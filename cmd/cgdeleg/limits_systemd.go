@@ -24,8 +24,10 @@ import (
 type sliceChange struct {
 	Unit   string
 	Wanted limits.Property
-	Before string // the property as it was, in systemctl's words; "" if systemd has none
-	Reset  bool   // no line gives it any more: it is what it was before one did
+	Before string // the property as it was, in systemctl's words
+	// IsKnown tells whether systemd has such a property. Before is "" if not.
+	IsKnown bool
+	Reset   bool // no line gives it any more: it is what it was before one did
 	// InForce is what was set in its place, because the user has more in use than is
 	// wanted; nil: it is as wanted.
 	InForce *limits.Property
@@ -167,7 +169,7 @@ func (s slice) plan(wanted []limits.Property, now map[string]any) (changes []sli
 		}
 		change := sliceChange{Unit: s.name, Wanted: p}
 		if known {
-			change.Before = valueOf(before)
+			change.Before, change.IsKnown = valueOf(before), true
 			ours, is := remembered[p.Name]
 			if is && ours.Set.Equal(before) {
 				before = ours.Before
@@ -183,7 +185,7 @@ func (s slice) plan(wanted []limits.Property, now map[string]any) (changes []sli
 		delete(remembered, name)
 		before, known := propertyOf(name, now[name])
 		if known && before.Equal(ours.Set) && !before.Equal(ours.Before) {
-			changes = append(changes, sliceChange{Unit: s.name, Wanted: ours.Before, Before: valueOf(before), Reset: true})
+			changes = append(changes, sliceChange{Unit: s.name, Wanted: ours.Before, Before: valueOf(before), IsKnown: true, Reset: true})
 		}
 	}
 	slices.SortFunc(changes, func(a, b sliceChange) int { return strings.Compare(a.Wanted.Name, b.Wanted.Name) })

@@ -12,6 +12,7 @@ import (
 
 	"github.com/moby/sys/user"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
@@ -140,6 +141,53 @@ func (m *limitedMachine) requireLines(lines, want []string) {
 func (m *limitedMachine) requireCalls(want ...string) {
 	m.t.Helper()
 	m.requireLines(m.calls, want)
+}
+
+// Slices have limits where systemd has slices.
+func TestHasLimitedSlices(t *testing.T) {
+	for recorded, want := range map[string]bool{
+		"debian12-v2-systemd": true, "systemd-v2-adopted": true, "hybrid-systemd": true, "systemd-hybrid-adopted": true, "ubuntu1604-v1-systemd": true,
+		"openrc-v2": false, "elogind-v2": false,
+	} {
+		m := machine.Recorded("../../delegate/testdata/" + recorded)
+		set, err := hierarchy.Find(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hasLimitedSlices(m, set); got != want {
+			t.Errorf("%s: %v, want %v", recorded, got, want)
+		}
+		set.Close()
+	}
+}
+
+// What systemd has not is null in JSON, and what is empty is not.
+func TestSlicesJSON(t *testing.T) {
+	m := newLimitedMachine(t, "debian12-v2-systemd", "")
+	delete(m.has, "MemoryHigh")
+	changes, err := m.sliceLimits.apply(t.Context(), user.User{Name: "alice", Uid: 1000}, []limits.Limit{
+		must1(limits.Parse("cpuset.cpus=0")), must1(limits.Parse("memory.high=1G")),
+	}, false)
+	if err != nil || len(changes) != 2 {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	all := slicesJSON([]appliedSlice{{unit: "user-1000.slice", changes: changes}, {unit: "user-1001.slice", err: systemd.ErrNoBus}})
+	if cpus := all[0]; *cpus.Property != "AllowedCPUs" || cpus.Before == nil || *cpus.Before != "" || *cpus.Value != "0" {
+		t.Errorf("%+v", cpus)
+	}
+	if high := all[1]; *high.Property != "MemoryHigh" || high.Before != nil || high.Value == nil {
+		t.Errorf("%+v", high)
+	}
+	if none := all[2]; none.Property != nil || none.Before != nil || none.Value != nil {
+		t.Errorf("%+v", none)
+	}
+}
+
+func must1[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 func TestSliceLimits(t *testing.T) {

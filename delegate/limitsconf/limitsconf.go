@@ -88,7 +88,23 @@ type Config struct {
 	Files  []string // that were read, in order
 
 	isWanted func(*Rule) bool // nil: all are
+	mistakes int              // lines that are ignored
+	// unsaid is the first of the mistakes that Errors has not: see mostSaid.
+	unsaid *SyntaxError
+	size   int // bytes that were read
 }
+
+const (
+	// mostSaid bounds the errors about lines that a login hears of, and for which it
+	// looks for what may be meant: the log takes about as many, and a file of 4 MiB can
+	// have 200,000, for which the words alone take seconds.
+	mostSaid = 15
+	// mostBytes bounds all files together, as package machine bounds each.
+	mostBytes = 4 << 20
+)
+
+// ErrTooMuch is why a file and those after it are ignored.
+var ErrTooMuch = fmt.Errorf("the files of limits up to this one have more than %d MiB, and those after it are not read", mostBytes>>20)
 
 // Why a file is ignored, beside the errors of machine.ReadFile: whoever can write it would
 // give the limits.
@@ -113,7 +129,8 @@ func Read(m machine.Machine) *Config {
 
 // ReadFor reads the files for one user: what Read(m).For(s) returns, and the errors. It is
 // what a login asks. Of 5,000 lines it keeps two, which is less than half the work of
-// keeping all.
+// keeping all. Of more than a few lines with mistakes, the errors are about the first ones,
+// and a last *SyntaxError says how many there are.
 func ReadFor(m machine.Machine, s Subject) (l Limits, errs []error) { return readFor(m, dir, s) }
 
 func readFor(m machine.Machine, dir string, s Subject) (Limits, []error) {
@@ -127,7 +144,30 @@ func readFor(m machine.Machine, dir string, s Subject) (Limits, []error) {
 		return true
 	}}
 	c.readBelow(m, dir)
+	c.sayRest()
 	return c.forSubject(asking), c.Errors
+}
+
+// fail keeps why a line is ignored, or only counts it.
+func (c *Config) fail(err *SyntaxError) {
+	c.mistakes++
+	switch {
+	case !c.isBrief():
+		c.Errors = append(c.Errors, err)
+	case c.unsaid == nil:
+		c.unsaid = err
+	}
+}
+
+// isBrief tells whether a login has heard of enough mistakes.
+func (c *Config) isBrief() bool { return c.isWanted != nil && c.mistakes > mostSaid }
+
+// sayRest says how many mistakes a login has not heard of.
+func (c *Config) sayRest() {
+	if err := c.unsaid; err != nil {
+		err.Reason, err.Err = fmt.Sprintf("a mistake in this line too, and in %d lines in all (cgdeleg limits check)", c.mistakes), nil
+		c.Errors = append(c.Errors, err)
+	}
 }
 
 func (c *Config) readBelow(m machine.Machine, dir string) {
@@ -142,7 +182,7 @@ func (c *Config) readBelow(m machine.Machine, dir string) {
 	names, err := m.ReadDir(more)
 	c.note(err)
 	for _, name := range names {
-		if strings.HasSuffix(name, ".conf") && !strings.HasPrefix(name, ".") {
+		if strings.HasSuffix(name, ".conf") && !strings.HasPrefix(name, ".") && c.size <= mostBytes {
 			c.readFile(m, path.Join(more, name))
 		}
 	}
@@ -186,6 +226,9 @@ func isRoots(fd int) error {
 
 func (c *Config) readFile(m machine.Machine, name string) {
 	data, err := read(m, name)
+	if c.size += len(data); err == nil && c.size > mostBytes {
+		err = inPath(name, ErrTooMuch)
+	}
 	if c.note(err); err != nil {
 		return
 	}
@@ -240,6 +283,7 @@ func (c *Config) parse(name, text string) {
 		words, err = l.words(words[:0])
 		if err == nil && len(words) > 0 {
 			r = Rule{File: name}
+			p.isBrief = c.isBrief()
 			err = p.parse(&r, words)
 			switch {
 			case err == nil && (c.isWanted == nil || c.isWanted(&r)):
@@ -250,7 +294,7 @@ func (c *Config) parse(name, text string) {
 		}
 		if err != nil {
 			err.File = name
-			c.Errors = append(c.Errors, err)
+			c.fail(err)
 		}
 	}
 }
@@ -261,6 +305,17 @@ type parser struct {
 	words  []Word
 	limits []limits.Limit
 	places []Place
+	// isBrief tells that nobody hears why a line is ignored.
+	isBrief bool
+	names   []string // by which a limit can be written; nil: not asked for yet
+}
+
+// isName tells whether a limit can be written so.
+func (p *parser) isName(name string) bool {
+	if p.names == nil {
+		p.names = limits.Spellings()
+	}
+	return slices.Contains(p.names, name)
 }
 
 // take returns an empty slice for n values out of what is left of a larger one.
@@ -300,6 +355,9 @@ func (p *parser) parse(r *Rule, words []word) *SyntaxError {
 	}
 	r.Limits, r.Places = take(&p.limits, len(words)-2), take(&p.places, len(words)-2)
 	for _, w := range words[2:] {
+		if name, _, _ := strings.Cut(w.text, "="); p.isBrief && !p.isName(name) {
+			return w.fail("") // package limits would look for the name that is meant
+		}
 		if err := r.add(w); err != nil {
 			return err
 		}

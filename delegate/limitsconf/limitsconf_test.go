@@ -56,6 +56,7 @@ func TestParse(t *testing.T) {
 		{"comment that ends in a backslash", "alice user - # no \\\nbob user -\n", []string{"1:1 alice user", "2:1 bob user"}},
 		{"quoted value", `alice user cpu.max="50000 200000"`, []string{`1:1 alice user cpu.max="50000 200000"@1:12`}},
 		{"quoted word", `alice user "io.max=/dev/sda rbps=1M" pids.max=9`, []string{`1:1 alice user io.max="/dev/sda rbps=1M"@1:12 pids.max=9@1:38`}},
+		{"domains", `alice@corp.example,!"@domain users@corp.example" user -`, []string{`1:1 alice@corp.example,!"@domain users@corp.example" user`}},
 		{"quotes in a list", `"@domain users",alice user -`, []string{`1:1 "@domain users",alice user`}},
 		{"# in quotes, and within a word", `"#x",a#b user -`, []string{`1:1 "#x",a#b user`}},
 		{"backslash within a word", `DOM\alice user -`, []string{`1:1 DOM\alice user`}},
@@ -110,6 +111,8 @@ func TestParseRefuses(t *testing.T) {
 		{"nobody", `"" user -`, "1:1: an empty word"},
 		{"not nobody", `! user -`, "1:1: an empty word"},
 		{"no group", "@ user -", "1:1: no name after @"},
+		{"no group but a mark", "@@staff user -", `1:1: "@staff" is no group's name`},
+		{"no name of a file", "/alice user -", `1:1: "/alice" is no user's name`},
 		{"group as sudo has it", "%wheel user -", `1:1: "%wheel": a group is written @wheel`},
 		{"group number", "@4294967296 user -", "1:1: group ID"},
 		{"no range", "uid<x user -", "1:1: \"uid<x\" is no range"},
@@ -152,7 +155,7 @@ func TestSyntaxErrorUnwraps(t *testing.T) {
 
 func TestWho(t *testing.T) {
 	alice := Subject{Name: "alice", UID: 1000, Groups: func() (names, gids []string, err error) {
-		return []string{"alice", "students", "domain users"}, []string{"1000", "2000", "2001"}, nil
+		return []string{"alice", "students", "domain users", "domain users@corp.example"}, []string{"1000", "2000", "2001"}, nil
 	}}
 	for _, test := range []struct {
 		who  string
@@ -174,6 +177,15 @@ func TestWho(t *testing.T) {
 		}
 		if got := who.matches(&subject{Subject: alice}); got != test.want {
 			t.Errorf("%s: got %v", test.who, got)
+		}
+	}
+	qualified := Subject{Name: "alice@corp.example", UID: 1000, Groups: alice.Groups}
+	for who, want := range map[string]bool{
+		"alice@corp.example": true, "alice": false, "alice@other.example": false, "!alice@corp.example": false, "*,!bob@corp.example": true,
+		"@domain users@corp.example": true, "@domain users@other.example": false, "!@domain users@corp.example": false,
+	} {
+		if who, reason := new(parser).parseWho(who); reason != "" || who.matches(&subject{Subject: qualified}) != want {
+			t.Errorf("%v: %s, want %v", who, reason, want)
 		}
 	}
 	nobody, _ := new(parser).parseWho("uid<0")
@@ -367,6 +379,66 @@ func TestReadForIsReadAndFor(t *testing.T) {
 				t.Errorf("%s in %q: got %+v %+v, %v, asked %d; want %+v %+v, %v", name, groups, got.User, got.Session, errs, asked, want.User, want.Session, all.Errors)
 			}
 		}
+	}
+}
+
+// A login hears of the first mistakes, and how many there are.
+func TestReadForIsBrief(t *testing.T) {
+	for _, test := range []struct{ lines, want int }{{15, 15}, {16, 16}, {17, 16}, {5000, 16}} {
+		dir := t.TempDir()
+		write(t, dir, map[string]string{
+			"etc/cgdeleg/limits.conf":     "# 1\n" + strings.Repeat("* user memory.mx=1\n", test.lines-1),
+			"etc/cgdeleg/limits.d/a.conf": "* user\n* user pids.max=9\n",
+		})
+		l, errs := ReadFor(machine.Recorded(dir), Subject{Name: "alice"})
+		if len(errs) != test.want || l.User == nil || l.User.Line != 2 {
+			t.Errorf("%d: %d errors, %+v", test.lines, len(errs), l.User)
+			continue
+		}
+		want := File + ":2:8: there is no limit \"memory.mx\"; is memory.max meant?"
+		if got := errs[0].Error(); got != want {
+			t.Errorf("%d: got %s, want %s", test.lines, got, want)
+		}
+		want = fmt.Sprintf("%s:17:8: a mistake in this line too, and in %d lines in all (cgdeleg limits check)", File, test.lines)
+		switch test.lines {
+		case 15:
+			want = Directory + "/a.conf:1:3: the line is cut off; want WHO, user or session, and limits or -"
+		case 16:
+			want = Directory + "/a.conf:1:3: a mistake in this line too, and in 16 lines in all (cgdeleg limits check)"
+		}
+		var syntax *SyntaxError
+		if got := errs[len(errs)-1]; got.Error() != want || !errors.As(got, &syntax) {
+			t.Errorf("%d: got %v, want %s", test.lines, got, want)
+		}
+		if all := Read(machine.Recorded(dir)); len(all.Errors) != test.lines {
+			t.Errorf("%d: Read has %d errors", test.lines, len(all.Errors))
+		}
+	}
+}
+
+// A login does not pay for thousands of mistakes.
+func TestReadForIsSoonDone(t *testing.T) {
+	dir := t.TempDir()
+	const line = "* user memory.maxx=1G\n"
+	write(t, dir, map[string]string{"etc/cgdeleg/limits.conf": strings.Repeat(line, 4<<20/len(line))})
+	began := cpuTime()
+	ReadFor(machine.Recorded(dir), Subject{Name: "alice"})
+	if took := cpuTime() - began; took > 1_500_000_000 { // 0.1 s; it was 6 s
+		t.Errorf("it took %d ns", took)
+	}
+}
+
+// All files together are bounded.
+func TestReadIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	half := "* user pids.max=1\n" + strings.Repeat("#\n", 1<<20)
+	write(t, dir, map[string]string{
+		"etc/cgdeleg/limits.conf": "alice user pids.max=1\n", "etc/cgdeleg/limits.d/a.conf": half, "etc/cgdeleg/limits.d/b.conf": half, "etc/cgdeleg/limits.d/c.conf": "* session pids.max=1\n",
+	})
+	c := Read(machine.Recorded(dir))
+	var file *fs.PathError
+	if len(c.Rules) != 2 || len(c.Errors) != 1 || !errors.As(c.Errors[0], &file) || file.Path != Directory+"/b.conf" || !errors.Is(file, ErrTooMuch) {
+		t.Errorf("%d rules, %v", len(c.Rules), c.Errors)
 	}
 }
 

@@ -14,8 +14,8 @@ type Kind int
 // The kinds of words.
 const (
 	Everybody Kind = iota // *
-	Named                 // a user's name
-	InGroup               // @ and a group's name
+	Named                 // a user's name, with a domain or without: alice@corp.example
+	InGroup               // @ and a group's name, that may have a domain too
 	InGroupID             // @ and a group's number
 	UIDs                  // uid<1000 and the like
 )
@@ -64,7 +64,7 @@ func parseWord(text string) (w Word, reason string) {
 		return parseUIDs(w, text)
 	case text[0] == '%':
 		return w, fmt.Sprintf("%.100q: a group is written @%.100s", text, text[1:])
-	case strings.ContainsAny(text, "<>=!*@:/"):
+	case strings.ContainsAny(text, "<>=!*:/"):
 		return w, fmt.Sprintf("%.100q is no user's name; want names, @GROUP, uid<N or *", text)
 	}
 	w.Kind, w.Name = Named, text
@@ -76,7 +76,7 @@ func parseGroup(w Word, name string) (Word, string) {
 	switch {
 	case name == "":
 		return w, "no name after @; want @GROUP"
-	case strings.ContainsAny(name, "<>=!*@:"):
+	case name[0] == '@' || strings.ContainsAny(name, "<>=!*:"):
 		return w, fmt.Sprintf("%.100q is no group's name; want @GROUP", name)
 	case strings.Trim(name, "0123456789") != "":
 		return w, ""

@@ -28,10 +28,10 @@ func (e *ConfinedError) Error() string {
 // of a limit in one of them: who confines it also keeps track of it, by a freezer
 // that limits nothing. Where the limit is the manager's own, that hierarchy is all
 // that is left alone.
-func (p *Plan) leaveConfined(m machine.Machine) {
+func (p *Plan) leaveConfined(m machine.Machine, r Request) {
 	var confined *ConfinedError
 	for _, s := range p.With(Make) {
-		found := confinedIn(m, s.Hierarchy, s.Member)
+		found := confinedIn(m, s.Hierarchy, s.Member, r)
 		switch {
 		case found == nil:
 		case s.leaveLimited != nil:
@@ -66,8 +66,11 @@ func (p *Plan) Confined() *ConfinedError {
 
 // confinedIn looks for a limit that a move from the cgroup member into a session would
 // shed.
-func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string) *ConfinedError {
+func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string, r Request) *ConfinedError {
 	for _, at := range left(h, member) {
+		if r.Limits.IsManaged && path.Base(at) == fmt.Sprintf("user-%d.slice", r.UID) {
+			continue // which has the limits of the same files (cgdeleg limits apply)
+		}
 		dir, err := h.OpenBelow(at)
 		if err != nil {
 			continue // it went, or cannot be looked at

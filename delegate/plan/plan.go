@@ -135,7 +135,7 @@ func New(m machine.Machine, set *hierarchy.Set, r Request) *Plan {
 		p.Steps = append(p.Steps, step)
 	}
 	if !r.MoveConfined {
-		p.leaveConfined(m)
+		p.leaveConfined(m, r)
 	}
 	return p
 }

@@ -428,9 +428,13 @@ func wantSchema(t *testing.T, name string, out []byte) {
 	}
 }
 
-// limitsApply runs cgdeleg limits apply, and returns the results by session and file.
+// limitsApply runs cgdeleg limits apply for one user, or dry: the cgroups are the machine's,
+// and others' sessions are in them. It returns the results by session and file.
 func limitsApply(t *testing.T, code int, args ...string) map[string]string {
 	t.Helper()
+	if !slices.Contains(args, "--user") && !slices.Contains(args, "--dry-run") {
+		t.Fatal("limits of others would be changed")
+	}
 	cmd := exec.Command(testbed.Built(t, "cgdeleg"), append([]string{"limits", "apply", "--json"}, args...)...)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
@@ -504,16 +508,16 @@ func TestApply(t *testing.T) {
 		t.Error("the process that used the memory died: ", state)
 	}
 	time.AfterFunc(500*time.Millisecond, func() { _ = holder.Process.Kill(); _ = holder.Wait() })
-	if got := limitsApply(t, 0, "--wait", "20s"); got["user memory.limit_in_bytes"] != "set 104857600" {
+	if got := limitsApply(t, 0, "--wait", "20s", "--user", u.Name); got["user memory.limit_in_bytes"] != "set 104857600" {
 		t.Errorf("%v", got)
 	}
 	want(limit, "104857600")
 	writeLimits(t, "* user cpuset.cpus=0")
-	if got := limitsApply(t, 1); !strings.HasPrefix(got["user ."], "failed ") {
+	if got := limitsApply(t, 1, "--user", u.Name); !strings.HasPrefix(got["user ."], "failed ") {
 		t.Errorf("%v", got)
 	}
 	writeLimits(t, "* user -")
-	limitsApply(t, 0)
+	limitsApply(t, 0, "--user", u.Name)
 	want(limit, unlimited)
 	want(l.dir("pids", "0", "pids.max"), "max")
 	l.close()

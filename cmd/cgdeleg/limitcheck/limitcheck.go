@@ -139,6 +139,8 @@ func (f *Facts) ofError(err error) (finding Finding, isOne bool) {
 		finding.Unread, finding.Fix = true, "ask as root: sudo cgdeleg limits check"
 	case errors.Is(err, machine.ErrNotRecorded):
 		finding.Unread, finding.Fix = true, "record the file"
+	case errors.Is(err, limitsconf.ErrTooMuch):
+		finding.Unread, finding.Fix = true, "write fewer lines, for groups in place of users"
 	default:
 		finding.Unread, finding.Fix = true, "make it a file that can be read"
 	}

@@ -1,12 +1,11 @@
 #!/bin/bash
 # The limits of limits.conf where the module makes the sessions: cgroup v2 without systemd,
-# and v1's hierarchies with and without. By user, group, range and for all others, read back
+# and v1's hierarchies. By user, group, range and for all others, read back
 # from the kernel; a hog, a fork bomb and a busy loop are stopped, and nobody else; a
 # container's limits are below the user's; the user can raise none; limits follow the file.
-# machines: bookworm-no-systemd-v2 trixie-no-systemd-v2 bookworm-no-systemd-hybrid bookworm-systemd-hybrid
+# machines: bookworm-no-systemd-v2 trixie-no-systemd-v2 bookworm-no-systemd-hybrid
 
 install_module "timeout=60" # id(1) takes its time under emulation
-booted_systemd && install_dropin
 conf=/etc/cgdeleg/limits.conf
 MiB=1048576
 memory=$(mount_point memory || mount_point unified)
