@@ -17,6 +17,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
 func newLimitsExplain(s *settings) *cobra.Command {
@@ -28,8 +29,9 @@ func newLimitsExplain(s *settings) *cobra.Command {
 they come to on this machine, into which files they are written, and what these
 files have now. Percentages are of the nearest limit above, or of the machine.
 
-On a machine that systemd runs with cgroup v2, limits of the user are those of
-the user's slice.`,
+Where systemd runs the machine with cgroup v2 alone, limits of the user are those
+of the user's slice. For a system account, or where elogind makes the cgroups of
+logins, it says that there are none.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{errors.New("whose limits are to be explained? cgdeleg limits explain USER, such as: cgdeleg limits explain alice")}
@@ -71,9 +73,10 @@ type explainedLimit struct {
 	hierarchy string
 	setting   limits.Setting // without a File where reason says why
 	file      string         // the whole path
-	now       string         // "" if there is no such cgroup now, or it cannot be read
-	isThere   bool           // the cgroup is
-	slice     string         // of systemd, which writes it; "": we do
+	now       string
+	isThere   bool   // the cgroup is
+	isKnown   bool   // what is in the file now
+	slice     string // of systemd, which writes it; "": we do
 	reason    string
 }
 
@@ -100,8 +103,21 @@ func (e *explained) explain(m machine.Machine, set *hierarchy.Set, name string) 
 			e.limits = append(e.limits, explainedLimit{scope: limitsconf.Scope(scope), limit: l, reason: "no mounted hierarchy has the controller"})
 		}
 	}
-	isSystemds := manager.Of(m, set).Name() == manager.SystemdName
+	isSystemds := hasLimitedSlices(m, set)
+	if err := plan.Account(m, e.who.Uid, plan.DefaultMinUID); err != nil && !isSystemds && len(layout.Numbers(set, name)) == 0 {
+		e.limits = nil
+		e.leave("", limitsconf.User, given.User, err.Error()+"; it has no sessions")
+		e.leave("", limitsconf.Session, given.Session, err.Error()+"; it has no sessions")
+		return
+	}
+	isElogind := manager.Of(m, set).Name() == manager.ElogindName
 	for _, h := range set.All {
+		sessions, _ := layout.NumbersIn(h, name)
+		if isElogind && h.IsUnified() && len(sessions) == 0 {
+			e.leave(h.Name, limitsconf.User, limits.OfHierarchy(h, given.User), "elogind has no cgroup for all sessions of a user")
+			e.leave(h.Name, limitsconf.Session, limits.OfHierarchy(h, given.Session), "a login stays in elogind's cgroup, which is given no limits")
+			continue
+		}
 		slice := ""
 		if isSystemds && (h.IsUnified() || hasUserSlice(h)) {
 			slice = sliceOf(e.who.Uid)
@@ -113,10 +129,10 @@ func (e *explained) explain(m machine.Machine, set *hierarchy.Set, name string) 
 		at := limits.Place{Machine: m, Hierarchy: h, Path: userPath}
 		at.Above = e.inCgroup(at, limitsconf.User, slice, given.User)
 		if slice != "" {
-			e.unexplained(h, given.Session)
+			e.leave(h.Name, limitsconf.Session, limits.OfHierarchy(h, given.Session),
+				"pam_systemd sets it at login, where the PAM file has a line \"session optional pam_cgdeleg.so limits\" before it")
 			continue
 		}
-		sessions, _ := layout.NumbersIn(h, name)
 		if len(sessions) == 0 {
 			sessions = []int{0} // that of the next login
 		}
@@ -138,13 +154,10 @@ func hasUserSlice(h *hierarchy.Hierarchy) bool {
 	return len(names) > 0
 }
 
-// unexplained notes that pam_systemd gives limits to sessions.
-func (e *explained) unexplained(h *hierarchy.Hierarchy, list []limits.Limit) {
-	for _, l := range limits.OfHierarchy(h, list) {
-		e.limits = append(e.limits, explainedLimit{
-			scope: limitsconf.Session, limit: l, hierarchy: h.Name,
-			reason: "pam_systemd sets it at login, where the PAM file has a line \"session optional pam_cgdeleg.so limits\" before it",
-		})
+// leave notes why limits are not set here; in all hierarchies, if it is "".
+func (e *explained) leave(hierarchy string, scope limitsconf.Scope, list []limits.Limit, reason string) {
+	for _, l := range list {
+		e.limits = append(e.limits, explainedLimit{scope: scope, limit: l, hierarchy: hierarchy, reason: reason})
 	}
 }
 
@@ -161,7 +174,8 @@ func (e *explained) inCgroup(at limits.Place, scope limitsconf.Scope, slice stri
 			file: path.Join(at.Hierarchy.Mount.Point, at.Path, s.File),
 		}
 		if openErr == nil {
-			one.now, one.isThere = limits.Compare(dir, []limits.Setting{s})[0].Before, true
+			o := limits.Compare(dir, []limits.Setting{s})[0]
+			one.now, one.isThere, one.isKnown = o.Before, true, isRead(o)
 		}
 		e.limits = append(e.limits, one)
 	}
@@ -206,7 +220,7 @@ func (e *explained) printScope(w io.Writer, scope limitsconf.Scope, rule *limits
 	if err := printf(w, "%s %s%s\n", strings.ToUpper(whom[:1])+whom[1:], text, ruleText(rule)); err != nil {
 		return err
 	}
-	for _, l := range e.limits {
+	for _, l := range asOnV2(e.limits) {
 		if l.scope != scope {
 			continue
 		}
@@ -217,13 +231,54 @@ func (e *explained) printScope(w io.Writer, scope limitsconf.Scope, rule *limits
 	return nil
 }
 
+// The files of v1 for cpu.max.
+const (
+	quotaFile  = "cpu.cfs_quota_us"
+	periodFile = "cpu.cfs_period_us"
+)
+
+// asOnV2 has the two files of v1 for cpu.max as one: that of the quota, with the values
+// that cpu.max of cgroup v2 would have.
+func asOnV2(all []explainedLimit) (fewer []explainedLimit) {
+	periods := map[string]explainedLimit{} // by the cgroup's path
+	for _, l := range all {
+		if l.setting.File == periodFile {
+			periods[path.Dir(l.file)] = l
+		}
+	}
+	for _, l := range all {
+		period, has := periods[path.Dir(l.file)]
+		switch {
+		case l.setting.File == periodFile:
+			continue
+		case l.setting.File == quotaFile && has:
+			l.setting.File = string(limits.CPUMax)
+			l.setting.Value = quotaOnV2(l.setting.Value, period.setting.Value)
+			l.isKnown = l.isKnown && period.isKnown
+			l.now = quotaOnV2(l.now, period.now)
+		}
+		fewer = append(fewer, l)
+	}
+	return fewer
+}
+
+// quotaOnV2 is what cpu.max would have; v1 has -1 for no quota.
+func quotaOnV2(quota, period string) string {
+	if quota == "-1" {
+		quota = "max"
+	}
+	return quota + " " + period
+}
+
 func (l explainedLimit) print(w io.Writer) error {
 	if l.file == "" {
 		return printf(w, "  %s=%s: not set here: %s\n", string(l.limit.Name), l.limit.Text(), l.reason)
 	}
 	now := "no such cgroup now"
 	switch {
-	case l.now != "":
+	case l.isKnown && l.now == "":
+		now = "now nothing"
+	case l.isKnown:
 		now = "now " + humanValue(l.setting, l.now)
 	case l.isThere:
 		now = "not known now"
@@ -276,10 +331,14 @@ func (e *explained) json() jsonLimitsExplain {
 		}
 	}
 	for _, l := range e.limits {
-		j.Limits = append(j.Limits, jsonExplained{
+		one := jsonExplained{
 			Scope: l.scope.String(), Limit: string(l.limit.Name), Given: l.limit.Text(), Hierarchy: orNull(l.hierarchy),
-			File: orNull(l.file), Value: orNull(l.setting.Value), Now: orNull(l.now), Slice: orNull(l.slice), Reason: orNull(l.reason),
-		})
+			File: orNull(l.file), Value: orNull(l.setting.Value), Slice: orNull(l.slice), Reason: orNull(l.reason),
+		}
+		if l.isKnown {
+			one.Now = pointer(l.now)
+		}
+		j.Limits = append(j.Limits, one)
 	}
 	for _, err := range e.errs {
 		j.Ignored = append(j.Ignored, err.Error())

@@ -15,7 +15,7 @@ import (
 // The screens of limits explain and apply, over recorded machines.
 func TestLimitsScreens(t *testing.T) {
 	people := map[string]string{
-		"etc/passwd": "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\nbob:x:1001:1001::/:/bin/sh\n", "etc/group": "alice:x:1000:\nstudents:x:2000:alice\n",
+		"etc/passwd": "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\nbob:x:1001:1001::/:/bin/sh\nwww:x:33:33::/:/bin/sh\n", "etc/group": "alice:x:1000:\nstudents:x:2000:alice\n",
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\n", machine.AbsentFile: "/etc/cgdeleg/limits.conf\n/etc/cgdeleg/limits.d\n",
 		"proc/meminfo": "MemTotal: 8388608 kB\nSwapTotal: 0 kB\n", "proc/sys/kernel/pid_max": "32768\n", "proc/sys/kernel/threads-max": "60000\n",
 	}
@@ -25,7 +25,8 @@ func TestLimitsScreens(t *testing.T) {
 		"* session memory.max=50% io.weight=50\n" +
 		"bob user -\n"}
 	v2 := map[string]string{"sys/fs/cgroup/user/alice/memory.max": "4294967296\n", "sys/fs/cgroup/user/alice/pids.max": "max\n", "sys/fs/cgroup/user/alice/cpu.max": "max 100000\n", "sys/fs/cgroup/user/alice/memory.high": "max\n", "sys/fs/cgroup/user/alice/memory.current": "3221225472\n"}
-	v1 := map[string]string{"sys/fs/cgroup/memory/user/alice/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/user/alice/memory.usage_in_bytes": "1048576\n"}
+	v1 := map[string]string{"sys/fs/cgroup/memory/user/alice/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/user/alice/memory.usage_in_bytes": "1048576\n",
+		"sys/fs/cgroup/cpu/user/alice/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/user/alice/cpu.cfs_period_us": "100000\n"}
 	only := map[string]string{"etc/cgdeleg/limits.conf": "bob user pids.max=9\n"}
 	for name, text := range v2 {
 		only[name] = text
@@ -37,6 +38,12 @@ func TestLimitsScreens(t *testing.T) {
 		{"limits-explain-v2", "openrc-v2", "limits explain alice", v2},
 		{"limits-explain-v1", "debian12-v1-hybrid", "limits explain alice", v1},
 		{"limits-explain-systemd", "systemd-v2-adopted", "limits explain alice", nil},
+		{"limits-explain-hybrid", "hybrid-systemd", "limits explain alice", nil},
+		{"limits-explain-elogind", "elogind-v2", "limits explain alice", nil},
+		{"limits-explain-elogind-hybrid", "elogind-hybrid", "limits explain alice", nil},
+		{"limits-explain-system", "openrc-v2", "limits explain www", nil},
+		{"limits-explain-system-json", "openrc-v2", "limits explain www --json", nil},
+		{"limits-explain-system-slice", "systemd-v2-adopted", "limits explain www", nil},
 		{"limits-explain-none", "openrc-v2", "limits explain bob", nil},
 		{"limits-explain-json", "openrc-v2", "limits explain alice --json", v2},
 		{"limits-explain-nobody", "openrc-v2", "limits explain carol", nil},

@@ -121,7 +121,7 @@ func New(m machine.Machine, set *hierarchy.Set, r Request) *Plan {
 	selected, missing := hierarchy.Select(set.All, r.Controllers)
 	missing = p.ignoreV1Names(set, missing)
 	p.warn(set, r.Controllers, missing, len(selected) == 0)
-	account, inside := accountError(m, r), InUserNamespace(m)
+	account, inside := Account(m, r.UID, r.MinUID), InUserNamespace(m)
 	for _, step := range withLimits(set, selected, r.Limits) {
 		step.Member = hierarchy.PathIn(r.Members, step.Name)
 		if account != nil {
