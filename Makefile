@@ -12,7 +12,8 @@
 # make completions  for bash, zsh and fish in build/completions
 # make deb      the Debian packages in build/deb; needs tests/packages/setup.sh
 # make test-packages  as root: they are installed, upgraded, removed, in a fresh root and, but for VM=0, a machine
-# make install  into DESTDIR, under PREFIX and PAMDIR
+# make install  into DESTDIR, under PREFIX and PAMDIR; the manual pages, too, if scdoc is there
+# make uninstall  what make install put there, with the same DESTDIR, PREFIX and PAMDIR
 # make packages deb, rpm, apk and Arch packages in dist, for ARCHES; needs tests/release/setup.sh
 # make release  these, the sources, their checksums and a bill of materials in dist
 # make test-release  as root: the packages, the module under qemu-user, reproducible builds
@@ -39,7 +40,7 @@ GOMODULE = $(GOBUILD) -buildmode=c-shared -ldflags="-s -w -buildid= -extldflags 
 GOCLI    = $(GOBUILD) -ldflags="-s -w -X main.version=$(VERSION)"
 SOURCES  = go.mod go.sum VERSION Makefile $(shell find pam delegate cmd -type f)
 
-.PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench bench-vm setup install clean completions deb deb-next test-packages
+.PHONY: all demo man test test-vm vm-images test-clients unit lint fuzz bench bench-vm setup install uninstall clean completions deb deb-next test-packages
 
 all: build/pam_cgdeleg.so build/cgdeleg build/trylogin
 
@@ -71,7 +72,7 @@ setup:
 
 demo:
 	tests/require-root.sh demo
-	tests/setup.sh
+	tests/setup.sh build
 	$(MAKE) all
 	cd tests && $(GO) run ./demo
 
@@ -123,7 +124,7 @@ test-clients:
 MUSL_CC     ?= $(or $(wildcard build/musl/cc),musl-gcc)
 LIBEXECDIR  ?= $(PREFIX)/libexec
 MUSL_CFLAGS ?= -O2 -g
-MUSL_MODULE = $(addprefix pam/,child.c enter.c module.c server.c spawn_exec.c supervise.c systemd.c)
+MUSL_MODULE = $(addprefix pam/,child.c enter.c module.c server.c spawn_exec.c supervise.c systemd.c told.c)
 MUSL_SHARED = -std=gnu11 -D_GNU_SOURCE -DCGDELEG_WORKER='"$(LIBEXECDIR)/cgdeleg/worker"' -Wall -Wextra -fPIC -shared \
               -Wl,--version-script=pam/exports.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 
@@ -217,11 +218,24 @@ ifneq ($(VM),0)
 	cd tests/vm && CGDELEG_VM=1 $(GO) test -count=1 -timeout 30m -run 'TestScenarios/^packages'
 endif
 
-install: all
+HAS_SCDOC = $(shell command -v scdoc)
+
+install: all $(if $(HAS_SCDOC),man)
 	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
 	install -D -m 0755 build/trylogin $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	install -D -m 0644 contrib/systemd/session-.scope.d/50-cgdeleg.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
+	install -D -m 0644 contrib/systemd/user-runtime-dir@.service.d/50-cgdeleg-limits.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d/50-cgdeleg-limits.conf
+	for page in $(if $(HAS_SCDOC),$(MANPAGES)); do \
+		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
+
+# The PAM lines are an administrator's: without the module they are logged and passed over.
+uninstall:
+	rm -f $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so $(DESTDIR)$(PREFIX)/bin/cgdeleg $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d/50-cgdeleg-limits.conf
+	for page in $(notdir $(MANPAGES)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
+	rmdir --ignore-fail-on-non-empty $(wildcard $(DESTDIR)$(LIBEXECDIR)/cgdeleg $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d) /dev/null 2>/dev/null || true
 
 clean:
 	rm -rf build/pam_cgdeleg.so build/cgdeleg build/trylogin build/musl

@@ -173,6 +173,9 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 	if c.user, err = layout.DirName(r.User); err != nil {
 		return nil, err
 	}
+	if r.Ticket != nil && r.Ticket.Session.Number >= 0 {
+		c.user = r.Ticket.Session.User // the account's own name, where PAM has another spelling
+	}
 	own, err := ownMemberships(r.Machine)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package delegate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cleanup"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
@@ -22,7 +24,9 @@ type Login struct {
 	User        string // as PAM names it
 	UID, GID    int    // who is to own the session
 	Controllers hierarchy.ControllerList
-	Policy      plan.Policy
+	// Limits are those that the user and the session are given.
+	Limits limits.Given
+	Policy plan.Policy
 }
 
 // OpenRequest says for whom a session is to be opened.
@@ -33,6 +37,11 @@ type OpenRequest struct {
 	// Deadline is when to end removing the user's dead sessions. The zero Time sets
 	// none; some thousand cgroups of each are removed at most anyway.
 	Deadline time.Time
+	// FindLimits, if set, is asked for the limits in place of Login.Limits, when the calling
+	// process has left a session of the user's, who could freeze there what asks for groups.
+	FindLimits func() (limits.Given, error)
+	// RequireLimits makes it an error if a limit cannot be set.
+	RequireLimits bool
 	// Announce, if set, is called with what there will be to undo, before the
 	// process is moved or a scope is given to the user; again when a race was lost.
 	// If it returns an error the open fails, and nothing is done.
@@ -48,11 +57,12 @@ type Opened struct {
 	Ticket ticket.Ticket
 	// Notes are what was left out for a good reason: *manager.LeftAloneError,
 	// *manager.DelegatedElsewhereError, *plan.AccountError, *plan.V1NamesError, and
-	// *plan.DeniedError where everything was asked for.
+	// *plan.DeniedError where everything was asked for, *apply.LimitError.
 	Notes []error
 	// Warnings are what was asked for and is not in the session:
 	// *plan.MissingError, *apply.EnableError, *lock.Error, *plan.ConfinedError,
-	// *manager.ScopeNotDelegatedError, *plan.DeniedError, *hierarchy.UnusableError.
+	// *manager.ScopeNotDelegatedError, *plan.DeniedError, *hierarchy.UnusableError; and
+	// *apply.LimitError for limits that do not hold.
 	Warnings []error
 }
 
@@ -63,8 +73,8 @@ type Opened struct {
 // bound.
 //
 // Errors are *layout.UserNameError, *apply.HierarchyError with the kernel's
-// *fs.PathError, *plan.DeniedError where there is nothing else, what Announce
-// and Enter return, and what /proc gives (*fs.PathError, *hierarchy.ParseError).
+// *fs.PathError, *plan.DeniedError where there is nothing else, *apply.RequiredError,
+// what Announce and Enter return, and what /proc gives (*fs.PathError, *hierarchy.ParseError).
 func Open(r OpenRequest) (*Opened, error) {
 	user, err := layout.DirName(r.User)
 	if err != nil {
@@ -92,12 +102,18 @@ func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *
 		defer held.Release()
 		defer held.Remove()
 	}
+	if err := r.findLimits(set); err != nil {
+		return nil, nil, err
+	}
 	p, err := r.plan(set, user)
 	if err != nil {
 		return nil, nil, err
 	}
 	o = &Opened{Plan: p, Ticket: ticket.Ticket{Session: layout.ID{Number: -1}}, Warnings: p.Warnings, Notes: p.Notes}
 	if err := o.explain(r.Controllers); err != nil {
+		return nil, nil, err
+	}
+	if err := o.explainLimits(r, set); err != nil {
 		return nil, nil, err
 	}
 	if !p.DoesAnything() {
@@ -124,6 +140,20 @@ func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *
 	return o, result, nil
 }
 
+// findLimits asks for the limits, from outside of any session.
+func (r *OpenRequest) findLimits(set *hierarchy.Set) error {
+	if r.FindLimits == nil {
+		return nil
+	}
+	own, err := ownMemberships(r.Machine)
+	if err != nil {
+		return err
+	}
+	leaveSession(set, manager.Of(r.Machine, set), own)
+	r.Limits, err = r.FindLimits()
+	return err
+}
+
 // Plan returns what Open would do. Errors are those of Open.
 func Plan(m machine.Machine, l Login) (*plan.Plan, error) {
 	user, err := layout.DirName(l.User)
@@ -145,7 +175,7 @@ func (r *OpenRequest) plan(set *hierarchy.Set, user string) (*plan.Plan, error) 
 	}
 	return plan.New(r.Machine, set, plan.Request{
 		Login: manager.Login{PID: r.PID, UID: r.UID}, User: user, Members: members,
-		Controllers: r.Controllers, Policy: r.Policy,
+		Controllers: r.Controllers, Limits: r.Limits, Policy: r.Policy,
 	}), nil
 }
 
@@ -179,6 +209,27 @@ func (o *Opened) explain(asked hierarchy.ControllerList) error {
 	return nil
 }
 
+// explainLimits adds which limits the plan has no cgroup for. Where a manager of logins, or
+// what an account is for, is the reason, that is as it should be.
+func (o *Opened) explainLimits(r *OpenRequest, set *hierarchy.Set) error {
+	var unset []error
+	for _, reason := range o.Plan.Unlimited(r.Machine, set, slices.Concat(r.Limits.User, r.Limits.Session)) {
+		err := &apply.LimitError{Of: "login", Err: reason}
+		var confined *plan.ConfinedError
+		var denied *plan.DeniedError
+		if reason.Reason == nil || errors.Is(reason, plan.ErrScopeAlone) || errors.As(reason, &confined) || errors.As(reason, &denied) {
+			unset = append(unset, err)
+		} else {
+			o.Notes = append(o.Notes, err)
+		}
+	}
+	if r.RequireLimits && len(unset) > 0 {
+		return &apply.RequiredError{Errs: unset}
+	}
+	o.Warnings = append(o.Warnings, unset...)
+	return nil
+}
+
 // apply carries out the plan: under the user's lock where a session is made, or
 // without if that is not to be had. A scope is nobody's but this login's.
 func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (result *apply.Result, lockErr, err error) {
@@ -194,7 +245,7 @@ func (r *OpenRequest) apply(set *hierarchy.Set, p *plan.Plan, user string) (resu
 	}()
 	result, err = apply.Run(apply.Request{
 		Machine: r.Machine, Set: set, Plan: p, PID: r.PID, UID: r.UID, GID: r.GID, User: user,
-		Controllers: r.Controllers, Announce: r.Announce, Enter: r.Enter,
+		Controllers: r.Controllers, Limits: r.Limits, RequireLimits: r.RequireLimits, Announce: r.Announce, Enter: r.Enter,
 	})
 	return result, lockErr, err
 }

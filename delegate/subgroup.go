@@ -40,8 +40,9 @@ func (e *NoWritableCgroupError) Error() string { return "no hierarchy is delegat
 
 // SettingError says that no delegated hierarchy has a file of that name.
 type SettingError struct {
-	File      string
-	Delegated []string // the hierarchies that are
+	File, Value string
+	Delegated   []string // the hierarchies that are
+	Controllers []string // that these have
 }
 
 func (e *SettingError) Error() string {
@@ -189,7 +190,7 @@ func (c *subgroup) close() {
 
 // writeSetting writes a setting in the one hierarchy that has its file.
 func writeSetting(made []*subgroup, s Setting) error {
-	var delegated []string
+	var delegated, controllers []string
 	for _, c := range made {
 		err := c.dir.Write(s.File, s.Value)
 		if err == nil {
@@ -199,6 +200,11 @@ func writeSetting(made []*subgroup, s Setting) error {
 			return apply.InHierarchy(c.h, err)
 		}
 		delegated = append(delegated, c.h.Name)
+		has := c.h.Controllers
+		if c.h.IsUnified() {
+			has, _ = c.dir.ReadWords("cgroup.controllers") // of this cgroup, not of the root
+		}
+		controllers = append(controllers, has...)
 	}
-	return &SettingError{File: s.File, Delegated: delegated}
+	return &SettingError{File: s.File, Value: s.Value, Delegated: delegated, Controllers: controllers}
 }

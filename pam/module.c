@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "server.h"
 #include "systemd.h"
+#include "told.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -174,6 +175,7 @@ struct errand {
 static const struct errand opening = { "open", "this session has no cgroups of its own" };
 static const struct errand closing = { "close", "the session is left for a later cleanup" };
 static const struct errand undoing = { "undo", "what was begun is left for a later cleanup" };
+static const struct errand limiting = { "limits", "this session has no limits of its own" };
 
 struct outcome {
 	int result; /* a PAM return value */
@@ -191,7 +193,27 @@ static int result_value(const char *name)
 	return PAM_SESSION_ERR;
 }
 
-/* Takes the reply apart, writes its log lines, gathers its ticket: the lines from
+static void free_item(pam_handle_t *pamh, void *data, int error_status)
+{
+	(void)pamh;
+	(void)error_status;
+	free(data);
+}
+
+/* Keeps one "NAME VALUE" for pam_systemd, whose names these are. */
+static void keep_item(pam_handle_t *pamh, char *item)
+{
+	char *value = strchr(item, ' ');
+
+	if (value == NULL || after("systemd.", item) == NULL)
+		return;
+	*value++ = '\0';
+	value = strdup(value);
+	if (value == NULL || pam_set_data(pamh, item, value, free_item) != PAM_SUCCESS)
+		free(value);
+}
+
+/* Takes the reply apart, writes its log lines, keeps its items, gathers its ticket: the lines from
  * the last "begin" on, without that one. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
@@ -212,6 +234,8 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		} else if ((value = after("result ", line)) != NULL) {
 			out.result = result_value(value);
 			out.answered = true;
+		} else if (after("item ", line) != NULL) {
+			keep_item(pamh, line + strlen("item "));
 		} else if ((value = after("log ", line)) != NULL) {
 			if (logged++ < MAX_LOG_LINES || after("error ", value) != NULL)
 				log_line(pamh, value);
@@ -248,8 +272,10 @@ struct request {
 	const char *args[];
 };
 
-/* The account is that of the user to open a session for, NULL if there is none; the
- * ticket, if there is one, says what is to be closed or undone. NULL without memory. */
+/* The account is that of the user, NULL if there is none, or if the ticket names the
+ * session; the ticket, if there is one, says what is to be closed or undone. The name is
+ * the account's: a directory service finds it by other spellings, too ("ALICE" of SSSD's),
+ * each of which would otherwise have cgroups and limits of its own. NULL without memory. */
 static struct request *make_request(pam_handle_t *pamh, const char *verb, const struct passwd *account,
 				    const char *ticket, int argc, const char **options)
 {
@@ -268,7 +294,7 @@ static struct request *make_request(pam_handle_t *pamh, const char *verb, const 
 	r->args[ARG_PID] = r->pid;
 	r->args[ARG_UID] = r->uid;
 	r->args[ARG_GID] = r->gid;
-	r->args[ARG_USER] = user_of(pamh);
+	r->args[ARG_USER] = account ? account->pw_name : user_of(pamh);
 	r->args[ARG_SERVICE] = service_of(pamh);
 	r->args[ARG_TICKET] = ticket ? ticket : "";
 	for (i = 0; i < argc; i++)
@@ -349,9 +375,10 @@ static bool has_option(const char *name, int argc, const char **argv)
 }
 
 /* Takes back what an open did that was lost. True if nothing of it is left. */
-static bool take_back(pam_handle_t *pamh, struct outcome *out, int argc, const char **argv)
+static bool take_back(pam_handle_t *pamh, const struct passwd *account, struct outcome *out, int argc,
+		      const char **argv)
 {
-	struct outcome undo = ask_worker(pamh, &undoing, NULL, out->ticket, argc, argv);
+	struct outcome undo = ask_worker(pamh, &undoing, account, out->ticket, argc, argv);
 
 	free(undo.ticket);
 	return undo.answered;
@@ -362,7 +389,7 @@ static bool take_back(pam_handle_t *pamh, struct outcome *out, int argc, const c
 static struct outcome open_by_worker(pam_handle_t *pamh, const struct passwd *account, int argc, const char **argv)
 {
 	struct outcome out = ask_worker(pamh, &opening, account, NULL, argc, argv);
-	bool is_back = !out.lost || take_back(pamh, &out, argc, argv);
+	bool is_back = !out.lost || take_back(pamh, account, &out, argc, argv);
 
 	/* A close must leave alone what is as it was; the rest it tries to undo again. */
 	if (out.result != PAM_SUCCESS && is_back && out.ticket != NULL)
@@ -379,7 +406,7 @@ static struct outcome open_session(pam_handle_t *pamh, const struct passwd *acco
 	if (ask_server(pamh, opening.verb, account, NULL, argc, argv, &out) && !out.lost)
 		return out;
 	if (out.lost) {
-		bool is_back = take_back(pamh, &out, argc, argv);
+		bool is_back = take_back(pamh, account, &out, argc, argv);
 
 		if (!is_back || now_ms() > latest) {
 			pam_syslog(pamh, LOG_ERR, "cgdeleg serve did not open the session; %s", opening.consequence);
@@ -392,14 +419,35 @@ static struct outcome open_session(pam_handle_t *pamh, const struct passwd *acco
 	return open_by_worker(pamh, account, argc, argv);
 }
 
+/* The line before pam_systemd's: it tells that the session's limits, and does nothing
+ * that a close would have to undo. */
+static const char limits_alone[] = "limits";
+
+static int prepare_limits(pam_handle_t *pamh, int argc, const char **argv)
+{
+	const struct passwd *account = pam_modutil_getpwnam(pamh, user_of(pamh));
+	struct outcome out;
+
+	/* with debug the worker says why it does nothing */
+	if (!has_option("debug", argc, argv) && !has_systemd_limits())
+		return PAM_SUCCESS;
+	if (!ask_server(pamh, limiting.verb, account, NULL, argc, argv, &out) || out.lost) {
+		free(out.ticket);
+		out = ask_worker(pamh, &limiting, account, NULL, argc, argv);
+	}
+	free(out.ticket);
+	return has_option("limits=required", argc, argv) ? out.result : PAM_SUCCESS;
+}
+
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct outcome out = { .result = PAM_SUCCESS };
 	const struct passwd *account;
 
-	(void)flags;
 	if (is_user_manager(service_of(pamh)))
 		return PAM_SUCCESS;
+	if (has_option(limits_alone, argc, argv))
+		return prepare_limits(pamh, argc, argv);
 	account = pam_modutil_getpwnam(pamh, user_of(pamh));
 	/* with debug the worker says why it does nothing */
 	if (account != NULL && !has_option("debug", argc, argv) && is_left_to_systemd(account->pw_uid))
@@ -407,6 +455,8 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	else
 		out = open_session(pamh, account, argc, argv);
 	push_ticket(pamh, out.ticket);
+	if (account != NULL && out.result == PAM_SUCCESS && !has_option("oom=quiet", argc, argv))
+		tell_user(pamh, account->pw_uid, flags);
 	return out.result;
 }
 
@@ -426,13 +476,15 @@ static bool close_by_detached_worker(pam_handle_t *pamh, const char *ticket, int
 static int close_session(pam_handle_t *pamh, const char *ticket, int argc, const char **argv)
 {
 	bool is_waited_for = ticket == NULL || has_option("close=wait", argc, argv);
+	/* whose session it may be that the process is in */
+	const struct passwd *account = ticket ? NULL : pam_modutil_getpwnam(pamh, user_of(pamh));
 	struct outcome out;
 
-	ask_server(pamh, is_waited_for ? closing.verb : later, NULL, ticket, argc, argv, &out);
+	ask_server(pamh, is_waited_for ? closing.verb : later, account, ticket, argc, argv, &out);
 	free(out.ticket);
 	if (out.answered || (!is_waited_for && close_by_detached_worker(pamh, ticket, argc, argv)))
 		return PAM_SUCCESS;
-	out = ask_worker(pamh, &closing, NULL, ticket, argc, argv);
+	out = ask_worker(pamh, &closing, account, ticket, argc, argv);
 	free(out.ticket);
 	return out.result;
 }
@@ -444,7 +496,7 @@ int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **a
 	int result = PAM_SUCCESS;
 
 	(void)flags;
-	if (is_user_manager(service_of(pamh)))
+	if (is_user_manager(service_of(pamh)) || has_option(limits_alone, argc, argv))
 		return PAM_SUCCESS;
 	/* an empty one says that there is nothing to close */
 	if (ticket == NULL || ticket[0] != '\0')

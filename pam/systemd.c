@@ -6,6 +6,7 @@
  */
 #include "systemd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,13 +26,29 @@ bool has_no_scope(const char *cgroups, uid_t uid)
 	       strncmp(last - len, slice, (size_t)len) != 0;
 }
 
+static bool is_booted(void)
+{
+	return access("/run/systemd/system", F_OK) == 0; /* sd_booted(3) */
+}
+
+/* What cannot be looked at may be there. */
+static bool can_exist(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+bool has_systemd_limits(void)
+{
+	return is_booted() && (can_exist("/etc/cgdeleg/limits.conf") || can_exist("/etc/cgdeleg/limits.d"));
+}
+
 bool is_left_to_systemd(uid_t uid)
 {
 	char cgroups[4096]; /* a longer path is the worker's */
 	ssize_t len;
 	int fd;
 
-	if (access("/run/systemd/system", F_OK) < 0) /* sd_booted(3) */
+	if (!is_booted())
 		return false;
 	fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)

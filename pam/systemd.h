@@ -11,7 +11,10 @@
 /* Whether the application may leave a login of this user to systemd. */
 bool is_left_to_systemd(uid_t uid);
 
-/* The same, by what /proc/self/cgroup says on a machine that systemd runs. */
+/* Whether systemd runs the machine, and there may be a file of limits. */
+bool has_systemd_limits(void);
+
+/* is_left_to_systemd by what /proc/self/cgroup says on a machine that systemd runs. */
 bool has_no_scope(const char *cgroups, uid_t uid);
 
 #endif

@@ -18,6 +18,8 @@
  *			worker dies there. Without any line there is no ticket
  *	enter		with it come files into which the application writes to
  *			enter the session (enter.h)
+ *	item NAME VALUE	with the verb limits: what pam_systemd reads of the PAM handle
+ *			before it asks for the session's scope (pam_systemd(8))
  *	result NAME	success, failure or unknown-user; the last line. After
  *			anything but success nothing is left to close
  *
@@ -55,9 +57,9 @@
  * PAM line. parseRequest in pam/worker has them at the same places. */
 enum worker_argument {
 	ARG_NAME,
-	ARG_VERB, /* open, close, undo; detached-close */
+	ARG_VERB, /* open, close, undo; detached-close; limits */
 	ARG_PID, /* the application's */
-	ARG_UID, /* for an open; else, or if there is no such user, empty */
+	ARG_UID, /* for an open and for limits; else, or if there is no such user, empty */
 	ARG_GID, /* the same */
 	ARG_USER,
 	ARG_SERVICE,

@@ -1,11 +1,12 @@
 #!/bin/sh
-# setup.sh: installs what building and testing need, on Debian and Ubuntu, and
-# a Go toolchain where the machine has none that is new enough. It calls
-# apt-get only when something is missing, and starts no service.
+# setup.sh [build]: installs what building and testing need, or building alone, on
+# Debian and Ubuntu, and a Go toolchain where the machine has none that is new
+# enough. It calls apt-get only when something is missing, and starts no service.
 set -eu
 cd "$(dirname "$0")/.."
-packages="gcc libc6-dev make libpam0g-dev openssh-server openssh-client sudo cron busybox-static login dbus shellcheck rsync strace jq"
-packages="$packages $(sed 's/#.*//' tests/clients/packages)"
+packages="gcc libc6-dev make libpam0g-dev"
+[ "${1:-}" = build ] || packages="$packages openssh-server openssh-client sudo cron busybox-static login dbus shellcheck rsync strace jq
+	$(sed 's/#.*//' tests/clients/packages)"
 GO_VERSION=1.26.8 # fetched where there is no Go, or one that cannot fetch by itself
 
 command -v go >/dev/null || [ -x build/.toolchain/bin/go ] || packages="$packages golang-go ca-certificates"

@@ -68,6 +68,9 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	default:
 		f.Subject, err = caller(m)
 	}
+	if errors.Is(err, machine.ErrNotRecorded) {
+		return nil, noProcess(m)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +87,14 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	}
 	check.Gather(f)
 	return f, nil
+}
+
+// noProcess says why a recorded machine does not tell which process is meant.
+func noProcess(m machine.Machine) error {
+	if !m.Exists("/proc/self/mountinfo") {
+		return &usageError{errors.New("--root: that directory is no recorded machine, as cgdeleg report makes one")}
+	}
+	return errors.New("--root: nothing was recorded of that process; a report that was made with --user NAME or --pid PID is read with the same")
 }
 
 // readBundle reads a bundle's configuration as the user who would start it. What keeps it
@@ -162,11 +173,11 @@ func newCheck(s *settings) *cobra.Command {
 unprivileged containers need beside, and say of each trouble where it was seen
 and how it is fixed. Nothing is changed.
 
-Without names, problems are printed alone, and what they come to. Names (or codes)
-of checks choose among them; cgdeleg check --list has them all.
-A note is no trouble; it says what a program needs to use the session. The
-exit code is 1 if a check failed, with --strict also for warnings, and 3 if
-something could not be told.`,
+Without names, problems are printed alone, and what they come to. Names (or
+codes) of checks choose among them; cgdeleg check --list has them all. A note
+is no trouble; it says what a program needs to use the session. The exit code
+is 1 if a check failed, with --strict also for warnings, and 3 if something
+could not be told.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration
@@ -179,7 +190,7 @@ something could not be told.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			checks, ignored, err := chooseChecks(names, ignore)
 			if err != nil {
-				return err
+				return orMeantUser(err, s.machine(), cmd, names)
 			}
 			out, err := screenOn(cmd.OutOrStdout(), s.color)
 			if err != nil {
@@ -224,7 +235,7 @@ something could not be told.`,
 	}
 	t.addFlags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&t.pasted, "pasted", "", "look at what was pasted, instead of this machine: `DIR` with files called mountinfo, cgroup, status, config..., or - for a text on the standard input")
+	flags.StringVar(&t.pasted, "pasted", "", "read what was pasted: files in `DIR`, or - for standard input")
 	flags.BoolVar(&t.probe, "probe", false, "really make a cgroup, move a process in, and remove it")
 	flags.BoolVar(&list, "list", false, "list the checks")
 	flags.BoolVar(&explain, "explain", false, "say what the named checks are about")
@@ -247,7 +258,7 @@ func (t *target) look(m machine.Machine, cmd *cobra.Command) (f *check.Facts, p 
 		}
 		return f, nil, f.Close, nil
 	}
-	if p, err = t.readPasted(cmd.InOrStdin()); err != nil {
+	if p, err = t.readPasted(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
 		return nil, nil, nil, err
 	}
 	f, remove, err := t.pastedFacts(p)
@@ -330,9 +341,9 @@ func dependenceOf(c *check.Check) string {
 	}
 	names := strings.Join(c.DependsOn, ", ")
 	if c.Sees {
-		return "It says nothing when one of these has failed, and of what is wrong nothing when one cannot be told: " + names + "."
+		return "It is skipped while one of these fails: " + names + ". While one of them is unknown it reports no trouble."
 	}
-	return "It says nothing when one of these has failed, and is unknown when one cannot be told: " + names + "."
+	return "It is skipped while one of these fails, and unknown while one of them is: " + names + "."
 }
 
 // wrapped breaks a text into lines.
@@ -457,6 +468,9 @@ func printFindingsJSON(w io.Writer, f *check.Facts, p *pasted.Paste, findings []
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "s") {
+		noun += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
@@ -20,17 +24,23 @@ import (
 var excludesPasted = []string{"user", "pid", "probe", "root", "container", "lxc-config", "bundle"}
 
 // readPasted reads what --pasted names: a directory, or the standard input.
-func (t *target) readPasted(in io.Reader) (*pasted.Paste, error) {
+func (t *target) readPasted(in io.Reader, errOut io.Writer) (*pasted.Paste, error) {
 	for _, name := range excludesPasted {
 		if t.flags.Changed(name) {
 			return nil, &usageError{fmt.Errorf("--pasted excludes --%s: what was pasted is the machine, the process and the container", name)}
 		}
+	}
+	if st, err := os.Stat(t.pasted); err == nil && !st.IsDir() {
+		return nil, &usageError{fmt.Errorf("%s is a file, and --pasted wants a directory with files, or a text: --pasted - <%s", printable(t.pasted), printable(t.pasted))}
 	}
 	read := func() (*pasted.Paste, error) { return pasted.Dir(t.pasted) }
 	switch t.pasted {
 	case "":
 		return nil, &usageError{errors.New("--pasted needs a directory, or - for the standard input")}
 	case "-":
+		if f, isFile := in.(*os.File); isFile && isTerminal(f) {
+			complain(errOut, "paste the text, then Enter and Ctrl-D")
+		}
 		read = func() (*pasted.Paste, error) { return pasted.Text(in) }
 	}
 	p, err := read()
@@ -54,11 +64,10 @@ func (t *target) pastedFacts(p *pasted.Paste) (f *check.Facts, remove func(), er
 	if t.nested < 1 {
 		return nil, nil, &usageError{fmt.Errorf("--nested %d: want at least 1", t.nested)}
 	}
-	dir, err := os.MkdirTemp("", "cgdeleg-pasted-")
+	dir, remove, err := temporaryDir("cgdeleg-pasted-")
 	if err != nil {
 		return nil, nil, &failure{err.Error()}
 	}
-	remove = func() { _ = os.RemoveAll(dir) }
 	if err := p.Record(dir); err != nil {
 		remove()
 		return nil, nil, &failure{err.Error()}
@@ -78,6 +87,30 @@ func (t *target) pastedFacts(p *pasted.Paste) (f *check.Facts, remove func(), er
 	}
 	check.Gather(f)
 	return f, remove, nil
+}
+
+// temporaryDir makes a directory that is removed by remove, or when a signal ends the program:
+// also where nobody reads its output to the end (SIGPIPE).
+func temporaryDir(name string) (dir string, remove func(), err error) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
+	if dir, err = os.MkdirTemp("", name); err != nil {
+		signal.Stop(signals)
+		return "", nil, err
+	}
+	removed := sync.OnceFunc(func() { _ = os.RemoveAll(dir) })
+	go func() {
+		if s, isSignal := <-signals; isSignal {
+			removed()
+			signal.Reset(s)
+			_ = unix.Kill(os.Getpid(), s.(unix.Signal)) // ends as whoever waits expects it
+		}
+	}()
+	return dir, func() {
+		removed()
+		signal.Stop(signals)
+		close(signals)
+	}, nil
 }
 
 // recognisedText says what was recognised, by what, for the standard error.

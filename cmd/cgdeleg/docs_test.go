@@ -35,6 +35,12 @@ func TestManualPage(t *testing.T) {
 			continue
 		}
 		command.Flags().VisitAll(func(f *pflag.Flag) { wantOption(t, command, section, page, f) })
+		for _, below := range command.Commands() { // limits check and its like
+			if !strings.Contains(section, "*cgdeleg "+command.Name()+" "+below.Name()+"*") && below.Parent().Name() != "completion" {
+				t.Errorf("%s: nothing of %s", command.Name(), below.Name())
+			}
+			below.Flags().VisitAll(func(f *pflag.Flag) { wantOption(t, below, section, page, f) })
+		}
 	}
 	root.PersistentFlags().VisitAll(func(f *pflag.Flag) { wantOption(t, root, page, page, f) })
 	for code := 0; code <= exitPrivilege; code++ {

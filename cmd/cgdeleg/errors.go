@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/twin"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
@@ -36,7 +39,10 @@ func (e *privilegeError) Error() string { return e.words }
 func needsRoot(what string) error { return &privilegeError{what + " needs root: run it with sudo"} }
 
 // explain turns an error into a sentence with the fix, and an exit code.
-func explain(err error) (words string, code int) {
+func explain(err error) (words string, code int) { return explainOf("cgdeleg", err) }
+
+// explainOf is explain for a command, whose --help is named.
+func explainOf(command string, err error) (words string, code int) {
 	var usage *usageError
 	var failed *failure
 	var privilege *privilegeError
@@ -52,6 +58,8 @@ func explain(err error) (words string, code int) {
 	switch {
 	case errors.As(err, &done):
 		return "", done.code
+	case errors.Is(err, unix.EPIPE): // who reads has seen enough
+		return "", exitFailed
 	case errors.As(err, &privilege):
 		return err.Error(), exitPrivilege
 	case errors.As(err, &config) && errors.Is(err, fs.ErrNotExist):
@@ -65,9 +73,9 @@ func explain(err error) (words string, code int) {
 	case errors.As(err, &none):
 		return "this shell has no cgroup of its own to make others in: log in again, by a service whose PAM file has pam_cgdeleg.so, or ask cgdeleg check why it has none; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):
-		return err.Error() + "; add its controller to -c on the PAM line (where systemd manages cgroup v2: to Delegate= in session-.scope.d/50-cgdeleg.conf), or use the name that cgroup v1 or v2 has for it; nothing was run", exitFailed
+		return settingWords(setting) + "; nothing was run", exitFailed
 	case errors.As(err, &usage), isCobras(err):
-		return err.Error() + "; see cgdeleg --help", exitUsage
+		return err.Error() + "; see " + command + " --help", exitUsage
 	case errors.As(err, &refused):
 		return err.Error(), exitFailed
 	case errors.As(err, &name), errors.As(err, &unknown):
@@ -83,6 +91,32 @@ func explain(err error) (words string, code int) {
 	}
 	return err.Error(), exitUnknown
 }
+
+// settingWords says how a limit is had whose file no delegated hierarchy has: by its name on
+// the other version of cgroups, if that sets the same here; else its controller is lacking.
+func settingWords(e *delegate.SettingError) string {
+	limit := []twin.Setting{{File: e.File, Value: e.Value}}
+	for _, twins := range [][]twin.Setting{twin.OnV1(limit), twin.OnV2(limit)} {
+		var words []string
+		for _, t := range twins {
+			controller, _, _ := strings.Cut(t.File, ".")
+			if t.File != e.File && slices.Contains(e.Controllers, controller) {
+				words = append(words, "-p "+shellWord(t.File+"="+t.Value))
+			}
+		}
+		if len(words) > 0 {
+			return fmt.Sprintf("no cgroup here has the file %q: cgroups of this version have %s in its place", e.File, strings.Join(words, " "))
+		}
+	}
+	controller, _, _ := strings.Cut(e.File, ".")
+	if slices.Contains(e.Controllers, controller) {
+		return e.Error() + "; the controller " + controller + " is delegated, and has no file of that name"
+	}
+	return e.Error() + "; add its controller to -c on the PAM line (where systemd manages cgroup v2: to Delegate= in session-.scope.d/50-cgdeleg.conf)"
+}
+
+// shellWord is an argument as it is typed into a shell.
+func shellWord(word string) string { return check.Command{Args: []string{word}}.String() }
 
 // isCobras tells whether an error is cobra's word on the command line. They have
 // no type.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/usage"
 )
 
 // What `cgdeleg status --json` writes; docs/json.md describes it. What is not
@@ -25,6 +26,9 @@ type (
 		AgeSeconds  *int64       `json:"age_seconds"`
 		Processes   int          `json:"processes"`
 		MemoryBytes *int64       `json:"memory_bytes"`
+		LimitBytes  *int64       `json:"limit_bytes"`
+		PeakBytes   *int64       `json:"peak_bytes"`
+		OOMKills    *int64       `json:"oom_kills"`
 		Controllers []string     `json:"controllers"`
 		Cgroups     []jsonCgroup `json:"cgroups"`
 		Children    []jsonChild  `json:"children"`
@@ -47,17 +51,19 @@ type (
 	}
 )
 
-func statusJSON(m machine.Machine, sessions []delegate.Session) jsonStatus {
+func statusJSON(m machine.Machine, sessions []delegate.Session, used map[*delegate.Session]*usage.Usage) jsonStatus {
 	all := jsonStatus{Schema: schemaVersion, Sessions: []jsonSession{}}
 	for i := range sessions {
 		s := &sessions[i]
 		children, more := delegate.ChildrenOf(m, s)
+		memory := used[s].Memory
 		all.Sessions = append(all.Sessions, jsonSession{
 			User: s.User, Session: known(s.Number, s.Number >= 0), Scope: known(s.Scope, s.Scope != ""),
 			Own: s.Own, State: stateOf(s),
 			Leader: known(s.Leader.PID, s.Leader.PID != 0), Service: known(s.Leader.Name, s.Leader.PID != 0),
 			AgeSeconds: known(int64(s.Age/time.Second), s.Age >= 0),
 			Processes:  s.Processes(), MemoryBytes: known(s.Memory(), s.Memory() >= 0),
+			LimitBytes: known(memory.Max.N, memory.Max.IsSet), PeakBytes: known(memory.Peak.Known()), OOMKills: known(memory.OOMKills.Known()),
 			Controllers: controllersOf(s), Cgroups: cgroupsJSON(s.Parts),
 			Children: childrenJSON(children), More: more,
 		})

@@ -10,11 +10,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -37,11 +42,11 @@ func run(args []string, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return 0
 	}
-	words, code := explain(err)
+	words, code := explainOf(cmd.CommandPath(), err)
 	if words != "" {
 		complain(errOut, "%s", words)
 	}
@@ -76,22 +81,56 @@ func newRoot() *cobra.Command {
 			return &usageError{errors.New("no command given")}
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	// which subcommands inherit
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{flagWords(cmd, err)} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
 	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")
 	root.AddCommand(
 		newCheck(&s), newFix(&s), newReport(&s),
-		newTry(&s), newTryInside(), newStatus(&s), newCleanup(&s), newServe(&s), newRun(&s), newOpen(&s), newClose(&s), newVersion(),
+		newTry(&s), newTryInside(), newStatus(&s), newUsage(&s), newTop(&s), newCleanup(&s), newLimits(&s), newServe(&s),
+		newRun(&s), newOpen(&s), newClose(&s), newVersion(),
 	)
 	return root
 }
 
-// usageArgs makes a wrong number of arguments an error of usage.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &usageError{err}
-		}
-		return nil
+// flagWords says in words of its own what is wrong with a flag's value.
+func flagWords(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
 	}
+	flag := invalid.GetFlag()
+	switch value := invalid.GetValue(); flag.Value.Type() {
+	case "bool":
+		return fmt.Errorf("--%s takes no value: %s --%s %s", flag.Name, cmd.CommandPath(), flag.Name, printable(value))
+	case "int":
+		return fmt.Errorf("--%s %q: want a number", flag.Name, value)
+	}
+	return err
+}
+
+// usageArgs makes a wrong number of arguments an error of usage.
+func usageArgs(fit cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if fit(cmd, args) == nil {
+			return nil
+		}
+		words := fmt.Errorf("want: cgdeleg %s", cmd.Use)
+		if len(args) > 0 {
+			words = fmt.Errorf("%q: want cgdeleg %s", strings.Join(args, " "), cmd.Use)
+		}
+		return orMeantUser(&usageError{words}, machine.Machine{}, cmd, args)
+	}
+}
+
+// orMeantUser is the error, or where a word on the command line is an account's name, what is
+// to be typed.
+func orMeantUser(err error, m machine.Machine, cmd *cobra.Command, words []string) error {
+	for _, word := range words {
+		if _, none := account.ByName(m, word); none == nil && cmd.Flags().Lookup("user") != nil && check.ByName(word) == nil {
+			return &usageError{fmt.Errorf("%s is a user: %s --user %s", printable(word), cmd.CommandPath(), printable(word))}
+		}
+	}
+	return err
 }

@@ -73,7 +73,7 @@ func TestMetricEscapes(t *testing.T) {
 		"name=\xfegrün": `m{hierarchy="name=\\xfegrün"} 7`,
 	} {
 		var out strings.Builder
-		m := metric{"m", "Help.", []sample{{"hierarchy", name, 7}}}
+		m := metric{name: "m", help: "Help.", samples: []sample{{"hierarchy", name, 7}}}
 		m.write(&out)
 		if got := out.String(); got != "# HELP m Help.\n# TYPE m gauge\n"+want+"\n" {
 			t.Errorf("%q: got\n%s", name, got)
@@ -86,6 +86,10 @@ func TestMonitoringPage(t *testing.T) {
 	page := readDoc(t, "docs/monitoring.md")
 	rows := strings.Count(page, "\n| `cgdeleg_")
 	metrics := metricsOf(nil, &hierarchy.Set{All: []*hierarchy.Hierarchy{{Name: "freezer"}}})
+	for _, m := range metricsOfUsers(nil) {
+		m.samples = []sample{{label: "user"}}
+		metrics = append(metrics, m)
+	}
 	if rows != len(metrics) {
 		t.Errorf("%d rows for %d metrics", rows, len(metrics))
 	}

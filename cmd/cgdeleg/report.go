@@ -26,11 +26,11 @@ func newReport(s *settings) *cobra.Command {
 directory DIR, with their owners, so that cgdeleg check --root DIR says there
 what it says here. They tell of cgroups, PAM files, mounts, subordinate IDs and
 the processes between this shell and its login; of /etc/passwd only your own
-line, of podman's containers.conf and storage.conf and of a bundle's config.json
-only what check reads of them, of your home directory beside that LXC's lxc.conf
-and the container's configuration. The files present and absent say what else
-check found or did not find. What others may not read is left out, except your own
-files. With --redact user names are replaced.`,
+line, of podman's containers.conf and storage.conf and of a bundle's
+config.json only what check reads of them, of your home directory beside that
+LXC's lxc.conf and the container's configuration. The files present and absent
+say what else check found or did not find. What others may not read is left
+out, except your own files. With --redact user names are replaced.`,
 		PreRunE: func(*cobra.Command, []string) (err error) {
 			if t.config != "" { // in the report it is found by its full path
 				t.config, err = filepath.Abs(t.config)

@@ -452,7 +452,7 @@ func TestReportOfHome(t *testing.T) {
 	put(t, dir, home+".config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
 	put(t, dir, home+".config/lxc/default.conf", "lxc.net.0.type = empty\n", 0o644)
 	put(t, dir, home+".config/lxc/notes", "private\n", 0o644)
-	put(t, dir, "versions", "lxc 5.0.2\npodman 4.3.1\n", 0o644)
+	put(t, dir, "versions", "lxc 5.0.2\npodman 4.3.1\ncrun 1.8.1\n", 0o644)
 	put(t, dir, "usr/bin/slirp4netns", "", 0o755)
 	put(t, dir, home+".config/containers/containers.conf", "[containers]\nenv = [\"TOKEN=secret\"]\n[engine]\n  cgroup_manager = \"cgroupfs\"\n", 0o644)
 	put(t, dir, home+"included.conf", "# nothing\n", 0o644)

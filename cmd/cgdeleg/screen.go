@@ -27,8 +27,7 @@ type screen struct {
 func screenOn(w io.Writer, color string) (screen, error) {
 	s := screen{Writer: w, utf8: isUTF8(os.Getenv)}
 	if f, ok := w.(*os.File); ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		if s.isTerminal = err == nil; s.isTerminal {
+		if s.isTerminal = isTerminal(f); s.isTerminal {
 			s.width = widthOf(f)
 		}
 	}
@@ -43,6 +42,11 @@ func screenOn(w io.Writer, color string) (screen, error) {
 		return s, &usageError{fmt.Errorf("--color %q: want auto, always or never", color)}
 	}
 	return s, nil
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // isUTF8 tells whether the locale has UTF-8 (locale(7): the first of these that
@@ -70,9 +74,9 @@ const (
 	cyan   style = "36"
 )
 
-// styled sets a text off.
+// styled sets a text off, with "" not at all.
 func (s screen) styled(text string, how style) markup {
-	if !s.color || text == "" {
+	if !s.color || text == "" || how == "" {
 		return escape(text)
 	}
 	return "\x1b[" + markup(how) + "m" + escape(text) + "\x1b[0m"

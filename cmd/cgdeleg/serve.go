@@ -11,11 +11,13 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/server"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 )
 
 func newServe(s *settings) *cobra.Command {
 	var asJSON bool
+	var oomTells string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer logins and logouts, and remove dead sessions",
@@ -24,21 +26,30 @@ each does that has to be started. Nothing depends on it: where it does not run,
 or does not answer within 50 ms, the module does without.
 
 It also removes sessions when their last process has ended, and says a line for
-each, as cgdeleg cleanup --watch does. Only one can run. It takes the socket
-that systemd listens on for it, or makes ` + server.Socket + `. It ends
-on SIGTERM and SIGINT; run it as a service.`,
+each, as cgdeleg cleanup --watch does. When the kernel kills a user's process for
+want of memory, or refuses a new one because of pids.max, it says so in the log and
+on the user's terminals, with the limit, and the next login says it once; see --oom.
+When the files of limits change, it gives live sessions theirs, as cgdeleg limits
+apply does.
+
+Only one can run. It takes the socket that systemd listens on for it, or makes
+` + server.Socket + `. It ends on SIGTERM and SIGINT; run it as a service.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkTell(oomTells); err != nil {
+				return err
+			}
 			switch {
 			case s.root != "":
 				return &usageError{errors.New("a recorded machine (--root) has no logins to answer")}
 			case os.Geteuid() != 0:
 				return needsRoot("answering logins")
 			}
-			return serve(&watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON})
+			return serve(&watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON}, oomTells)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs (docs/json.md)")
+	cmd.Flags().StringVar(&oomTells, "oom", tellAll, "whom to tell of killed processes and refused ones: `WHOM` is tell (the log and the users), log or quiet (nobody)")
 	return cmd
 }
 
@@ -52,7 +63,7 @@ func newServer() (*server.Server, error) {
 }
 
 // serve answers and watches until a signal comes, or until one of these two cannot go on.
-func serve(l *watchLog) error {
+func serve(l *watchLog, oomTells string) error {
 	unix.Umask(0o022) // as a worker has it
 	s, err := newServer()
 	if err != nil {
@@ -68,9 +79,34 @@ func serve(l *watchLog) error {
 		served <- s.Serve(ctx)
 		cancel()
 	}()
+	untold := make(chan error, 1)
+	go func() {
+		err := error(nil)
+		if oomTells != tellQuiet {
+			err = newTeller(l, oomTells == tellAll).tell(ctx)
+		}
+		if err != nil { // as where the watch cannot say what it removed
+			untold <- err
+			cancel()
+		}
+	}()
+	following := make(chan struct{})
+	go func() {
+		defer close(following)
+		if err := followLimits(ctx, l); err != nil { // logins have their limits all the same
+			complain(l.errOut, "changes of %s are not seen: %v", limitsconf.File, err)
+		}
+	}()
 	err = watch(ctx, delegate.CleanupRequest{Locks: lock.Default}, l)
 	cancel()
-	return errors.Join(err, <-served)
+	err = errors.Join(err, <-served)
+	<-following
+	select {
+	case broken := <-untold:
+		err = errors.Join(err, broken)
+	default: // it may rest, and nobody waits for it
+	}
+	return err
 }
 
 // once returns a function that complains of what is not what it complained of last.

@@ -177,9 +177,9 @@ func (f *sessionFlags) open(cmd *cobra.Command, who user.User, list hierarchy.Co
 var confinedValues = []string{"leave", "move"}
 
 // login is what is asked for. Who asks by hand means also system accounts.
-func (f *sessionFlags) login(who user.User, list hierarchy.ControllerList) delegate.Login {
+func (f *sessionFlags) login(m machine.Machine, who user.User, list hierarchy.ControllerList) delegate.Login {
 	return delegate.Login{
-		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid, Controllers: list,
+		PID: f.pid, User: who.Name, UID: who.Uid, GID: who.Gid, Controllers: list, Limits: limitsFor(m, who).limits(),
 		Policy: plan.Policy{MinUID: 0, MoveConfined: f.confined == "move"},
 	}
 }
@@ -194,7 +194,7 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 		complain(cmd.ErrOrStderr(), "process %d is already in session %s of %s; nothing would be changed", f.pid, sessionName(present), printable(f.user))
 		return printDirs(cmd, *present)
 	}
-	p, err := delegate.Plan(m, f.login(who, list))
+	p, err := delegate.Plan(m, f.login(m, who, list))
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 
 // make makes the session and moves the process in.
 func (f *sessionFlags) make(who user.User, list hierarchy.ControllerList) (*delegate.Opened, error) {
-	r := delegate.OpenRequest{Login: f.login(who, list), Locks: lock.Default}
+	r := delegate.OpenRequest{Login: f.login(machine.Machine{}, who, list), Locks: lock.Default}
 	opened, err := delegate.Open(r)
 	if !errors.Is(err, unix.EACCES) || f.owner == 0 {
 		return opened, err
@@ -401,12 +401,46 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		}
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
+	if alone := f.ownSudo(closed); alone != "" {
+		complain(cmd.ErrOrStderr(), "session %s closed: process %d has left it. Only %s is still in it, which runs this command: the next login of the user, or cgdeleg cleanup, removes the session", closed.Session, f.pid, alone)
+		return nil
+	}
 	text, isFault := messages.Closed(closed.Session, closed.Left)
 	if isFault {
 		return &failure{text}
 	}
 	complain(cmd.ErrOrStderr(), "%s", text)
 	return nil
+}
+
+// ownSudo returns the program that keeps a closed session in use, if that is none but this
+// one and those that wait for it: who closes the session of a shell in that shell types sudo.
+// It is "" if there are others, or none.
+func (f *sessionFlags) ownSudo(closed *delegate.Closed) string {
+	if !errors.Is(closed.Left, unix.EBUSY) {
+		return ""
+	}
+	m := machine.Machine{}
+	own := map[int]string{os.Getpid(): "cgdeleg"}
+	name := ""
+	for pid := os.Getppid(); pid > 1 && pid != f.pid; {
+		status, err := m.StatusOf(pid)
+		if err != nil {
+			break
+		}
+		own[pid], name = status.Name, status.Name
+		pid = status.Parent
+	}
+	left, found, err := f.find(m, func(s delegate.Session) bool { return s.User == f.user && sessionName(&s) == closed.Session })
+	if err != nil || !found || name == "" {
+		return ""
+	}
+	for _, p := range left.Parts {
+		if slices.ContainsFunc(p.Processes, func(pid int) bool { return own[pid] == "" }) {
+			return ""
+		}
+	}
+	return name
 }
 
 // ownerOf returns the real user ID of a process.

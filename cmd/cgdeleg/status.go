@@ -13,6 +13,8 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/usage"
 )
 
 // statusFlags are how the sessions are to be shown.
@@ -24,6 +26,8 @@ type statusFlags struct {
 	json      bool
 	noHeading bool
 	columns   string
+	watch     string
+	perUser   bool
 }
 
 // formats are those that --format knows.
@@ -49,12 +53,25 @@ A dead session is what a logout left because processes were still running; the
 user's next login removes it, or cgdeleg cleanup. It is at least as old as its
 age says.
 
-The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + strings.Join(columnNames()[8:], ", ") + ".",
+The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + strings.Join(columnNames()[8:], ", ") + `. Limit is the memory
+limit that applies, peak the most memory that there was, oom how many processes
+the kernel killed for want of memory; cgdeleg usage has the rest.`,
 		Example: `  cgdeleg status -l -u alice
   cgdeleg status -n -o user,session,memory
+  cgdeleg status --watch 5
   cgdeleg status --format prometheus`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return status(cmd, s, f) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("watch") && len(args) == 1 {
+				return nil // --watch 5
+			}
+			return usageArgs(cobra.NoArgs)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.watch = args[0]
+			}
+			return status(cmd, s, f)
+		},
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
 	cmd.Flags().StringVar(&f.format, "format", "", "show `WHAT`: tree, list, json (docs/json.md) or prometheus (docs/monitoring.md)")
@@ -62,6 +79,9 @@ The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + string
 	cmd.Flags().BoolVar(&f.tree, "tree", false, "short for --format tree")
 	cmd.Flags().BoolVar(&f.json, "json", false, "short for --format json: all there is to know, for programs")
 	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
+	cmd.Flags().StringVarP(&f.watch, "watch", "w", "", "look again every `TIME`, until a key is pressed: seconds, or with ms, s or min")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
+	cmd.Flags().BoolVar(&f.perUser, "per-user", false, "with --format prometheus: also what each user uses, with the user's name")
 	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -108,27 +128,88 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 	if err != nil {
 		return err
 	}
-	m := s.machine()
+	if f.perUser && format != "prometheus" {
+		return &usageError{errors.New("--per-user is for --format prometheus")}
+	}
+	show := func(out screen) error { return showStatus(cmd, s.machine(), f, format, columns, out) }
+	if f.watch == "" {
+		return show(out)
+	}
+	if format != "tree" && format != "list" {
+		return &usageError{errors.New("--watch shows a tree or a list")}
+	}
+	return watchStatus(out, f.watch, show)
+}
+
+// watchStatus shows the status again and again.
+func watchStatus(out screen, every string, show func(screen) error) error {
+	pause, err := parsePause(every)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	ctx, cancel := untilSignal()
+	defer cancel()
+	loop := &frames{
+		pause: pause,
+		look: func() error {
+			text.Reset()
+			shown := out
+			shown.Writer = &text
+			return show(shown)
+		},
+		draw: func() (markup, error) { return markup(text.String()), nil },
+		key:  func(byte) then { return end },
+	}
+	return loop.run(ctx, out, false)
+}
+
+// showStatus looks, and shows it in one of formats.
+func showStatus(cmd *cobra.Command, m machine.Machine, f statusFlags, format string, columns []column, out screen) error {
 	sessions, unusable, err := delegate.Sessions(m)
 	if err != nil {
 		return err
 	}
+	say := func(words string, args ...any) { complain(cmd.ErrOrStderr(), words, args...) }
+	if f.watch != "" { // where it stays on the screen
+		say = func(words string, args ...any) { complain(out, words, args...) }
+	}
 	for _, u := range unusable {
-		complain(cmd.ErrOrStderr(), "left out: %v", u)
+		say("left out: %v", u)
 	}
 	sessions = ofUser(nameUsers(account.All(m), sessions), f.user)
+	if _, err := account.ByName(m, f.user); len(sessions) == 0 && f.user != "" && err != nil && !m.IsRecorded() {
+		return err
+	}
 	if len(sessions) == 0 && (format == "tree" || format == "list" && !f.noHeading) {
-		complain(cmd.ErrOrStderr(), "there are no sessions%s; cgdeleg check says what a login lacks", ofWhom(f.user))
+		say("there are no sessions%s; cgdeleg check says what a login lacks", ofWhom(f.user))
 	}
 	switch format {
 	case "json":
-		return printJSON(out, statusJSON(m, sessions))
+		used, err := usageBySession(m, sessions)
+		if err != nil {
+			return err
+		}
+		return printJSON(out, statusJSON(m, sessions, used))
 	case "prometheus":
-		return printPrometheus(out, m, sessions)
+		return printPrometheus(out, m, sessions, f.perUser)
 	case "tree":
 		return printTree(out, m, sessions)
 	}
-	return printList(out, sessions, columns, !f.noHeading)
+	return printList(out, m, sessions, columns, !f.noHeading)
+}
+
+// usageBySession returns what each of the sessions uses.
+func usageBySession(m machine.Machine, sessions []delegate.Session) (map[*delegate.Session]*usage.Usage, error) {
+	users, err := usage.Of(m, sessions)
+	used := map[*delegate.Session]*usage.Usage{}
+	for i := range users {
+		for j := range users[i].Sessions {
+			s := &users[i].Sessions[j]
+			used[s.Session] = &s.Usage
+		}
+	}
+	return used, err
 }
 
 func ofWhom(user string) string {
@@ -182,12 +263,23 @@ func chooseColumns(list string) ([]column, error) {
 	return chosen, nil
 }
 
-func printList(out screen, sessions []delegate.Session, columns []column, heading bool) error {
+func printList(out screen, m machine.Machine, sessions []delegate.Session, columns []column, heading bool) error {
+	var used map[*delegate.Session]*usage.Usage
+	if slices.ContainsFunc(columns, func(c column) bool { return c.used != nil }) {
+		var err error
+		if used, err = usageBySession(m, sessions); err != nil {
+			return err
+		}
+	}
 	t := newTable(out, headings(columns, heading)...)
 	for i := range sessions {
 		var cells []string
 		for _, c := range columns {
-			cells = append(cells, dash(c.cell(&sessions[i])))
+			if c.used != nil {
+				cells = append(cells, dash(c.used(used[&sessions[i]])))
+			} else {
+				cells = append(cells, dash(c.cell(&sessions[i])))
+			}
 		}
 		t.row(cells...)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -42,14 +43,24 @@ type liveSystem struct{}
 
 // Version asks each program once: several checks want to know.
 func (liveSystem) Version(program string) string {
-	if version, asked := versions[program]; asked {
-		return version()
+	if ask, isKnown := programs[program]; isKnown {
+		return ask().version
 	}
 	return ""
 }
 
-var versions = func() map[string]func() string {
-	all := map[string]func() string{}
+func (liveSystem) Failure(program string) string {
+	if ask, isKnown := programs[program]; isKnown {
+		return ask().failure
+	}
+	return ""
+}
+
+// answer is what a program says that is asked for its version: that, or why not.
+type answer struct{ version, failure string }
+
+var programs = func() map[string]func() answer {
+	all := map[string]func() answer{}
 	for _, program := range check.Programs {
 		switch program {
 		case "systemd":
@@ -69,49 +80,95 @@ var versions = func() map[string]func() string {
 // askVersions asks all programs, which take the most of a check's time, while other things
 // are looked at.
 func askVersions() {
-	for _, version := range versions {
-		go version()
+	for _, ask := range programs {
+		go ask()
 	}
 }
 
 // versionOf returns the last word of the first line that a program prints of its
 // version: "5.0.2", "crun version 1.8.1", "bubblewrap 0.8.0".
-func versionOf(program string, options ...string) func() string {
-	return sync.OnceValue(func() string {
+func versionOf(program string, options ...string) func() answer {
+	return sync.OnceValue(func() answer {
 		path, err := lookPath(program)
 		if err != nil {
-			return ""
+			return answer{}
 		}
 		return versionWithin(programPatience, path, options...)
 	})
 }
 
-// withoutConfiguration is the environment in which podman reads no configuration: with one
-// that it does not understand it does not even say its version.
-func withoutConfiguration() []string {
-	return append(os.Environ(), "CONTAINERS_CONF=/dev/null", "CONTAINERS_CONF_OVERRIDE=/dev/null", "CONTAINERS_STORAGE_CONF=/dev/null")
+// withoutConfiguration has podman read no configuration: with one that it does not
+// understand it does not even say its version. Root's podman does not do without a storage.conf
+// that names a driver and directories, which it then does not make.
+func withoutConfiguration(command *exec.Cmd) (done func()) {
+	command.Env = append(os.Environ(), "CONTAINERS_CONF=/dev/null", "CONTAINERS_CONF_OVERRIDE=/dev/null", "CONTAINERS_STORAGE_CONF=/dev/null")
+	const storage = "[storage]\ndriver = \"vfs\"\nrunroot = \"/run/cgdeleg-none\"\ngraphroot = \"/run/cgdeleg-none\"\n"
+	fd, err := unix.MemfdCreate("storage.conf", unix.MFD_CLOEXEC)
+	if err != nil {
+		return func() {}
+	}
+	file := os.NewFile(uintptr(fd), "storage.conf")
+	if _, err := file.WriteString(storage); err == nil {
+		command.ExtraFiles = []*os.File{file}
+		command.Env = append(command.Env, "CONTAINERS_STORAGE_CONF=/proc/self/fd/3")
+	}
+	return func() { _ = file.Close() }
 }
 
 // versionWithin is versionOf for a program's file, which gets no more than patience.
-func versionWithin(patience time.Duration, path string, options ...string) string {
+func versionWithin(patience time.Duration, path string, options ...string) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, append(options, "--version")...)
-	command.Env = withoutConfiguration()
+	defer withoutConfiguration(command)()
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return unix.Kill(-command.Process.Pid, unix.SIGKILL) }
 	command.WaitDelay = patience / 10
+	var complaint firstBytes
+	command.Stderr = &complaint
 	out, err := command.StdoutPipe()
-	if err != nil || command.Start() != nil {
-		return ""
+	if err != nil {
+		return answer{failure: err.Error()}
+	}
+	if err := command.Start(); err != nil {
+		return answer{failure: err.Error()}
 	}
 	if pipe, is := out.(*os.File); is { // what the program started may hold it open
 		_ = pipe.SetReadDeadline(time.Now().Add(patience))
 	}
 	line, _ := bufio.NewReader(io.LimitReader(out, 4096)).ReadString('\n')
-	cancel() // no more is of interest
-	_ = command.Wait()
-	return lastVersion(line)
+	version := lastVersion(line)
+	if version != "" || line != "" {
+		cancel() // no more is of interest
+	}
+	err = command.Wait()
+	if version != "" {
+		return answer{version: version}
+	}
+	return answer{failure: complaint.reason(line, err)}
+}
+
+// firstBytes keeps the beginning of what is written to it.
+type firstBytes struct{ data []byte }
+
+func (f *firstBytes) Write(p []byte) (int, error) {
+	const most = 1024
+	f.data = append(f.data, p[:min(len(p), most-len(f.data))]...)
+	return len(p), nil
+}
+
+// reason is why a program said no version: its first complaint, what it said instead, or how
+// it ended.
+func (f *firstBytes) reason(said string, ended error) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(string(f.data)), "\n")
+	if said = strings.TrimSpace(said); said != "" {
+		said = "it said " + strconv.Quote(said[:min(len(said), 100)])
+	}
+	how := "it said nothing"
+	if ended != nil {
+		how = ended.Error()
+	}
+	return cmp.Or(first, said, how)
 }
 
 // lastVersion returns the last word of a line if it can be a version.
@@ -140,14 +197,14 @@ func lookPath(program string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-func systemdVersion() string {
+func systemdVersion() answer {
 	ctx, cancel := context.WithTimeout(context.Background(), systemPatience)
 	defer cancel()
 	version, err := systemd.Version(ctx)
 	if err != nil {
-		return ""
+		return answer{} // there is none, or it is busy
 	}
-	return version
+	return answer{version: version}
 }
 
 func (liveSystem) IsDelegated(unit string) (delegated, known bool) {
@@ -227,6 +284,8 @@ type recordedSystem struct{ machine machine.Machine }
 func (r recordedSystem) SearchPath() []string { return nil }
 
 func (r recordedSystem) Version(program string) string { return r.says(versionsFile, program) }
+
+func (recordedSystem) Failure(string) string { return "" }
 
 func (r recordedSystem) Variable(_ check.Subject, name string) string {
 	return r.says(variablesFile, name)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -17,10 +18,11 @@ func printTree(out screen, m machine.Machine, sessions []delegate.Session) error
 	for i := range sessions {
 		s := &sessions[i]
 		if i == 0 || sessions[i-1].User != s.User {
-			t.line("", out.styled(printable(s.User), bold))
+			t.entry("", "", printable(s.User), bold)
 		}
 		last := i == len(sessions)-1 || sessions[i+1].User != s.User
-		t.line(t.branch(last), t.describe(s))
+		text, how := t.describe(s)
+		t.entry(t.branch(last), t.trunk(last)+"  ", text, how)
 		children, more := delegate.ChildrenOf(m, s)
 		t.children(t.trunk(last), children, more)
 	}
@@ -32,7 +34,19 @@ type treePrinter struct {
 	w *bufio.Writer
 }
 
-func (t *treePrinter) line(prefix string, text markup) { _ = printf(t.w, "%s%s\n", prefix, text) }
+// entry prints a line, or on a narrow terminal some, of which the others begin with below.
+func (t *treePrinter) entry(prefix, below, text string, how style) {
+	lines := []string{text}
+	if room := t.width - utf8.RuneCountInString(prefix); t.width > 0 && room > utf8.RuneCountInString(below) {
+		lines = strings.Split(wrapped(visible(text), room-2), "\n") // below is longer by that
+	}
+	for i, line := range lines {
+		if i > 0 {
+			prefix = below
+		}
+		_ = printf(t.w, "%s%s\n", prefix, t.styled(line, how))
+	}
+}
 
 // branch is what stands in front of an entry.
 func (t *treePrinter) branch(last bool) string {
@@ -50,40 +64,40 @@ func (t *treePrinter) trunk(last bool) string {
 	return t.pick("│ ", "| ")
 }
 
-func (t *treePrinter) describe(s *delegate.Session) markup {
+func (t *treePrinter) describe(s *delegate.Session) (text string, how style) {
 	name := sessionName(s)
 	if s.Number >= 0 && s.Scope != "" {
 		name += " (" + scopeName(s) + ")"
 	}
-	how := []string{onlyIf(s.Leader.PID != 0, fmt.Sprintf("%s %d", printable(s.Leader.Name), s.Leader.PID)), humanAge(s.Age)}
+	words := []string{onlyIf(s.Leader.PID != 0, fmt.Sprintf("%s %d", printable(s.Leader.Name), s.Leader.PID)), humanAge(s.Age)}
 	if s.Processes() == 0 {
-		how = append([]string{"dead"}, how...)
+		words = append([]string{"dead"}, words...)
 	} else {
-		how = append(how, countOf(s.Processes()), humanBytes(s.Memory()))
+		words = append(words, countOf(s.Processes()), humanBytes(s.Memory()))
 	}
-	text := name + ": " + joined(append(how, strings.Join(controllersOf(s), " ")))
+	text = name + ": " + joined(append(words, strings.Join(controllersOf(s), " ")))
 	switch {
 	case s.Own:
-		return t.styled(text+" (you are here)", bold)
+		return text + " (you are here)", bold
 	case s.Processes() == 0:
-		return t.styled(text, dim)
+		return text, dim
 	}
-	return escape(text)
+	return text, ""
 }
 
 func (t *treePrinter) children(prefix string, children []delegate.Child, more bool) {
 	for i, c := range children {
 		last := i == len(children)-1 && !more
 		text := printable(c.Name) + ": " + joined([]string{countOf(c.Processes), humanBytes(c.Memory)})
+		how := style("")
 		if c.Processes == 0 {
-			t.line(prefix+t.branch(last), t.styled(text, dim))
-		} else {
-			t.line(prefix+t.branch(last), escape(text))
+			how = dim
 		}
+		t.entry(prefix+t.branch(last), prefix+t.trunk(last)+"  ", text, how)
 		t.children(prefix+t.trunk(last), c.Children, c.More)
 	}
 	if more {
-		t.line(prefix+t.branch(true), escape(t.pick("…", "...")))
+		t.entry(prefix+t.branch(true), "", t.pick("…", "..."), "")
 	}
 }
 

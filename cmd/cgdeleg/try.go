@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -30,6 +31,7 @@ type tryOptions struct {
 	user, service, pamDir string
 	program               string // trylogin; "": where it is installed
 	onlyOurs              bool
+	why                   func() string // what check says of a login that got nothing; nil: nobody asks
 }
 
 func newTry(s *settings) *cobra.Command {
@@ -38,21 +40,23 @@ func newTry(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "try USER",
 		Short: "Really open a session for a user, and say what the user can do in it",
-		Long: `Open a session by libpam, as the program of a PAM service does at a login of USER,
-and say of each hierarchy where the login landed, who owns the cgroup, and whether
-USER can make one below it, enter it and limit it; say what the modules wrote to the
-system log, and what PAM returned. Then close the session, and say what is left.
+		Long: `Open a session by libpam, as the program of a PAM service does at a login of
+USER, and say of each hierarchy where the login landed, who owns the cgroup,
+and whether USER can make one below it, enter it and limit it; say what the
+modules wrote to the system log, and what PAM returned. Then close the session,
+and say what is left.
 
 All session modules of the service run, which may mount or unlock things; with
---only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the login,
-as it starts sshd, because in this shell's own session no other would be opened.
+--only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the
+login, as it starts sshd, because in this shell's own session no other would be
+opened.
 
-The exit code is 1 if USER can make no cgroups in such a session, or if something of it
-is left, and 3 if that could not be told.`,
+The exit code is 1 if USER can make no cgroups in such a session, or if
+something of it is left, and 3 if that could not be told.`,
 		Example: `  sudo cgdeleg try alice
   sudo cgdeleg try alice --service sudo
   sudo cgdeleg try alice --only-ours --json`,
-		Args:              usageArgs(cobra.ExactArgs(1)),
+		Args:              oneUser,
 		ValidArgsFunction: completeUsers,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.user = args[0]
@@ -82,6 +86,9 @@ is left, and 3 if that could not be told.`,
 			} else if err != nil {
 				return err
 			}
+			if o.pamDir == "" {
+				o.why = func() string { return whyNone(u.Name, o.service) }
+			}
 			result := judge(o, u.Uid, outcome)
 			if asJSON {
 				err = printJSON(cmd.OutOrStdout(), tryJSON(o, outcome, result))
@@ -95,6 +102,9 @@ is left, and 3 if that could not be told.`,
 		},
 	}
 	flags := cmd.Flags()
+	var misplaced string
+	flags.StringVarP(&misplaced, "user", "u", "", "")
+	_ = flags.MarkHidden("user") // what the other commands have; oneUser says what is meant
 	flags.StringVar(&o.service, "service", "sshd", "log in as by the PAM service `NAME`")
 	flags.BoolVar(&o.onlyOurs, "only-ours", false, "run only the service's lines of pam_cgdeleg.so")
 	flags.StringVar(&o.pamDir, "pam-dir", "", "take the service's file from `DIR` instead of /etc/pam.d")
@@ -196,4 +206,37 @@ func (o *tryOptions) confDir() (dir string, tidy func(), err error) {
 		return "", func() {}, err
 	}
 	return dir, tidy, nil
+}
+
+// oneUser wants a user's name, also of who knows --user of the other commands.
+func oneUser(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return &usageError{errors.New("whose login is to be tried? cgdeleg try USER, such as: sudo cgdeleg try alice")}
+	case len(args) > 1:
+		return &usageError{fmt.Errorf("one user's login is tried at a time: %s %s", cmd.CommandPath(), printable(args[0]))}
+	}
+	return nil
+}
+
+// whyNone says what check finds wrong of a user's logins by a service: the first thing that
+// keeps them from having cgroups, and its fix; "" if it finds nothing.
+func whyNone(name, service string) string {
+	f := &check.Facts{Nested: 1, System: liveSystem{}, Service: service}
+	var err error
+	if f.Subject, err = check.User(f.Machine, name); err != nil {
+		return ""
+	}
+	check.Gather(f)
+	defer f.Close()
+	var checks []*check.Check
+	for _, c := range []string{"mode", "mounts", "container", "hierarchies", "base", "module", "pam-line", "pam-order", "pam-reached", "delegation"} {
+		checks = append(checks, check.ByName(c))
+	}
+	for _, found := range check.Run(f, checks, nil) {
+		if found.Status == check.Failed && found.BlockedBy == "" {
+			return fmt.Sprintf("The check %s says why: %s. cgdeleg check --user %s says more.", found.Name, found.Says, printable(name))
+		}
+	}
+	return ""
 }

@@ -33,12 +33,19 @@ func judge(o tryOptions, uid int, outcome *trial.Outcome) judgement {
 	switch {
 	case outcome.Open == nil:
 		say(exitUnknown, "It cannot be told what a %s gets: libpam did not come back.", login)
+	case outcome.Open.Result != 0 && notLoaded(outcome) != "":
+		say(exitFailed, "PAM opened no session for %s by %s: it cannot load the module: %s.", o.user, o.service, notLoaded(outcome))
 	case outcome.Open.Result != 0:
 		say(exitFailed, "PAM opened no session for %s by %s: %s.", o.user, o.service, outcome.Open.Text)
 	case !outcome.HasTried:
 		say(exitUnknown, "It cannot be told what %s can do in the session: the trial in it did not end well.", o.user)
 	default:
 		judgePlaces(say, o.user, "A "+login, uid, outcome.Places)
+	}
+	if j.code == exitFailed && o.why != nil {
+		if why := o.why(); why != "" {
+			say(exitFailed, "%s", why)
+		}
 	}
 	if outcome.Open != nil && outcome.Open.Result == 0 && (outcome.Close == nil || outcome.Close.Result != 0) {
 		say(exitFailed, "PAM did not close the session.")
@@ -78,6 +85,17 @@ func judgePlaces(say func(code int, format string, args ...any), name, login str
 	}
 }
 
+// notLoaded returns why libpam could not load the module, as it has logged; "" if it could.
+func notLoaded(outcome *trial.Outcome) string {
+	for _, l := range outcome.Log {
+		_, reason, found := strings.Cut(l.Text, "unable to dlopen(")
+		if name, reason, _ := strings.Cut(reason, "): "); found && strings.HasSuffix(name, "pam_cgdeleg.so") {
+			return reason
+		}
+	}
+	return ""
+}
+
 // placeName is where sessions are, as people call it.
 func placeName(p trial.Place) string {
 	if p.Session != "" {
@@ -92,7 +110,7 @@ func tryText(s screen, outcome *trial.Outcome, result judgement) markup {
 	_ = printf(&out, "open    %s\n", answerText(outcome.Open))
 	if len(outcome.Places) > 0 {
 		out.WriteByte('\n')
-		t := newTable(&out, "HIERARCHY", "CGROUP", "OWNER", "SUBGROUP", "LIMITS")
+		t := newTable(screen{Writer: &out, width: s.width}, "HIERARCHY", "CGROUP", "OWNER", "SUBGROUP", "LIMITS")
 		for _, p := range outcome.Places {
 			t.row(printable(p.Hierarchy), printable(p.Cgroup), ownerName(p.Owner), subgroupText(p), dash(limitsText(p)))
 		}

@@ -7,6 +7,7 @@
 # and its age tells. The folder may belong to node_exporter's user, so nothing
 # there is opened that this script did not make (set -C: O_EXCL), and a link to
 # another folder is replaced, not followed (mv -T).
+# With CGDELEG_PER_USER=yes in the environment there are metrics of each user, by name.
 # Cron mails whatever is said: what cgdeleg left out is a metric too, and no mail
 # every minute.
 set -euC
@@ -17,7 +18,10 @@ umask 022
 rm -f "$new"
 trap 'rm -f "$new"' EXIT
 trap 'exit 1' HUP INT TERM # dash leaves without EXIT's trap
-said=$(cgdeleg status --format prometheus 2>&1 >"$new") || {
+users=
+[ "${CGDELEG_PER_USER:-}" != yes ] || users=--per-user
+# shellcheck disable=SC2086 # no word, or one
+said=$(cgdeleg status --format prometheus $users 2>&1 >"$new") || {
 	echo "$said" >&2
 	exit 1
 }

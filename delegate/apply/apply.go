@@ -18,6 +18,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
@@ -32,6 +33,11 @@ type Request struct {
 	UID, GID    int // who is to own the session
 	User        string
 	Controllers hierarchy.ControllerList
+	// Limits are set before the process is moved in: those of the user only where they
+	// differ, and not below what is in use.
+	Limits limits.Given
+	// RequireLimits makes it an error if one of them cannot be set.
+	RequireLimits bool
 	// Announce, if set, is called with what there will be to undo, before the
 	// process is moved or a scope changes hands; again, for the next attempt, when a
 	// race was lost. If it returns an error nothing of that is done.
@@ -48,7 +54,9 @@ type Result struct {
 	// Taken are the numbers of the user's sessions that there were before.
 	Taken []int
 	// Warnings are what was asked for and is not in the session: *EnableError,
-	// *plan.DeniedError. Notes are *plan.DeniedError where everything was asked for.
+	// *plan.DeniedError, *LimitError. Notes are *plan.DeniedError where everything was
+	// asked for, and *LimitError for what has no equivalent, but for the user's first
+	// session.
 	Warnings, Notes []error
 }
 
@@ -95,7 +103,11 @@ func Run(r Request) (*Result, error) {
 		a.rollBack()
 		return nil, err
 	}
-	return &Result{Ticket: a.ticket(), Taken: a.taken, Warnings: a.warnings, Notes: a.notes}, nil
+	warnings, notes := a.sortUnset()
+	return &Result{
+		Ticket: a.ticket(), Taken: a.taken,
+		Warnings: slices.Concat(a.warnings, warnings), Notes: slices.Concat(a.notes, notes),
+	}, nil
 }
 
 // application is one run of a plan.
@@ -106,6 +118,9 @@ type application struct {
 	parts           []*part      // the session of our own
 	scopes          []*plan.Step // those to be adopted
 	warnings, notes []error
+	// limits that could not be set, *LimitError: in this attempt, and in hierarchies that it
+	// goes without
+	unset, dropped []error
 }
 
 // part is a session in one hierarchy, as far as it is made.
@@ -116,6 +131,7 @@ type part struct {
 	target     *cgroupfs.Dir // what the process is to enter; nil before it is made
 	former     uint64        // the inode of the process's cgroup, if that is in a session; else 0
 	made       uint64        // the inode of the session; 0 before it is made
+	ofUser     []limits.Setting
 }
 
 func (a *application) ticket() ticket.Ticket {
@@ -159,6 +175,13 @@ func (a *application) makeSession() error {
 			continue
 		}
 		lostRace := errors.Is(err, unix.EEXIST) || cgroupfs.IsGone(err)
+		if err != nil && !lostRace && a.drop(err) {
+			if len(a.parts) == 0 {
+				return errors.Join(a.requireLimits(), a.announce())
+			}
+			attempt--
+			continue
+		}
 		if !lostRace || attempt == attempts {
 			return err
 		}
@@ -221,6 +244,7 @@ func (a *application) attempt() (err error) {
 			a.rollBack()
 		}
 	}()
+	a.unset = nil
 	for _, p := range a.parts {
 		err := a.make(p)
 		if err == nil {
@@ -229,6 +253,9 @@ func (a *application) attempt() (err error) {
 		if err != nil {
 			return InHierarchy(p.Hierarchy, err)
 		}
+	}
+	if err := a.requireLimits(); err != nil {
+		return err
 	}
 	if err := a.announce(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +20,11 @@ func (a *application) make(p *part) error {
 	case p.Has("cpuset"):
 		return a.makeCpuset(p)
 	}
+	if a.isLimited(p) { // user/NAME before there is a session in it
+		if err := a.makeUser(p); err != nil {
+			return err
+		}
+	}
 	err := a.id.Make(p.Hierarchy)
 	if errors.Is(err, unix.ENOENT) { // the user's first session here
 		if err = a.makeUser(p); err == nil {
@@ -32,16 +38,34 @@ func (a *application) make(p *part) error {
 	if p.target, err = a.id.Open(p.Hierarchy); err != nil {
 		return err
 	}
-	return p.target.Chown(a.UID, a.GID)
+	a.limitSession(p, p.target)
+	return a.give(p, p.target)
 }
 
-// makeUser makes user/ and user/NAME.
+// give gives a session of v1 to the user, if it was asked for.
+func (a *application) give(p *part, session *cgroupfs.Dir) error {
+	if p.ForLimits {
+		return nil
+	}
+	return session.Chown(a.UID, a.GID)
+}
+
+// makeUser makes user/ and user/NAME, with the user's limits.
 func (a *application) makeUser(p *part) error {
 	err := layout.MakeUsers(p.Hierarchy)
 	if err == nil {
 		err = layout.MakeUser(p.Hierarchy, a.User)
 	}
-	return p.refused(err)
+	if err != nil || !a.isLimited(p) {
+		return p.refused(err)
+	}
+	user, err := layout.OpenUser(p.Hierarchy, a.User)
+	if err != nil {
+		return err
+	}
+	defer user.Close()
+	a.limitUser(p, user)
+	return nil
 }
 
 // refused turns what the kernel says of a place in which no session can be made into
@@ -57,20 +81,27 @@ func (p *part) refused(err error) error {
 func (a *application) makeCpuset(p *part) error {
 	return a.descend(p, func(parent, child *cgroupfs.Dir) error { return InheritCpuset(a.Machine, parent, child) }, func(session *cgroupfs.Dir) error {
 		p.target = session
-		return session.Chown(a.UID, a.GID)
+		return a.give(p, session)
 	})
 }
 
 // makeV2 is make on cgroup v2, where each cgroup on the way has to give controllers
 // to its children.
 func (a *application) makeV2(p *part) error {
-	if err := a.enable(p.BaseDir(), p.Enable); err != nil {
+	ofUser := slices.Concat(p.Enable, lacking(p.Enable, p.LimitUser))
+	if err := a.enable(p.BaseDir(), ofUser); err != nil {
 		return err
 	}
-	give := func(_, child *cgroupfs.Dir) error { return a.enable(child, p.Enable) }
+	// in user/, in user/NAME, and in the session, where it is the user's to enable
+	levels := [][]string{ofUser, slices.Concat(p.Enable, lacking(p.Enable, p.LimitSession)), p.Enable}
+	give := func(_, child *cgroupfs.Dir) error {
+		controllers := levels[0]
+		levels = levels[1:]
+		return a.enable(child, controllers)
+	}
 	return a.descend(p, give, func(session *cgroupfs.Dir) (err error) {
 		defer session.Close()
-		p.target, err = a.makeLeaf(session)
+		p.target, err = a.makeLeaf(p, session)
 		return err
 	})
 }
@@ -97,7 +128,7 @@ func (a *application) descend(p *part, prepare func(parent, child *cgroupfs.Dir)
 		return p.refused(err)
 	}
 	defer user.Close()
-	if p.IsUnified() {
+	if p.IsUnified() && !p.ForLimits {
 		if err := allowMoves(user, a.UID, a.GID); err != nil {
 			return err
 		}
@@ -105,6 +136,7 @@ func (a *application) descend(p *part, prepare func(parent, child *cgroupfs.Dir)
 	if err := prepare(users, user); err != nil {
 		return p.refused(err)
 	}
+	a.limitUser(p, user)
 	if err := a.id.Make(p.Hierarchy); err != nil {
 		return err
 	}
@@ -117,5 +149,6 @@ func (a *application) descend(p *part, prepare func(parent, child *cgroupfs.Dir)
 		session.Close()
 		return err
 	}
+	a.limitSession(p, session)
 	return use(session)
 }

@@ -30,14 +30,12 @@ func (a *application) enable(dir *cgroupfs.Dir, controllers []string) error {
 	if err != nil {
 		return err
 	}
-	lacking := slices.DeleteFunc(slices.Clone(controllers), func(c string) bool {
-		return slices.Contains(has, c) || a.warnedOf(c)
-	})
-	if len(lacking) == 0 {
+	wanted := slices.DeleteFunc(lacking(has, controllers), a.warnedOf)
+	if len(wanted) == 0 {
 		return nil
 	}
 	inhabited := isInhabited(dir)
-	for _, c := range lacking {
+	for _, c := range wanted {
 		err := error(unix.EBUSY)
 		if !inhabited {
 			err = dir.Write("cgroup.subtree_control", "+"+c)
@@ -50,6 +48,11 @@ func (a *application) enable(dir *cgroupfs.Dir, controllers []string) error {
 		}
 	}
 	return nil
+}
+
+// lacking returns those of the controllers that are not among the others.
+func lacking(has, controllers []string) []string {
+	return slices.DeleteFunc(slices.Clone(controllers), func(c string) bool { return slices.Contains(has, c) })
 }
 
 // isInhabited tells whether dir has processes of its own and is not the real
@@ -72,15 +75,19 @@ func (a *application) warnedOf(controller string) bool {
 	})
 }
 
-// makeLeaf makes a v2 session's leaf and gives session and leaf to the user.
-// The controllers came before: each brings files that must change owner too.
-func (a *application) makeLeaf(session *cgroupfs.Dir) (*cgroupfs.Dir, error) {
+// makeLeaf makes a v2 session's leaf and gives session and leaf to the user, if the session
+// was asked for. The controllers came before: each brings files that must change owner
+// too.
+func (a *application) makeLeaf(p *part, session *cgroupfs.Dir) (*cgroupfs.Dir, error) {
 	if err := session.Mkdir(layout.Leaf); err != nil {
 		return nil, err
 	}
 	leaf, err := session.Open(layout.Leaf)
 	if err != nil {
 		return nil, err
+	}
+	if p.ForLimits {
+		return leaf, nil
 	}
 	if err := a.delegateBoth(session, leaf); err != nil {
 		leaf.Close()

@@ -160,6 +160,13 @@ func (d *Dir) openParent(inode uint64, where string) (*Dir, error) {
 	return d.at(fd, where), nil
 }
 
+// Visit walks d and all cgroups below, parents first, and calls look for each, until
+// that returns false or an error. The directory is look's only while it runs. Errors are
+// look's, ErrBudget, and those of Open; cgroups that go meanwhile are none.
+func (d *Dir) Visit(b *Budget, look func(at *Dir) (goOn bool, err error)) error {
+	return d.visit(b, look)
+}
+
 // visit walks d and all cgroups below, parents first, and calls look for each,
 // until that returns false.
 func (d *Dir) visit(b *Budget, look func(at *Dir) (goOn bool, err error)) error {

@@ -22,6 +22,9 @@ type Process struct {
 	Parent int
 	// Group is its process group.
 	Group int
+	// Terminal is the device number of its controlling terminal, as the kernel writes
+	// it (TerminalNumbers); 0: it has none.
+	Terminal uint32
 	// Started is when, counted from the machine's start, in steps of a clock
 	// tick.
 	Started time.Duration
@@ -41,9 +44,16 @@ const clockTick = time.Second / 100
 const (
 	statParent  = 4 - 3
 	statGroup   = 5 - 3
+	statTTY     = 7 - 3
 	statStarted = 22 - 3
 	statPolicy  = 41 - 3
 )
+
+// TerminalNumbers takes Process.Terminal apart (new_encode_dev in the kernel): the major
+// and the minor device number.
+func TerminalNumbers(terminal uint32) (major, minor uint32) {
+	return terminal >> 8 & 0xfff, terminal&0xff | terminal>>12&0xfff00
+}
 
 // Process reads /proc/PID/stat. Errors are those of ReadFile, and an *fs.PathError
 // with EINVAL for one that is cut off or malformed.
@@ -77,6 +87,8 @@ func parseStatFile(data []byte) (p Process, ok bool) {
 			p.Parent = int(n)
 		case statGroup:
 			p.Group = int(n)
+		case statTTY:
+			p.Terminal = uint32(n)
 		case statStarted:
 			p.Started, ok = time.Duration(n)*clockTick, true
 		case statPolicy:
@@ -98,6 +110,7 @@ func FormatProcess(p Process) string {
 		fields = append(fields, "0")
 	}
 	fields[statParent], fields[statGroup] = strconv.Itoa(p.Parent), strconv.Itoa(p.Group)
+	fields[statTTY] = strconv.FormatInt(int64(int32(p.Terminal)), 10)
 	fields[statStarted] = strconv.FormatInt(int64(p.Started/clockTick), 10)
 	fields[statPolicy] = strconv.Itoa(p.Policy)
 	if p.Policy < 0 {

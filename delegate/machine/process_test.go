@@ -17,7 +17,7 @@ func statLine(name string, last int, changed map[int]string) string {
 	for n := 4; n <= last; n++ {
 		fields = append(fields, strconv.Itoa(1000+n))
 	}
-	for n, value := range map[int]string{4: "7", 5: "8", 22: "4242", 41: "2"} {
+	for n, value := range map[int]string{4: "7", 5: "8", 7: "34816", 22: "4242", 41: "2"} {
 		if n <= last {
 			fields[n-1] = value
 		}
@@ -28,13 +28,22 @@ func statLine(name string, last int, changed map[int]string) string {
 	return strings.Join(fields[:min(last, len(fields))], " ") + "\n"
 }
 
+func TestTerminalNumbers(t *testing.T) {
+	for _, want := range []struct{ major, minor uint32 }{{136, 0}, {136, 255}, {136, 256}, {136, 1<<20 - 1}, {4, 1}, {229, 0}} {
+		encoded := want.minor&0xff | want.major<<8 | want.minor&^0xff<<12 // new_encode_dev
+		if major, minor := TerminalNumbers(encoded); major != want.major || minor != want.minor {
+			t.Errorf("%x: got %d:%d, want %d:%d", encoded, major, minor, want.major, want.minor)
+		}
+	}
+}
+
 // The second field is whatever the process calls itself, in parentheses.
 func TestProcess(t *testing.T) {
 	const all = 52
 	whole := func(name string) string { return statLine(name, all, nil) }
 	with := func(n int, value string) string { return statLine("sh", all, map[int]string{n: value}) }
 	named := func(name string) Process {
-		return Process{PID: 10, Name: name, Parent: 7, Group: 8, Started: 42420 * time.Millisecond, Policy: 2}
+		return Process{PID: 10, Name: name, Parent: 7, Group: 8, Terminal: 136 << 8, Started: 42420 * time.Millisecond, Policy: 2}
 	}
 	but := func(change func(p *Process)) Process {
 		p := named("sh")
@@ -58,6 +67,8 @@ func TestProcess(t *testing.T) {
 		{"no name", whole(""), named("")},
 		{"of another PID namespace's /proc", with(1, "4711"), named("sh")},
 		{"parent outside of the namespace", with(4, "0"), but(func(p *Process) { p.Parent = 0 })},
+		{"no terminal", with(7, "0"), but(func(p *Process) { p.Terminal = 0 })},
+		{"a terminal that is a negative number", with(7, "-2146400000"), but(func(p *Process) { p.Terminal = 2148567296 })},
 		{"not realtime", with(41, "0"), but(func(p *Process) { p.Policy = 0 })},
 		{"started with the machine", with(22, "0"), but(func(p *Process) { p.Started = 0 })},
 		{"a kernel that does not say the policy", statLine("sh", 40, nil), but(func(p *Process) { p.Policy = -1 })},
@@ -174,7 +185,7 @@ func FuzzProcessName(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		p, ok := parseStatFile([]byte(statLine(name, 52, nil)))
-		if want := (Process{Name: name, Parent: 7, Group: 8, Started: 42420 * time.Millisecond, Policy: 2}); !ok || p != want {
+		if want := (Process{Name: name, Parent: 7, Group: 8, Terminal: 136 << 8, Started: 42420 * time.Millisecond, Policy: 2}); !ok || p != want {
 			t.Errorf("got %+v, %v; want %+v", p, ok, want)
 		}
 	})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
@@ -80,7 +81,10 @@ func warningText(w error) string {
 	var undelegated *manager.ScopeNotDelegatedError
 	var denied *plan.DeniedError
 	var confined *plan.ConfinedError
+	var limit *apply.LimitError
 	switch {
+	case errors.As(w, &limit):
+		return limitText(limit)
 	case errors.As(w, &confined):
 		return fmt.Sprintf("%v, which a session of its own would shed: left where it is, without cgroups of its own (confined=move on the PAM line moves it all the same)", w)
 	case errors.As(w, &denied):
@@ -93,6 +97,19 @@ func warningText(w error) string {
 		return fmt.Sprintf("%v; went on without, dead sessions were not removed", w)
 	}
 	return w.Error()
+}
+
+// limitText says that a limit does not hold.
+func limitText(e *apply.LimitError) string {
+	var inUse *limits.InUseError
+	var none *plan.NoLimitError
+	switch {
+	case errors.As(e, &inUse):
+		return fmt.Sprintf("limit of the %s: %v; cgdeleg limits apply lowers it as that falls", e.Of, inUse)
+	case errors.As(e, &none):
+		return "limits " + none.Error()
+	}
+	return fmt.Sprintf("limit of the %s not set: %v", e.Of, e.Err)
 }
 
 // Closed says what became of a session that the process was in, without the
@@ -111,8 +128,12 @@ func Closed(session string, left error) (text string, isFault bool) {
 // Note says why something was left out for a good reason.
 func Note(note error) string {
 	var account *plan.AccountError
-	if errors.As(note, &account) {
+	var limit *apply.LimitError
+	switch {
+	case errors.As(note, &account):
 		return note.Error() + ", nothing done"
+	case errors.As(note, &limit):
+		return limitText(limit)
 	}
 	return note.Error()
 }

@@ -20,6 +20,12 @@ type Options struct {
 	plan.Policy // min_uid=, confined=
 	Timeout     time.Duration
 	CloseWaits  bool // close=wait, which module.c sees to
+	// Limits is limits: the line does nothing but tell pam_systemd, which comes after it,
+	// the limits of the session.
+	Limits bool
+	// RequireLimits is limits=required: without its limits a session is not opened.
+	RequireLimits bool
+	OOMQuiet      bool // oom=quiet, which told.c sees to
 }
 
 const (
@@ -75,10 +81,20 @@ func Parse(words []string) (o Options, complaints []string, err error) {
 			}
 		case word == "close=wait":
 			o.CloseWaits = true
+		case word == "oom=quiet":
+			o.OOMQuiet = true
+		case strings.HasPrefix(word, "oom="):
+			complain("option %.100q: want oom=quiet; option ignored", word)
+		case word == "limits":
+			o.Limits = true
+		case word == "limits=required":
+			o.RequireLimits = true
+		case strings.HasPrefix(word, "limits="):
+			complain("option %.100q: want limits=required; option ignored", word)
 		case strings.HasPrefix(word, "close="):
 			complain("option %.100q: want close=wait; option ignored", word)
 		default:
-			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N", word)
+			complain("unknown option %.100q ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N", word)
 		}
 	}
 	return o, complaints, err

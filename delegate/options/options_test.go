@@ -30,7 +30,7 @@ func TestParseOptions(t *testing.T) {
 	})
 	const (
 		twice   = "-c given more than once: the last one counts"
-		unknown = `unknown option "%" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N`
+		unknown = `unknown option "%" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N`
 		badUID  = `option "%": want min_uid=N with a user ID; option ignored`
 		badConf = `option "%": want confined=leave or confined=move; option ignored`
 		badTime = `option "%": want timeout=N with 1 to 60 seconds; option ignored`
@@ -54,6 +54,10 @@ func TestParseOptions(t *testing.T) {
 		{"confined=move", []string{"confined=move"}, with(func(o *Options) { o.MoveConfined = true }), nil},
 		{"confined=leave", []string{"confined=leave"}, everything, nil},
 		{"the last confined= counts", []string{"confined=move", "confined=leave"}, everything, nil},
+		{"limits", []string{"limits"}, with(func(o *Options) { o.Limits = true }), nil},
+		{"limits=required", []string{"limits=required"}, with(func(o *Options) { o.RequireLimits = true }), nil},
+		{"limits, both", []string{"limits", "limits=required"}, with(func(o *Options) { o.Limits, o.RequireLimits = true, true }), nil},
+		{"limits with another word", []string{"limits=maybe"}, everything, about(`option "%": want limits=required; option ignored`, "limits=maybe")},
 		{"close=wait", []string{"close=wait"}, with(func(o *Options) { o.CloseWaits = true }), nil},
 		{"close with another word", []string{"close=later"}, everything, about(`option "%": want close=wait; option ignored`, "close=later")},
 		{"close without its value", []string{"close"}, everything, about(unknown, "close")},

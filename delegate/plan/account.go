@@ -26,21 +26,21 @@ func (e *AccountError) Error() string {
 	return fmt.Sprintf("user ID %d is a system account's: below UID_MIN %d of %s", e.UID, e.Least, e.From)
 }
 
-// accountError returns an *AccountError for a user who gets nothing. Root gets a
-// session, unless the line says otherwise: pam_cgfs gives it one, and LXC's
-// documents name it (user/root/0).
-func accountError(m machine.Machine, r Request) error {
-	if r.MinUID != DefaultMinUID {
-		if r.UID < r.MinUID {
-			return &AccountError{UID: r.UID, Least: r.MinUID}
+// Account returns an *AccountError for a user who gets nothing. Root gets a session,
+// unless the line says otherwise: pam_cgfs gives it one, and LXC's documents name it
+// (user/root/0). MinUID is the line's, or DefaultMinUID.
+func Account(m machine.Machine, uid, minUID int) error {
+	if minUID != DefaultMinUID {
+		if uid < minUID {
+			return &AccountError{UID: uid, Least: minUID}
 		}
 		return nil
 	}
-	if r.UID == 0 {
+	if uid == 0 {
 		return nil
 	}
-	if least, file := leastUID(m); r.UID < least {
-		return &AccountError{UID: r.UID, Least: least, From: file}
+	if least, file := leastUID(m); uid < least {
+		return &AccountError{UID: uid, Least: least, From: file}
 	}
 	return nil
 }

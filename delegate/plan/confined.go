@@ -7,7 +7,6 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
-	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -32,7 +31,7 @@ func (e *ConfinedError) Error() string {
 func (p *Plan) leaveConfined(m machine.Machine, r Request) {
 	var confined *ConfinedError
 	for _, s := range p.With(Make) {
-		found := confinedIn(m, s.Hierarchy, s.Member, r.User)
+		found := confinedIn(m, s.Hierarchy, s.Member, r)
 		switch {
 		case found == nil:
 		case s.leaveLimited != nil:
@@ -65,18 +64,12 @@ func (p *Plan) Confined() *ConfinedError {
 	return nil
 }
 
-// confinedIn looks for a limit that a move from the cgroup member into a session of
-// the user would shed: in each cgroup from there up to the base, but for the base
-// and what would still be above the process, and for sessions of ours.
-func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member, user string) *ConfinedError {
-	below, err := h.Below(member)
-	if err != nil {
-		return nil
-	}
-	stays := []string{h.Base, path.Join(h.Base, layout.UsersDir), layout.UserPath(h, user)}
-	for at := below; at != "/" && at != h.Base; at = path.Dir(at) {
-		if _, isSession := layout.SessionAt(h, at); isSession || at == stays[1] || at == stays[2] {
-			continue
+// confinedIn looks for a limit that a move from the cgroup member into a session would
+// shed.
+func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string, r Request) *ConfinedError {
+	for _, at := range left(h, member) {
+		if r.Limits.IsManaged && path.Base(at) == fmt.Sprintf("user-%d.slice", r.UID) {
+			continue // which has the limits of the same files (cgdeleg limits apply)
 		}
 		dir, err := h.OpenBelow(at)
 		if err != nil {

@@ -205,7 +205,7 @@ func TestWhatIsShed(t *testing.T) {
 		"below the user's session":          {"/", "/user/alice/0/limited", "/user/alice/0/limited", false},
 		"a container in the user's session": {"/", "/user/alice/0/lxc.payload.c1", "/user/alice/0/lxc.payload.c1/x", false},
 		"another session of the user's":     {"/", "/user/alice/1", "/user/alice/0", false},
-		"another user's":                    {"/", "/user/bob", "/user/bob/0/init.scope", true},
+		"another user's":                    {"/", "/user/bob", "/user/bob/0/init.scope", false},
 		"another user's session":            {"/", "/user/bob/0", "/user/bob/0/init.scope", false},
 		"no session in user/":               {"/", "/user/alice/x", "/user/alice/x", true},
 		"a number that is none of ours":     {"/", "/user/alice/007", "/user/alice/007", true},

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
@@ -48,6 +49,13 @@ type Step struct {
 	// *manager.ScopeNotDelegatedError, *ConfinedError, *AccountError, *DeniedError.
 	Reason error
 
+	// LimitUser are the v2 controllers by which the user or the session is limited,
+	// LimitSession those of the session alone; nil on v1.
+	LimitUser, LimitSession []string
+	// ForLimits tells that the hierarchy was not asked for: the session there is for
+	// limits, and is not given to the user.
+	ForLimits bool
+
 	leaveLimited error // as in manager.Placement
 }
 
@@ -59,6 +67,8 @@ type Request struct {
 	// Members are the cgroups in which the application is.
 	Members     []hierarchy.Membership
 	Controllers hierarchy.ControllerList
+	// Limits are those that the login is given.
+	Limits limits.Given
 	// Policy is what the line says beside.
 	Policy
 }
@@ -84,6 +94,8 @@ type Plan struct {
 	Warnings []error
 	// Notes are what was ignored for a good reason: *V1NamesError.
 	Notes []error
+
+	movesConfined bool
 }
 
 // MissingError names controllers that were asked for and that no mounted
@@ -105,13 +117,13 @@ func (e *V1NamesError) Error() string {
 
 // New returns the plan for a login.
 func New(m machine.Machine, set *hierarchy.Set, r Request) *Plan {
-	p := &Plan{Manager: manager.Of(m, set)}
+	p := &Plan{Manager: manager.Of(m, set), movesConfined: r.MoveConfined}
 	selected, missing := hierarchy.Select(set.All, r.Controllers)
 	missing = p.ignoreV1Names(set, missing)
 	p.warn(set, r.Controllers, missing, len(selected) == 0)
-	account, inside := accountError(m, r), InUserNamespace(m)
-	for _, s := range selected {
-		step := Step{Selection: s, Member: hierarchy.PathIn(r.Members, s.Name)}
+	account, inside := Account(m, r.UID, r.MinUID), InUserNamespace(m)
+	for _, step := range withLimits(set, selected, r.Limits) {
+		step.Member = hierarchy.PathIn(r.Members, step.Name)
 		if account != nil {
 			step.Reason = account
 		} else {

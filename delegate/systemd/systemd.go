@@ -1,10 +1,10 @@
 // Package systemd asks a running systemd, over the system bus, what files do
-// not tell: whether a unit is delegated, and systemd's version
-// (org.freedesktop.systemd1(5)).
+// not tell: whether a unit is delegated, its resource properties, and systemd's version;
+// and sets such properties (org.freedesktop.systemd1(5)).
 //
 // It is the only package that speaks D-Bus, and only cmd/cgdeleg may import it:
 // the module and the rest of package delegate look at files alone. It must not
-// know what a session is, nor change anything.
+// know what a session is, nor which limits there are.
 package systemd
 
 import (
@@ -43,22 +43,9 @@ type Delegation struct {
 // bounds everything, also connecting and authentication. Errors are ErrNoBus,
 // ErrNoSystemd, ErrNoUnit, the context's, and others that are only to be shown.
 func UnitDelegation(ctx context.Context, unit string) (Delegation, error) {
-	kinds := map[string]string{".scope": ".Scope", ".service": ".Service", ".slice": ".Slice"}
-	kind, known := kinds[path.Ext(unit)]
-	if !known {
-		return Delegation{}, fmt.Errorf("unit %q: neither scope nor service nor slice", unit)
-	}
-	var all map[string]dbus.Variant
-	err := ask(ctx, func(conn *dbus.Conn) error {
-		var object dbus.ObjectPath
-		err := call(ctx, conn, "/org/freedesktop/systemd1", manager+".GetUnit", &object, unit)
-		if err != nil {
-			return err
-		}
-		return call(ctx, conn, object, properties+".GetAll", &all, service+kind)
-	})
+	all, err := propertiesOf(ctx, unit, "GetUnit")
 	if err != nil {
-		return Delegation{}, fmt.Errorf("unit %q: %w", unit, err)
+		return Delegation{}, err
 	}
 	var d Delegation
 	var ok1, ok2 bool
@@ -68,6 +55,28 @@ func UnitDelegation(ctx context.Context, unit string) (Delegation, error) {
 		return Delegation{}, fmt.Errorf("unit %q: unexpected answer of systemd: %v, %v", unit, all["Delegate"], all["DelegateControllers"])
 	}
 	return d, nil
+}
+
+// propertiesOf returns all properties of a scope, service or slice, which the given method
+// of the manager finds.
+func propertiesOf(ctx context.Context, unit, find string) (all map[string]dbus.Variant, err error) {
+	kinds := map[string]string{".scope": ".Scope", ".service": ".Service", ".slice": ".Slice"}
+	kind, known := kinds[path.Ext(unit)]
+	if !known {
+		return nil, fmt.Errorf("unit %q: neither scope nor service nor slice", unit)
+	}
+	err = ask(ctx, func(conn *dbus.Conn) error {
+		var object dbus.ObjectPath
+		err := call(ctx, conn, "/org/freedesktop/systemd1", manager+"."+find, &object, unit)
+		if err != nil {
+			return err
+		}
+		return call(ctx, conn, object, properties+".GetAll", &all, service+kind)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("unit %q: %w", unit, err)
+	}
+	return all, nil
 }
 
 // Version returns systemd's version, for example "252.39-1~deb12u2". Context
@@ -139,9 +148,13 @@ func dial(ctx context.Context) (*dbus.Conn, error) {
 }
 
 // call calls one of systemd's methods, which does not start a systemd where
-// there is none.
+// there is none. Answer is nil where there is none.
 func call(ctx context.Context, conn *dbus.Conn, object dbus.ObjectPath, method string, answer any, args ...any) error {
-	err := conn.Object(service, object).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...).Store(answer)
+	done := conn.Object(service, object).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
+	err := done.Err
+	if answer != nil {
+		err = done.Store(answer)
+	}
 	var refused dbus.Error
 	if !errors.As(err, &refused) {
 		return err

@@ -30,7 +30,7 @@ export VERSION SYSTEMD
 # Everything that is packaged, with modes and times that no checkout changes.
 rm -rf "$stage"
 mkdir -p "$stage"
-cp LICENSE contrib/systemd/session-.scope.d/50-cgdeleg.conf contrib/systemd/cgdeleg-cleanup.* contrib/systemd/cgdeleg-containers@.service contrib/systemd/cgdeleg-serve.* \
+cp LICENSE contrib/systemd/*.d/50-cgdeleg*.conf contrib/systemd/cgdeleg-cleanup.* contrib/systemd/cgdeleg-containers@.service contrib/systemd/cgdeleg-serve.* \
 	contrib/tmpfiles.d/cgdeleg.conf contrib/openrc/cgdeleg-serve.* packaging/debian/copyright \
 	packaging/rpm/authselect.sh packaging/alpine/pam-cgdeleg.post-install packaging/nfpm/scripts/* \
 	build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish "$stage"

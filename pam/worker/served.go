@@ -50,7 +50,7 @@ func answer(args []string, c Client, s surroundings) (err error) {
 	case req.pid != c.PID:
 		// also where it has another PID here than where it is
 		return fmt.Errorf("process %d asks for process %d", c.PID, req.pid)
-	case req.verb == "open":
+	case req.verb == "open", req.verb == "limits":
 		return serveOpen(args, c, s)
 	case req.verb == "close":
 		return serveClose(req, c, s)
@@ -60,7 +60,7 @@ func answer(args []string, c Client, s surroundings) (err error) {
 	return fmt.Errorf("bad request: verb %q", req.verb)
 }
 
-// serveOpen opens a session. Where that fails, or the application has given up before it
+// serveOpen opens a session, or says the limits of one. Where that fails, or the application has given up before it
 // knew of it, everything is as it was.
 func serveOpen(args []string, c Client, s surroundings) error {
 	if _, err := io.WriteString(c.Reply, Accepted); err != nil {

@@ -51,7 +51,7 @@ func TestAnswer(t *testing.T) {
 		{"undo is a worker's", arguments("undo", "7", "", "", "alice", ticket), 9, nil, `bad request: verb "undo"`, "", true, ""},
 
 		{"open, nothing to do", nothing, 9, []string{accepted, "ticket begin\n",
-			"log warning unknown option \"nosuch\" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N\n" +
+			"log warning unknown option \"nosuch\" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N\n" +
 				"log debug user \"alice\": user ID 1 is a system account's: below UID_MIN, which is 1000 by default, nothing done\n" + success}, "", "", true, ""},
 		{"open, who has given up", open, 0, nil, "broken pipe", "", true, ""},
 		{"open, who gives up before the ticket", open, 1, []string{accepted}, "the application has given up: broken pipe", "", false, ""},

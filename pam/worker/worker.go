@@ -150,6 +150,8 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 		r.log("error", "bad request from the module: %v", err)
 	case req.verb == "open":
 		result = r.open(req, s)
+	case req.verb == "limits":
+		result = r.prepareLimits(req, s)
 	case req.verb == "close":
 		_ = r.close(req, s, delegate.Close)
 		result = resultSuccess // a session ends, whatever is left of it
@@ -237,8 +239,12 @@ func (r *replier) open(req request, s surroundings) (result string) {
 	}
 	s.locks.Patience = min(s.locks.Patience, o.Timeout/4)
 	opened, err := delegate.Open(delegate.OpenRequest{
-		Login:   delegate.Login{PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy},
-		Machine: s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
+		Login: delegate.Login{
+			PID: req.pid, User: req.user, UID: req.uid, GID: req.gid, Controllers: o.Controllers, Policy: o.Policy,
+		},
+		FindLimits:    r.findingLimits(req, s, o),
+		RequireLimits: o.RequireLimits,
+		Machine:       s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
 	})
 	if err != nil {
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)

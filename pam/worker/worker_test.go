@@ -123,10 +123,10 @@ func TestRun(t *testing.T) {
 			"log error user \"alice\": open /proc/9/cgroup: no such file or directory" + without + "result failure\n"},
 
 		{"complaints come first", arguments("open", pid, "0", "0", "root", "", "nosuch", "min_uid=1", "timeout=0"),
-			"log warning unknown option \"nosuch\" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N\n" +
+			"log warning unknown option \"nosuch\" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N\n" +
 				"log warning option \"timeout=0\": want timeout=N with 1 to 60 seconds; option ignored\n" + nothing},
 		{"option that forges a reply", arguments("open", pid, "0", "0", "root", "", "x\nresult failure", "min_uid=1"),
-			`log warning unknown option "x\nresult failure" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N` + "\n" + nothing},
+			`log warning unknown option "x\nresult failure" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N` + "\n" + nothing},
 		{"bad list", arguments("open", pid, "0", "0", "root", "", "-c", "all,x", "min_uid=1"),
 			"log error controller list \"all,x\": \"all\" cannot stand beside other controllers" + without + "result failure\n"},
 		{"no list", arguments("open", pid, "0", "0", "root", "", "min_uid=1", "-c"),

@@ -127,7 +127,7 @@ func TestOptions(t *testing.T) {
 		{"one unknown of two", "-c|freezer,nosuch", []string{"freezer"}, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"; the session is without$`},
 		{"10 kB", "-c|" + long, nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"`},
 		{"10 kB of one name", "-c|" + strings.ReplaceAll(long, ",", ""), nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch(nosuch|n|no|nos|nosu|nosuc)*"`},
-		{"unknown option", "-c|freezer|verbose", []string{"freezer"}, "0", `^unknown option "verbose" ignored; known are -c LIST, close=wait, confined=move, debug, min_uid=N, timeout=N$`},
+		{"unknown option", "-c|freezer|verbose", []string{"freezer"}, "0", `^unknown option "verbose" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N$`},
 		{"bad min_uid", "-c|freezer|min_uid=x", []string{"freezer"}, "0", `^option "min_uid=x": want min_uid=N with a user ID; option ignored$`},
 		{"bad timeout", "-c|freezer|timeout=0", []string{"freezer"}, "0", `^option "timeout=0": want timeout=N with 1 to 60 seconds; option ignored$`},
 		{"below min_uid", "min_uid=30000", nil, "0", ""},

@@ -30,7 +30,7 @@ func buildStandIn(t *testing.T) standIn {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	pam := filepath.Join(testbed.Root(t), "pam")
 	built := testbed.CompileC(t, filepath.Join(pam, "module.c"), filepath.Join(pam, "child.c"), filepath.Join(pam, "spawn_exec.c"),
-		filepath.Join(pam, "enter.c"), filepath.Join(pam, "server.c"), filepath.Join(pam, "supervise.c"), filepath.Join(pam, "systemd.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
+		filepath.Join(pam, "enter.c"), filepath.Join(pam, "server.c"), filepath.Join(pam, "supervise.c"), filepath.Join(pam, "systemd.c"), filepath.Join(pam, "told.c"), "-shared", "-fPIC", `-DCGDELEG_WORKER="`+dir+`/worker"`, "-lpam")
 	module := filepath.Join(filepath.Dir(built), "pam_cgdeleg.so") // libpam logs with the file's name
 	if err := os.Rename(built, module); err != nil {
 		t.Fatal(err)
@@ -144,14 +144,14 @@ func TestWorkersWords(t *testing.T) {
 	}
 }
 
-// What a worker is told: the user's IDs only if it opens.
+// What a worker is told: the user's IDs only if it opens, or undoes that.
 func TestWorkersArguments(t *testing.T) {
 	s := buildStandIn(t)
 	testbed.AddUser(t, "cgargs", 20802)
 	testbed.WriteService(t, "cgargs", "session optional "+s.module+" close=wait t timeout timeout= -c a,b")
-	for _, test := range []struct{ name, open, then, ticket string }{
-		{"an open that is lost", "say 'ticket 0'; exit 1", "undo", "0"},
-		{"an open that succeeds", "say 'ticket 1' 'result success'", "close", "1"},
+	for _, test := range []struct{ name, open, then, ids, ticket string }{
+		{"an open that is lost", "say 'ticket 0'; exit 1", "undo", "20802|20802", "0"},
+		{"an open that succeeds", "say 'ticket 1' 'result success'", "close", "|", "1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.prepare(t, map[string]string{"open": test.open})
@@ -165,13 +165,100 @@ func TestWorkersArguments(t *testing.T) {
 			pid := fmt.Sprint(h.Cmd.Process.Pid)
 			want := []string{
 				"open|" + pid + "|20802|20802" + fmt.Sprintf(words, ""),
-				test.then + "|" + pid + "||" + fmt.Sprintf(words, test.ticket),
+				test.then + "|" + pid + "|" + test.ids + fmt.Sprintf(words, test.ticket),
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("workers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
 	}
+}
+
+// anySpelling is a directory service that finds an account whose name is in small
+// letters by every spelling, as SSSD does with Active Directory: a library to be loaded
+// before libc.
+func anySpelling(t *testing.T) string {
+	t.Helper()
+	const code = `
+#include <ctype.h>
+#include <dlfcn.h>
+#include <pwd.h>
+#include <stdio.h>
+
+int getpwnam_r(const char *name, struct passwd *pwd, char *buffer, size_t size, struct passwd **result)
+{
+	int (*real)(const char *, struct passwd *, char *, size_t, struct passwd **);
+	char small[64];
+	size_t i;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getpwnam_r");
+	snprintf(small, sizeof(small), "%s", name);
+	for (i = 0; small[i] != '\0'; i++)
+		small[i] = (char)tolower((unsigned char)small[i]);
+	return real(small, pwd, buffer, size, result);
+}
+`
+	source := filepath.Join(testbed.TempDir(t), "anyspelling.c")
+	if err := os.WriteFile(source, []byte(code), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return testbed.CompileC(t, source, "-shared", "-fPIC", "-ldl")
+}
+
+// Whatever spelling PAM has of a user's name, the account's own is what workers are
+// told, so that all sessions of the user have the same cgroups and limits.
+func TestWorkersUserIsTheAccounts(t *testing.T) {
+	s := buildStandIn(t)
+	testbed.AddUser(t, "cgspelling", 20805)
+	under := []string{"env", "LD_PRELOAD=" + anySpelling(t)}
+	testbed.WriteService(t, "cgspelling", "session optional "+s.module+" close=wait")
+	testbed.WriteService(t, "cglimited", "session optional "+s.module+" limits debug")
+	for _, test := range []struct{ name, start, open, do, want string }{
+		{"the account's spelling", "cgspelling:cgspelling", "say 'ticket 1' 'result success'", "open close", "open:cgspelling close:cgspelling"},
+		{"another", "cgspelling:CGSpelling", "say 'ticket 1' 'result success'", "open close", "open:cgspelling close:CGSpelling"}, // whose ticket names the session
+		{"an open that is lost", "cgspelling:CGSpelling", "exit 1", "open", "open:cgspelling undo:cgspelling"},
+		{"a close without an open", "cgspelling:CGSpelling", "", "close", "close:cgspelling"},
+		{"a line for limits", "cglimited:CGSpelling", "", "open", "limits:cgspelling"},
+		{"no account", "cgspelling:CGNobody", "say 'result unknown-user'", "open", "open:CGNobody"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.prepare(t, map[string]string{"open": test.open})
+			words := append([]string{"start=" + test.start}, strings.Fields(test.do+" end")...)
+			testbed.LaunchUnder(t, under, words...).Finish()
+			var got []string
+			for _, call := range s.calls(t) {
+				got = append(got, call[0]+":"+call[4])
+			}
+			if got := strings.Join(got, " "); got != test.want {
+				t.Errorf("workers %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// A session that was opened under another spelling is closed.
+func TestOtherSpelling(t *testing.T) {
+	if testbed.Musl() {
+		t.Skip("needs a compiler")
+	}
+	testbed.Need(t, "gcc")
+	u := testbed.AddUser(t, "cgspelled", 20806)
+	testbed.WriteService(t, "cgspelled", testbed.SessionLine(t, "close=wait"))
+	app := testbed.LaunchUnder(t, []string{"env", "LD_PRELOAD=" + anySpelling(t)}, "start=cgspelled:CGspelled", "open", "pause", "close", "end")
+	if result := app.Await("open"); result != "0" {
+		t.Errorf("open: %s", result)
+	}
+	for _, at := range testbed.Placement(t, app.Cmd.Process.Pid) {
+		if strings.Contains(at, "CGspelled") {
+			t.Errorf("the application is in %s", at)
+		}
+	}
+	if len(testbed.Tree(u.Name)) == 0 {
+		t.Error("there is no session")
+	}
+	app.Resume()
+	app.Finish()
+	testbed.WantNothingLeft(t, u.Name)
 }
 
 // However a worker and the one that is to undo it behave, a login is late by

@@ -1,9 +1,12 @@
 package contrib
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -125,4 +128,72 @@ func TestAlerts(t *testing.T) {
 	need(t, "promtool", "prometheus")
 	must(t, "promtool", "check", "rules", file(t, "prometheus/cgdeleg.rules.yml"))
 	must(t, "promtool", "test", "rules", file(t, "prometheus/cgdeleg.rules.test.yml"))
+}
+
+// With CGDELEG_PER_USER=yes users are named, and Prometheus accepts these metrics too.
+func TestTextfilePerUser(t *testing.T) {
+	testbed.Need(t)
+	need(t, "promtool", "prometheus")
+	withBuilt(t)
+	dir := t.TempDir()
+	u := testbed.AddUser(t, "cgcontribpromuser", 25011)
+	_, end := openSession(t, u, "memory", "pids", "cpu", "cpuacct")
+	t.Setenv("CGDELEG_PER_USER", "yes")
+	must(t, file(t, "prometheus/cgdeleg-textfile.sh"), dir)
+	end()
+	must(t, "cgdeleg", "cleanup", "--user", u.Name)
+	metrics := read(t, filepath.Join(dir, "cgdeleg.prom"))
+	for _, name := range []string{"memory_bytes", "oom_kills_total", "processes", "cpu_seconds_total"} {
+		if !strings.Contains(metrics, "\ncgdeleg_user_"+name+`{user="`+u.Name+`"} `) {
+			t.Errorf("no %s of %s:\n%s", name, u.Name, metrics)
+		}
+	}
+	if said, err := checkMetrics(metrics); err != nil || said != "" {
+		t.Errorf("promtool: %v\n%s", err, said)
+	}
+}
+
+// The dashboard asks for metrics that docs/monitoring.md has, in queries that Prometheus
+// understands.
+func TestDashboard(t *testing.T) {
+	need(t, "promtool", "prometheus")
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+		Templating struct {
+			List []struct{ Name, Definition string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, file(t, "prometheus/cgdeleg-users.json"))), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	page := read(t, filepath.Join(testbed.Root(t), "docs/monitoring.md"))
+	variables := strings.NewReplacer("$__rate_interval", "5m", "$instance", ".*", "$user", ".*")
+	rules, asked := "groups:\n- name: dashboard\n  rules:\n", ""
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			asked += target.Expr + "\n"
+			rules += fmt.Sprintf("  - record: dashboard%d\n    expr: %q\n", strings.Count(rules, "record"), variables.Replace(target.Expr))
+		}
+	}
+	for _, v := range dashboard.Templating.List {
+		asked += v.Definition + "\n"
+	}
+	names := regexp.MustCompile(`cgdeleg_\w+`).FindAllString(asked, -1)
+	if len(names) < 10 {
+		t.Errorf("it asks for %q only", names)
+	}
+	for _, name := range names {
+		if !strings.Contains(page, "| `"+name+"{user}` |") {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "dashboard.yml")
+	write(t, path, rules, 0o644)
+	must(t, "promtool", "check", "rules", path)
+	if strings.Contains(variables.Replace(asked), "$") {
+		t.Errorf("a variable is not known:\n%s", asked)
+	}
 }

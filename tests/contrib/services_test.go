@@ -102,8 +102,9 @@ func supervise(t *testing.T, program, folder string) (said string) {
 }
 
 // openSession makes a session of a user on the freezer or what else there is,
-// and returns its folder and what ends its only process.
-func openSession(t *testing.T, u testbed.User) (dir string, end func()) {
+// and returns its folder and what ends its only process. Others are what else the session
+// is to have.
+func openSession(t *testing.T, u testbed.User, others ...string) (dir string, end func()) {
 	t.Helper()
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}, Pdeathsig: syscall.SIGKILL}
@@ -121,7 +122,7 @@ func openSession(t *testing.T, u testbed.User) (dir string, end func()) {
 	t.Cleanup(end)
 	h := testbed.Hierarchies()[0]
 	name, _, _ := strings.Cut(h.Name, ",")
-	must(t, "cgdeleg", "open", "--user", u.Name, "--pid", fmt.Sprint(cmd.Process.Pid), "-c", name)
+	must(t, "cgdeleg", "open", "--user", u.Name, "--pid", fmt.Sprint(cmd.Process.Pid), "-c", strings.Join(append(others, name), ","))
 	dir = filepath.Join(h.Point, "user", u.Name, "0")
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func processesNamed(program string) string {
 // systemd understands the units.
 func TestUnits(t *testing.T) {
 	need(t, "systemd-analyze", "systemd")
-	dir, program := t.TempDir(), regexp.MustCompile(`(?m)^(Exec\w+=)/usr/\S+`)
+	dir, program := t.TempDir(), regexp.MustCompile(`(?m)^(Exec\w+=-?)/usr/\S+`)
 	for _, pattern := range []string{"systemd/*.service", "systemd/*.timer", "systemd/*.socket", "prometheus/*.service", "prometheus/*.timer"} {
 		units, err := filepath.Glob(file(t, pattern))
 		if err != nil || units == nil {
@@ -160,6 +161,9 @@ func TestUnits(t *testing.T) {
 	// A scope is nothing that could be verified; a service takes the same key.
 	scope := read(t, file(t, "systemd/session-.scope.d/50-cgdeleg.conf"))
 	write(t, dir+"/scope.service", strings.Replace(scope, "[Scope]", "[Service]\nExecStart=/bin/true", 1), 0o644)
+	// What a drop-in adds to comes with systemd.
+	limits := program.ReplaceAllString(read(t, file(t, "systemd/user-runtime-dir@.service.d/50-cgdeleg-limits.conf")), "${1}/bin/true")
+	write(t, dir+"/limits@1000.service", strings.Replace(limits, "[Service]", "[Service]\nType=oneshot\nExecStart=/bin/true", 1), 0o644)
 	units, err := filepath.Glob(dir + "/*")
 	if err != nil {
 		t.Fatal(err)

@@ -163,7 +163,11 @@ func podmans(file, lines string) string {
 const newerPodman = `printf '%s\n' '#!/bin/sh' 'echo podman version 4.9.3' >$dir/bin/podman; chmod 755 $dir/bin/podman; `
 
 // withoutLXC has podman alone: beside LXC what podman lacks by default is only told in a note.
-const withoutLXC = `rm /usr/bin/lxc-start; `
+// Its default runtime, crun, starts nothing here.
+const (
+	onlyPodman = `rm /usr/bin/lxc-start; `
+	withoutLXC = onlyPodman + `mkdir -p /etc/containers; printf '%s\n' '[engine]' 'runtime = "runc"' >/etc/containers/containers.conf; `
+)
 
 // installs has apt look only whether there is a package, and then its program is there.
 func installs(program string) string {
@@ -181,6 +185,17 @@ var podmanKinds = []kind{
 		conf, "[engine]\nruntime = \"nosuch\"", `s/nosuch/runc/`),
 	ofPodman("crun as podman's runtime", "checkPodmanRuntime: f.takeRunc()", "podman-runtime", `write runtime = "runc"`,
 		conf, "[engine]\nruntime = \"crun\"", `s/crun/runc/`),
+	{
+		name: "crun by default", sites: []string{"checkDefaultRuntime: f.nameRuntime(\"runc\")"},
+		check: "podman-runtime", text: "have podman take runc",
+		before: onlyPodman + tun + `cp /bin/true $dir/bin/slirp4netns`,
+		holds:  `as_user env HOME=$home podman info --format '{{.Host.OCIRuntime.Name}}' | grep -q runc`,
+	},
+	{
+		name: "no runtime", sites: []string{"checkDefaultRuntime: \"install runc\""},
+		check: "podman-runtime", text: "install runc",
+		before: onlyPodman + tun + `cp /bin/true $dir/bin/slirp4netns; cp /usr/sbin/runc $dir/runc; rm -f /usr/bin/crun /usr/sbin/runc /usr/bin/runc; printf '%s\n' '#!/bin/sh' "cp $dir/runc /usr/bin" >$dir/bin/apt; chmod 755 $dir/bin/apt; `,
+	},
 	ofPodman("no cgroups by runc", `checkNoCgroups: write cgroups = \"enabled\"`, "podman-runtime", `write cgroups = "enabled"`,
 		conf, "[containers]\ncgroups = \"disabled\"\n[engine]\nruntime = \"runc\"", `s/disabled/enabled/`),
 	ofPodman("no cgroups by crun", `checkNoCgroups: write cgroups = \"enabled\"`, "podman-runtime", `write cgroups = "enabled"`,

@@ -70,6 +70,20 @@ var machineKinds = []kind{
 		then:   newLogin,
 	},
 	{
+		name: "list after -c with a blank", sites: []string{"ignoredWords: and log in again"},
+		check: "pam-line", text: "write the list after -c without blanks (-c freezer,memory), and",
+		before: `sed -i 's/pam_cgdeleg.so/& -c freezer, memory/' $su`,
+		edit:   `sed -i 's/freezer, /freezer,/' "$@"`,
+		then:   newLogin,
+	},
+	{
+		name: "words on the line that the module does not know", sites: []string{"ignoredWords: and log in again"},
+		check: "pam-line", text: "correct them",
+		before: `sed -i 's/pam_cgdeleg.so/& close=wiat timeout=99/' $su`,
+		edit:   `sed -i 's/ close=wiat timeout=99/ close=wait timeout=9/' "$@"`,
+		then:   newLogin,
+	},
+	{
 		name: "controller that the kernel has not", sites: []string{"checkHierarchies: correct the list after -c in"},
 		check: "hierarchies", text: "correct the list after -c",
 		before: `sed -i 's/pam_cgdeleg.so/& -c memory,pids,memroy/' $su`,
@@ -91,6 +105,10 @@ var machineKinds = []kind{
 }
 
 var containersKinds = []kind{
+	{
+		name: "processes that hidepid hides", sites: []string{"askedAsRoot: --user", "askedAsRoot: --pid"},
+		cannot: "root is shown them, and then all is well: that it is asked as root fixes nothing",
+	},
 	{
 		name: "list after -c of cgroup v1", sites: []string{"checkHierarchies: \"take them off -c in"},
 		cannot: "it takes a machine with cgroup v2 alone",
@@ -312,7 +330,7 @@ var sessionKinds = []kind{
 		elsewhere: "vm/scenarios/breakages.sh",
 	},
 	{
-		name: "systemd without cgroup v1", sites: []string{"checkSystemdV1: start the machine with cgroup v2"},
+		name: "systemd without cgroup v1", sites: []string{"checkSystemdV1: f.unifiedFix()", "unifiedFix: fix.Commands"},
 		cannot: reboot,
 	},
 	{
@@ -328,8 +346,9 @@ var sessionKinds = []kind{
 	},
 	{
 		name: "controller turned off on the kernel's command line", sites: []string{
-			"commandLineFix: in \" + file + \", and start the machine again", "commandLineFix: in cmdline.txt on the boot partition",
-			"commandLineFix: in the boot loader's configuration", "checkHierarchies: turn \" + name + \" on when the kernel starts",
+			"commandLineFix: text + \", and start the machine again\" Commands", "commandLineFix: in cmdline.txt on the boot partition",
+			"commandLineFix: in the boot loader's configuration", "checkHierarchies: fix.Text fix.Commands",
+			"commandLineFix: outside, on the machine",
 		},
 		cannot: reboot,
 	},
@@ -337,7 +356,7 @@ var sessionKinds = []kind{
 		name: "controller that is not given on", sites: []string{
 			"giveOnFix: enable it there (and log in again)", "giveOnFix: look whether processes are in", "giveOnFix: have systemd look again",
 			"giveOnFix: add %s to Delegate=", "causeOf: log in again, and look in the system's log", "notInKernel: outside, start this container",
-			"notInKernel: take a kernel that was built with it",
+			"notInKernel: take a kernel that was built with it", "notGivenOn: end all that runs in it",
 		},
 		cannot: onV2,
 	},
@@ -420,12 +439,13 @@ var sessionKinds = []kind{
 		then:   newLogin,
 	},
 	{
-		name: "moved on by cgrules", sites: []string{"moverResult: out of"},
+		name: "moved on by cgrules", sites: []string{"moverResult: or that program away"},
 		check: "session", text: "take cgfixes out of /etc/cgrules.conf",
-		before: `echo "$name pids cgfixes-other" >/etc/cgrules.conf`,
-		after:  `move pids cgfixes-other`,
-		edit:   `sed -i /cgfixes/d "$@"`,
-		then:   newLogin,
+		before: `echo "$name pids cgfixes-other" >/etc/cgrules.conf
+			cp "$(command -v sleep)" $dir/bin/cgrulesengd; $dir/bin/cgrulesengd 1000 </dev/null >/dev/null 2>&1 &`,
+		after: `move pids cgfixes-other`,
+		edit:  `sed -i /cgfixes/d "$@"`,
+		then:  newLogin,
 	},
 	{
 		name: "sshd without PAM", sites: []string{"withoutPAMResult: open \"for every login \" + set"},
@@ -473,7 +493,7 @@ printf '%s\n' "IdentityFile $dir/ssh/user" 'StrictHostKeyChecking no' 'UserKnown
 
 var namespaceKinds = []kind{
 	{
-		name: "no user namespaces", sites: []string{"checkUserNamespaces: allow them"},
+		name: "no user namespaces", sites: []string{"checkUserNamespaces: f.sysctlFix", "sysctlFix: for the next boot"},
 		check: "userns", text: "allow them",
 		// Other users of this machine are to keep theirs: the file is one of the test's.
 		before: `echo 0 >$dir/max; mount --bind $dir/max /proc/sys/user/max_user_namespaces`,
@@ -484,12 +504,23 @@ var namespaceKinds = []kind{
 		before: ownSysctls + `echo 1 >$dir/kernel/apparmor_restrict_unprivileged_userns`,
 	},
 	{
-		name: "no newuidmap", sites: []string{"checkIDMapTools: install it"},
+		name: "no newuidmap", sites: []string{"checkIDMapTools: f.installIDMapTools()", "installIDMapTools: later"},
 		check: "idmap-tools", text: "install it",
 		// apt only looks whether there is that package, and then what it has is put back.
 		before: kept + `rm /usr/bin/newuidmap /usr/bin/newgidmap
 			printf '%s\n' '#!/bin/sh' '[ "$1" = install ] && shift && apt-get -s install "$@" && cp -a $dir/kept/* /usr/bin' >$dir/bin/apt; chmod 755 $dir/bin/apt`,
 		works: mapsIDs,
+	},
+	{
+		name: "no newuidmap, on a distribution that is not known", sites: []string{"installIDMapTools: Text: \"install it\"$"},
+		check: "idmap-tools", text: "install it",
+		before: kept + `rm /usr/bin/newuidmap /usr/bin/newgidmap; rm /etc/os-release; echo ID=ours >/etc/os-release`,
+		person: `cp -a $dir/kept/* /usr/bin`,
+		works:  mapsIDs,
+	},
+	{
+		name: "what only the machine outside of a container has", sites: []string{"sysctlFix: outside of this container", "remounted: outside, have"},
+		cannot: "it takes root of the machine outside of a container",
 	},
 	{
 		name: "newuidmap on a mount with nosuid", sites: []string{"checkIDMapTools: f.remounted", "remounted: mount it without"},
@@ -571,8 +602,8 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "subordinate IDs that this user namespace has not", sites: []string{"unmappedResult: fix \"or \" + more$"},
-		check: "subid", text: "give it a free range; or outside, give this container more IDs",
+		name: "subordinate IDs that this user namespace has not", sites: []string{"unmappedResult: f.insideFix", "insideFix: and give the user a free range"},
+		check: "subid", text: "and give the user a free range; or outside, give this container more IDs",
 		before: `echo root:0:200000 >>/etc/subuid; echo root:0:200000 >>/etc/subgid`,
 		init:   inUserNamespace,
 		after:  `sed -i /^root:/d /etc/subuid /etc/subgid`,
@@ -587,7 +618,15 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "fewer IDs in this user namespace than a container takes", sites: []string{"unmappedResult: more$", "unmappedResult: more$", "rangeFix: outside, give this container more IDs"},
+		name: "subordinate IDs of which this user namespace has a part, for podman", sites: []string{"podmansResult: f.insideFix", "insideFix: Commands: drops$"},
+		cannot: "it takes podman, and another user namespace",
+	},
+	{
+		name: "subordinate IDs of another name with the same number", sites: []string{"byOtherName: or its number in those lines"},
+		cannot: "it takes podman without LXC",
+	},
+	{
+		name: "fewer IDs in this user namespace than a container takes", sites: []string{"rangeFix: outside, give this container more IDs"},
 		cannot: "it takes another container, with more IDs",
 	},
 	{
@@ -638,15 +677,27 @@ const ownSysctls = `mkdir $dir/kernel; cp /proc/sys/kernel/* $dir/kernel 2>/dev/
 
 var lxcKinds = []kind{
 	{
-		name: "LXC without cgroup v1", sites: []string{"checkLXCv1: start the machine with cgroup v2"},
+		name: "LXC without cgroup v1", sites: []string{
+			"checkLXCv1: f.unifiedFix()", "unifiedFix: outside, ", "unifiedFix: init.line", "unifiedFix: have this machine's init mount it",
+		},
 		cannot: reboot,
 	},
 	{
-		name: "lxc.cgroup.use wants more than the session has", sites: []string{"checkLXCView: f.openWith(lacking)"},
+		name: "lxc.cgroup.use wants more than the session has", sites: []string{"checkCgroupUse: f.openWith(lacking)"},
 		check: "lxc-view", text: "make a session with memory for this shell; for every login write -c freezer,pids,memory",
 		before: `sed -i 's/pam_cgdeleg.so/& -c freezer,pids/' $su; mkdir -p $home/.config/lxc; echo 'lxc.cgroup.use = freezer,memory' >$home/.config/lxc/lxc.conf; own`,
 		person: `sed -i 's/-c freezer,pids/-c freezer,pids,memory/' $su`,
 		then:   both,
+	},
+	{
+		name: "lxc.cgroup.use without all controllers of a hierarchy", sites: []string{"checkCgroupUse: f.edit(at.File)"},
+		check: "lxc-view", text: "write lxc.cgroup.use = freezer,pids, or take that line out",
+		before: `mkdir -p $home/.config/lxc; echo 'lxc.cgroup.use = freezer, pids' >$home/.config/lxc/lxc.conf; own`,
+		edit:   `sed -i 's/ pids/pids/' "$@"`,
+	},
+	{
+		name: "LXC that needs freezer", sites: []string{"checkFreezer: f.openWith"},
+		cannot: "it takes LXC 3.0",
 	},
 	{
 		name: "only a v2 without what LXC sees", sites: []string{"checkLXCView: f.openFix() \"\""},
@@ -668,11 +719,15 @@ var lxcKinds = []kind{
 		person: `sed -i '/zero/d' $config`,
 	},
 	{
-		name: "no lxc.idmap", sites: []string{"checkConfigIDMap: add lines lxc.idmap"},
+		name: "no lxc.idmap", sites: []string{"noIDMap: strings.Join(lines"},
 		check: "config-idmap", text: "add lines lxc.idmap",
 		args:   "--container c1",
-		before: `box; sed -i /idmap/d $config`,
-		person: `box`,
+		before: `box; sed -i /idmap/d $config; printf '# no newline' >>$config`,
+		holds:  `grep -q "^lxc.idmap = u 0 $ids 65536" $config && grep -q "^lxc.idmap = g 0 $ids 65536" $config`,
+	},
+	{
+		name: "no lxc.idmap, and no ranges", sites: []string{"noIDMap: f.Config.File f.editAny"},
+		cannot: "without ranges the check subid comes first",
 	},
 	{
 		name: "lxc.idmap with IDs that nobody has", sites: []string{"checkIDMaps: give the user these IDs"},
@@ -732,11 +787,32 @@ var lxcKinds = []kind{
 		edit:   `sed -i /nosuch/d "$@"`,
 	},
 	{
-		name: "limits for the other version", sites: []string{"ignoredLimits: write lxc.cgroup2.FILE"},
-		check: "config-limits", text: "write lxc.cgroup2.FILE for cgroup v2",
+		name: "limits for the other version", sites: []string{"ignoredLimits: text"},
+		check: "config-limits", text: "in their place write for cgroup v1: lxc.cgroup.memory.limit_in_bytes = 64M",
 		args:   "--container c1",
-		before: `box 'lxc.cgroup2.pids.max = 100'`,
-		edit:   `sed -i s/lxc.cgroup2/lxc.cgroup/ "$@"`,
+		before: `box 'lxc.cgroup2.memory.max = 64M'`,
+		edit:   `sed -i 's/lxc.cgroup2.memory.max = 64M/lxc.cgroup.memory.limit_in_bytes = 64M/' "$@"`,
+	},
+	{
+		name: "limit by the name of the other version", sites: []string{"noLimitFile: strings.Join(lines"},
+		check: "config-limits", text: "in its place write lxc.cgroup.memory.limit_in_bytes = 64M",
+		args:   "--container c1",
+		before: `box 'lxc.cgroup.memory.max = 64M'`,
+		edit:   `sed -i 's/memory.max/memory.limit_in_bytes/' "$@"`,
+	},
+	{
+		name: "limit that is misspelt", sites: []string{"noLimitFile: limitKey(l.Unified, name)"},
+		check: "config-limits", text: "in its place write lxc.cgroup.memory.limit_in_bytes = 64M",
+		args:   "--container c1",
+		before: `box 'lxc.cgroup.memory.limit_in_byte = 64M'`,
+		edit:   `sed -i 's/limit_in_byte/limit_in_bytes/' "$@"`,
+	},
+	{
+		name: "limit that no file has", sites: []string{"noLimitFile: write the name of a file"},
+		check: "config-limits", text: "or take that line out",
+		args:   "--container c1",
+		before: `box 'lxc.cgroup.memory.limt = 64M'`,
+		edit:   `sed -i /limt/d "$@"`,
 	},
 }
 
@@ -747,6 +823,33 @@ var containerKinds = []kind{
 		args:   "--container c1",
 		before: `box 'lxc.include = /usr/share/lxc/config/nosuch.conf'`,
 		edit:   `sed -i /nosuch/d "$@"`,
+	},
+	{
+		name: "key that LXC has not", sites: []string{"noKey: text"},
+		check: "config", text: "take that line out",
+		args:   "--container c1",
+		before: `box 'lxc.foo = 1'`,
+		edit:   `sed -i /foo/d "$@"`,
+	},
+	{
+		name: "keys of before LXC 2.1", sites: []string{"oldKey: write the new keys"},
+		check: "config", text: "write the new keys in place of the old ones",
+		args:   "--container c1",
+		before: `box 'lxc.utsname = c1' 'lxc.kmsg = 0' 'lxc.aa_profile = unconfined' 'lxc.tty = 1'; sed -i 's/lxc.net.0.type/lxc.network.type/; s/lxc.rootfs.path = dir:/lxc.rootfs = /; s/lxc.idmap/lxc.id_map/' $config`,
+	},
+	{
+		name: "old key that lxc-update-config leaves", sites: []string{"oldKey: name + \" in its place\""},
+		check: "config", text: "write lxc.prlimit.nofile in its place",
+		args:   "--container c1",
+		before: `box 'lxc.limit.nofile = 100'`,
+		edit:   `sed -i s/lxc.limit/lxc.prlimit/ "$@"`,
+	},
+	{
+		name: "old key that is gone", sites: []string{"oldKey: take that line out"},
+		check: "config", text: "take that line out",
+		args:   "--container c1",
+		before: `box 'lxc.kmsg = 0'; rm /usr/bin/lxc-update-config`,
+		edit:   `sed -i /kmsg/d "$@"`,
 	},
 	{
 		name: "network device of root's alone", sites: []string{"checkConfigNetwork: take type veth with a bridge, or empty"},

@@ -172,6 +172,9 @@ func makeDevices(own string) error {
 			return err
 		}
 	}
+	if err := unix.Mknod(filepath.Join(own, "kmsg"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 11))); err != nil {
+		return err
+	}
 	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
 		if err := os.Symlink(target, filepath.Join(own, name)); err != nil {
 			return err

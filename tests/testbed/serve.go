@@ -49,7 +49,13 @@ func (s *saying) String() string {
 // asked.
 func Serve(t testing.TB, under ...string) *Server {
 	t.Helper()
-	args := slices.Concat(under, []string{Built(t, "cgdeleg"), "serve"})
+	return ServeWith(t, nil, under...)
+}
+
+// ServeWith is Serve with options.
+func ServeWith(t testing.TB, options []string, under ...string) *Server {
+	t.Helper()
+	args := slices.Concat(under, []string{Built(t, "cgdeleg"), "serve"}, options)
 	s := &Server{t: t, Cmd: exec.Command(args[0], args[1:]...)}
 	s.Cmd.Stdout, s.Cmd.Stderr = &s.said, &s.said
 	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

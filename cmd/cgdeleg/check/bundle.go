@@ -480,7 +480,7 @@ func checkBundleRootfs(f *Facts) Result {
 		return unknown("the bundle's root file system cannot be looked at", err)
 	case slices.Contains(f.mountOf(dir).Options, "noexec"):
 		return failed("nothing may be run from where the bundle's root file system is (noexec)", said, Evidence{"/proc/self/mountinfo", f.mountOf(dir).Point + " noexec"}).
-			fixed(f.remounted(dir, "noexec", "exec"))
+			with(f.remounted(dir, "noexec", "exec"), "")
 	}
 	return f.checkRootfsOwner(dir, st)
 }

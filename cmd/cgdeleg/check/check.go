@@ -88,7 +88,10 @@ type Check struct {
 	program string
 	// needs is what the check cannot do without.
 	needs needs
-	run   func(*Facts) Result
+	// ofMounts tells that it goes by the hierarchies that are mounted, though it may have
+	// something to say without any.
+	ofMounts bool
+	run      func(*Facts) Result
 }
 
 // IsOfClient tells whether it is about a program that may not be there, and that nobody may
@@ -188,7 +191,7 @@ func (r *run) one(c *Check) Finding {
 		finding.Result = cannotBeTold(block.name)
 	default:
 		finding.Result = r.f.resultOf(c)
-		if block.name != "" && !c.sawItself(finding.Result) {
+		if block.name != "" && (!c.sawItself(finding.Result) || finding.Says == noHierarchy && r.f.isUntold()) {
 			finding.Result = cannotBeTold(block.name)
 		} else {
 			finding.BlockedBy = ""
@@ -244,7 +247,7 @@ func (r *run) blocked(c *Check) (b block) {
 			b = cause
 		}
 	}
-	if b.name == "" && c.needs.hierarchy() && r.f.isUnseen() {
+	if b.name == "" && (c.needs.hierarchy() || c.ofMounts && !r.f.Partial) && r.f.isUnseen() {
 		return block{"mounts", Unknown}
 	}
 	return b

@@ -45,6 +45,7 @@ type system struct {
 	lxc, systemd     string
 	clients          string // their versions: "crun 1.8.1, podman 4.3.1"
 	variables        string // of the environment: "XDG_CONFIG_HOME=/x, STORAGE_DRIVER=vfs"
+	failure          string // "podman: what it said instead of its version"
 	delegated, known bool
 }
 
@@ -73,7 +74,14 @@ func (s system) Variable(_ check.Subject, name string) string {
 	return ""
 }
 
-func (s system) SudoUser() string     { return "" }
+func (s system) SudoUser() string { return "" }
+func (s system) Failure(program string) string {
+	failure, _ := strings.CutPrefix(s.failure, program+": ")
+	if failure == s.failure {
+		return ""
+	}
+	return failure
+}
 func (s system) SearchPath() []string { return nil }
 func (s system) Probe() error         { return os.ErrPermission }
 
@@ -267,6 +275,7 @@ func TestTroubles(t *testing.T) {
 		want    []string // troubles
 		says    string   // the first of them, or a part of it
 		fix     string   // its first command, or a part of it
+		text    string   // its fix's text, or a part of it
 	}{
 		"nothing, v1":                {machine: v1},
 		"nothing, v1, its container": {machine: v1, config: config},
@@ -295,7 +304,7 @@ func TestTroubles(t *testing.T) {
 		"a controller that is nowhere": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c memory,nosuch")},
 			want: []string{"warning:hierarchies"}, says: "no mounted hierarchy has nosuch"},
 		"a controller that the kernel's command line turned off": {machine: v1,
-			changes: []change{replace(common, "freezer", "freezer,debug"), write("/proc/cgroups", "#\ndebug\t0\t1\t0\n")},
+			changes: []change{replace(common, "freezer", "freezer,debug"), write("/proc/cgroups", "#\ndebug\t0\t1\t0\n"), write("/etc/default/grub", "")},
 			want:    []string{"warning:hierarchies"}, says: "debug", fix: "/etc/default/grub"},
 		"a list that cannot be meant": {machine: v2, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so -c all,memory")},
 			want: []string{"failed:hierarchies"}, says: `"all" cannot stand beside`},
@@ -497,7 +506,19 @@ func TestTroubles(t *testing.T) {
 		"a user of a directory service": {machine: v2, changes: []change{replace("/etc/passwd", ":1000:", ":4000:"), replace("/etc/subuid", "alice", "al")},
 			want: []string{"failed:subid", "unknown:paths"}, fix: `1000:231072:65536\n'\'' >>/etc/subuid'`},
 		"a v2 limit where v1 is mounted": {machine: v1, config: config, changes: []change{replace(config, "lxc.cgroup.memory.limit_in_bytes = 64M", "lxc.cgroup2.memory.max = 64M")},
-			want: []string{"warning:config-limits"}},
+			want: []string{"warning:config-limits"}, says: "limits are for the other version", text: "write for cgroup v1: lxc.cgroup.memory.limit_in_bytes = 64M"},
+		"a v2 limit on v1 that is set for v1 as well": {machine: v1, config: config, changes: []change{appendTo(config, "lxc.cgroup2.memory.max = 64M\n")}},
+		"words that the module ignores": {machine: v1, changes: []change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so close=wiat timeout=99")},
+			want: []string{"warning:pam-line"}, says: "the module ignores words of its line in /etc/pam.d/common-session:", text: "correct them, and log in again"},
+		"a key that LXC has not": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.foo = 1\n")},
+			want: []string{"failed:config"}, says: "does not know the key lxc.foo", text: "take that line out"},
+		"a key that is misspelt": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.uts.nam = 1\n")},
+			want: []string{"failed:config"}, says: "does not know the key lxc.uts.nam", text: "write lxc.uts.name in its place"},
+		"a key of before LXC 2.1": {machine: v2, config: config, changes: []change{appendTo(config, "lxc.utsname = x\n")},
+			want: []string{"failed:config"}, says: "does not know the key lxc.utsname of before LXC 2.1 any more"},
+		"a key of before LXC 2.1, with that": {machine: v2, config: config, system: system{lxc: "2.0.7"}, changes: []change{appendTo(config, "lxc.utsname = x\n")}},
+		"a key that a newer LXC may have": {machine: v2, config: config, system: system{lxc: "7.0.0"}, changes: []change{appendTo(config, "lxc.foo = 1\n")},
+			want: []string{"unknown:config"}, says: "it cannot be told whether LXC 7.0.0 knows the key lxc.foo"},
 		"no network devices for the user": {machine: v2, config: config, changes: []change{veth},
 			want: []string{"failed:config-network"}, says: "alice may have no network device on lxcbr0", fix: `'\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`},
 		"no network devices any more": {machine: v2, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 0\nbob veth lxcbr0 10\nalice veth other 10\n")},
@@ -505,7 +526,7 @@ func TestTroubles(t *testing.T) {
 		"the bridge is not there": {machine: v2sd, config: config, changes: []change{veth, write("/etc/lxc/lxc-usernet", "alice veth lxcbr0 10\n"), write("/lib/systemd/system/lxc-net.service", "")},
 			want: []string{"failed:config-network"}, says: "the bridge lxcbr0 is not there", fix: "sudo systemctl enable --now lxc-net.service"},
 		"network devices by a group": {machine: v2, config: config, changes: []change{veth, write("/etc/group", "people:x:1000:\n"), write("/etc/lxc/lxc-usernet", "@people veth lxcbr0 2\n"), write("/sys/class/net/lxcbr0/.recorded", "")}},
-		"a device for root's containers": {machine: v2, config: config, changes: []change{replace(config, "lxc.net.0.type = empty", "lxc.network.type = phys\nlxc.network.link = eth0")},
+		"a device for root's containers": {machine: v2, config: config, changes: []change{replace(config, "lxc.net.0.type = empty", "lxc.net.0.type = phys\nlxc.net.0.link = eth0")},
 			want: []string{"failed:config-network"}, says: "of type phys"},
 		"a generated profile without the parser": {machine: v2, config: config, changes: []change{replace(config, "unconfined", "generated"), write("/sys/module/apparmor/parameters/enabled", "Y\n")},
 			want: []string{"failed:config-apparmor"}, says: "LXC finds no apparmor_parser"},
@@ -534,6 +555,27 @@ func TestTroubles(t *testing.T) {
 		"LXC 7.0 on v1":      {machine: v1, system: system{lxc: "7.0.0"}},
 		"lxc.cgroup.use wants more": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer,pids\n")},
 			want: []string{"failed:lxc-view"}, says: "wants pids", fix: "-c freezer,memory,name=openrc,pids"},
+		"lxc.cgroup.use with a blank, on v2": {machine: v2, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = memory, pids\n")},
+			want: []string{"failed:lxc-view"}, says: `finds no controller " pids"`, fix: "editor /home/alice/.config/lxc/lxc.conf"},
+		"lxc.cgroup.use with a blank, on v1": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer ,memory\n")},
+			want: []string{"failed:lxc-view"}, says: `finds no controller "freezer "`, fix: "editor /home/alice/.config/lxc/lxc.conf"},
+		"lxc.cgroup.use of what v2 has not": {machine: v2, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n")}, system: system{lxc: "4.0.12"},
+			want: []string{"failed:lxc-view"}, says: "wants freezer"},
+		"an LXC that does not look at it on v2":         {machine: v2, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n")}, system: system{lxc: "4.0.6"}},
+		"lxc.cgroup.use, and an LXC that skips nothing": {machine: v1, changes: []change{write("/home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n")}, system: system{lxc: "3.0.1"}},
+		"no freezer, for LXC 3.0": {machine: v1, changes: []change{replace(common, "freezer,memory", "memory"), replace("/proc/self/cgroup", "freezer:/user/alice/0", "freezer:/")}, system: system{lxc: "3.0.3"},
+			want: []string{"failed:lxc-view"}, says: "where the controller freezer is not delegated", fix: "-c memory,name=openrc,freezer"},
+		"no freezer, for LXC 3.1": {machine: v1, changes: []change{replace(common, "freezer,memory", "memory"), replace("/proc/self/cgroup", "freezer:/user/alice/0", "freezer:/")}, system: system{lxc: "3.1.0"}},
+		"subordinate IDs of another name, for podman": {machine: v2, system: system{clients: "podman 4.3.1, crun 1.8.1"}, changes: []change{
+			replace("/etc/subuid", "alice", "alicia"), appendTo("/etc/passwd", "alicia:x:1000:1000::/home/alice:/bin/sh\n")},
+			want: []string{"failed:subid"}, says: "lines of another name with alice's number", fix: "editor /etc/subuid"},
+		"subordinate IDs of another name, for LXC": {machine: v2, system: system{lxc: "5.0.2", clients: "podman 4.3.1, crun 1.8.1"}, changes: []change{
+			replace("/etc/subuid", "alice", "alicia"), appendTo("/etc/passwd", "alicia:x:1000:1000::/home/alice:/bin/sh\n")}},
+		"max_user_namespaces on a /proc/sys that nobody may write": {machine: v2, changes: []change{
+			write("/proc/sys/user/max_user_namespaces", "0\n"), appendTo("/proc/self/mountinfo", "90 25 0:22 /sys /proc/sys ro - proc proc rw\n")},
+			want: []string{"failed:userns"}, says: "user.max_user_namespaces forbids"},
+		"LXC too new for v1, with OpenRC": {machine: v1, system: system{lxc: "7.1.0"}, changes: []change{write("/etc/rc.conf", "#rc_cgroup_mode=\"hybrid\"\n")},
+			want: []string{"failed:lxc-v1"}, fix: "editor /etc/rc.conf"},
 		"the container's IDs are not the user's": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536", "alice:100000:1000")},
 			want: []string{"failed:config-idmap"}, fix: "sudo usermod --add-subgids 101000-165535 alice"},
 		"the container's IDs, and no files of them": {machine: v2, config: config, changes: []change{remove("/etc/subuid"), remove("/etc/subgid")},
@@ -543,7 +585,7 @@ func TestTroubles(t *testing.T) {
 		"the container's IDs are another's": {machine: v2, config: config, changes: []change{replace(config, "100000", "165536")},
 			want: []string{"failed:config-idmap"}, fix: "editor"},
 		"no idmap": {machine: v2, config: config, changes: []change{replace(config, "lxc.idmap", "lxc.environment")},
-			want: []string{"failed:config-idmap"}, says: "has no lxc.idmap"},
+			want: []string{"failed:config-idmap"}, says: "has no lxc.idmap", fix: `\nlxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n`},
 		"a limit whose controller is not in -c": {machine: v1, config: config, changes: []change{write("/proc/self/cgroup", "9:name=openrc:/user/alice/0\n8:pids:/\n7:memory:/\n6:freezer:/user/alice/0\n0::/\n"), replace(common, "freezer,memory", "freezer")},
 			want: []string{"failed:config-limits"}, says: "lacks memory", fix: "sudo cgdeleg open --user alice --pid"},
 		"the container's group IDs are not there at all": {machine: v2, config: config, changes: []change{replace("/etc/subgid", "alice:100000:65536\n", "")},
@@ -613,6 +655,9 @@ func TestTroubles(t *testing.T) {
 			}
 			if len(test.want) > 0 {
 				wantFirst(t, findings, test.says, test.fix)
+				if i := slices.IndexFunc(findings, isTrouble); test.text != "" && !strings.Contains(findings[i].Fix.Text, test.text) {
+					t.Errorf("its fix says %q, want %q", findings[i].Fix.Text, test.text)
+				}
 			}
 		})
 	}

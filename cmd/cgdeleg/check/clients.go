@@ -32,26 +32,42 @@ var clientChecks = []*Check{
 	},
 }
 
-// client returns the version of a program that would use the session; or why
+// client returns the version of a program that would use the session; or the result where
 // there is nothing to say of it.
-func (f *Facts) client(program string) (version string, reason string) {
-	version = f.System.Version(program)
-	switch {
-	case version == "":
-		return "", program + " is not installed, or does not say its version"
-	case !f.isDelegated():
-		return "", "this shell has no cgroup of its own"
-	case f.elsewhere() != nil:
-		return "", "this shell is not in the cgroup that elogind delegates: see lxc-view"
+func (f *Facts) client(program string) (version string, none *Result) {
+	if none = f.noProgram(program); none != nil {
+		return "", none
 	}
-	return version, ""
+	reason := ""
+	switch {
+	case !f.isDelegated():
+		reason = "this shell has no cgroup of its own"
+	case f.elsewhere() != nil:
+		reason = "this shell is not in the cgroup that elogind delegates: see lxc-view"
+	default:
+		return f.System.Version(program), nil
+	}
+	r := skip(reason)
+	return "", &r
+}
+
+// noProgram is the result where a program's version is not known; nil if it is.
+func (f *Facts) noProgram(program string) *Result {
+	if f.System.Version(program) != "" {
+		return nil
+	}
+	r := skip(program + " is not installed, or does not say its version")
+	if reason := f.System.Failure(program); reason != "" {
+		r = skip(program + " --version failed: " + reason)
+	}
+	return &r
 }
 
 func checkRunc(f *Facts) Result {
-	version, reason := f.client("runc")
+	version, none := f.client("runc")
 	switch {
-	case reason != "":
-		return skip(reason)
+	case none != nil:
+		return *none
 	case f.sessionPath() == "":
 		return note("runc " + version + " makes its cgroups in the session; give it no cgroupsPath: the session has another in each hierarchy")
 	case f.isUnified() || f.login.asked.All:
@@ -61,11 +77,11 @@ func checkRunc(f *Facts) Result {
 }
 
 func checkCrun(f *Facts) Result {
-	version, reason := f.client("crun")
+	version, none := f.client("crun")
 	session := f.sessionPath()
 	switch {
-	case reason != "":
-		return skip(reason)
+	case none != nil:
+		return *none
 	case f.refusesCrun():
 		return note("crun " + version + " starts nothing where cgroup v2 has controllers beside v1: use runc")
 	case f.isUnified() && makesCgroups(version):
@@ -110,10 +126,10 @@ func cgroupsPath(session string) string {
 }
 
 func checkPodman(f *Facts) Result {
-	version, reason := f.client("podman")
+	version, none := f.client("podman")
 	switch {
-	case reason != "":
-		return skip(reason)
+	case none != nil:
+		return *none
 	case !f.isUnified():
 		return note("podman "+version+" sets no limits on cgroup v1: give them to cgdeleg run", f.runWith()+" "+f.podmanAlone()+" run IMAGE")
 	}
@@ -139,9 +155,9 @@ func (f *Facts) podmanAlone() string {
 }
 
 func checkBubblewrap(f *Facts) Result {
-	version, reason := f.client("bwrap")
-	if reason != "" {
-		return skip(reason)
+	version, none := f.client("bwrap")
+	if none != nil {
+		return *none
 	}
 	return note("bubblewrap "+version+" makes no cgroup: give limits to cgdeleg run", f.runWith()+" bwrap ...")
 }

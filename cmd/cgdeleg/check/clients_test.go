@@ -82,3 +82,21 @@ func TestClients(t *testing.T) {
 		})
 	}
 }
+
+// A program that is there and fails is not said to be missing.
+func TestFailingClient(t *testing.T) {
+	f := &check.Facts{Machine: recorded(t, v2), System: system{failure: "podman: runroot must be set"}}
+	var err error
+	if f.Subject, err = check.Caller(f.Machine); err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range run(t, f) {
+		want := map[string]string{
+			"podman-config": "podman --version failed: runroot must be set", "podman": "podman --version failed: runroot must be set",
+			"crun": "crun is not installed, or does not say its version",
+		}[finding.Name]
+		if want != "" && (finding.Says != want || finding.Status != check.Skipped) {
+			t.Errorf("%s %s: %s", finding.Name, finding.Status, finding.Says)
+		}
+	}
+}

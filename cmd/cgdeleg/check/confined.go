@@ -36,42 +36,20 @@ func (f *Facts) confinedResult(c *plan.ConfinedError, evidence []Evidence) Resul
 func (f *Facts) confinerOf(c *plan.ConfinedError) confiner {
 	account, _ := pamconf.Stack(f.Machine, f.login.service, "account") // as far as it can be read
 	for _, line := range slices.Concat(account, f.login.lines) {
-		if line.Is("pam_slurm_adopt.so") {
+		if line.Is("pam_slurm_adopt.so") && len(jobsOf(f.members)) > 0 {
 			return confiner{name: "Slurm's pam_slurm_adopt", evidence: []Evidence{lineEvidence(line)}, isJobs: true}
 		}
 	}
+	rules, _ := f.movingRules(f.missing())
+	if len(rules) == 0 { // nobody is moved without one
+		return confiner{name: holderOf(c.Cgroup)}
+	}
 	for _, line := range f.login.lines {
 		if line.Is("pam_cgroup.so") {
-			return confiner{name: "cgrules (pam_cgroup)", evidence: []Evidence{lineEvidence(line)}, isJobs: true}
+			return confiner{name: "cgrules (pam_cgroup)", evidence: []Evidence{rules[0].evidence(), lineEvidence(line)}, isJobs: true}
 		}
 	}
-	if rule := f.cgroupRule(); rule != "" {
-		return confiner{name: "cgrules (" + cgroupRules + ")", evidence: []Evidence{{cgroupRules, brief(rule)}}, isJobs: true}
-	}
-	return confiner{name: holderOf(c.Cgroup)}
-}
-
-// cgroupRules is where libcgroup's daemon and PAM module have the rules by which
-// they move processes (cgrules.conf(5)).
-const cgroupRules = "/etc/cgrules.conf"
-
-// rules returns the words of each of these rules.
-func (f *Facts) rules() (rules [][]string) {
-	data, _ := f.Machine.ReadFile(cgroupRules)
-	for line := range strings.Lines(string(data)) {
-		if words := strings.Fields(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
-			rules = append(rules, words)
-		}
-	}
-	return rules
-}
-
-// cgroupRule returns the first of these rules; "" if there is none.
-func (f *Facts) cgroupRule() string {
-	if rules := f.rules(); len(rules) > 0 {
-		return strings.Join(rules[0], " ")
-	}
-	return ""
+	return confiner{name: "cgrules (" + rules[0].file + ")", evidence: []Evidence{rules[0].evidence()}, isJobs: true}
 }
 
 // holderOf says whose a cgroup is, by its name. OpenRC calls a service's cgroup

@@ -20,8 +20,8 @@ import (
 // LXC refuses to start without.
 var containerChecks = []*Check{
 	{
-		Code: "CGD-057", Name: "config", Title: "The container's configuration can be read",
-		Explain: "LXC refuses to start a container of whose configuration it does not understand a line, or cannot read a file that lxc.include names.",
+		Code: "CGD-057", Name: "config", Title: "The container's configuration can be read, and LXC knows its keys",
+		Explain: "LXC refuses to start a container of whose configuration it does not understand a line or does not know a key, or cannot read a file that lxc.include names. The keys are compared with those of LXC 3 to 6. Values are not looked at, but by the checks that are about them.",
 		run:     checkConfig,
 	},
 	{
@@ -45,10 +45,12 @@ func checkConfig(f *Facts) Result {
 	switch {
 	case f.ConfigError == nil && f.Config == nil:
 		return skip(f.noConfig()).certain()
-	case f.ConfigError == nil && f.Partial && !f.isWholeConfig():
-		return f.unreadResult()
 	case f.ConfigError == nil:
-		return ok("").certain()
+		r := f.checkKeys()
+		if r.Status != Failed && f.Partial && !f.isWholeConfig() {
+			return f.unreadResult()
+		}
+		return r
 	}
 	r := failed(f.ConfigError.Error())
 	var line *confparse.ParseError
@@ -126,7 +128,7 @@ func (f *Facts) checkUserNIC(asked Evidence) Result {
 		switch {
 		case st.NoSetUID || f.onNoSUID(file):
 			return failed("lxc-user-nic is on a mount that ignores set-user-ID (nosuid)", asked, Evidence{file, "on " + f.mountOf(file).Point}).
-				fixed(f.remounted(file, "nosuid", "suid"))
+				with(f.remounted(file, "nosuid", "suid"), "")
 		case !isSetUserIDRoot(st):
 			return failed("lxc-user-nic is not set-user-ID root, and can make no network device", asked, Evidence{file, ownerAndMode(st)}).
 				fixed("make it so", asRoot("chown", "root:root", file), asRoot("chmod", "4755", file))

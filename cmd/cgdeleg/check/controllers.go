@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -95,15 +96,27 @@ func (f *Facts) turnedOffBy(controller string, words []string) *cause {
 	return nil
 }
 
+// grubFile is what GRUB's configuration is made of.
+const grubFile = "/etc/default/grub"
+
 // commandLineFiles are where the kernel's command line stands.
-var commandLineFiles = []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt", "/etc/kernel/cmdline", "/etc/default/grub", "/boot/extlinux/extlinux.conf"}
+var commandLineFiles = []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt", "/etc/kernel/cmdline", grubFile, "/boot/extlinux/extlinux.conf"}
 
 // commandLineFix names the file with the kernel's command line, if it is seen, and edits it.
+// That of a container's kernel stands outside.
 func (f *Facts) commandLineFix(text string, words []string) Fix {
+	if f.isContainer() {
+		return Fix{Text: "outside, on the machine, " + text + ", and start the machine again"}
+	}
 	for _, file := range commandLineFiles {
-		if f.Machine.Find(file) == machine.Found {
-			return Fix{Text: text + ", in " + file + ", and start the machine again", Commands: []Command{byHand(f.editor(), file)}}
+		if f.Machine.Find(file) != machine.Found {
+			continue
 		}
+		text += ", in " + file
+		if file == grubFile { // which the boot loader does not read
+			text += ", make the boot loader's configuration of it (update-grub, or grub-mkconfig)"
+		}
+		return Fix{Text: text + ", and start the machine again", Commands: []Command{byHand(f.editor(), file)}}
 	}
 	isPi := slices.ContainsFunc(words, func(word string) bool {
 		return strings.HasPrefix(word, "coherent_pool=") || strings.HasPrefix(word, "bcm2708")
@@ -112,6 +125,47 @@ func (f *Facts) commandLineFix(text string, words []string) Fix {
 		return Fix{Text: text + ", in cmdline.txt on the boot partition, and start the machine again"}
 	}
 	return Fix{Text: text + ", in the boot loader's configuration, and start the machine again"}
+}
+
+// isContainer tells whether the machine is seen from inside of a container, as far as that
+// shows: by its user namespace, by the root of cgroup v2, by what Docker leaves there, or by
+// the file in which systemd notes the kind of container.
+func (f *Facts) isContainer() bool {
+	h := f.set.ByName(hierarchy.Unified)
+	return f.inUserNamespace() || f.inDocker() || f.Machine.Exists("/run/systemd/container") ||
+		h != nil && f.Machine.Exists(h.Mount.Point+"/cgroup.type")
+}
+
+// unifiedFix has the machine start with cgroup v2 alone: what mounts cgroups is systemd, by
+// the kernel's command line, or else the init's own scripts.
+func (f *Facts) unifiedFix() *Fix {
+	const text = "start the machine with cgroup v2"
+	switch {
+	case f.isContainer():
+		return &Fix{Text: "outside, " + text}
+	case f.hasSystemd():
+		const option = "systemd.unified_cgroup_hierarchy"
+		words := f.readWords("/proc/cmdline")
+		change := "add " + option + "=1 to the kernel's command line"
+		if slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(word, option+"=") }) {
+			change = "take " + option + "=0 off the kernel's command line"
+		}
+		fix := f.commandLineFix(change, words)
+		return &Fix{Text: text + ": " + fix.Text, Commands: fix.Commands}
+	}
+	for _, init := range cgroupInits {
+		if data, err := f.Machine.ReadFile(init.file); err == nil && strings.Contains(string(data), init.word) {
+			return &Fix{Text: text + ": write " + init.line + " in " + init.file, Commands: []Command{byHand(f.editor(), init.file)}}
+		}
+	}
+	return &Fix{Text: text + ": have this machine's init mount it in place of cgroup v1"}
+}
+
+// cgroupInits are files by which scripts of an init mount cgroups, and the line for v2
+// alone: OpenRC's (rc.conf, cgroups.in) and those of Void's runit (void-runit, 00-pseudofs.sh).
+var cgroupInits = []struct{ file, word, line string }{
+	{"/etc/rc.conf", "rc_cgroup_mode", `rc_cgroup_mode="unified"`},
+	{"/etc/rc.conf", "CGROUP_MODE", "CGROUP_MODE=unified"},
 }
 
 // onV1 is for a controller that a mounted hierarchy of v1 has taken.
@@ -181,6 +235,12 @@ func (f *Facts) notGivenOn(controller string) *cause {
 	steps := strings.Split(strings.Trim(l.base, "/"), "/")
 	for _, name := range steps {
 		if file := at + "/cgroup.subtree_control"; !slices.Contains(f.readWords(file), controller) {
+			if child := f.threadedIn(at); child != "" && !slices.Contains(ofThreads, controller) {
+				return &cause{
+					says: child + " is threaded, and beside such a cgroup none gets it", evidence: Evidence{child + "/cgroup.type", f.readWord(child + "/cgroup.type")},
+					fix: Fix{Text: "end all that runs in it, and log in again"},
+				}
+			}
 			return &cause{
 				says: at + " does not give it on", evidence: Evidence{file, strings.Join(f.readWords(file), " ")},
 				fix: f.giveOnFix(controller, at),
@@ -191,13 +251,33 @@ func (f *Facts) notGivenOn(controller string) *cause {
 	return nil
 }
 
+// ofThreads are the controllers that a cgroup gives on also where a child is threaded
+// (Documentation/admin-guide/cgroup-v2.rst, "Threads").
+var ofThreads = []string{"cpu", "cpuset", "perf_event", "pids"}
+
+// threadedIn returns a child of a cgroup that is threaded; "" if none is.
+func (f *Facts) threadedIn(at string) string {
+	names, _ := f.Machine.ReadDir(at)
+	for _, name := range names {
+		child := path.Join(at, name)
+		if f.isThreaded(child) {
+			return child
+		}
+	}
+	return ""
+}
+
+func (f *Facts) isThreaded(cgroup string) bool {
+	return strings.HasPrefix(f.readWord(cgroup+"/cgroup.type"), "threaded")
+}
+
 // giveOnFix has a cgroup give a controller on: what systemd manages by Delegate=, the rest
 // by the next login.
 func (f *Facts) giveOnFix(controller, at string) Fix {
 	if !f.hasSystemd() && f.isRootCgroup(at) {
 		return Fix{
 			Text:     "enable it there (and log in again)",
-			Commands: []Command{asRoot("sh", "-c", "echo +"+controller+" >"+at+"/cgroup.subtree_control")},
+			Commands: []Command{asRoot("sh", "-c", "echo +"+strings.Join(f.keptAt(controller, at), " +")+" >"+at+"/cgroup.subtree_control")},
 		}
 	}
 	if !f.hasSystemd() {
@@ -212,7 +292,29 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 		}
 	}
 	return Fix{
-		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", controller, file),
+		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", strings.Join(notIn(value, controller), " "), file),
 		Commands: []Command{byHand(f.editor(), file), asRoot("systemctl", "daemon-reload")},
 	}
+}
+
+// keptAt returns what containers need of that a cgroup has and does not give on, this
+// controller among it.
+func (f *Facts) keptAt(controller, at string) []string {
+	has := f.readWords(at + "/cgroup.controllers")
+	kept := notIn(strings.Join(f.readWords(at+"/cgroup.subtree_control"), " "), controller)
+	return slices.DeleteFunc(kept, func(c string) bool { return c != controller && !slices.Contains(has, c) })
+}
+
+// notIn returns what containers need, this controller among it, and is not in a list: one
+// that is lacking for another reason too would be kept here as soon as that is gone.
+func notIn(list, controller string) (missing []string) {
+	for _, c := range expected {
+		if c == controller || !slices.Contains(strings.Fields(list), c) {
+			missing = append(missing, c)
+		}
+	}
+	if !slices.Contains(missing, controller) {
+		missing = append(missing, controller)
+	}
+	return missing
 }

@@ -36,6 +36,8 @@ type Facts struct {
 	BundleError error
 	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError.
 	ConfigError error
+	// Service is the PAM service of a login of a subject without a process; "": sshd.
+	Service string
 	// Nested is how many levels of containers there shall be; at least 1.
 	Nested int
 	// Probe allows to make a cgroup, to see whether it works.
@@ -62,6 +64,9 @@ type System interface {
 	// Version returns the version of one of Programs; "" if there is none, or it
 	// does not say. That of systemd is of the one that runs this machine.
 	Version(program string) string
+	// Failure returns what one of Programs said that is there, and does not say its version;
+	// "" if there is none, or it is not known.
+	Failure(program string) string
 	// IsDelegated tells whether systemd delegates the unit. Known is false if
 	// systemd cannot be asked.
 	IsDelegated(unit string) (delegated, known bool)
@@ -221,6 +226,9 @@ func (f *Facts) isUnseen() bool {
 	return len(f.found) == 0 && slices.ContainsFunc(unusable, notRecorded)
 }
 
+// isUntold tells whether it is not known which hierarchies there are.
+func (f *Facts) isUntold() bool { return f.discovery != nil || f.isUnseen() }
+
 // IsRoot tells whether the subject is the machine's root, of whom there is little
 // to be said. That of a user namespace is a user like any other, outside.
 func (f *Facts) IsRoot() bool {
@@ -369,6 +377,8 @@ type login struct {
 	asked hierarchy.ControllerList
 	// askedErr says what is wrong with its -c.
 	askedErr error
+	// ignored is what the module complains about in its log: words that it passes over.
+	ignored []string
 	// policy is what it says beside.
 	policy plan.Policy
 }
@@ -423,7 +433,7 @@ const maxAncestors = 1000
 func findLogin(f *Facts) login {
 	l := login{asked: hierarchy.Everything}
 	if f.Subject.PID == 0 {
-		l.service = "sshd"
+		l.service = cmp.Or(f.Service, "sshd")
 		l.read(f)
 		return l
 	}
@@ -437,7 +447,7 @@ func findLogin(f *Facts) login {
 		}
 		status, err := f.Machine.StatusOf(pid)
 		if err != nil {
-			l.hidden = errors.New("/proc does not show them (hidepid)")
+			l.hidden = errHidden
 			if errors.Is(err, machine.ErrNotRecorded) {
 				l.hidden = err
 			}
@@ -462,10 +472,7 @@ func (l *login) pickService(f *Facts, services []string) string {
 		return services[0]
 	}
 	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.pid))
-	isLogin := slices.ContainsFunc(strings.Split(string(data), "\x00"), func(arg string) bool {
-		return slices.Contains([]string{"-", "-l", "--login", "-i"}, arg)
-	})
-	if isLogin || !pamconf.Exists(f.Machine, services[0]) {
+	if asksLoginShell(strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")) || !pamconf.Exists(f.Machine, services[0]) {
 		return services[1]
 	}
 	return services[0]
@@ -483,7 +490,10 @@ func (l *login) read(f *Facts) {
 			continue
 		}
 		// without the module, what pam_cgfs makes is what is to be expected
-		o, _, err := options.Parse(l.lines[i].Args)
+		o, complaints, err := options.Parse(l.lines[i].Args)
+		if isModule {
+			l.ignored = complaints
+		}
 		l.asked, l.askedErr, l.policy = o.Controllers, err, o.Policy
 	}
 }

@@ -33,7 +33,7 @@ func TestField(t *testing.T) {
 			"another range", "sudo editor /etc/subuid", []string{"usermod"}},
 		"nixos": {[]string{"failed:pam-line", "warning:pam-cgfs", "failed:delegation"}, `"sshd" has no line of the module`,
 			"in the configuration from which this machine's /etc is built", "", []string{"apt", "/etc/", "cgdeleg open"}},
-		"hidepid": {[]string{"unknown:mode"}, "hidepid", "", "", []string{"cgdeleg open"}},
+		"hidepid": {[]string{"unknown:mode"}, "hidepid", "ask as root", "sudo cgdeleg check --pid 701", []string{"cgdeleg open"}},
 		"openwrt": {[]string{"failed:module"}, "this machine has no PAM", "for every login", "sudo cgdeleg open --user alice --pid 902", []string{"apt", "opkg"}},
 		"cgred":   {[]string{"failed:session"}, "pam_cgroup.so moved the shell on", "take alice out of /etc/cgrules.conf", "sudo vi /etc/cgrules.conf", []string{"cgdeleg open"}},
 		"slurm-v1": {[]string{"failed:session"}, "Slurm put this login into a job, and it was moved out of the job in memory freezer",
@@ -44,7 +44,7 @@ func TestField(t *testing.T) {
 		"cgroup-use": {[]string{"warning:controllers", "failed:lxc-view"}, "because the kernel's command line has cgroup_disable=memory",
 			"cmdline.txt", "", []string{"cgdeleg open"}},
 		"cockpit":     {[]string{"unknown:login"}, "whether cockpit-session called PAM", "PAM service", "", []string{"cgdeleg open"}},
-		"pasted-only": {[]string{"unknown:mounts", "unknown:module", "unknown:userns", "unknown:idmap-tools", "unknown:subid", "unknown:paths"}, "not recorded", "", "", []string{"umount", "apt", "cgdeleg open"}},
+		"pasted-only": {[]string{"unknown:mounts", "unknown:module", "unknown:pam-cgfs", "unknown:userns", "unknown:idmap-tools", "unknown:subid", "unknown:paths"}, "not recorded", "", "", []string{"umount", "apt", "cgdeleg open"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			findings := findingsOf(t, "field/"+name, "")
@@ -63,6 +63,19 @@ func TestField(t *testing.T) {
 				wantNone(t, finding, test.never)
 			}
 		})
+	}
+}
+
+// What was not recorded, or is hidden, is nowhere said to be not there.
+func TestUntold(t *testing.T) {
+	for _, name := range []string{"field/pasted-only", "field/hidepid"} {
+		for _, finding := range findingsOf(t, name, "") {
+			for _, never := range []string{"no hierarchy is usable", "none is usable", "does not manage", "there is no /etc/pam.d"} {
+				if strings.Contains(finding.Says, never) {
+					t.Errorf("%s: %s: %s", name, finding.Name, finding.Says)
+				}
+			}
+		}
 	}
 }
 
@@ -94,46 +107,73 @@ func TestTried(t *testing.T) {
 		says      string   // the first of them, or its beginning
 		fix       string   // its first command, or its beginning; "": it has none
 	}{
-		"c-idmap-nou":           {"c1", []string{"failed:config-idmap"}, "lxc.idmap has no line for user IDs (u)", "editor /home/alice/.local/share/lxc/c1/config"},
-		"c-idmap-overlap":       {"c1", []string{"failed:config-idmap"}, "two lines of lxc.idmap have an ID in common, and the kernel takes none", "editor /home/alice/.local/share/lxc/c1/config"},
-		"c-include-missing":     {"c1", []string{"failed:config"}, "LXC does not understand a line of the configuration: file cannot be in", "editor /home/alice/.local/share/lxc/c1/config"},
-		"c-rootfs-elsewhere":    {"c1", nil, "", ""},
-		"c-typo":                {"", []string{"warning:hierarchies"}, "no mounted hierarchy has fredzer; this kernel has no controller fredze", "sudo vi /etc/pam.d/system-auth"},
-		"c-veth-nolink":         {"c1", []string{"failed:config-network"}, "a network device of type veth has no lxc.net.N.link, and lxc-user-nic ", "editor /home/alice/.local/share/lxc/c1/config"},
-		"cgroup-use-all":        {"", []string{"failed:lxc-view"}, "lxc.conf's lxc.cgroup.use wants @all, which is not delegated: LXC refu", ""},
-		"cgrules-comments":      {"", []string{"failed:session"}, "the shell has no cgroup of its own in cpuset cpu,cpuacct blkio memory ", "sudo cgdeleg open --user alice --pid 701"},
-		"cgrulesengd-only":      {"", []string{"failed:session"}, "cgrulesengd moved the shell on, by the rules of /etc/cgrules.conf: it ", "sudo vi /etc/cgrules.conf"},
-		"cmdline-mem-pids":      {"", []string{"warning:controllers"}, "the session lacks memory pids, because the kernel's command line has", ""},
-		"container-no-memory":   {"", []string{"warning:controllers"}, "the session lacks memory, because this container has not been given it", ""},
-		"delegate-later-dropin": {"", []string{"warning:controllers"}, "the session lacks memory, because /sys/fs/cgroup/user.slice does not g", "sudo editor /etc/systemd/system/session-.scope.d/90-site.con"},
-		"desktop-vte":           {"", []string{"failed:leaf"}, "this shell is in vte-spawn-ab.scope, which systemd's user manager does", "systemd-run --user --scope --property Delegate=yes -- bash"},
-		"docker-ro":             {"", []string{"failed:mounts"}, "the cgroups are mounted read-only", ""},
-		"gentoo-noline":         {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
-		"guix":                  {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
-		"kernel-no-pids":        {"", []string{"warning:controllers"}, "the session lacks pids, because this kernel has it not for cgroup v2", ""},
-		"max-descendants":       {"", []string{"failed:limits"}, "a limit above the session is used up", "sudo sh -c 'echo max >/sys/fs/cgroup/user/alice/cgroup.max.de"},
-		"no-stat":               {"", []string{"unknown:session", "unknown:apparmor", "unknown:idmap-tools", "unknown:paths"}, "it cannot be told whose the shell's cgroups are: stat /sys/fs/cgroup/u", ""},
-		"nss-files-sss":         {"", nil, "", ""},
-		"pam-vendor-line":       {"", nil, "", ""},
-		"podman-only-0700":      {"", nil, "", ""},
-		"rt-fine":               {"", nil, "", ""},
-		"slurm-v2":              {"", []string{"failed:session"}, "Slurm has put this shell into a job (/system.slice/slurmstepd.scope/jo", ""},
-		"subid-bobs-bad-line":   {"", nil, "", ""},
-		"subid-hex":             {"", nil, "", ""},
-		"subid-numeric":         {"", nil, "", ""},
-		"subid-own-overlap":     {"", []string{"failed:subid-overlap"}, "some IDs are given to alice twice: podman and rootless Docker map both", "sudo editor /etc/subuid /etc/subgid"},
-		"subid-straddle":        {"", []string{"failed:subid"}, "not all subordinate IDs of alice are in one line", ""},
-		"subid-twice-32768":     {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs", "sudo usermod --add-subuids 149152-214687 --add-subgids 14915"},
-		"threaded":              {"", []string{"failed:leaf", "warning:controllers"}, "the session's cgroup is threaded: no container can be made in it", ""},
-		"tools-bind-nosuid":     {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", "sudo mount -o remount,suid /usr/bin"},
-		"usepam-include-last":   {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
-		"usepam-included-no":    {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
-		"usepam-match":          {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
-		"user-at-domain":        {"", []string{"failed:subid"}, "jdoe@corp.example.com has fewer subordinate IDs than the 65536 that a ", "sudo editor /etc/subuid /etc/subgid"},
-		"usernic-notsetuid":     {"c1", []string{"failed:config-network"}, "lxc-user-nic is not set-user-ID root, and can make no network device", "sudo chown root:root /usr/lib/x86_64-linux-gnu/lxc/lxc-user-"},
-		"usr-nosuid":            {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", "sudo mount -o remount,suid /usr"},
-		"v1-took-memory":        {"", []string{"warning:controllers"}, "the session lacks memory, because cgroup v1 has it", ""},
-		"void-dash":             {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "sudo cgdeleg open --user alice --pid 701"},
+		"centos7-dnf":                       {"", []string{"failed:idmap-tools"}, "newuidmap is neither in PATH nor where distributions have it", "sudo yum install shadow-utils"},
+		"container-cmdline-grub":            {"", []string{"warning:controllers"}, "the session lacks memory, because the kernel's command line has", ""},
+		"container-nosuid":                  {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", ""},
+		"container-userns-clone":            {"", []string{"failed:userns"}, "kernel.unprivileged_userns_clone forbids user namespaces", ""},
+		"lxc71-v1-no-systemd":               {"", []string{"failed:session", "failed:lxc-v1"}, "pam_cgroup.so moved the shell on, by the rules of /etc/cgrules.conf", "sudo vi /etc/cgrules.conf"},
+		"microos-zypper":                    {"", []string{"failed:idmap-tools"}, "newuidmap is neither in PATH nor where distributions have it", "sudo transactional-update pkg install shadow"},
+		"silverblue-dnf":                    {"", []string{"failed:idmap-tools"}, "newuidmap is neither in PATH nor where distributions have it", "sudo rpm-ostree install shadow-utils"},
+		"c-idmap-nou":                       {"c1", []string{"failed:config-idmap"}, "lxc.idmap has no line for user IDs (u)", "editor /home/alice/.local/share/lxc/c1/config"},
+		"c-idmap-overlap":                   {"c1", []string{"failed:config-idmap"}, "two lines of lxc.idmap have an ID in common, and the kernel takes none", "editor /home/alice/.local/share/lxc/c1/config"},
+		"c-include-missing":                 {"c1", []string{"failed:config"}, "LXC does not understand a line of the configuration: file cannot be in", "editor /home/alice/.local/share/lxc/c1/config"},
+		"c-rootfs-elsewhere":                {"c1", nil, "", ""},
+		"c-typo":                            {"", []string{"warning:hierarchies"}, "no mounted hierarchy has fredzer; this kernel has no controller fredze", "sudo vi /etc/pam.d/system-auth"},
+		"c-veth-nolink":                     {"c1", []string{"failed:config-network"}, "a network device of type veth has no lxc.net.N.link, and lxc-user-nic ", "editor /home/alice/.local/share/lxc/c1/config"},
+		"cgroup-use-all":                    {"", []string{"failed:lxc-view"}, "lxc.conf's lxc.cgroup.use wants @all, which is not delegated: LXC refu", ""},
+		"cgrules-comments":                  {"", []string{"failed:session"}, "the shell has no cgroup of its own in cpuset cpu,cpuacct blkio memory ", "sudo cgdeleg open --user alice --pid 701"},
+		"cgrulesengd-only":                  {"", []string{"failed:session"}, "cgrulesengd moved the shell on, by the rules of /etc/cgrules.conf: it ", "sudo vi /etc/cgrules.conf"},
+		"cmdline-mem-pids":                  {"", []string{"warning:controllers"}, "the session lacks memory pids, because the kernel's command line has", ""},
+		"container-no-memory":               {"", []string{"warning:controllers"}, "the session lacks memory, because this container has not been given it", ""},
+		"cgrules-d":                         {"", []string{"failed:session"}, "cgrulesengd moved the shell on, by the rules of /etc/cgrules.d/50-alice.conf: it has no cgroup of its own in cpu,cpuacct memory", "sudo vi /etc/cgrules.d/50-alice.conf"},
+		"cgrules-ditto":                     {"", []string{"failed:session"}, "cgrulesengd moved the shell on, by the rules of /etc/cgrules.conf: it has no cgroup of its own in cpu,cpuacct memory", "sudo vi /etc/cgrules.conf"},
+		"cgrules-innocent":                  {"", []string{"failed:session"}, "the shell has no cgroup of its own in unified, though its login has a line", "sudo cgdeleg open --user alice --pid 701"},
+		"own-job-cgroup":                    {"", nil, "", ""},
+		"delegate-later-dropin":             {"", []string{"warning:controllers"}, "the session lacks memory, because /sys/fs/cgroup/user.slice does not g", "sudo editor /etc/systemd/system/session-.scope.d/90-site.con"},
+		"desktop-vte":                       {"", []string{"failed:leaf"}, "this shell is in vte-spawn-ab.scope, which systemd's user manager does", "systemd-run --user --scope --property Delegate=yes -- bash"},
+		"docker-ro":                         {"", []string{"failed:mounts"}, "the cgroups are mounted read-only", ""},
+		"gentoo-noline":                     {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
+		"guix":                              {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
+		"kernel-no-pids":                    {"", []string{"warning:controllers"}, "the session lacks pids, because this kernel has it not for cgroup v2", ""},
+		"max-descendants":                   {"", []string{"failed:limits"}, "a limit above the session is used up", "sudo sh -c 'echo max >/sys/fs/cgroup/user/alice/cgroup.max.de"},
+		"no-stat":                           {"", []string{"unknown:session", "unknown:apparmor", "unknown:idmap-tools", "unknown:paths"}, "it cannot be told whose the shell's cgroups are: stat /sys/fs/cgroup/u", ""},
+		"nss-files-sss":                     {"", nil, "", ""},
+		"pam-vendor-line":                   {"", nil, "", ""},
+		"podman-only-0700":                  {"", nil, "", ""},
+		"rt-fine":                           {"", nil, "", ""},
+		"slurm-v2":                          {"", []string{"failed:session"}, "Slurm has put this shell into a job (/system.slice/slurmstepd.scope/jo", ""},
+		"sshd-option-usepam":                {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"usepam-include-crypto-policies":    {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"subid-bobs-bad-line":               {"", nil, "", ""},
+		"subid-hex":                         {"", nil, "", ""},
+		"subid-numeric":                     {"", nil, "", ""},
+		"subid-own-overlap":                 {"", []string{"failed:subid-overlap"}, "some IDs are given to alice twice: podman and rootless Docker map both", "sudo editor /etc/subuid /etc/subgid"},
+		"subid-straddle":                    {"", []string{"failed:subid"}, "not all subordinate IDs of alice are in one line", "sudo sed -i '/^alice:100000:65536$/d' /etc/subuid"},
+		"subid-twice-32768":                 {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs", "sudo usermod --add-subuids 149152-214687 --add-subgids 14915"},
+		"threaded":                          {"", []string{"failed:leaf"}, "the session's cgroup is threaded: no container can be made in it", ""},
+		"tools-bind-nosuid":                 {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", "sudo mount -o remount,suid /usr/bin"},
+		"usepam-include-last":               {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"usepam-included-no":                {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"usepam-match":                      {"", []string{"failed:session"}, "sshd did not call PAM for this shell: UsePAM is not set to yes", "sudo cgdeleg open --user alice --pid 701"},
+		"user-at-domain":                    {"", []string{"failed:subid"}, "jdoe@corp.example.com has fewer subordinate IDs than the 65536 that a ", "sudo editor /etc/subuid /etc/subgid"},
+		"usernic-notsetuid":                 {"c1", []string{"failed:config-network"}, "lxc-user-nic is not set-user-ID root, and can make no network device", "sudo chown root:root /usr/lib/x86_64-linux-gnu/lxc/lxc-user-"},
+		"usr-nosuid":                        {"", []string{"failed:idmap-tools"}, "they are on a mount that ignores set-user-ID and capabilities (nosuid)", "sudo mount -o remount,suid /usr"},
+		"v1-took-memory":                    {"", []string{"warning:controllers"}, "the session lacks memory, because cgroup v1 has it", ""},
+		"podman-second-range-outside":       {"", []string{"failed:subid"}, "podman maps every line of alice's as a whole", "sudo sed -i '/^alice:500000:65536$/d' /etc/subuid"},
+		"podman-range-over-map":             {"", []string{"failed:subid"}, "podman maps every line of alice's as a whole", "sudo sed -i '/^alice:100000:131072$/d' /etc/subuid"},
+		"podman-straddle-fix":               {"", []string{"failed:subid"}, "not all subordinate IDs of alice are in one line", "sudo sed -i '/^alice:100000:65536$/d' /etc/subuid"},
+		"podman-straddle-after-printed-fix": {"", []string{"failed:subid"}, "podman maps every line of alice's as a whole", "sudo sed -i '/^alice:100000:65536$/d' /etc/subuid"},
+		"subuid-leading-blank":              {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs, because of a line", "sudo editor /etc/subuid /etc/subgid"},
+		"subuid-blank-before-colon":         {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs, because of a line", "sudo editor /etc/subuid /etc/subgid"},
+		"subuid-bom":                        {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs, because of a line", "sudo editor /etc/subuid /etc/subgid"},
+		"alpine-no-usermod":                 {"", []string{"failed:subid"}, "alice has fewer subordinate IDs than the 65536 that a container needs", "sudo sh -c 'printf '\\''\\n1000:100000:65536"},
+		"cgroup-use-comounted":              {"", []string{"failed:lxc-view"}, "LXC refuses to start: it leaves out hierarchies of which lxc.cgroup.use", "vi /home/alice/.config/lxc/lxc.conf"},
+		"lxc-3.0-no-freezer":                {"", []string{"failed:lxc-view"}, "LXC 3.0.3 refuses to start where the controller freezer is not delegated", "sudo cgdeleg open --user alice --pid 701 -c memory,freezer"},
+		"subuid-other-name-same-uid":        {"", nil, "", ""},
+		"cgroup-use-blank":                  {"", []string{"warning:controllers", "failed:lxc-view"}, "the session lacks memory, because the kernel's command line has", ""},
+		"cgroup-use-first-counts":           {"", []string{"warning:controllers", "failed:lxc-view"}, "the session lacks memory, because the kernel's command line has", ""},
+		"cgroup-use-lxc-4.0.6":              {"", []string{"warning:controllers"}, "the session lacks memory, because the kernel's command line has", ""},
+		"void-dash":                         {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "sudo cgdeleg open --user alice --pid 701"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			findings := findingsOf(t, "tried/"+name, test.container)

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 )
@@ -98,4 +99,33 @@ func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
 		}
 	}
 	return ok("")
+}
+
+// noIDMap is the result for a container's configuration that maps no IDs.
+func (f *Facts) noIDMap() Result {
+	r := failed("the configuration has no lxc.idmap: only root can start it")
+	const text = "add lines lxc.idmap with the user's ranges to it"
+	both, err := f.subIDs()
+	var lines []string
+	for _, s := range both {
+		if first, isLarge := largest(s.mapped); isLarge && (!f.Partial || f.ownsIDs(&s)) {
+			lines = append(lines, fmt.Sprintf("lxc.idmap = %c 0 %d %d", s.kind, first.First, first.Count))
+		}
+	}
+	if err != nil || len(lines) != len(both) {
+		return r.fixed(text+", in "+f.Config.File, f.editAny(f.Config.File)).certainIf(f.isWholeConfig())
+	}
+	add := f.editAny(f.Config.File)
+	add.Args = []string{"sh", "-c", fmt.Sprintf(`printf '\n%s\n%s\n' >>%s`, lines[0], lines[1], quote(f.Config.File))} // the last line may lack its newline
+	return r.fixed(text+": "+strings.Join(lines, ", and "), add).certainIf(f.isWholeConfig())
+}
+
+// largest returns the first range that is enough for a container, or else the largest.
+func largest(ranges []subid.Range) (r subid.Range, isAny bool) {
+	for _, o := range ranges {
+		if r.Count < oneContainer && o.Count > r.Count {
+			r = o
+		}
+	}
+	return r, r.Count > 0
 }

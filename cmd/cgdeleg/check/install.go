@@ -3,6 +3,8 @@ package check
 import (
 	"slices"
 	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // distribution is how one installs a package. It is an example: a person knows better
@@ -23,43 +25,94 @@ var distributions = []distribution{
 	{[]string{"gentoo"}, []string{"emerge", "--ask"}, "sys-apps/shadow"},
 }
 
-// installIDMapTools returns the command that installs newuidmap and newgidmap; none where
-// the distribution is not known.
-func (f *Facts) installIDMapTools() []Command {
+// installIDMapTools installs newuidmap and newgidmap, where the distribution is known.
+func (f *Facts) installIDMapTools() *Fix {
 	for _, d := range distributions {
 		if !f.isLike(d.ids...) {
 			continue
 		}
-		install := slices.Clone(d.install)
+		install, later := f.installer(d)
+		if install == nil {
+			break
+		}
 		if f.Machine.Exists("/var/lib/dpkg/info/" + d.idmapper + ".list") {
 			install = append(install, "--reinstall") // or apt says that it is there, whatever of it is missing
 		}
-		return []Command{byHand(append(install, d.idmapper)...)}
+		return &Fix{Text: "install it" + later, Commands: []Command{byHand(append(install, d.idmapper)...)}}
 	}
-	return nil
+	return &Fix{Text: "install it"}
 }
+
+// installer returns what installs a package on this machine of the distribution, and what is
+// to be done after it; nil where the usual program is not there, or could not write.
+func (f *Facts) installer(d distribution) (install []string, later string) {
+	const again = ", and start the machine again"
+	install = slices.Clone(d.install)
+	switch {
+	case d.ids[0] == "suse" && f.isTransactional():
+		return []string{"transactional-update", "pkg", "install"}, again
+	case d.ids[0] == "fedora" && f.Machine.Exists("/run/ostree-booted"): // libostree, ostree(1)
+		return []string{"rpm-ostree", "install"}, again
+	case d.ids[0] == "fedora" && f.isBeforeDNF():
+		install[0] = "yum"
+	}
+	if _, _, answer := f.lookUp(install[0]); answer == machine.Absent && !f.Machine.IsRecorded() {
+		return nil, ""
+	}
+	if slices.Contains(f.mountOf(toolDir).Options, "ro") {
+		return nil, "" // an image, or a root file system that something else writes
+	}
+	return install, ""
+}
+
+// isTransactional tells whether it is one of openSUSE's, or SUSE's, whose root file system
+// only transactional-update writes: MicroOS, and what is made of it.
+func (f *Facts) isTransactional() bool {
+	_, _, answer := f.lookUp("transactional-update")
+	isMicro := slices.ContainsFunc(strings.Fields(f.release("ID")), func(id string) bool {
+		return strings.Contains(id, "micro") || id == "aeon" || id == "kalpa"
+	})
+	return answer == machine.Found || isMicro
+}
+
+// isBeforeDNF tells whether it is a release that has yum and no dnf: RHEL 7 and its like,
+// Amazon Linux 2.
+func (f *Facts) isBeforeDNF() bool {
+	version := versionNumbers(f.release("VERSION_ID"))
+	isOld := func(id string, until int) bool {
+		return len(version) > 0 && version[0] <= until && slices.Contains(strings.Fields(f.release("ID")), id)
+	}
+	return isOld("amzn", 2) || isOld("rhel", 7) || isOld("centos", 7) || isOld("ol", 7) || isOld("scientific", 7)
+}
+
+// toolDir is where a package's programs are.
+const toolDir = "/usr/bin"
 
 // isLike tells whether the machine runs one of these distributions, or one that is
 // made of it (os-release(5): ID and ID_LIKE).
 func (f *Facts) isLike(names ...string) bool {
-	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
-		data, err := f.Machine.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		return slices.ContainsFunc(distributionIDs(string(data)), func(id string) bool { return slices.Contains(names, id) })
-	}
-	return false
+	return slices.ContainsFunc(strings.Fields(f.release("ID", "ID_LIKE")), func(id string) bool { return slices.Contains(names, id) })
 }
 
-func distributionIDs(release string) (ids []string) {
-	for line := range strings.Lines(release) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		if key == "ID" || key == "ID_LIKE" {
-			ids = append(ids, strings.Fields(strings.Trim(value, `"'`))...)
+// release returns the values of these keys of os-release(5).
+func (f *Facts) release(keys ...string) (value string) {
+	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		data, err := f.Machine.ReadFile(file)
+		if err == nil {
+			return strings.Join(releaseValues(string(data), keys), " ")
 		}
 	}
-	return ids
+	return ""
+}
+
+func releaseValues(release string, keys []string) (values []string) {
+	for line := range strings.Lines(release) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if slices.Contains(keys, key) {
+			values = append(values, strings.Trim(value, `"'`))
+		}
+	}
+	return values
 }
 
 // isBuilt tells whether /etc is built from a configuration of the whole machine, so that

@@ -19,7 +19,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
-		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead.",
+		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead. That is a list with commas and without blanks, of which the first line counts; a v1 hierarchy is left out if one of its controllers is not in it, and on v2 LXC before 4.0.7 does not look at it. LXC before 3.0.4 refuses to start on v1 without freezer.",
 		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
 	},
 	{
@@ -29,7 +29,7 @@ var lxcChecks = []*Check{
 	},
 	{
 		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
-		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
+		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2, and a file of that name there. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
 		DependsOn: []string{"session", "lxc-view"}, alone: true, needs: aConfig, run: checkConfigLimits,
 	},
 }
@@ -45,7 +45,7 @@ func checkLXCv1(f *Facts) Result {
 	}
 	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
-			fixed("start the machine with cgroup v2", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
+			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("LXC " + version).certainIf(isKnown)
 }
@@ -66,10 +66,10 @@ func checkLXCView(f *Facts) Result {
 			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
-	lacking := slices.DeleteFunc(f.cgroupUse(), func(want string) bool { return slices.Contains(usable, want) })
-	if len(lacking) > 0 {
-		return failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", evidence...).
-			with(f.openWith(lacking), "or take them out of lxc.cgroup.use in ~/.config/lxc/lxc.conf")
+	for _, look := range []func([]Evidence) Result{f.checkCgroupUse, f.checkFreezer} {
+		if r := look(evidence); r.Status != OK {
+			return r
+		}
 	}
 	if len(evidence) == 0 {
 		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openFix(), "")
@@ -107,26 +107,6 @@ func (f *Facts) lxcOutside(l *location) Result {
 		fixed("move the shell below "+l.base, move)
 }
 
-// cgroupUse returns what the user's lxc.conf demands.
-func (f *Facts) cgroupUse() (names []string) {
-	conf, err := lxcconf.Read(f.usersFiles(), f.Subject.Home+"/.config/lxc/lxc.conf")
-	if err != nil {
-		return nil
-	}
-	item, found := conf.Last("lxc.cgroup.use")
-	if !found {
-		return nil
-	}
-	for name := range strings.SplitSeq(item.Value, ",") {
-		name = strings.TrimSpace(name)
-		isNowhere := f.isUnified() && strings.HasPrefix(name, "name=")
-		if name != "" && !isNowhere {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // openWith opens a session that has these controllers too; nil if none would.
 func (f *Facts) openWith(controllers []string) *Fix {
 	fix := f.openFix(controllers...)
@@ -146,8 +126,7 @@ func checkConfigIDMap(f *Facts) Result {
 		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line").certain()
 	}
 	if len(lines) == 0 {
-		return failed("the configuration has no lxc.idmap: only root can start it").
-			fixed("add lines lxc.idmap with the user's ranges to it").certainIf(f.isWholeConfig())
+		return f.noIDMap()
 	}
 	maps := idMaps{name: "lxc.idmap", missing: "lxc.idmap has no line for %s IDs (%c)", isWhole: f.isWholeConfig()}
 	for _, m := range lines {
@@ -178,20 +157,15 @@ func checkConfigLimits(f *Facts) Result {
 		return skip(client + " asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
-	lacking, evidence := f.lackingForLimits()
-	ignored := 0
-	for _, l := range limits {
-		if f.ignores(l) {
-			ignored++
-			evidence = append(evidence, limitEvidence(l))
-		}
-	}
-	switch {
-	case len(lacking) > 0:
+	if lacking, evidence := f.lackingForLimits(); len(lacking) > 0 {
 		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the container's limits need", evidence...)
 		return f.lackingFix(r, lacking, evidence[0].file())
-	case ignored > 0:
-		return f.ignoredLimits(evidence)
+	}
+	if r := f.checkLimitFiles(limits); r.Status != OK {
+		return r
+	}
+	if ignored := ignoredIn(limits, f.isUnified()); len(ignored) > 0 {
+		return f.ignoredLimits(ignored, f.isUnified())
 	}
 	return ok(limitsHave(len(limits)))
 }
@@ -202,11 +176,6 @@ func limitsHave(count int) string {
 		return "the container has no limits"
 	}
 	return fmt.Sprintf("the session has the controllers of all its limits (%d)", count)
-}
-
-func (f *Facts) ignoredLimits(evidence []Evidence) Result {
-	return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).
-		fixed("write lxc.cgroup2.FILE for cgroup v2, lxc.cgroup.FILE for v1", f.edit(evidence[0].file()))
 }
 
 // lackingFix says how controllers are had that the limits of a configuration's file need.

@@ -76,7 +76,7 @@ func checkMode(f *Facts) Result {
 	unusable, lines := f.unusable()
 	switch {
 	case f.discovery != nil && f.hidesProcesses():
-		return unknown("it cannot be told which cgroups are the machine's base", errors.New("/proc shows no processes but the user's own (hidepid)"))
+		return f.askedAsRoot(unknown("it cannot be told which cgroups are the machine's base", errHidden))
 	case f.discovery != nil:
 		return unknown("the cgroup mounts cannot be told", f.discovery)
 	case len(f.found) == 0 && len(unusable) == 0 && len(lines) > 0:
@@ -95,6 +95,8 @@ func checkMode(f *Facts) Result {
 	}
 	evidence := Evidence{"/proc/self/mountinfo", strings.Join(append(v1, hierarchyWord(unified)...), " ")}
 	switch {
+	case f.isUnseen():
+		return ok("cgroups are mounted", evidence)
 	case len(f.found) == 0:
 		return ok("cgroups are mounted, but none is usable", evidence)
 	case len(v1) == 0:
@@ -105,6 +107,17 @@ func checkMode(f *Facts) Result {
 		return ok("cgroup v1, with a v2 without controllers beside it (hybrid)", evidence)
 	}
 	return ok("cgroup v1, with v2 beside it (hybrid)", evidence)
+}
+
+// errHidden is why others' processes are not seen.
+var errHidden = errors.New("/proc shows no processes but the user's own (hidepid)")
+
+// askedAsRoot adds who is shown what hidepid hides.
+func (f *Facts) askedAsRoot(r Result) Result {
+	if f.Subject.PID == 0 {
+		return r.fixed("ask as root", asRoot("cgdeleg", "check", "--user", f.Subject.Name))
+	}
+	return r.fixed("ask as root", asRoot("cgdeleg", "check", "--pid", fmt.Sprint(f.Subject.PID)))
 }
 
 // hidesProcesses tells whether /proc shows others' processes not even by their
@@ -349,7 +362,8 @@ func checkHierarchies(f *Facts) Result {
 	}
 	for _, name := range missing {
 		if slices.Contains(disabled, name) {
-			return r.fixed("turn "+name+" on when the kernel starts: cgroup_enable="+name+" on its command line", byHand(f.editor(), "/etc/default/grub"))
+			fix := f.commandLineFix("add cgroup_enable="+name+" to the kernel's command line", f.readWords("/proc/cmdline"))
+			return r.fixed(fix.Text, fix.Commands...)
 		}
 	}
 	if unknown := f.notControllers(missing); len(unknown) > 0 {

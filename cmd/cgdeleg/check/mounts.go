@@ -46,7 +46,15 @@ func (f *Facts) coverOf(dir string) string {
 	return at.Point
 }
 
-// remounted says how the mount of a file is taken an option from.
-func (f *Facts) remounted(file, option, word string) (text string, command Command) {
-	return "mount it without " + option + " (and in /etc/fstab, for the next boot)", byHand("mount", "-o", "remount,"+word, f.mountOf(file).Point)
+// remounted takes an option from the mount of a file. In a user namespace the flags of what
+// was mounted outside are locked (mount_namespaces(7)), and Docker lets nobody mount.
+func (f *Facts) remounted(file, option, word string) *Fix {
+	point := f.mountOf(file).Point
+	if f.inUserNamespace() || f.inDocker() {
+		return &Fix{Text: "outside, have " + point + " of this container mounted without " + option}
+	}
+	return &Fix{
+		Text:     "mount it without " + option + " (and in /etc/fstab, for the next boot)",
+		Commands: []Command{byHand("mount", "-o", "remount,"+word, point)},
+	}
 }

@@ -1,8 +1,6 @@
 package check
 
 import (
-	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,43 +11,44 @@ import (
 
 // moverResult is the result where the login's service has a line of the module, the shell
 // has no cgroups of its own, and somebody is found who moves logins on: pam_cgroup behind
-// our line, or libcgroup's daemon. ok is false if nobody is.
+// our line, or libcgroup's daemon, and the shell is where their rules lead. ok is false if
+// nobody is.
 func (f *Facts) moverResult(evidence []Evidence) (r Result, ok bool) {
-	rule, controllers := f.ownCgroupRule()
-	var names []string
-	for _, l := range f.missing() {
-		isRuled := controllers == "*" || slices.ContainsFunc(strings.Split(controllers, ","), func(c string) bool { return slices.Contains(l.Controllers, c) })
-		if isRuled && l.member != "/" {
-			names = append(names, l.Name)
-		}
-	}
-	if rule == "" || len(names) == 0 {
+	line := f.lineBehind("pam_cgroup.so")
+	rules, names := f.movingRules(f.missing())
+	if len(names) == 0 || line == nil && !f.runsRulesDaemon() {
 		return r, false
 	}
 	by := "cgrulesengd"
-	if line := f.lineBehind("pam_cgroup.so"); line != nil {
-		by = "pam_cgroup.so"
-		evidence = append([]Evidence{lineEvidence(*line)}, evidence...)
+	var seen []Evidence
+	for _, rule := range rules {
+		seen = append(seen, rule.evidence())
 	}
-	evidence = append([]Evidence{{cgroupRules, brief(rule)}}, evidence...)
-	r = failed(by+" moved the shell on, by the rules of "+cgroupRules+": it has no cgroup of its own in "+strings.Join(names, " "), evidence...)
-	return r.fixed("take "+f.Subject.Name+" out of "+cgroupRules+", or that program away, and log in again", byHand(f.editor(), cgroupRules)), true
+	if line != nil {
+		by = "pam_cgroup.so"
+		seen = append(seen, lineEvidence(*line))
+	}
+	files := filesOf(seen[:len(rules)])
+	r = failed(by+" moved the shell on, by the rules of "+strings.Join(files, " and ")+": it has no cgroup of its own in "+strings.Join(names, " "), append(seen, evidence...)...)
+	return r.fixed("take "+f.Subject.Name+" out of "+strings.Join(files, " and ")+", or that program away, and log in again", byHand(append([]string{f.editor()}, files...)...)), true
 }
 
-// ownCgroupRule returns the first rule that is for all of the subject's processes, and of
-// which controllers; "" if there is none. A rule is USER, @GROUP or *, its controllers and
-// the destination.
-func (f *Facts) ownCgroupRule() (rule, controllers string) {
-	for _, words := range f.rules() {
-		if len(words) < 3 {
-			continue
+// movingRules returns the rules that lead to where the subject's process is in some of these
+// hierarchies, and the names of those.
+func (f *Facts) movingRules(where []*location) (rules []cgroupRule, names []string) {
+	for _, rule := range f.ownRules() {
+		isMoving := false
+		for _, l := range where {
+			if rule.isOf(l.Controllers) && f.leadsTo(rule, l.member) {
+				isMoving = true
+				names = append(names, l.Name)
+			}
 		}
-		group, isGroup := strings.CutPrefix(words[0], "@")
-		if words[0] == f.Subject.Name || words[0] == "*" || isGroup && slices.Contains(f.groupNames(), group) {
-			return strings.Join(words, " "), words[1]
+		if isMoving {
+			rules = append(rules, rule)
 		}
 	}
-	return "", ""
+	return rules, names
 }
 
 // lineBehind returns the line of another module that stands behind ours; nil if none does.
@@ -66,97 +65,18 @@ func (f *Facts) lineBehind(module string) *pamconf.Line {
 	return nil
 }
 
-// sshdConfig is sshd's configuration (sshd_config(5)).
-const sshdConfig = "/etc/ssh/sshd_config"
-
-// usePAM tells whether sshd calls PAM, and where that is said; known is false if its
-// configuration cannot be read. Of a word that is given twice the first counts; without
-// any sshd does not call PAM. What stands behind Match cannot change it.
-func (f *Facts) usePAM() (uses bool, where Evidence, known bool) {
-	const mostFiles = 256
-	left := mostFiles
-	return f.usePAMIn(sshdConfig, &left)
-}
-
-// usePAMIn reads one more file, of those that are left to be read.
-func (f *Facts) usePAMIn(file string, left *int) (uses bool, where Evidence, known bool) {
-	data, err := f.Machine.ReadFile(file)
-	if *left--; err != nil || *left < 0 {
-		return false, where, false
-	}
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\n=\"", r) })
-		if len(words) < 2 {
-			continue
-		}
-		switch strings.ToLower(words[0]) {
-		case "match":
-			return false, Evidence{file, "no UsePAM"}, true
-		case "usepam":
-			return strings.EqualFold(words[1], "yes"), Evidence{fmt.Sprintf("%s:%d", file, number), strings.TrimSpace(line)}, true
-		case "include":
-			files, isKnown := f.included(words[1:])
-			if !isKnown {
-				return false, where, false
-			}
-			for _, included := range files {
-				uses, where, known := f.usePAMIn(included, left)
-				if !known || where.Path != included {
-					return uses, where, known
-				}
-			}
-		}
-	}
-	return false, Evidence{file, "no UsePAM"}, true
-}
-
-// included returns the files that the patterns of an Include match, in order, of those
-// beside sshd's configuration; isKnown is false if it names others.
-func (f *Facts) included(patterns []string) (files []string, isKnown bool) {
-	home := path.Dir(sshdConfig)
-	for _, pattern := range patterns {
-		if !path.IsAbs(pattern) {
-			pattern = path.Join(home, pattern)
-		}
-		dir, base := path.Split(path.Clean(pattern))
-		if !strings.HasPrefix(dir, home+"/") || strings.ContainsAny(dir, "*?[") {
-			return nil, false
-		}
-		names, _ := f.Machine.ReadDir(path.Clean(dir))
-		slices.Sort(names)
-		for _, name := range names {
-			isHidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") // glob(3)
-			if matches, _ := path.Match(base, name); matches && !isHidden {
-				files = append(files, path.Join(dir, name))
-			}
-		}
-	}
-	return files, true
-}
-
-// withoutPAMResult is the result for a shell that came by an sshd that does not call PAM.
-func (f *Facts) withoutPAMResult(where Evidence, evidence []Evidence) Result {
-	r := failed("sshd did not call PAM for this shell: UsePAM is not set to yes", append([]Evidence{where}, evidence...)...)
-	set := "set UsePAM yes in " + where.file() + " and have sshd read it again"
-	if open := f.openFix(); open != nil && f.leftAlone() == nil {
-		r = r.with(open, "for every login "+set)
-	} else {
-		r = r.with(nil, set+"; then log in again")
-	}
-	r.Fix.Commands = append(r.Fix.Commands, byHand(f.editor(), where.file()))
-	return r
-}
-
-// jobsOf returns the hierarchies in which a login is in a job of Slurm's.
+// jobsOf returns the hierarchies in which a login is in a job of Slurm's: in job_N below
+// /slurm (/slurm_NODE with several daemons) on cgroup v1, below slurmstepd.scope on v2
+// (Slurm's plugins cgroup/v1 and cgroup/v2). Others may call a cgroup job_7 too.
 func jobsOf(members []hierarchy.Membership) (names []string) {
 	for _, m := range members {
+		isSlurms := false
 		for _, name := range strings.Split(m.Path, "/") {
 			number, isJob := strings.CutPrefix(name, "job_")
-			if _, err := strconv.Atoi(number); isJob && err == nil {
+			if _, err := strconv.Atoi(number); isSlurms && isJob && err == nil {
 				names = append(names, m.Hierarchy)
 			}
+			isSlurms = isSlurms || name == "slurm" || strings.HasPrefix(name, "slurm_") || strings.HasSuffix(name, "slurmstepd.scope")
 		}
 	}
 	return names

@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -28,7 +29,7 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
-		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups.",
+		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups. Words on that line which the module does not know it ignores, and says so in the log.",
 		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
@@ -57,6 +58,8 @@ func checkLogin(f *Facts) Result {
 		return ok("its login has ended, or was none, and it has cgroups of its own")
 	case f.clientAlone() != "":
 		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
+	case errors.Is(l.hidden, errHidden):
+		return f.askedAsRoot(unknown("its ancestors cannot be told", l.hidden))
 	case l.hidden != nil:
 		return unknown("its ancestors cannot be told", l.hidden)
 	case l.outside:
@@ -111,10 +114,10 @@ func (f *Facts) cgroupEvidence() (all []Evidence) {
 
 // openFix opens a session for the shell as it stands, with all that its
 // containers will be found to need: one command is to be enough. It is nil where
-// nothing would come of that.
+// nothing would come of that, or the process is gone when it is typed.
 func (f *Facts) openFix(more ...string) *Fix {
 	list := f.listToOpen(more)
-	if f.isKeptBySystemd() || !f.opensAnything(list) {
+	if f.isKeptBySystemd() || f.isOneOff() || !f.opensAnything(list) {
 		return nil
 	}
 	command := asRoot("cgdeleg", "open", "--user", f.Subject.Name, "--pid", fmt.Sprint(f.Subject.PID))
@@ -248,7 +251,7 @@ func checkModule(f *Facts) Result {
 	case f.hasNoPAM():
 		return f.noPAMResult()
 	case f.isBuilt():
-		return skip("modules are named by their paths here: see pam-line")
+		return skip("modules are named by their paths here, and no line names it: see pam-line")
 	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
 	const install = "install pam_cgdeleg, from its package or by make install"
@@ -306,6 +309,9 @@ func checkPAMLine(f *Facts) Result {
 		if account := f.leftOut(); account != nil {
 			return f.leftOutResult(account)
 		}
+		if len(l.ignored) > 0 {
+			return f.ignoredWords()
+		}
 		return ok(l.service+" has one", f.moduleLine()...)
 	}
 	if client := f.clientAlone(); client != "" {
@@ -314,26 +320,58 @@ func checkPAMLine(f *Facts) Result {
 	if line := f.misspeltLine(); line != nil {
 		return f.misspeltResult(*line)
 	}
-	forAll, add := f.lineForAll()
 	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
 	}
+	if f.isBuilt() {
+		return f.fixedForAll(r, f.lineInStore())
+	}
+	forAll, add := f.lineForAll()
 	return f.fixedForAll(r, forAll, add)
+}
+
+// lineInStore says how a service gets a line of the module where PAM's files name modules by
+// their paths in a store: PAM looks for a bare name in its own package, and the path of
+// another module leads into that one's.
+func (f *Facts) lineInStore() string {
+	text := "for every login build the package of pam_cgdeleg, and in the configuration from which this machine's /etc is built give the service a line with the path of pam_cgdeleg.so in that package"
+	if f.isLike("nixos") {
+		text += " (security.pam.services." + f.login.service + ".rules.session.cgdeleg.modulePath)"
+	}
+	if slices.ContainsFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) }) {
+		text += ", in place of that of pam_cgfs.so"
+	}
+	return text
+}
+
+// ignoredWords is the result for words on the module's line that it passes over.
+func (f *Facts) ignoredWords() Result {
+	line := *f.login.module
+	at := lineEvidence(line)
+	r := warning("the module ignores words of its line in "+at.Path, at)
+	for _, complaint := range f.login.ignored {
+		r.Evidence = append(r.Evidence, Evidence{"what it logs", complaint})
+	}
+	text := "correct them"
+	if i := slices.Index(line.Args, "-c"); i >= 0 && i+2 < len(line.Args) && strings.HasSuffix(line.Args[i+1], ",") {
+		text = "write the list after -c without blanks (-c " + line.Args[i+1] + line.Args[i+2] + ")"
+	}
+	return r.fixed(text+", and log in again", byHand(f.editor(), line.File))
 }
 
 // fixedForAll adds what gives this shell a session, where that can be, and every later
 // login one.
-func (f *Facts) fixedForAll(r Result, text string, command Command) Result {
+func (f *Facts) fixedForAll(r Result, text string, commands ...Command) Result {
 	switch {
 	case f.Subject.PID == 0:
-		return r.fixed(text, command)
+		return r.fixed(text, commands...)
 	case f.isDelegated():
 		r.Status = Warning
-		return r.fixed(text, command)
+		return r.fixed(text, commands...)
 	}
 	r = r.with(f.asNextLogin().openFix(), text)
-	r.Fix.Commands = append(r.Fix.Commands, command)
+	r.Fix.Commands = append(r.Fix.Commands, commands...)
 	return r
 }
 
@@ -573,7 +611,10 @@ func lineEvidence(l pamconf.Line) Evidence {
 func checkPAMCgfs(f *Facts) Result {
 	var names []string
 	for _, dir := range pamconf.Dirs {
-		more, _ := f.Machine.ReadDir(dir)
+		more, err := f.Machine.ReadDir(dir)
+		if errors.Is(err, machine.ErrNotRecorded) && dir == pamconf.Dirs[0] {
+			return unknown("it cannot be told whether pam_cgfs has a line", err)
+		}
 		names = append(names, more...)
 	}
 	if names == nil {

@@ -201,7 +201,11 @@ func (f *Facts) sessionSeen() Result {
 		says = "Slurm has put this shell into a job (" + hierarchy.PathIn(f.members, jobs[0]) + "); " + says
 	}
 	r := unknown(says, errNotRecorded("their owners"))
-	r.Evidence = evidence[:min(len(evidence), 5)]
+	const some = 5
+	if more := len(evidence) - some; more > 1 {
+		evidence = slices.Concat(evidence[:some], []Evidence{{f.cgroupFile(), fmt.Sprintf("and %d more lines", more)}})
+	}
+	r.Evidence = evidence
 	return r
 }
 
@@ -257,16 +261,11 @@ func (f *Facts) limitsSeen() (r Result, ok bool) {
 	if !isKnown {
 		return r, false
 	}
-	var evidence []Evidence
-	for _, l := range f.Config.Limits() {
-		if l.Unified != isUnified {
-			evidence = append(evidence, limitEvidence(l))
-		}
-	}
-	if len(evidence) == 0 {
+	ignored := ignoredIn(f.Config.Limits(), isUnified)
+	if len(ignored) == 0 {
 		return r, false
 	}
-	return f.ignoredLimits(evidence).certain(), true
+	return f.ignoredLimits(ignored, isUnified).certain(), true
 }
 
 // pamLineSeen tells of the PAM services that were recorded whether they have a line of the

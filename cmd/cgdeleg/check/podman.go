@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -75,17 +74,9 @@ func (f *Facts) unseen() error {
 	return fs.ErrPermission
 }
 
-// noPodman is why there is nothing to say of podman; "" if there is.
-func (f *Facts) noPodman() string {
-	if f.System.Version("podman") == "" {
-		return "podman is not installed, or does not say its version"
-	}
-	return ""
-}
-
 func checkPodmanConfig(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	conf, err := f.readPodmanConf()
 	if err != nil {
@@ -170,8 +161,8 @@ func (f *Facts) findRuntime(conf *podmanconf.Config, name string) machine.Answer
 }
 
 func checkPodmanRuntime(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	conf := f.podmanConf()
 	name, isSaid := f.runtimeOf(conf)
@@ -189,7 +180,45 @@ func checkPodmanRuntime(f *Facts) Result {
 			return r.fixed(f.takeRunc(), f.setting(conf, key))
 		}
 	}
-	return f.checkNoCgroups(conf, path.Base(name))
+	if r := f.checkNoCgroups(conf, path.Base(name)); r.Status != OK || isSaid {
+		return r
+	}
+	return f.checkDefaultRuntime(name)
+}
+
+// checkDefaultRuntime looks at the runtime that podman takes where no configuration names
+// one.
+func (f *Facts) checkDefaultRuntime(name string) Result {
+	switch _, _, answer := f.lookUp(name); {
+	case answer == machine.Absent && f.System.Version(name) == "":
+		return f.byDefault(failed("podman starts nothing: it finds neither crun nor runc").fixed("install runc", f.install("runc")...))
+	case answer == machine.Unknown:
+		return ok("")
+	case name != "crun" || !f.refusesCrun():
+		return ok("")
+	}
+	_, _, runc := f.lookUp("runc")
+	text := "install runc and have podman take it"
+	if runc == machine.Found {
+		text = "have podman take runc"
+	}
+	return f.byDefault(failed("podman's runtime is crun, which starts nothing where cgroup v2 has controllers beside v1").
+		fixed(text, f.nameRuntime("runc")...))
+}
+
+// nameRuntime writes a runtime into the user's containers.conf. In one that is there the table
+// may be, which TOML takes only once.
+func (f *Facts) nameRuntime(name string) []Command {
+	dir := f.userConfig()
+	if dir == "" {
+		return nil
+	}
+	file := dir + containersDir
+	if f.usersFiles().Find(file) != machine.Absent {
+		return []Command{f.edit(file)}
+	}
+	script := fmt.Sprintf(`mkdir -p %s && printf '[engine]\nruntime = "%s"\n' >>%s`, quote(path.Dir(file)), name, quote(file))
+	return []Command{{Args: []string{"sh", "-c", script}}}
 }
 
 // takeRuntime says which runtime there is in place of one that is not.
@@ -232,8 +261,8 @@ func (f *Facts) checkNoCgroups(conf *podmanconf.Config, runtime string) Result {
 }
 
 func checkPodmanCgroups(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	conf := f.podmanConf()
 	const key = "engine.cgroup_manager"
@@ -270,8 +299,8 @@ func checkPodmanCgroups(f *Facts) Result {
 const userBusUnit = "/usr/lib/systemd/user/dbus.socket"
 
 func checkPodmanLimits(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	conf := f.podmanConf()
 	for _, look := range []func(*podmanconf.Config) Result{f.checkUlimits, f.checkCgroupConf, f.checkPIDsLimit} {
@@ -383,8 +412,8 @@ func (f *Facts) networkTool(conf *podmanconf.Config) (program, key string) {
 }
 
 func checkPodmanNetwork(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	conf := f.podmanConf()
 	program, key := f.networkTool(conf)
@@ -465,8 +494,11 @@ func (f *Facts) checkTun(program string) Result {
 // package is none.
 func (f *Facts) install(name string) (commands []Command) {
 	for _, d := range distributions {
-		if name != "" && f.isLike(d.ids...) && d.ids[0] != "gentoo" {
-			return []Command{byHand(append(slices.Clone(d.install), name)...)}
+		if name == "" || !f.isLike(d.ids...) || d.ids[0] == "gentoo" {
+			continue
+		}
+		if install, _ := f.installer(d); install != nil {
+			return []Command{byHand(append(install, name)...)}
 		}
 	}
 	return nil

@@ -19,8 +19,8 @@ import (
 var ownersFixed = []string{"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "gpfs", "lustre", "beegfs", "ceph", "fuse.glusterfs", "fuse.sshfs"}
 
 func checkPodmanStorage(f *Facts) Result {
-	if reason := f.noPodman(); reason != "" {
-		return skip(reason)
+	if none := f.noProgram("podman"); none != nil {
+		return *none
 	}
 	s := f.readStorage()
 	for _, look := range []func(*storage) Result{f.checkDriver, f.checkGraphRoot, f.checkGraphMount} {
@@ -207,7 +207,7 @@ func (f *Facts) onMount(s *storage) Result {
 	case slices.Contains(at.Options, "ro"):
 		return failed("podman's images are on a mount that is read-only", evidence...).fixed(elsewhere)
 	case slices.Contains(at.Options, "noexec"):
-		return failed("podman's images are on a mount from which nothing may be run (noexec)", evidence...).fixed(f.remounted(s.graphRoot, "noexec", "exec"))
+		return failed("podman's images are on a mount from which nothing may be run (noexec)", evidence...).with(f.remounted(s.graphRoot, "noexec", "exec"), "")
 	case slices.Contains(ownersFixed, at.Type) && s.MountProgram() == "" && fuse != machine.Found:
 		return warning("podman's images are on "+at.Type+", where no user can store files of its container's other users", evidence...).
 			fixed(elsewhere + ", or install " + fuseOverlay)

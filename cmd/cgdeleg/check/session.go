@@ -94,8 +94,9 @@ func checkSession(f *Facts) Result {
 	if len(names) == 0 {
 		return f.hasSession()
 	}
-	if uses, where, known := f.usePAM(); f.login.service == "sshd" && known && !uses {
-		return f.withoutPAMResult(where, evidence) // wherever such a login is: nobody has put it there
+	uses := f.usePAM()
+	if f.login.service == "sshd" && uses.known && !uses.yes {
+		return f.withoutPAMResult(uses.where, evidence) // wherever such a login is: nobody has put it there
 	}
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
@@ -111,7 +112,11 @@ func checkSession(f *Facts) Result {
 	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
 	}
-	const also = "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
+	also := "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
+	if f.login.service == "sshd" && !uses.known {
+		evidence = append(evidence, uses.where)
+		also = "it cannot be told whether sshd called PAM (UsePAM), as " + uses.where.Path + " was not read; " + also
+	}
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
 		with(f.openFix(), also)
 }
@@ -281,7 +286,7 @@ func checkLeaf(f *Facts) Result {
 		return skip("no session was asked for on cgroup v2")
 	}
 	here := f.readWords(l.path("cgroup.procs"))
-	isThreaded := strings.HasPrefix(f.readWord(l.path("cgroup.type")), "threaded")
+	isThreaded := f.isThreaded(l.path())
 	if len(here) == 0 && !isThreaded {
 		return ok("", Evidence{f.cgroupFile(), l.Name + ":" + l.member})
 	}
@@ -292,8 +297,8 @@ func checkLeaf(f *Facts) Result {
 		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
 			fixed("start containers from a scope that it delegates", Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "bash"}})
 	}
-	if kind := f.readWord(l.path("cgroup.type")); strings.HasPrefix(kind, "threaded") {
-		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), kind}).
+	if isThreaded {
+		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), f.readWord(l.path("cgroup.type"))}).
 			fixed("end all that runs in it, and then log in again: what made it so cannot be taken back, and beside it no login gets a session")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
@@ -325,6 +330,9 @@ func checkControllers(f *Facts) Result {
 	}
 	if !f.asksUnified() {
 		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
+	}
+	if h := f.unified(); h != nil && f.isThreaded(f.locationIn(h.Name).path()) {
+		return skip("the session's cgroup is threaded: see leaf")
 	}
 	return f.lackingResult(lacking)
 }

@@ -16,12 +16,12 @@ var systemdChecks = []*Check{
 	{
 		Code: "CGD-020", Name: "delegation", Title: "systemd delegates the login's scope",
 		Explain:   "On cgroup v2 the login stays in the scope that logind made for it, and the module gives that scope to the user. systemd has to know: without Delegate= it takes the controllers away again at the next daemon-reload, so the module then leaves the scope alone. The drop-in session-.scope.d/50-cgdeleg.conf says it for every login (systemd.resource-control(5), systemd.io/CGROUP_DELEGATION).",
-		DependsOn: []string{"mode"}, needs: aUser, run: checkDelegation,
+		DependsOn: []string{"mode"}, needs: aUser, ofMounts: true, run: checkDelegation,
 	},
 	{
 		Code: "CGD-021", Name: "systemd-v1", Title: "This systemd still knows cgroup v1",
 		Explain:   "systemd 256 refuses to start on cgroup v1 without SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 on the kernel's command line, and 258 does not know it any more.",
-		DependsOn: []string{"mode"}, run: checkSystemdV1,
+		DependsOn: []string{"mode"}, ofMounts: true, run: checkSystemdV1,
 	},
 }
 
@@ -152,7 +152,7 @@ func checkSystemdV1(f *Facts) Result {
 	}
 	if numbers[0] >= 256 {
 		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
-			fixed("start the machine with cgroup v2: take systemd.unified_cgroup_hierarchy=0 off the kernel's command line", byHand(f.editor(), "/etc/default/grub")).certainIf(isKnown)
+			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("systemd " + version).certainIf(isKnown)
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
@@ -39,7 +41,7 @@ var namespaceChecks = []*Check{
 	},
 	{
 		Code: "CGD-043", Name: "subid", Title: "The user has subordinate IDs, enough for its containers",
-		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested).",
+		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested). In a user namespace the range has to be in one line of its map; podman maps every line that the user has, and so needs that of each.",
 		needs:   anOrdinaryUser, run: checkSubID,
 	},
 	{
@@ -67,7 +69,7 @@ func checkUserNamespaces(f *Facts) Result {
 				allow = sysctl.name + "=15000"
 			}
 			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
-				fixed("allow them (and in /etc/sysctl.d, for the next boot)", asRoot("sysctl", "-w", allow)).certain()
+				with(f.sysctlFix("allow them", sysctl.file, allow), "").certain()
 		}
 	}
 	if !isKnown {
@@ -90,7 +92,17 @@ func checkAppArmor(f *Facts) Result {
 		}
 	}
 	return warning("AppArmor takes the capabilities of user namespaces from programs without a profile that allows them", Evidence{file, "1"}).
-		fixed("give the client a profile with \"userns,\", or allow it to all (and in /etc/sysctl.d)", asRoot("sysctl", "-w", "kernel.apparmor_restrict_unprivileged_userns=0"))
+		with(f.sysctlFix("give the client a profile with \"userns,\", or allow it to all", file, "kernel.apparmor_restrict_unprivileged_userns=0"), "")
+}
+
+// sysctlFix sets what that file of /proc/sys has. A user namespace has only user.* of its own
+// (Documentation/admin-guide/sysctl/user.rst), and in many containers nobody may write there.
+func (f *Facts) sysctlFix(text, file, setting string) *Fix {
+	isMachines := f.inUserNamespace() && !strings.HasPrefix(setting, "user.")
+	if isMachines || slices.Contains(f.mountOf(file).Options, "ro") {
+		return &Fix{Text: "outside of this container, " + text + " (" + setting + " in /etc/sysctl.d)"}
+	}
+	return &Fix{Text: text + " (and in /etc/sysctl.d, for the next boot)", Commands: []Command{asRoot("sysctl", "-w", setting)}}
 }
 
 // toolDirs are where newuidmap and newgidmap are looked for behind the caller's PATH, in
@@ -121,7 +133,7 @@ func checkIDMapTools(f *Facts) Result {
 			return unknown("it cannot be told whether "+tool.name+" is there", machine.ErrNotRecorded)
 		case answer == machine.Absent:
 			return failed(tool.name+" is neither in PATH nor where distributions have it").
-				fixed("install it", f.installIDMapTools()...)
+				with(f.installIDMapTools(), "")
 		}
 		st.NoSetUID = st.NoSetUID || f.onNoSUID(file)
 		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
@@ -141,7 +153,7 @@ func checkIDMapTools(f *Facts) Result {
 			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
 		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
-			fixed(f.remounted(evidence[0].Path, "nosuid", "suid"))
+			with(f.remounted(evidence[0].Path, "nosuid", "suid"), "")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
 		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
 			fixed("take them out of PATH: the system's own come after them")
@@ -244,7 +256,7 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 		if !s.isUnread && err != nil && len(s.malformed) == 0 && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		s.own = subid.Of(s.all, f.Subject.Name, f.Subject.UID)
+		s.own = subid.Of(s.all, f.Subject.UID, f.names()...)
 		s.isAccount = func(name string) bool {
 			return slices.ContainsFunc(account.All(f.Machine), func(u user.User) bool { return u.Name == name })
 		}
@@ -255,6 +267,17 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 		both = append(both, s)
 	}
 	return both, nil
+}
+
+// names returns the subject's name, and others that have the same number.
+func (f *Facts) names() []string {
+	names := []string{f.Subject.Name}
+	for _, u := range account.All(f.Machine) {
+		if f.Subject.UID >= 0 && u.Uid == f.Subject.UID && u.Name != f.Subject.Name {
+			names = append(names, u.Name)
+		}
+	}
+	return names
 }
 
 // usable returns what of the ranges a container can be given: whole ones, and of those that
@@ -323,21 +346,32 @@ func (s *subIDs) mapEvidence() Evidence {
 
 // meant returns the lines of a file that somebody may have meant for the subject: those
 // that shadow does not take, and those whose owner is the subject's name as other programs
-// write it.
+// write it, or with something beside it that no screen shows. To shadow all before the
+// first colon is the owner.
 func (s *subIDs) meant(who Subject) (evidence []Evidence) {
+	isHis := func(owner string) bool { return owner == who.Name || owner == strconv.Itoa(who.UID) }
 	for _, line := range s.malformed {
 		owner, _, _ := strings.Cut(line.Text, ":")
-		if owner = strings.TrimSpace(owner); owner == who.Name || owner == strconv.Itoa(who.UID) {
+		if isHis(strings.TrimFunc(owner, isUnseen)) {
 			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), line.Reason})
 		}
 	}
 	for _, r := range s.all {
-		if r.Owner != who.Name && (isSpelling(r.Owner, who.Name) || isShort(r.Owner, who.Name) && !s.isAccount(r.Owner)) {
-			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, r.Line), lineOf(r) + ", and the user is called " + who.Name})
+		at := fmt.Sprintf("%s:%d", s.file, r.Line)
+		switch owner := strings.TrimFunc(r.Owner, isUnseen); {
+		case slices.Contains(s.own, r):
+		case owner != r.Owner && isHis(owner):
+			evidence = append(evidence, Evidence{at, "the owner is " + strconv.QuoteToASCII(r.Owner) + ", and the user is called " + who.Name})
+		case isSpelling(r.Owner, who.Name) || isShort(r.Owner, who.Name) && !s.isAccount(r.Owner):
+			evidence = append(evidence, Evidence{at, lineOf(r) + ", and the user is called " + who.Name})
 		}
 	}
 	return evidence
 }
+
+// isUnseen tells whether no screen shows a letter: blanks, and such as the mark by which
+// some editors begin a file.
+func isUnseen(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
 // cutDomain takes a directory service's name apart: DOMAIN\user, or user@domain.
 func cutDomain(name string) (user, domain string, hasDomain bool) {
@@ -412,6 +446,9 @@ func checkSubID(f *Facts) Result {
 	case f.Partial && (len(evidence) == 0 || !isKnown) && !f.hasAllSubIDs(both):
 		return f.subIDSeen(both)
 	case len(evidence) == 0:
+		if r, isTrouble := f.podmansResult(both, want); isTrouble {
+			return r.certain()
+		}
 		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence()).certain()
 	case !isMapped:
 		return f.unmappedResult(both, want, evidence).certain()
@@ -445,35 +482,111 @@ func (f *Facts) subIDServices() (services []string) {
 }
 
 // unmappedResult is the result where the user has IDs that are none in this user
-// namespace. A range of others is a fix only if the namespace has as many that are free.
+// namespace.
 func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) Result {
 	says := "not all subordinate IDs of " + f.Subject.Name + " are in one line of this user namespace's map: newuidmap says \"write to uid_map failed\""
 	if len(subid.Within(both[0].own, both[0].extents)) == 0 {
 		says = "the subordinate IDs of " + f.Subject.Name + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
 	}
-	r := failed(says, evidence...)
-	const more = "outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
-	fix := f.rangeFix(both, want)
-	if len(fix.Commands) == 0 || fix.Commands[0].ByHand {
-		return r.fixed(more)
-	}
-	fix.Commands = append(f.dropUnmapped(both), fix.Commands...)
-	return r.with(fix, "or "+more)
+	return failed(says, evidence...).with(f.insideFix(both, want), "or "+moreIDs)
 }
 
-// dropUnmapped takes away the subject's lines of which nothing is in this user namespace:
-// who maps all that a user has, as lxc-usernsexec and podman, would fail for them as before.
-// usermod does not do that to a user who is logged in.
-func (f *Facts) dropUnmapped(both []subIDs) (commands []Command) {
+// moreIDs is what else helps where a user namespace has too few of a user's IDs.
+const moreIDs = "outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
+
+// insideFix takes the subject's lines away that are not wholly in one line of this user
+// namespace's map, and gives it a range that is, where too few are left: who maps all that a
+// user has, as lxc-usernsexec and podman, would fail for the old ones as before. It is nil if
+// the namespace has no range that is free.
+func (f *Facts) insideFix(both []subIDs, want uint64) *Fix {
+	var drops []Command
+	var left []subIDs
+	isEnough := true
 	for _, s := range both {
-		for _, r := range s.own {
-			isPlain := strings.Trim(r.Owner, plainNames) == "" // and so as good in an expression
-			if isPlain && s.extents != nil && len(subid.Within([]subid.Range{r}, s.extents)) == 0 {
-				commands = append(commands, asRoot("sed", "-i", "/^"+lineOf(r)+"$/d", s.file))
-			}
+		drop, rest := f.dropUnmapped(s)
+		isEnough = isEnough && rest.count() >= want
+		drops, left = append(drops, drop...), append(left, rest)
+	}
+	if isEnough {
+		return &Fix{Text: "take the lines away that are not in it", Commands: drops}
+	}
+	fix := f.rangeFix(left, want)
+	if len(fix.Commands) == 0 || fix.Commands[0].ByHand {
+		return nil
+	}
+	return &Fix{Text: "take the lines away that are not in it, and give the user a free range", Commands: append(drops, fix.Commands...)}
+}
+
+// dropUnmapped takes away the subject's lines that are not wholly in one line of the map,
+// and returns what is left without them. usermod does not do that to a user who is logged
+// in. A line that is not written as this would write it is left to a person.
+func (f *Facts) dropUnmapped(s subIDs) (commands []Command, left subIDs) {
+	data, _ := f.Machine.ReadFile(s.file)
+	lines := strings.Split(string(data), "\n")
+	left = s
+	isOutside := func(r subid.Range) bool {
+		return s.extents != nil && len(subid.Inside([]subid.Range{r}, s.extents)) == 0
+	}
+	for _, r := range s.own {
+		isPlain := strings.Trim(r.Owner, plainNames) == "" && lines[r.Line-1] == lineOf(r) // and so as good in an expression
+		command := asRoot("sed", "-i", "/^"+lineOf(r)+"$/d", s.file)
+		if !isPlain {
+			command = byHand(f.editor(), s.file)
+		}
+		isKnown := slices.ContainsFunc(commands, func(c Command) bool { return slices.Equal(c.Args, command.Args) })
+		if isOutside(r) && !isKnown {
+			commands = append(commands, command)
 		}
 	}
-	return commands
+	isDropped := func(r subid.Range) bool { return slices.Contains(s.own, r) && isOutside(r) }
+	left.all = slices.DeleteFunc(slices.Clone(s.all), isDropped)
+	left.own = slices.DeleteFunc(slices.Clone(s.own), isDropped)
+	left.mapped = left.own
+	return commands, left
+}
+
+// podmansResult is the result where the user has enough IDs, and podman would not get them:
+// it maps each line of a user's as a whole (GetConfiguredMappings of pkg/rootless), and
+// takes for the user's only those with its name or number (pkg/idtools of
+// containers/storage). LXC maps what a container's configuration says. isTrouble is false if
+// podman is not there, or gets them.
+func (f *Facts) podmansResult(both []subIDs, want uint64) (r Result, isTrouble bool) {
+	if f.System.Version("podman") == "" || f.hasIDMap() {
+		return r, false
+	}
+	var outside, byOthers []Evidence
+	for _, s := range both {
+		const kernelTakes = "not in one line of this user namespace's map"
+		for _, line := range s.own {
+			at := Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), lineOf(line)}
+			if s.extents != nil && len(subid.Inside([]subid.Range{line}, s.extents)) == 0 {
+				at.Value += ", which is " + kernelTakes
+				outside = append(outside, at, s.mapEvidence())
+			}
+		}
+		if len(subid.Of(s.own, f.Subject.UID, f.Subject.Name)) == 0 {
+			byOthers = append(byOthers, s.evidence())
+		}
+	}
+	switch {
+	case len(outside) > 0:
+		return failed("podman maps every line of "+f.Subject.Name+"'s as a whole, and the kernel takes none that is not in one line of this user namespace's map", outside...).
+			with(f.insideFix(both, want), "or "+moreIDs), true
+	case len(byOthers) > 0:
+		return f.byOtherName(byOthers), true
+	}
+	return r, false
+}
+
+// byOtherName is the result for lines with another name of the same number, which newuidmap
+// takes for the user's and podman does not.
+func (f *Facts) byOtherName(lines []Evidence) Result {
+	says := "newuidmap takes lines of another name with " + f.Subject.Name + "'s number for its own, and podman does not"
+	if f.System.Version("lxc") != "" {
+		return Result{Status: Note, Says: says, Evidence: lines}
+	}
+	return failed(says, lines...).
+		fixed("write "+f.Subject.Name+" or its number in those lines", byHand(append([]string{f.editor()}, filesOf(lines)...)...))
 }
 
 // plainNames is what most names of users are made of.
@@ -492,29 +605,40 @@ func filesOf(evidence []Evidence) (files []string) {
 // rangeFix gives the subject a range that nobody has and that this user namespace has: the
 // one that it has of the other kind, if only one is lacking.
 func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
-	var lacking []subIDs
-	first, found := subid.Free(want, both[0].all, both[1].all)
+	lacking := slices.DeleteFunc(slices.Clone(both), func(s subIDs) bool { return s.count() >= want })
+	first, found := freeIDs(lacking, both, want)
 	for i := range both {
-		if both[i].count() < want {
-			lacking = append(lacking, both[i])
-			continue
-		}
 		for _, r := range both[i].mapped {
-			if r.Count >= want && f.mayGive(both, r.First, want) {
+			isIn := !slices.ContainsFunc(lacking, func(s subIDs) bool { return !s.hasMapped(r.First, want) })
+			if both[i].count() >= want && r.Count >= want && isIn && f.mayGive(both, r.First, want) {
 				first, found = r.First, true
 			}
 		}
 	}
-	isMapped := !slices.ContainsFunc(lacking, func(s subIDs) bool {
-		return s.extents != nil && len(subid.Inside([]subid.Range{{First: first, Count: want}}, s.extents)) == 0
-	})
 	switch {
-	case !isMapped && f.inUserNamespace():
+	case !found && f.inUserNamespace():
 		return &Fix{Text: "outside, give this container more IDs, and it a range of them"}
-	case !found || !isMapped || !f.mayGive(both, first, want):
+	case !found || !f.mayGive(both, first, want):
 		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
 	}
 	return &Fix{Text: "give it a free range", Commands: f.giveSubIDs(lacking, first, want)}
+}
+
+// freeIDs returns the first of as many IDs that nobody has, of either kind, and that are in
+// one line of the map of each of these kinds.
+func freeIDs(kinds, both []subIDs, want uint64) (first uint64, found bool) {
+	extents := []subid.Range{{Count: math.MaxUint32}}
+	for _, s := range kinds {
+		if s.extents != nil {
+			extents = subid.Within(extents, s.extents)
+		}
+	}
+	return subid.FreeIn(extents, want, both[0].all, both[1].all)
+}
+
+// hasMapped tells whether the IDs are in one line of the map, as far as that is known.
+func (s *subIDs) hasMapped(first, count uint64) bool {
+	return s.extents == nil || len(subid.Inside([]subid.Range{{First: first, Count: count}}, s.extents)) > 0
 }
 
 // giveSubIDs are the commands that give the subject a range of those kinds of which it has
@@ -526,14 +650,23 @@ func (f *Facts) giveSubIDs(kinds []subIDs, first, want uint64) (commands []Comma
 			commands = append(commands, asRoot("touch", s.file))
 		}
 	}
-	if f.isLocal() {
+	if f.isLocal() && f.hasUsermod() { // which knows only /etc/passwd
 		return append(commands, f.addSubIDs(lacking, first, want))
 	}
-	line := fmt.Sprintf("%d:%d:%d", f.Subject.UID, first, want)
-	for _, s := range lacking { // usermod knows only /etc/passwd; the last line may lack its newline
-		commands = append(commands, asRoot("sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, line, s.file)))
+	for _, s := range lacking {
+		for _, r := range subid.Missing(s.own, first, want) {
+			r.Owner = strconv.Itoa(f.Subject.UID) // the last line may lack its newline
+			commands = append(commands, asRoot("sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, lineOf(r), s.file)))
+		}
 	}
 	return commands
+}
+
+// hasUsermod tells whether usermod is there. Alpine has it in another package than
+// newuidmap, and BusyBox has none. Of recorded machines it is known only there.
+func (f *Facts) hasUsermod() bool {
+	_, _, answer := f.lookUp("usermod")
+	return answer == machine.Found || f.Machine.IsRecorded() && !f.isLike("alpine")
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
@@ -567,7 +700,7 @@ func (f *Facts) mayGive(both []subIDs, firstID, count uint64) bool {
 	overlaps := func(first, n uint64) bool { return first < firstID+count && firstID < first+n }
 	for _, s := range both {
 		for _, r := range s.all {
-			isOwn := r.Owner == f.Subject.Name || r.Owner == strconv.Itoa(f.Subject.UID)
+			isOwn := len(subid.Of([]subid.Range{r}, f.Subject.UID, f.names()...)) > 0
 			if !isOwn && overlaps(r.First, r.Count) {
 				return false
 			}
@@ -608,7 +741,7 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	var evidence []Evidence
 	for _, s := range both {
-		for _, pair := range subid.Overlaps(s.all, f.Subject.Name, f.Subject.UID) {
+		for _, pair := range subid.Overlaps(s.all, f.Subject.UID, f.names()...) {
 			evidence = append(evidence, Evidence{s.file, lineOf(pair[0]) + " and " + lineOf(pair[1])})
 		}
 	}
@@ -672,7 +805,7 @@ func checkPaths(f *Facts) Result {
 	}
 	if at := f.mountOf(dirs[0]); dirs[0] != "" && slices.Contains(at.Options, "noexec") {
 		return failed("nothing may be run from where the containers are (noexec)", Evidence{"/proc/self/mountinfo", at.Point + " noexec"}).
-			fixed(f.remounted(dirs[0], "noexec", "exec"))
+			with(f.remounted(dirs[0], "noexec", "exec"), "")
 	}
 	var evidence []Evidence
 	var seen []string

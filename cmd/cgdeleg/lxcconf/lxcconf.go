@@ -27,6 +27,7 @@ type Item struct {
 
 // Config is a configuration file with all that it includes.
 type Config struct {
+	File string // the configuration's own
 	// Items are in the order in which LXC takes them. Those of an included file
 	// stand in the place of its lxc.include, which is no item itself.
 	Items []Item
@@ -56,7 +57,7 @@ func Read(m machine.Machine, file string) (*Config, error) {
 	if err := r.parse(file, data, 0); err != nil {
 		return nil, err
 	}
-	return &Config{Items: r.items}, nil
+	return &Config{File: file, Items: r.items}, nil
 }
 
 // ReadPart is Read for a recorded machine that may lack what the file includes: such a
@@ -70,7 +71,7 @@ func ReadPart(m machine.Machine, file string) (*Config, error) {
 	if err := r.parse(file, data, 0); err != nil {
 		return nil, err
 	}
-	return &Config{Items: r.items, Unread: r.unread}, nil
+	return &Config{File: file, Items: r.items, Unread: r.unread}, nil
 }
 
 // Last returns the last item with that key, which is the one that counts for
@@ -246,4 +247,22 @@ func systemValue(data, option string) (value string, line int, found bool) {
 		return strings.TrimSuffix(value, "\n"), line, true
 	}
 	return "", 0, false
+}
+
+// CgroupUse returns the names in lxc.cgroup.use of an lxc.conf, and where that stands; ok is
+// false if it does not, or the file cannot be read. LXC cuts it at commas and nowhere else,
+// so that a blank is a part of a name (initialize_cgroups of cgfsng.c).
+func CgroupUse(m machine.Machine, file string) (names []string, at Item, ok bool) {
+	const option = "lxc.cgroup.use"
+	data, err := m.ReadFile(file)
+	if err != nil {
+		return nil, at, false
+	}
+	value, line, found := systemValue(string(data), option)
+	for name := range strings.SplitSeq(value, ",") {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, Item{Key: option, Value: value, File: file, Line: line}, found
 }

@@ -248,6 +248,32 @@ func TestContainerPath(t *testing.T) {
 	}
 }
 
+func TestCgroupUse(t *testing.T) {
+	for _, test := range []struct {
+		name, conf string
+		want       []string
+		line       int // 0: there is none
+	}{
+		{"none", "lxc.lxcpath = /x\n", nil, 0},
+		{"names", "\nlxc.cgroup.use = cpu,name=systemd\n", []string{"cpu", "name=systemd"}, 2},
+		{"the first line counts", "lxc.cgroup.use=a\nlxc.cgroup.use=b\n", []string{"a"}, 1},
+		{"a blank is a part of the name", "lxc.cgroup.use = cpu, pids \n", []string{"cpu", " pids "}, 1},
+		{"commas without a name", "lxc.cgroup.use = ,cpu,,\n", []string{"cpu"}, 1},
+		{"an empty line has the last word too", "lxc.cgroup.use =\nlxc.cgroup.use = cpu\n", nil, 1},
+		{"comment", "#lxc.cgroup.use = a\n", nil, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, at, ok := CgroupUse(recorded(t, files{"lxc.conf": test.conf}), "/lxc.conf")
+			if !slices.Equal(got, test.want) || ok != (test.line != 0) || at.Line != test.line {
+				t.Errorf("got %q in line %d, %v; want %q in line %d", got, at.Line, ok, test.want, test.line)
+			}
+		})
+	}
+	if _, _, ok := CgroupUse(recorded(t, files{}), "/lxc.conf"); ok {
+		t.Error("a file that is not there says something")
+	}
+}
+
 func TestContainerPathRefuses(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "/", "../c1", "a/b", "a\x00b"} {
 		_, err := ContainerPath(recorded(t, files{}), "/home/a", name)

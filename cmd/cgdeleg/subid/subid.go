@@ -31,8 +31,8 @@ func (r Range) overlaps(o Range) bool {
 	return r.Count > 0 && o.Count > 0 && r.First < o.end() && o.First < r.end()
 }
 
-func (r Range) isOf(name string, uid int) bool {
-	return r.Owner == name || r.Owner == strconv.Itoa(uid)
+func (r Range) isOf(uid int, names []string) bool {
+	return slices.Contains(names, r.Owner) || r.Owner == strconv.Itoa(uid)
 }
 
 // Read reads the file at path. Errors are *fs.PathError and
@@ -116,12 +116,13 @@ func badNumber(fields []string) string {
 	return "bad number"
 }
 
-// Of returns the ranges of a user: those that name it, and those that give its
-// number. Shadow also takes those of another name with the same number.
-func Of(all []Range, name string, uid int) []Range {
+// Of returns the ranges of a user: those that name it by one of its names, and those that
+// give its number. newuidmap compares numbers, so that all names with the same number are
+// the user's (find_range of lib/subordinateio.c).
+func Of(all []Range, uid int, names ...string) []Range {
 	var his []Range
 	for _, r := range all {
-		if r.isOf(name, uid) {
+		if r.isOf(uid, names) {
 			his = append(his, r)
 		}
 	}
@@ -130,10 +131,10 @@ func Of(all []Range, name string, uid int) []Range {
 
 // Overlaps returns some of the ranges of a user that share IDs with ranges of others, each
 // as a pair of his and theirs.
-func Overlaps(all []Range, name string, uid int) (pairs [][2]Range) {
+func Overlaps(all []Range, uid int, names ...string) (pairs [][2]Range) {
 	var his, others Range // of those so far the ones that end last
 	for _, r := range sorted(all) {
-		isHis := r.isOf(name, uid)
+		isHis := r.isOf(uid, names)
 		switch {
 		case len(pairs) == enough:
 			return pairs
@@ -262,6 +263,19 @@ func Free(count uint64, lists ...[]Range) (first uint64, ok bool) {
 		}
 	}
 	return first, first <= limit-count
+}
+
+// FreeIn returns the lowest first ID from 100000 on from which count IDs are in one of the
+// extents, and in none of the lists.
+func FreeIn(extents []Range, count uint64, lists ...[]Range) (first uint64, ok bool) {
+	taken := slices.Concat(lists...)
+	for _, e := range sorted(extents) {
+		below := Range{Count: e.First}
+		if first, ok = Free(count, taken, []Range{below}); ok && first+count <= e.end() {
+			return first, true
+		}
+	}
+	return 0, false
 }
 
 // sorted returns the ranges that are not empty by where they start.

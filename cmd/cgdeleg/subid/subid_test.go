@@ -124,6 +124,9 @@ func TestParseErrorText(t *testing.T) {
 func TestOf(t *testing.T) {
 	alice, number, bob, like := Range{"alice", 1, 2, 1}, Range{"1000", 3, 4, 2}, Range{"bob", 5, 6, 3}, Range{"01000", 7, 8, 4}
 	all := []Range{alice, number, bob, like}
+	if got, want := Of(all, 1000, "alice", "bob"), all[:3]; !reflect.DeepEqual(got, want) {
+		t.Errorf("two names: got %v, want %v", got, want)
+	}
 	for _, test := range []struct {
 		name string
 		uid  int
@@ -136,7 +139,7 @@ func TestOf(t *testing.T) {
 		{"alice", -1, []Range{alice}},
 		{"", 0, nil},
 	} {
-		if got := Of(all, test.name, test.uid); !reflect.DeepEqual(got, test.want) {
+		if got := Of(all, test.uid, test.name); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s, %d: got %v, want %v", test.name, test.uid, got, test.want)
 		}
 	}
@@ -161,7 +164,7 @@ func TestOverlaps(t *testing.T) {
 		{"his own, by name", Range{Owner: "alice", First: 100, Count: 10}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := Overlaps([]Range{test.other, alice}, "alice", 7)
+			got := Overlaps([]Range{test.other, alice}, 7, "alice")
 			var want [][2]Range
 			if test.want {
 				want = [][2]Range{{alice, test.other}}
@@ -241,6 +244,33 @@ func TestFree(t *testing.T) {
 	}
 }
 
+func TestFreeIn(t *testing.T) {
+	r := func(first, count uint64) Range { return Range{First: first, Count: count} }
+	for _, test := range []struct {
+		name    string
+		extents []Range
+		taken   []Range
+		want    uint64 // 0: none
+	}{
+		{"all IDs", []Range{r(0, math.MaxUint32)}, nil, 100000},
+		{"no extents", nil, nil, 0},
+		{"end of the only one", []Range{r(0, 165536)}, nil, 100000},
+		{"one ID too few", []Range{r(0, 165535)}, nil, 0},
+		{"not across a border", []Range{r(0, 131072), r(131072, 131072)}, nil, 131072},
+		{"in the second, behind what is taken", []Range{r(0, 131072), r(131072, 131072)}, []Range{r(131000, 100)}, 131100},
+		{"extents in no order", []Range{r(300000, 65536), r(200000, 65536)}, nil, 200000},
+		{"all taken", []Range{r(200000, 65536)}, []Range{r(200000, 1)}, 0},
+		{"beyond all IDs", []Range{r(0, math.MaxUint64)}, []Range{r(0, math.MaxUint32)}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := FreeIn(test.extents, 65536, test.taken)
+			if got != test.want || ok != (test.want != 0) {
+				t.Errorf("got %d, %v; want %d", got, ok, test.want)
+			}
+		})
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{"", "alice:100000:65536\nbob:165536:65536\n", "a:0x10:010", "a:4294967295:1\n", "#\n+\n\nx\n", "a:1:18446744073709551615", ":::"} {
 		f.Add(s, uint64(65536))
@@ -260,7 +290,7 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("%+v", r)
 			}
 		}
-		Overlaps(all, "alice", 1000)
+		Overlaps(all, 1000, "alice")
 		first, ok := Free(count, all)
 		if !ok {
 			return

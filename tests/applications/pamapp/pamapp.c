@@ -11,6 +11,10 @@
  *	start=SERVICE:USER	pam_start (PAM files in $CONFDIR if it is set)
  *	handle=N		which handle the next words use (0 to 9)
  *	open close end		on that handle
+ *	opensilent		open, with PAM_SILENT
+ *	item=NAME:VALUE		sets the handle's PAM_TTY or PAM_RUSER
+ *	listen			the conversation of the handles to come says "said: TEXT"
+ *				of each text, and fails else
  *	settle			waits until a close that nobody waited for has moved
  *				the application
  *	subreaper		becomes who gets orphans (PR_SET_CHILD_SUBREAPER)
@@ -101,15 +105,41 @@ static void die(const char *word)
 	_exit(1);
 }
 
-static int no_conversation(int n, const struct pam_message **m, struct pam_response **r, void *p)
+static int listens;
+
+/* Texts for the user, if it listens to any. */
+static int conversation(int n, const struct pam_message **m, struct pam_response **r, void *p)
 {
-	(void)n, (void)m, (void)r, (void)p;
-	return PAM_CONV_ERR;
+	int i;
+
+	(void)p;
+	if (!listens)
+		return PAM_CONV_ERR;
+	*r = calloc((size_t)n, sizeof(**r));
+	for (i = 0; i < n; i++) {
+		char *c, *text = strdup(m[i]->msg);
+
+		for (c = text; c && *c; c++)
+			if (*c == '\n')
+				*c = '|';
+		say("said", "%s", text ? text : "");
+		free(text);
+	}
+	return *r ? PAM_SUCCESS : PAM_BUF_ERR;
+}
+
+static int set_item(const char *arg)
+{
+	int is_tty = !strncmp(arg, "TTY:", strlen("TTY:"));
+
+	if (*h == NULL)
+		return PAM_SYSTEM_ERR;
+	return pam_set_item(*h, is_tty ? PAM_TTY : PAM_RUSER, arg + strlen(is_tty ? "TTY:" : "RUSER:"));
 }
 
 static int start(const char *arg)
 {
-	static const struct pam_conv conv = { no_conversation, NULL };
+	static const struct pam_conv conv = { conversation, NULL };
 	char service[64];
 	const char *user = strchr(arg, ':');
 
@@ -371,6 +401,8 @@ static int setting(const char *w)
 		say("load", "%s", dlopen(arg, RTLD_NOW) ? "ok" : dlerror());
 	else if (!strncmp(w, "start=", 6))
 		say("start", "%d", start(arg));
+	else if (!strncmp(w, "item=", 5))
+		say("item", "%d", set_item(arg));
 	else if (!strncmp(w, "handle=", 7))
 		h = &handles[atoi(arg)];
 	else if (!strncmp(w, "drop=", 5)) {
@@ -454,6 +486,10 @@ static void simple(const char *w)
 
 	if (!strcmp(w, "open"))
 		say(w, "%d", pam_open_session(*h, 0));
+	else if (!strcmp(w, "opensilent"))
+		say("open", "%d", pam_open_session(*h, PAM_SILENT));
+	else if (!strcmp(w, "listen"))
+		listens = 1;
 	else if (!strcmp(w, "close"))
 		say(w, "%d", pam_close_session(*h, 0));
 	else if (!strcmp(w, "end"))

@@ -26,7 +26,7 @@ for file in /usr/share/bash-completion/completions/cgdeleg /usr/share/zsh/vendor
 	/usr/share/fish/vendor_completions.d/cgdeleg.fish /etc/cron.d/cgdeleg; do
 	works "$file is there" test -s $file
 done
-for page in man1/cgdeleg.1 man8/cgdeleg-cleanup.8 man8/cgdeleg-serve.8 man8/pam_cgdeleg.8; do
+for page in man1/cgdeleg.1 man5/cgdeleg-limits.conf.5 man8/cgdeleg-cleanup.8 man8/cgdeleg-serve.8 man8/pam_cgdeleg.8; do
 	works "manual page $page is there" gzip -t /usr/share/man/$page.gz
 done
 

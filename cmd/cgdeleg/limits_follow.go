@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+)
+
+// follower gives live sessions their limits again when the files change.
+type follower struct {
+	log     *watchLog
+	inotify *os.File
+	seen    string // what there was of files when limits were applied last
+}
+
+const (
+	// fileChange is what changes a directory's files. An editor writes more than one.
+	fileChange = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVE | unix.IN_ATTRIB | unix.IN_ONLYDIR
+	// editPause is until an editor is done.
+	editPause = time.Second
+	// lowerPause is until what was in use is looked at again.
+	lowerPause = time.Minute
+	// lowerPatience bounds how long is waited for each user's memory.
+	lowerPatience = 5 * time.Second
+)
+
+// followLimits applies the files of limits when they change, until the context ends.
+func followLimits(ctx context.Context, l *watchLog) error {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("inotify_init1", err)
+	}
+	f := follower{log: l, inotify: os.NewFile(uintptr(fd), "inotify")}
+	defer f.inotify.Close()
+	defer context.AfterFunc(ctx, func() { f.inotify.Close() })()
+	f.mark(fd)
+	f.seen = limitsSignature() // logins have what was there
+	isLater := false
+	for {
+		if err := f.wait(isLater); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		f.mark(fd)
+		if now := limitsSignature(); isLater || now != f.seen {
+			f.seen = now
+			isLater = f.apply(ctx)
+		}
+	}
+}
+
+// mark watches the directories, or where they will appear.
+func (f follower) mark(fd int) {
+	for _, dir := range []string{limitsconf.Directory, parentOf(limitsconf.File), parentOf(parentOf(limitsconf.File))} {
+		if _, err := unix.InotifyAddWatch(fd, dir, fileChange); err == nil && dir == parentOf(limitsconf.File) {
+			return
+		}
+	}
+}
+
+func parentOf(file string) string { return file[:strings.LastIndexByte(file, '/')] }
+
+// wait waits for a change, and until it is done; not for longer than a minute if there is
+// something to do later.
+func (f follower) wait(isLater bool) error {
+	deadline := time.Time{}
+	if isLater {
+		deadline = time.Now().Add(lowerPause)
+	}
+	buffer := make([]byte, 16<<10)
+	for first := true; ; first = false {
+		if err := f.inotify.SetReadDeadline(deadline); err != nil {
+			return err
+		}
+		_, err := f.inotify.Read(buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if first {
+			deadline = time.Now().Add(editPause)
+		}
+	}
+}
+
+// limitsSignature is what tells one state of the files from another.
+func limitsSignature() (text string) {
+	names, _ := (machine.Machine{}).ReadDir(limitsconf.Directory)
+	files := []string{limitsconf.File}
+	for _, name := range names {
+		files = append(files, limitsconf.Directory+"/"+name)
+	}
+	for _, file := range files {
+		var st unix.Stat_t
+		err := unix.Stat(file, &st)
+		text += fmt.Sprint(file, err, st.Ino, st.Size, st.Mtim, st.Ctim, "\n")
+	}
+	return text
+}
+
+// apply applies the limits to all who have sessions, and tells whether some are left for
+// later, because more is in use.
+func (f follower) apply(ctx context.Context) (isLater bool) {
+	m := machine.Machine{}
+	flags := limitsApplyFlags{wait: lowerPatience}
+	users, err := delegate.LimitedUsers(m)
+	if err != nil {
+		complain(f.log.errOut, "limits: %v", err)
+		return false
+	}
+	for _, name := range users {
+		isLater = f.tell(applyLimits(ctx, m, name, f.log.errOut, flags)) || isLater
+	}
+	uids, err := flags.slices(m)
+	if err != nil {
+		complain(f.log.errOut, "limits: %v", err)
+	}
+	slices := applyToSlices(m, uids, f.log.errOut, flags.wait, false)
+	if err := printSlices(f.log.out, slices); err != nil {
+		complain(f.log.errOut, "limits: %v", err)
+	}
+	for _, s := range slices {
+		isLater = isLater || s.isLater()
+	}
+	return isLater
+}
+
+// tell says a line for each limit that was changed, or does not hold.
+func (f follower) tell(a appliedUser) (isLater bool) {
+	if a.err != nil {
+		complain(f.log.errOut, "limits of %s: %v", escape(printable(a.user)), a.err)
+	}
+	for _, l := range a.all {
+		of := "all sessions"
+		if l.Session >= 0 {
+			of = "session " + strconv.Itoa(l.Session)
+		}
+		for _, err := range l.Errs {
+			name, reason := limitOf(err)
+			complain(f.log.errOut, "%s of %s of %s: %s", string(name), of, escape(printable(a.user)), reason)
+		}
+		for _, o := range l.Outcomes {
+			isLater = isLater || o.IsInUse()
+			if o.IsChanged || o.Err != nil {
+				_ = f.say(a.user, of, o)
+			}
+		}
+	}
+	return isLater
+}
+
+func (f follower) say(user, of string, o limits.Outcome) error {
+	out := f.log.out
+	if f.log.json {
+		out = f.log.errOut
+	}
+	return printf(out, "%s of %s of %s: %s, was %s: %s\n", string(o.Limit.Name), of, escape(printable(user)),
+		humanValue(o.Setting, o.Value), humanValue(o.Setting, o.Before), resultOf(o, false))
+}
+
+// isLater tells whether a property is left for later, because more is in use.
+func (a appliedSlice) isLater() bool {
+	for _, c := range a.changes {
+		if c.InForce != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/usage"
+)
+
+// printUsage shows what one user uses, and each of the user's sessions.
+func printUsage(out screen, u *usage.User) error {
+	buffered := bufio.NewWriter(out)
+	p := usagePrinter{screen: out, w: buffered}
+	p.line("%s, %s", out.styled(printable(u.Name), bold), plural(len(u.Sessions), "session"))
+	p.values(&u.Usage, nil)
+	for i := range u.Sessions {
+		s := &u.Sessions[i]
+		name := "session " + sessionName(s.Session)
+		if s.Own {
+			name += " (you are here)"
+		}
+		if s.Leader.PID != 0 {
+			name += fmt.Sprintf(", %s %d", printable(s.Leader.Name), s.Leader.PID)
+		} else {
+			name += ", " + stateOf(s.Session)
+		}
+		p.line("%s", name)
+		p.values(&s.Usage, &u.Usage)
+	}
+	p.remarks(u)
+	return buffered.Flush()
+}
+
+type usagePrinter struct {
+	screen
+	w io.Writer
+}
+
+func (p usagePrinter) line(format string, args ...any) { _ = printf(p.w, format+"\n", args...) }
+
+// whereColumn is where a line says which file holds its limit.
+const whereColumn = 46
+
+// row is what is said of one thing: how much of it is used, and the limit's file. The line
+// gets another one if it is too long.
+func (p usagePrinter) row(label, text string, how style, l *usage.Limit) {
+	line := fmt.Sprintf("  %-10s %s", label, text)
+	width := max(p.width, 80)
+	where := ""
+	if l != nil && l.IsSet {
+		where = l.File + " of " + cgroupName(*l)
+	}
+	if where == "" {
+		p.line("  %s %s", markup(fmt.Sprintf("%-10s", label)), p.styled(text, how))
+		return
+	}
+	gap := max(2, whereColumn-utf8.RuneCountInString(line))
+	if utf8.RuneCountInString(line)+gap+utf8.RuneCountInString(where) > width {
+		gap = max(2, width-utf8.RuneCountInString(line)-utf8.RuneCountInString(where))
+	}
+	if utf8.RuneCountInString(line)+gap+utf8.RuneCountInString(where) <= width {
+		p.line("  %s %s%s%s", markup(fmt.Sprintf("%-10s", label)), p.styled(text, how), markup(strings.Repeat(" ", gap)), p.styled(where, dim))
+		return
+	}
+	p.line("  %s %s", markup(fmt.Sprintf("%-10s", label)), p.styled(text, how))
+	p.line("  %s %s", markup(strings.Repeat(" ", 10)), p.styled("by "+where, dim))
+}
+
+// cgroupName is how a limit's cgroup is called: from the base on, without the slash.
+func cgroupName(l usage.Limit) string {
+	if l.FromBase == "/" {
+		return "the container" // the real root has no limits
+	}
+	return printable(strings.TrimPrefix(l.FromBase, "/"))
+}
+
+// values shows all that is known. Of a session that is without what is its user's.
+func (p usagePrinter) values(u, above *usage.Usage) {
+	same := func(of func(*usage.Usage) *usage.Limit) usage.Limit {
+		l := *of(u)
+		if above != nil && l.IsSet && l.Path == of(above).Path && l.Hierarchy == of(above).Hierarchy {
+			return usage.Limit{Answer: machine.Found}
+		}
+		return l
+	}
+	p.memory(u.Memory, same(func(u *usage.Usage) *usage.Limit { return &u.Memory.Max }), same(func(u *usage.Usage) *usage.Limit { return &u.Memory.High }))
+	p.swap(u.Memory, same(func(u *usage.Usage) *usage.Limit { return &u.Memory.SwapMax }), same(func(u *usage.Usage) *usage.Limit { return &u.Memory.TotalMax }))
+	p.cpu(u.CPU, same(func(u *usage.Usage) *usage.Limit { return &u.CPU.Max }))
+	p.processes(u.Processes, same(func(u *usage.Usage) *usage.Limit { return &u.Processes.Max }))
+	p.io(u.IO)
+	p.pressure(u)
+	if n, known := u.Memory.OOMKills.Known(); known && (n > 0 || u.Memory.Max.IsSet) {
+		text := "0"
+		if n > 0 {
+			text = "killed " + plural(int(n), "process") + " for want of memory"
+		}
+		p.row("OOM", text, p.alarm(n > 0), nil)
+	}
+}
+
+func (p usagePrinter) alarm(is bool) style {
+	if is {
+		return red
+	}
+	return ""
+}
+
+// near is how a line is set off whose limit is near.
+func near(l usage.Limit) style {
+	percent, ok := l.Percent()
+	switch {
+	case !ok || percent < 80:
+		return ""
+	case percent < 95:
+		return yellow
+	}
+	return red
+}
+
+// ofLimit is "1.9G of 4.0G (48 %)", with the numbers in words of theirs.
+func ofLimit(now usage.Count, l usage.Limit, words func(int64) string) string {
+	n, known := now.Known()
+	text := "unknown"
+	if known {
+		text = words(n)
+	}
+	percent, ok := l.Percent()
+	switch {
+	case !l.IsSet:
+		return text
+	case !ok:
+		return text + " of " + words(l.N)
+	case l.IsOwn:
+		return fmt.Sprintf("%s of %s (%d %%)", text, words(l.N), percent)
+	}
+	return fmt.Sprintf("%s; shared: %s of %s (%d %%)", text, words(l.Used.N), words(l.N), percent)
+}
+
+func (p usagePrinter) memory(m usage.Memory, limit, high usage.Limit) {
+	if m.Now.Answer == machine.Absent && !limit.IsSet {
+		return
+	}
+	text := ofLimit(m.Now, limit, humanBytes)
+	if peak, known := m.Peak.Known(); known {
+		text += ", peak " + humanBytes(peak)
+	}
+	p.row("memory", text, near(limit), &limit)
+	if high.IsSet {
+		p.row("", "slowed down from "+humanBytes(high.N)+" on", near(high), &high)
+	}
+}
+
+func (p usagePrinter) swap(m usage.Memory, limit, total usage.Limit) {
+	if n, known := m.Swap.Known(); known && (n > 0 || limit.IsSet) {
+		p.row("swap", ofLimit(m.Swap, limit, humanBytes), near(limit), &limit)
+	}
+	if total.IsSet && total.N != m.Max.N {
+		p.row("with swap", ofLimit(total.Used, total, humanBytes), near(total), &total)
+	}
+}
+
+func (p usagePrinter) cpu(c usage.CPU, limit usage.Limit) {
+	if c.Used.Answer == machine.Absent && !limit.IsSet {
+		return
+	}
+	text := "unknown"
+	if n, known := c.Used.Known(); known {
+		text = humanCPU(n)
+	}
+	if limit.IsSet {
+		text += fmt.Sprintf(", at most %s %% of a CPU", hundredths(limit.N))
+	}
+	p.row("cpu", text, "", &limit)
+	throttled, known := c.Throttled.Known()
+	periods, _ := c.Periods.Known()
+	if known && throttled > 0 {
+		text := fmt.Sprintf("throttled in %d of %d periods", throttled, periods)
+		if n, known := c.ThrottledTime.Known(); known {
+			text += ", " + humanCPU(n)
+		}
+		p.row("", text, yellow, nil)
+	}
+}
+
+func (p usagePrinter) processes(c usage.Processes, limit usage.Limit) {
+	if c.Now.Answer == machine.Absent && !limit.IsSet {
+		return
+	}
+	text := ofLimit(c.Now, limit, func(n int64) string { return strconv.FormatInt(n, 10) })
+	if peak, known := c.Peak.Known(); known {
+		text += fmt.Sprintf(", peak %d", peak)
+	}
+	p.row("processes", text, near(limit), &limit)
+	if n, known := c.Refused.Known(); known && n > 0 {
+		p.row("", "refused "+plural(int(n), "fork")+" for want of processes", red, nil)
+	}
+}
+
+func (p usagePrinter) io(c usage.IO) {
+	read, known := c.Read.Known()
+	written, _ := c.Written.Known()
+	if known {
+		p.row("io", fmt.Sprintf("%s read, %s written", humanBytes(read), humanBytes(written)), "", nil)
+	}
+}
+
+func (p usagePrinter) pressure(u *usage.Usage) {
+	var words []string
+	for _, each := range []struct {
+		name string
+		usage.Pressure
+	}{{"memory", u.Memory.Pressure}, {"cpu", u.CPU.Pressure}, {"io", u.IO.Pressure}} {
+		if each.Answer == machine.Found {
+			words = append(words, fmt.Sprintf("%s %s %%", each.name, hundredths(each.Some)))
+		}
+	}
+	if len(words) > 0 {
+		p.row("pressure", strings.Join(words, ", "), "", nil)
+	}
+}
+
+// remarks are what is not counted, not known, and whether anything is limited.
+func (p usagePrinter) remarks(u *usage.User) {
+	if names, all := namesOf(u, machine.Absent); len(names) > 0 {
+		p.wrap("Not counted" + onlyIf(!all, " everywhere") + ": " + strings.Join(names, ", ") +
+			". For that a login needs cgroups with their controllers: " + whyAbsent(u) + "; cgdeleg check says which there are.")
+	}
+	if names, _ := namesOf(u, machine.Unknown); len(names) > 0 {
+		p.wrap("Not known: " + strings.Join(names, ", ") + ". The files could not be read, or were not recorded.")
+	}
+	isLimited, isSure := false, true
+	for _, each := range usagesOf(u) {
+		for _, l := range limitsOf(each) {
+			isLimited = isLimited || l.IsSet
+			isSure = isSure && l.Answer != machine.Unknown
+		}
+	}
+	switch {
+	case isLimited:
+	case isSure:
+		p.line("No limit is set.")
+	default:
+		p.line("No limit was seen; not all files that may hold one could be read.")
+	}
+}
+
+// namesOf are the values of which there is such an answer; all tells that these are so
+// for the user and for every session.
+func namesOf(u *usage.User, answer machine.Answer) (names []string, all bool) {
+	all = true
+	for _, v := range shownValues {
+		count, of := 0, usagesOf(u)
+		for _, each := range of {
+			if v.of(each).Answer == answer {
+				count++
+			}
+		}
+		if count > 0 {
+			names = append(names, v.name)
+			all = all && count == len(of)
+		}
+	}
+	return names, all
+}
+
+func (p usagePrinter) wrap(text string) { p.line("%s", markup(wrapped(visible(text), 79))) }
+
+// whyAbsent is where the controllers of a login are chosen.
+func whyAbsent(u *usage.User) string {
+	for _, s := range u.Sessions {
+		for _, part := range s.Parts {
+			if part.Adopted {
+				return "systemd counts what Delegate= and the Accounting= settings name"
+			}
+		}
+	}
+	return "-c on the PAM line chooses them"
+}
+
+// usagesOf are those of the user, if there is a cgroup for it, and of the sessions.
+func usagesOf(u *usage.User) (all []*usage.Usage) {
+	if u.IsGrouped {
+		all = append(all, &u.Usage)
+	}
+	for i := range u.Sessions {
+		all = append(all, &u.Sessions[i].Usage)
+	}
+	return all
+}
+
+func limitsOf(u *usage.Usage) []usage.Limit {
+	return []usage.Limit{u.Memory.Max, u.Memory.High, u.Memory.SwapMax, u.Memory.TotalMax, u.CPU.Max, u.Processes.Max}
+}
+
+// shownValues are what the screen says is not counted.
+var shownValues = []sortKey{
+	{"memory", func(u *usage.Usage) usage.Count { return u.Memory.Now }},
+	{"cpu", func(u *usage.Usage) usage.Count { return u.CPU.Used }},
+	{"processes", func(u *usage.Usage) usage.Count { return u.Processes.Now }},
+	{"io", func(u *usage.Usage) usage.Count { return u.IO.Read }},
+}
+
+// hundredths writes a number of hundredths without more decimals than it has.
+func hundredths(n int64) string { return strconv.FormatFloat(float64(n)/100, 'f', -1, 64) }
+
+// humanCPU is for CPU time in nanoseconds.
+func humanCPU(nanoseconds int64) string {
+	if d := time.Duration(nanoseconds); d >= time.Minute {
+		return humanAge(d)
+	}
+	return fmt.Sprintf("%.1fs", time.Duration(nanoseconds).Seconds())
+}
+
+// usageColumn is one of the list of users.
+type usageColumn struct {
+	name string
+	cell func(*usage.Usage) string
+}
+
+var usageColumns = []usageColumn{
+	{"PROCS", func(u *usage.Usage) string { return countText(u.Processes.Now, decimal) }},
+	{"MEMORY", func(u *usage.Usage) string { return countText(u.Memory.Now, humanBytes) }},
+	{"LIMIT", func(u *usage.Usage) string { return limitText(u.Memory.Max, humanBytes) }},
+	{"USED", func(u *usage.Usage) string { return percentText(u.Memory.Max) }},
+	{"PEAK", func(u *usage.Usage) string { return countText(u.Memory.Peak, humanBytes) }},
+	{"OOM", func(u *usage.Usage) string { return countText(u.Memory.OOMKills, decimal) }},
+	{"CPU", func(u *usage.Usage) string { return countText(u.CPU.Used, humanCPU) }},
+	{"THROTTLED", func(u *usage.Usage) string { return countText(u.CPU.ThrottledTime, humanCPU) }},
+	{"IO", func(u *usage.Usage) string { return countText(ioOf(u), humanBytes) }},
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
+
+// countText is "" for what is not known.
+func countText(c usage.Count, words func(int64) string) string {
+	n, known := c.Known()
+	if !known {
+		return ""
+	}
+	return words(n)
+}
+
+// limitText is "" for what is not known, and "none".
+func limitText(l usage.Limit, words func(int64) string) string {
+	switch {
+	case l.IsSet:
+		return words(l.N)
+	case l.Answer == machine.Found:
+		return "none"
+	}
+	return ""
+}
+
+func percentText(l usage.Limit) string {
+	percent, ok := l.Percent()
+	return onlyIf(ok, fmt.Sprintf("%d%%", percent))
+}
+
+func printUsageList(out screen, users []usage.User, heading bool) error {
+	names := []string{"USER", "SESSIONS"}
+	for _, c := range usageColumns {
+		names = append(names, c.name)
+	}
+	if !heading {
+		names = nil
+	}
+	t := newTable(out, names...)
+	for i := range users {
+		u := &users[i]
+		cells := []string{printable(u.Name), strconv.Itoa(len(u.Sessions))}
+		for _, c := range usageColumns {
+			cells = append(cells, dash(c.cell(&u.Usage)))
+		}
+		t.row(cells...)
+	}
+	return t.flush()
+}

@@ -1,0 +1,80 @@
+/*
+ * tell_user: says a note, in the application. Leaves nothing behind there.
+ */
+#include "told.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <security/pam_ext.h>
+
+static const char *item(const pam_handle_t *pamh, int type)
+{
+	const void *value = NULL;
+
+	pam_get_item(pamh, type, &value);
+	return value ? value : "";
+}
+
+/* Whether the user is who asked for the session. su and sudo say who did, login and sshd
+ * nobody. */
+static bool is_login(const pam_handle_t *pamh)
+{
+	const char *asker = item(pamh, PAM_RUSER);
+
+	return asker[0] == '\0' || strcmp(asker, item(pamh, PAM_USER)) == 0;
+}
+
+/* Whether the application has a terminal. sshd says "ssh" before it knows. */
+static bool has_terminal(const pam_handle_t *pamh)
+{
+	const char *tty = item(pamh, PAM_TTY);
+
+	return strncmp(tty, "/dev/", 5) == 0 || strncmp(tty, "tty", 3) == 0 || strncmp(tty, "pts/", 4) == 0;
+}
+
+/* Reads a file of root's to the end, at most TOLD_MAX - 1 bytes; false if it is none. */
+static bool read_note(const char *path, char text[TOLD_MAX])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	do
+		n = read(fd, text, TOLD_MAX - 1);
+	while (n < 0 && errno == EINTR);
+	close(fd);
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return strlen(text) == (size_t)n;
+}
+
+void tell_user(pam_handle_t *pamh, uid_t uid, int flags)
+{
+	char note[sizeof(TOLD_DIRECTORY) + 24], claimed[sizeof(note) + sizeof(TOLD_SAID)];
+	char text[TOLD_MAX];
+	struct stat st; /* not access(2), which asks for the real user ID */
+	bool is_said;
+
+	snprintf(note, sizeof(note), TOLD_DIRECTORY "/%lu", (unsigned long)uid);
+	if ((flags & PAM_SILENT) || stat(note, &st) < 0 || !is_login(pamh))
+		return;
+	snprintf(claimed, sizeof(claimed), "%s" TOLD_SAID, note);
+	/* of two logins at the same time one says it */
+	if (rename(note, claimed) < 0)
+		return;
+	is_said = read_note(claimed, text) && pam_info(pamh, "%s", text) == PAM_SUCCESS;
+	if (is_said && has_terminal(pamh))
+		unlink(claimed);
+	else if (!is_said && link(claimed, note) == 0) /* and not where there is a newer one */
+		unlink(claimed);
+}
