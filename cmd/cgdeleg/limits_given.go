@@ -65,7 +65,7 @@ func (g given) limits() (l limits.Given) {
 	if g.Session != nil {
 		l.Session = g.Session.Limits
 	}
-	l.IsManaged, l.IsUncertain = !g.isAbsent, g.isUnknown()
+	l.IsManaged, l.IsUncertain = g.User != nil || g.Session != nil, g.isUnknown()
 	return l
 }
 

@@ -15,7 +15,8 @@ import (
 // those of the new session.
 type Given struct {
 	User, Session []Limit
-	// IsManaged tells that there are files: what they do not give is lifted.
+	// IsManaged tells that the files have a line about the user: what it does not give is
+	// lifted. Limits of others may be somebody else's.
 	IsManaged bool
 	// IsUncertain tells that the user may have less: the groups are not known, and lines for
 	// groups count for nobody. Then nothing that there is is raised.

@@ -55,7 +55,7 @@ func (r *replier) limits(req request, s surroundings, o options.Options) (given 
 		err = fmt.Errorf("the groups of user %q are not known: %w", req.user, found.Unknown)
 		r.log("warning", "%v; lines of limits for groups are ignored", err)
 	}
-	return limits.Given{User: limitsOf(found.User), Session: limitsOf(found.Session), IsManaged: true, IsUncertain: err != nil}, err
+	return limits.Given{User: limitsOf(found.User), Session: limitsOf(found.Session), IsManaged: found.User != nil || found.Session != nil, IsUncertain: err != nil}, err
 }
 
 func limitsOf(rule *limitsconf.Rule) []limits.Limit {
