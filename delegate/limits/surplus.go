@@ -36,7 +36,11 @@ var deviceFiles = map[bool][]Setting{
 // else. CPUs, and weights of input and output, stay.
 func Surplus(at Place, dir *cgroupfs.Dir, given []Setting) (settings []Setting) {
 	isUnified := at.Hierarchy.IsUnified()
+	hasController := func(s Setting) bool { return at.Hierarchy.Has(ControllerOf(s.Limit.Name, isUnified)) }
 	for _, s := range unlimitedFiles[isUnified] {
+		if !hasController(s) {
+			continue
+		}
 		isGiven := slices.ContainsFunc(given, func(g Setting) bool { return g.File == s.File })
 		data, err := dir.Read(s.File)
 		if err != nil || isGiven || s.isSame(s.valueIn(string(data))) {
@@ -45,6 +49,9 @@ func Surplus(at Place, dir *cgroupfs.Dir, given []Setting) (settings []Setting) 
 		settings = append(settings, s)
 	}
 	for _, s := range deviceFiles[isUnified] {
+		if !hasController(s) {
+			continue
+		}
 		data, err := dir.Read(s.File)
 		if err != nil {
 			continue
