@@ -90,7 +90,7 @@ type limited struct {
 
 func newLimited(t *testing.T, name string, uid int) limited {
 	t.Helper()
-	testbed.Need(t)
+	testbed.Need(t, "timeout", "setpriv")
 	for _, controller := range []string{"memory", "cpu", "cpuacct", "pids"} {
 		if h := testbed.HierarchyNamed(t, controller); h.Name == "unified" {
 			t.Skip("needs the controllers on cgroup v1")

@@ -29,7 +29,7 @@ done
 # What the tests look for in the source tree.
 mkdir -p "$stage/src/pam" "$stage/src/build/musl" "$stage/src/tests"
 cp pam/module.c "$stage/src/pam"
-cp -a docs cmd "$stage/src"
+cp -a docs cmd delegate "$stage/src"
 ln -s /usr/lib/security/pam_cgdeleg.so "$stage/src/build/pam_cgdeleg.so"
 ln -s /usr/bin/cgdeleg "$stage/src/build/cgdeleg"
 ln -s /usr/libexec/cgdeleg/trylogin "$stage/src/build/trylogin"
