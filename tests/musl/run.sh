@@ -36,9 +36,9 @@ ln -s /usr/libexec/cgdeleg/trylogin "$stage/src/build/trylogin"
 flags="-std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1"
 # shellcheck disable=SC2086 # a list of words
 build/musl/cc $flags -o "$stage/src/build/musl/pamapp" tests/applications/pamapp/pamapp.c -lpam
-for module in tests/applications/pamargs/pam_args.c tests/commands/pamroot/pam_root.c; do
+for module in tests/applications/pamargs/pam_args.c tests/applications/pamdata/pam_data.c tests/commands/pamroot/pam_root.c; do
 	# shellcheck disable=SC2086 # a list of words
-	build/musl/cc $flags -shared -fPIC -o "$stage/src/build/musl/$(basename $module .c)" $module
+	build/musl/cc $flags -shared -fPIC -o "$stage/src/build/musl/$(basename $module .c)" $module -lpam
 done
 
 packages=
