@@ -150,10 +150,10 @@ func TestTopGivesTerminalBack(t *testing.T) {
 	t.Run("count", func(t *testing.T) {
 		p := startOnPty(t, top(t, "-d", "0.2", "-n", "2", u.Name))
 		p.wait()
-		_, last, _ := strings.Cut(p.said(), "\x1b[?1049l")
-		if !strings.Contains(last, "cgtopback") { // the last look stays on the screen
-			t.Errorf("after the end: %q", last)
-		}
+		testbed.Eventually(t, "the last look stays on the screen", func() bool {
+			_, last, _ := strings.Cut(p.said(), "\x1b[?1049l")
+			return strings.Contains(last, "cgtopback")
+		})
 	})
 }
 
