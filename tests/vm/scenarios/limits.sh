@@ -4,6 +4,7 @@
 # from the kernel; a hog, a fork bomb and a busy loop are stopped, and nobody else; a
 # container's limits are below the user's; the user can raise none; limits follow the file.
 # machines: bookworm-no-systemd-v2 trixie-no-systemd-v2 bookworm-no-systemd-hybrid
+# limit: 1800
 
 install_module "timeout=60" # id(1) takes its time under emulation
 conf=/etc/cgdeleg/limits.conf
