@@ -143,6 +143,7 @@ limit=$(cat $slice/memory.max)
 works "the limit is just above what is in use ($limit)" test "$limit" -gt 90000000 -a "$limit" -lt $((300 * MiB))
 equal "memory.high does not stall the user" "$(cat $slice/memory.high)" max
 kill "$holder"
+pkill -u alice -x sleep # which would keep the session
 eventually "the memory is free" fails_quietly used
 works "then they can" cgdeleg limits apply --uid 1000
 equal "and hold" "$(cat $slice/memory.max)" $((60 * MiB))

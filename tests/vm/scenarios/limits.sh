@@ -130,6 +130,7 @@ works "nobody is killed" test -e "/proc/$holder"
 works "and no less than is in use is allowed" test "$(cat "$memory/user/alice/$max")" -ge "$(cat "$memory/user/alice/$current")"
 equal "the session's is lifted" "$(cat "$memory/user/$(session_of first)/$max")" $none
 kill "$holder"
+pkill -u alice -x sleep # which would keep the session
 eventually "when it is free they are" cgdeleg limits apply --user alice --wait 5s
 equal "and hold" "$(cat "$memory/user/alice/$max")" $((100 * MiB))
 
