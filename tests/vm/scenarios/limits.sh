@@ -136,6 +136,7 @@ equal "and hold" "$(cat "$memory/user/alice/$max")" $((100 * MiB))
 
 # --- limits=required ---------------------------------------------------------------
 
+kill "$neighbour"
 for name in first second bobs carols daves; do logout $name; done
 for user in alice bob carol dave; do
 	eventually "nothing of $user is left" fails_quietly test -e "$memory/user/$user"
