@@ -196,9 +196,6 @@ break_idmap_of_others() { sed -i 's/^\(lxc.idmap = .\) 0 100000/\1 0 165536/' $b
 edit_idmap_of_others() { echo '/^lxc.idmap/s/ 165536 / 100000 /'; }
 
 break_idmap_missing() { sed -i /^lxc.idmap/d $box/config; }
-text_idmap_missing() {
-	printf 'lxc.idmap = %s 0 100000 65536\n' u g >>$box/config
-}
 
 break_newuidmap_unprivileged() { chmod u-s /usr/bin/newuidmap; }
 
