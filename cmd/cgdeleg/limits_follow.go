@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,14 +64,12 @@ func followLimits(ctx context.Context, l *watchLog) error {
 
 // mark watches the directories, or where they will appear.
 func (f follower) mark(fd int) {
-	for _, dir := range []string{limitsconf.Directory, parentOf(limitsconf.File), parentOf(parentOf(limitsconf.File))} {
-		if _, err := unix.InotifyAddWatch(fd, dir, fileChange); err == nil && dir == parentOf(limitsconf.File) {
+	for _, dir := range []string{limitsconf.Directory, path.Dir(limitsconf.File), path.Dir(path.Dir(limitsconf.File))} {
+		if _, err := unix.InotifyAddWatch(fd, dir, fileChange); err == nil && dir == path.Dir(limitsconf.File) {
 			return
 		}
 	}
 }
-
-func parentOf(file string) string { return file[:strings.LastIndexByte(file, '/')] }
 
 // wait waits for a change, and until it is done; not for longer than a minute if there is
 // something to do later.
