@@ -150,6 +150,9 @@ func guestFiles(t *testing.T) map[string]string {
 		"trylogin":       testbed.Built(t, "trylogin"),
 		"cgdeleg":        testbed.Built(t, "cgdeleg"),
 	}
+	if os.Getenv("CGDELEG_VM_HALF") == "1" {
+		files["half"] = "guest/half"
+	}
 	root := testbed.Root(t)
 	for folder, in := range map[string]string{"deb": "debs", "deb-next": "debs/next"} {
 		debs, _ := filepath.Glob(filepath.Join(root, "build", folder, "*.deb"))

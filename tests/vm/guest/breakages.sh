@@ -28,6 +28,7 @@ if booted_systemd; then kind=systemd-$version; else kind=none-$version; fi
 
 names=()               # of the breakages that apply to this kind of machine
 declare -A starts asks # by name: how the login comes, and the checks that find it
+rows=0 everywhere=0    # rows of the table so far, and those for all machines
 
 # breakage NAME KINDS LOGIN CHECK...: KINDS is a pattern. LOGIN is "new" where the
 # breakage is one of the login, which has to be a new one, "same" where check and LXC read
@@ -38,10 +39,27 @@ breakage() {
 	local name=$1
 	# shellcheck disable=SC2254 # a pattern
 	case $kind in $2) ;; *) return ;; esac
+	rows=$((rows + 1))
+	if [ "$2" = '*' ]; then
+		everywhere=$((everywhere + 1))
+		if is_left_to_others; then return; fi
+	fi
 	names+=("$name")
 	starts[$name]=$3
 	shift 3
 	asks[$name]=$*
+}
+
+# is_left_to_others: where half of the work is wanted (guest/half), half of what is tried
+# on all machines is tried where there is no systemd, and the other half where there is:
+# two of the table in turns, since there what the login lacks and what the user lacks take
+# turns.
+is_left_to_others() {
+	[ -e /in/half ] || return 1
+	case $kind in
+	systemd-*) [ $((everywhere / 2 % 2)) = 0 ] ;;
+	*) [ $((everywhere / 2 % 2)) = 1 ] ;;
+	esac
 }
 
 # Neighbours are broken together in breakages-pairs.sh: one undoes nothing of the other.

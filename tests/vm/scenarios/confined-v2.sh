@@ -73,7 +73,7 @@ echo 300 >$cg/user/bob/pids.max
 echo max >$cg/openrc.sshd/pids.max
 login third bob
 equal "a login is moved below its user's limit" "$(cgroup_of_login unified third)" /user/bob/0/init.scope
-equal "su to another keeps it" "$(in_login third "echo alice | su - alice -c 'cat /proc/self/cgroup' 2>/dev/null" | path_of unified)" /user/bob/0/init.scope
+equal "su to another has that user's own" "$(in_login third "echo alice | su - alice -c 'cat /proc/self/cgroup' 2>/dev/null" | path_of unified)" /user/alice/0/init.scope
 logout third
 
 # Where elogind delegates by itself (DelegateSessionCgroups=yes), that is enough.
