@@ -35,6 +35,7 @@ var edges = map[string]string{
 	"delegate/cgroupfs":   "machine",
 	"delegate/hierarchy":  "machine cgroupfs",
 	"delegate/layout":     "cgroupfs hierarchy",
+	"delegate/inotify":    "cgroupfs",
 	"delegate/ticket":     "hierarchy layout",
 	"delegate/manager":    "machine cgroupfs hierarchy",
 	"delegate/limits":     "machine cgroupfs hierarchy cpulist",
@@ -43,7 +44,7 @@ var edges = map[string]string{
 	"delegate/plan":       "machine cgroupfs hierarchy layout limits cpulist manager",
 	"delegate/apply":      "machine cgroupfs hierarchy layout limits cpulist manager plan ticket",
 	"delegate/cleanup":    "machine cgroupfs hierarchy layout lock manager apply",
-	"delegate":            "machine cgroupfs hierarchy layout limits lock manager plan apply cleanup ticket",
+	"delegate":            "machine cgroupfs hierarchy inotify layout limits lock manager plan apply cleanup ticket",
 	"delegate/options":    "hierarchy plan",
 	"delegate/messages":   ". limits lock manager plan apply",
 	"pam/worker":          ". machine hierarchy layout limits limitsconf lock nss ticket options messages",
@@ -53,7 +54,7 @@ var edges = map[string]string{
 	"delegate/usage":      ". machine cgroupfs hierarchy layout",
 	"delegate/terminal":   "machine",
 	"delegate/told":       "",
-	"delegate/oom":        "machine cgroupfs hierarchy layout manager",
+	"delegate/oom":        "machine cgroupfs hierarchy inotify layout manager",
 }
 
 // expand returns the import paths of a row of edges.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"math"
 	"path"
 	"strconv"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/inotify"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -19,15 +20,13 @@ import (
 
 // follower gives live sessions their limits again when the files change.
 type follower struct {
-	log     *watchLog
-	inotify *os.File
-	seen    string // what there was of files when limits were applied last
+	log   *watchLog
+	queue *inotify.Queue
+	seen  string // what there was of files when limits were applied last
 }
 
 const (
-	// fileChange is what changes a directory's files. An editor writes more than one.
-	fileChange = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVE | unix.IN_ATTRIB | unix.IN_ONLYDIR
-	// editPause is until an editor is done.
+	// editPause is until an editor is done, which writes more than once.
 	editPause = time.Second
 	// lowerPause is until what was in use is looked at again.
 	lowerPause = time.Minute
@@ -37,24 +36,29 @@ const (
 
 // followLimits applies the files of limits when they change, until the context ends.
 func followLimits(ctx context.Context, l *watchLog) error {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	q, err := inotify.New()
 	if err != nil {
-		return os.NewSyscallError("inotify_init1", err)
+		return err
 	}
-	f := follower{log: l, inotify: os.NewFile(uintptr(fd), "inotify")}
-	defer f.inotify.Close()
-	defer context.AfterFunc(ctx, func() { f.inotify.Close() })()
-	f.mark(fd)
+	f := follower{log: l, queue: q}
+	defer q.Close()
+	defer context.AfterFunc(ctx, q.Close)()
+	if err := f.mark(); err != nil {
+		return err
+	}
 	f.seen = limitsSignature() // logins have what was there
 	isLater := false
 	for {
-		if err := f.wait(isLater); err != nil {
+		patience := time.Duration(math.MaxInt64)
+		if isLater {
+			patience = lowerPause
+		}
+		if err := errors.Join(q.Wait(patience, editPause), f.mark()); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		f.mark(fd)
 		if now := limitsSignature(); isLater || now != f.seen {
 			f.seen = now
 			isLater = f.apply(ctx)
@@ -62,38 +66,14 @@ func followLimits(ctx context.Context, l *watchLog) error {
 	}
 }
 
-// mark watches the directories, or where they will appear.
-func (f follower) mark(fd int) {
-	for _, dir := range []string{limitsconf.Directory, path.Dir(limitsconf.File), path.Dir(path.Dir(limitsconf.File))} {
-		if _, err := unix.InotifyAddWatch(fd, dir, fileChange); err == nil && dir == path.Dir(limitsconf.File) {
-			return
+// mark watches the directories of the files, or where they will appear.
+func (f follower) mark() error {
+	return f.queue.Mark(func(m inotify.Marker) {
+		m.Files(limitsconf.Directory)
+		if dir := path.Dir(limitsconf.File); !m.Files(dir) {
+			m.Files(path.Dir(dir))
 		}
-	}
-}
-
-// wait waits for a change, and until it is done; not for longer than a minute if there is
-// something to do later.
-func (f follower) wait(isLater bool) error {
-	deadline := time.Time{}
-	if isLater {
-		deadline = time.Now().Add(lowerPause)
-	}
-	buffer := make([]byte, 16<<10)
-	for first := true; ; first = false {
-		if err := f.inotify.SetReadDeadline(deadline); err != nil {
-			return err
-		}
-		_, err := f.inotify.Read(buffer)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if first {
-			deadline = time.Now().Add(editPause)
-		}
-	}
+	})
 }
 
 // limitsSignature is what tells one state of the files from another.

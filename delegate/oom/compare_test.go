@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/inotify"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
@@ -40,7 +40,17 @@ func (c contents) write(t *testing.T, dir string) {
 
 func snapshotOf(t *testing.T, dir string) *snapshot {
 	t.Helper()
-	s, err := read(machine.Recorded(dir), func(*cgroupfs.Dir, string) bool { return true })
+	q, err := inotify.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	var s *snapshot
+	err = q.Mark(func(mark inotify.Marker) {
+		if s, err = read(machine.Recorded(dir), mark); err != nil {
+			t.Fatal(err)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

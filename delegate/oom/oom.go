@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/inotify"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -69,7 +70,7 @@ type Victim struct {
 // Watch sees events.
 type Watch struct {
 	machine machine.Machine
-	signals *signals
+	queue   *inotify.Queue
 	log     *kernelLog
 	// LogError says why the kernel's log is not read, so that nobody knows who was
 	// killed; nil: it is.
@@ -81,18 +82,18 @@ type Watch struct {
 // NewWatch returns a Watch that has seen nothing yet: the first Look only remembers what
 // was counted before. Its error is one of inotify_init1(2).
 func NewWatch(m machine.Machine) (*Watch, error) {
-	s, err := newSignals()
+	q, err := inotify.New()
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{machine: m, signals: s}
+	w := &Watch{machine: m, queue: q}
 	w.log, w.LogError = openKernelLog()
 	return w, nil
 }
 
 // Close ends a Wait, also that of another goroutine, with an error.
 func (w *Watch) Close() {
-	w.signals.close()
+	w.queue.Close()
 	w.log.close()
 }
 
@@ -103,7 +104,7 @@ func (w *Watch) Look() (events []Event, mustPoll bool, err error) {
 	begun := time.Now()
 	var now *snapshot
 	var unread error
-	err = w.signals.during(func(mark markFunc) { now, unread = read(w.machine, mark) })
+	err = w.queue.Mark(func(mark inotify.Marker) { now, unread = read(w.machine, mark) })
 	if err = errors.Join(err, unread); err != nil {
 		return nil, false, err
 	}
@@ -130,7 +131,7 @@ const share = 20
 // Wait waits until something happened that a Look may tell, or until patience is over.
 // There is an error after Close, and if the kernel gives one.
 func (w *Watch) Wait(patience time.Duration) error {
-	return w.signals.wait(patience, max(settling, share*w.cost))
+	return w.queue.Wait(patience, max(settling, share*w.cost))
 }
 
 // initialNamespaces are the inodes of the namespaces that the kernel's log speaks of

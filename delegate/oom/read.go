@@ -7,6 +7,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/inotify"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
@@ -27,7 +28,7 @@ type snapshot struct {
 	mustPoll  bool     // there are cgroups of which nothing tells when they count something
 	unmatched []record // which have to be looked at once more
 
-	mark markFunc
+	mark inotify.Marker
 	left int // how many cgroups may still be looked at
 }
 
@@ -71,7 +72,7 @@ type counters struct {
 }
 
 // read takes a snapshot, and has told what changes later.
-func read(m machine.Machine, mark markFunc) (*snapshot, error) {
+func read(m machine.Machine, mark inotify.Marker) (*snapshot, error) {
 	set, err := hierarchy.FindSome(m, func(name string) bool {
 		return name == hierarchy.Unified || hasController(name, "memory") || hasController(name, "pids")
 	})
@@ -86,7 +87,7 @@ func read(m machine.Machine, mark markFunc) (*snapshot, error) {
 		}
 		t := &tree{h: h, groups: map[string]*group{}}
 		s.trees = append(s.trees, t)
-		mark(h.BaseDir(), "")
+		mark.Children(h.BaseDir())
 		s.ours(t)
 		s.slices(t)
 		s.elogind(t, mgr)
@@ -110,7 +111,7 @@ func (s *snapshot) ours(t *tree) {
 		return
 	}
 	defer users.Close()
-	s.mark(users, "")
+	s.mark.Children(users)
 	s.above(t, layout.UserPath(t.h, ""))
 	names, _, _ := users.Children(layout.MaxSessions)
 	for _, name := range names {
@@ -129,7 +130,7 @@ func (s *snapshot) slices(t *tree) {
 		return
 	}
 	defer all.Close()
-	s.mark(all, "")
+	s.mark.Children(all)
 	s.above(t, path.Join(t.h.Base, usersSlice))
 	names, _, _ := all.Children(layout.MaxSessions)
 	for _, name := range names {
@@ -241,16 +242,16 @@ func (w *walk) group(dir *cgroupfs.Dir, below string, parent *group, depth int) 
 // also of those below; v1 tells nothing.
 func (w *walk) tell(dir *cgroupfs.Dir, g *group, depth int) {
 	if depth == 0 {
-		w.mark(dir, "")
+		w.mark.Children(dir)
 	}
 	switch {
 	case !w.h.IsUnified():
 		w.mustPoll = true
 		return
-	case depth == 0 && g.kills >= 0 && !w.mark(dir, "memory.events"):
+	case depth == 0 && g.kills >= 0 && !w.mark.Changes(dir, "memory.events"):
 		w.mustPoll = true
 	}
-	if g.forks >= 0 && (depth == 0 || !w.forksBelow) && !w.mark(dir, "pids.events") {
+	if g.forks >= 0 && (depth == 0 || !w.forksBelow) && !w.mark.Changes(dir, "pids.events") {
 		w.mustPoll = true
 	}
 }
