@@ -159,8 +159,11 @@ func roundDown(name Name, number uint64) uint64 {
 }
 
 // whole returns of what a percentage is: of the nearest limit above, but no more than the
-// machine has.
+// machine has. That of memory.high is of a memory.max, as of the memory that there is.
 func (at Place) whole(name Name, file string) (uint64, error) {
+	if name == MemoryHigh {
+		name, file = MemoryMax, string(MemoryMax) // v1 has no memory.high
+	}
 	machine, err := at.ofMachine(name)
 	if err != nil {
 		return 0, err
@@ -214,7 +217,7 @@ func limited(name Name, value string) (number uint64, isLimited bool) {
 // (proc_meminfo(5)), processes (proc_sys_kernel(5)).
 func (at Place) ofMachine(name Name) (uint64, error) {
 	switch name {
-	case MemoryMax, MemoryHigh:
+	case MemoryMax:
 		return meminfo(at.Machine, "MemTotal")
 	case MemorySwapMax:
 		return meminfo(at.Machine, "SwapTotal")

@@ -171,11 +171,13 @@ func TestPercentages(t *testing.T) {
 		{"user/ has none", files{"u/user/memory.max": "max\n"}, nil, fmt.Sprint(4 * gib)},
 		{"more than the machine has", files{"u/user/memory.max": fmt.Sprintf("%d\n", 100*gib)}, nil, fmt.Sprint(4 * gib)},
 		{"about to be written", files{"u/user/memory.max": fmt.Sprintf("%d\n", 2*gib)}, []Setting{{File: "memory.max", Value: fmt.Sprint(gib)}}, fmt.Sprint(gib / 2)},
+		{"throttled above", files{"u/user/memory.high": fmt.Sprintf("%d\n", gib)}, nil, fmt.Sprint(4 * gib)},
 		{"about to be lifted", files{"u/user/memory.max": fmt.Sprintf("%d\n", 2*gib)}, []Setting{{File: "memory.max", Value: "max"}}, fmt.Sprint(gib)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m, set := onV2(t, test.some)
-			if got, faults := settingsOf(t, m, set, test.above, "memory.max=50%"); !slices.Equal(got, []string{"memory.max=" + test.want}) {
+			got, faults := settingsOf(t, m, set, test.above, "memory.max=50%", "memory.high=50%")
+			if !slices.Equal(got, []string{"memory.max=" + test.want, "memory.high=" + test.want}) {
 				t.Errorf("%q, %q; want %s", got, faults, test.want)
 			}
 		})

@@ -76,9 +76,9 @@ func totalFile(h *hierarchy.Hierarchy, name Name) (file string, has bool) {
 	case h.IsUnified():
 		return string(name), true
 	case name == MemoryMax:
-		return "memory.limit_in_bytes", h.Has("memory")
+		return memoryLimit, h.Has("memory")
 	case name == PidsMax:
-		return "pids.max", h.Has("pids")
+		return string(PidsMax), h.Has("pids")
 	}
 	return "", false
 }
