@@ -92,13 +92,13 @@ func TestLowered(t *testing.T) {
 				return all
 			}
 			if test.before != nil {
-				writeLimits(t, lines(test.before)...)
+				testbed.WriteLimits(t, lines(test.before)...)
 			}
 			first := open(t, u, "-c cpu,cpuset")
 			if test.script != "" {
 				asUser(t, u, fmt.Sprintf(test.script+" # %[1]s %[2]s", first.dir("cpu", "0"), first.dir("cpuset", "0")))
 			}
-			writeLimits(t, lines(test.after)...)
+			testbed.WriteLimits(t, lines(test.after)...)
 			second := required(t, u, "-c cpu,cpuset")
 			second.want(test.want)
 			second.close()
@@ -114,11 +114,11 @@ func TestLowered(t *testing.T) {
 func TestMemoryInUse(t *testing.T) {
 	testbed.Need(t, "gcc", "perl", "setpriv")
 	u := testbed.AddUser(t, "cgliminuse", 25021)
-	writeLimits(t, u.Name+" user memory.max=300M memory.swap.max=0")
+	testbed.WriteLimits(t, u.Name+" user memory.max=300M memory.swap.max=0")
 	first := open(t, u, "-c memory")
 	holder := first.processIn("0", []string{"memory"}, hog(150)...)
 	testbed.Eventually(t, "150 MiB are in use", func() bool { return number(t, first.dir("memory", "memory.usage_in_bytes")) > 150<<20 })
-	writeLimits(t, u.Name+" user memory.max=100M")
+	testbed.WriteLimits(t, u.Name+" user memory.max=100M")
 	second := required(t, u, "-c memory")
 	if n := number(t, second.dir("memory", "memory.limit_in_bytes")); n < 150<<20 || n > 180<<20 {
 		t.Errorf("%d holds, want a little more than 150 MiB", n)
@@ -129,7 +129,7 @@ func TestMemoryInUse(t *testing.T) {
 	second = required(t, u, "-c memory")
 	second.want(map[string]string{"memory/memory.limit_in_bytes": fmt.Sprint(100 << 20), "memory/memory.memsw.limit_in_bytes": unlimited})
 	second.close()
-	writeLimits(t, u.Name+" user memory.max=400M")
+	testbed.WriteLimits(t, u.Name+" user memory.max=400M")
 	second = required(t, u, "-c memory")
 	second.want(map[string]string{"memory/memory.limit_in_bytes": fmt.Sprint(400 << 20)})
 	second.close()
@@ -149,7 +149,7 @@ func TestRealtime(t *testing.T) {
 	if _, err := os.Stat(testbed.HierarchyNamed(t, "cpu").Point + "/cpu.rt_runtime_us"); err != nil {
 		t.Skip("this kernel takes realtime processes in any cgroup (no CONFIG_RT_GROUP_SCHED)")
 	}
-	writeLimits(t, u.Name+" user cpu.weight=50 memory.max=1G")
+	testbed.WriteLimits(t, u.Name+" user cpu.weight=50 memory.max=1G")
 	testbed.WriteService(t, u.Name, testbed.SessionLine(t, "-c freezer"))
 	log := testbed.LogFromNow(t)
 	app := testbed.LaunchUnder(t, []string{"chrt", "-f", "1"}, "syslog", "start="+u.Name+":"+u.Name, "open", "pause", "close", "settle", "end")
@@ -170,8 +170,8 @@ func TestRealtime(t *testing.T) {
 func TestAsksOutside(t *testing.T) {
 	testbed.Need(t, "gcc", "id")
 	u := testbed.AddUser(t, "cglimfreeze", 25023)
-	addGroup(t, "cglimfrozen", 25923, u.Name)
-	writeLimits(t, "@cglimfrozen user pids.max=50", u.Name+" user pids.max=4096")
+	testbed.AddGroup(t, "cglimfrozen", 25923, u.Name)
+	testbed.WriteLimits(t, "@cglimfrozen user pids.max=50", u.Name+" user pids.max=4096")
 	first := open(t, u, "-c freezer,pids")
 	box := first.dir("freezer", "0", "box")
 	if err := os.Mkdir(box, 0o755); err != nil {

@@ -24,33 +24,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testbed.Main(m)) }
 
-// writeLimits writes the file for the length of the test.
-func writeLimits(t *testing.T, lines ...string) {
-	t.Helper()
-	const dir, file = "/etc/cgdeleg", "/etc/cgdeleg/limits.conf"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.Remove(file) })
-}
-
-// addGroup makes a group for the length of the test.
-func addGroup(t *testing.T, name string, gid int, members ...string) {
-	t.Helper()
-	former, err := os.ReadFile("/etc/group")
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := fmt.Sprintf("%s:x:%d:%s\n", name, gid, strings.Join(members, ","))
-	if err := os.WriteFile("/etc/group", append(slices.Clone(former), line...), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.WriteFile("/etc/group", former, 0o644) })
-}
-
 // login is an application in a session of the user's.
 type login struct {
 	*testbed.Application
@@ -115,7 +88,7 @@ const unlimited = "9223372036854771712" // what v1 shows for no limit of memory,
 func TestWho(t *testing.T) {
 	testbed.Need(t, "gcc", "id")
 	member, other := testbed.AddUser(t, "cglimmember", 25001), testbed.AddUser(t, "cglimother", 25999)
-	addGroup(t, "cglimstudents", 25900, "somebody", "cglimmember")
+	testbed.AddGroup(t, "cglimstudents", 25900, "somebody", "cglimmember")
 	primary := "g25999"
 	const gib = 1 << 30
 	for _, test := range []struct {
@@ -139,7 +112,7 @@ func TestWho(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.lines != nil {
-				writeLimits(t, test.lines...)
+				testbed.WriteLimits(t, test.lines...)
 			}
 			log := testbed.LogFromNow(t)
 			l := open(t, test.user, "-c freezer,memory,pids")
@@ -169,7 +142,7 @@ func TestWho(t *testing.T) {
 func TestFiles(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cglimfiles", 25002)
-	writeLimits(t, `* user memory.max=1G memory.swap.max=1G cpu.max=150% cpu.weight=200 pids.max=400 cpuset.cpus=0`,
+	testbed.WriteLimits(t, `* user memory.max=1G memory.swap.max=1G cpu.max=150% cpu.weight=200 pids.max=400 cpuset.cpus=0`,
 		`* session cpu.max="20000 50000" cpuset.cpus=0-7`)
 	l := open(t, u, "-c freezer")
 	for _, want := range []struct{ controller, session, file, value string }{
@@ -227,7 +200,7 @@ func isKilled(t *testing.T, cmd *exec.Cmd) bool {
 func TestMemory(t *testing.T) {
 	testbed.Need(t, "gcc", "perl", "setpriv")
 	u, neighbour := testbed.AddUser(t, "cglimhog", 25003), testbed.AddUser(t, "cglimnext", 25004)
-	writeLimits(t, "cglimhog user memory.max=100M memory.swap.max=0", "cglimhog session memory.max=80M memory.swap.max=0")
+	testbed.WriteLimits(t, "cglimhog user memory.max=100M memory.swap.max=0", "cglimhog session memory.max=80M memory.swap.max=0")
 	first, second, other := open(t, u, "-c memory"), open(t, u, "-c memory"), open(t, neighbour, "-c memory")
 	beside := other.processIn("0", []string{"memory"}, hog(150)...)
 	if !isKilled(t, first.processIn("0", []string{"memory"}, hog(120)...)) {
@@ -267,7 +240,7 @@ func TestMemory(t *testing.T) {
 func TestProcesses(t *testing.T) {
 	testbed.Need(t, "gcc", "setpriv")
 	u := testbed.AddUser(t, "cglimfork", 25005)
-	writeLimits(t, "* user pids.max=30")
+	testbed.WriteLimits(t, "* user pids.max=30")
 	l := open(t, u, "-c pids,freezer")
 	bomb := l.processIn("0", []string{"pids", "freezer"}, "sh", "-c", `i=0; while [ $i -lt 200 ]; do sleep 600 & i=$((i+1)); done; wait`)
 	testbed.Eventually(t, "forks are refused", func() bool { // v1 counts that where it is tried
@@ -295,7 +268,7 @@ func TestProcesses(t *testing.T) {
 func TestRaise(t *testing.T) {
 	testbed.Need(t, "gcc", "setpriv", "unshare")
 	u := testbed.AddUser(t, "cglimraise", 25006)
-	writeLimits(t, "* user memory.max=1G cpu.max=50% pids.max=100 cpuset.cpus=0", "* session memory.max=1G cpu.max=50% pids.max=100")
+	testbed.WriteLimits(t, "* user memory.max=1G cpu.max=50% pids.max=100 cpuset.cpus=0", "* session memory.max=1G cpu.max=50% pids.max=100")
 	l := open(t, u, "")
 	for _, h := range testbed.Hierarchies() {
 		for _, session := range []string{"", "0"} {
@@ -347,7 +320,7 @@ func TestRequired(t *testing.T) {
 		{"a mistake", []string{"* user memory.max=x"}, true, "limits.conf:1:8: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			writeLimits(t, test.lines...)
+			testbed.WriteLimits(t, test.lines...)
 			for _, options := range []string{"-c memory,cpu,freezer", "-c memory,cpu,freezer limits=required"} {
 				isRequired := strings.HasSuffix(options, "required")
 				testbed.WriteService(t, u.Name, strings.Replace(testbed.SessionLine(t, options), "optional", "required", 1))
@@ -385,7 +358,7 @@ func TestConfined(t *testing.T) {
 		{"left, ours is tighter", "", "2147483648", "* user memory.max=1G", "", "memory.max not set: confined by .*cgtest-limits-job/memory.limit_in_bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			writeLimits(t, test.line)
+			testbed.WriteLimits(t, test.line)
 			if err := os.WriteFile(filepath.Join(job, "memory.limit_in_bytes"), []byte(test.job), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -472,7 +445,7 @@ func limitsApply(t *testing.T, code int, args ...string) map[string]string {
 func TestApply(t *testing.T) {
 	testbed.Need(t, "gcc", "perl", "setpriv")
 	u := testbed.AddUser(t, "cglimapply", 25009)
-	writeLimits(t, "* user memory.max=200M memory.swap.max=0 pids.max=50 cpu.max=100%") // without swap space nothing is reclaimed
+	testbed.WriteLimits(t, "* user memory.max=200M memory.swap.max=0 pids.max=50 cpu.max=100%") // without swap space nothing is reclaimed
 	l := open(t, u, "-c memory,pids,cpu,freezer")
 	limit := l.dir("memory", "memory.limit_in_bytes")
 	want := func(file, value string) {
@@ -489,7 +462,7 @@ func TestApply(t *testing.T) {
 	if got := limitsApply(t, 0, "--user", u.Name); got["user memory.limit_in_bytes"] != "same 209715200" {
 		t.Errorf("%v", got)
 	}
-	writeLimits(t, "* user memory.max=100M memory.swap.max=0 pids.max=40", "* session pids.max=20")
+	testbed.WriteLimits(t, "* user memory.max=100M memory.swap.max=0 pids.max=40", "* session pids.max=20")
 	if got := limitsApply(t, 1, "--dry-run", "--user", u.Name); !strings.HasPrefix(got["user memory.limit_in_bytes"], "in-use ") || !strings.HasPrefix(got["user pids.max"], "set ") {
 		t.Errorf("%v", got)
 	}
@@ -512,11 +485,11 @@ func TestApply(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	want(limit, "104857600")
-	writeLimits(t, "* user cpuset.cpus=0")
+	testbed.WriteLimits(t, "* user cpuset.cpus=0")
 	if got := limitsApply(t, 1, "--user", u.Name); !strings.HasPrefix(got["user ."], "failed ") {
 		t.Errorf("%v", got)
 	}
-	writeLimits(t, "* user -")
+	testbed.WriteLimits(t, "* user -")
 	limitsApply(t, 0, "--user", u.Name)
 	want(limit, unlimited)
 	want(l.dir("pids", "0", "pids.max"), "max")
@@ -527,24 +500,12 @@ func TestApply(t *testing.T) {
 func TestMany(t *testing.T) {
 	testbed.Need(t, "gcc", "id")
 	u := testbed.AddUser(t, "cglimmany", 25010)
-	former, err := os.ReadFile("/etc/group")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.WriteFile("/etc/group", former, 0o644) })
-	var groups strings.Builder
-	groups.Write(former)
+	testbed.AddGroups(t, "cglimgroup", 26000, 200, u.Name)
 	var lines []string
-	for i := range 200 {
-		fmt.Fprintf(&groups, "cglimgroup%d:x:%d:%s\n", i, 26000+i, u.Name)
-	}
-	if err := os.WriteFile("/etc/group", []byte(groups.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	for i := range 5000 {
 		lines = append(lines, fmt.Sprintf("@cglimnone%d,somebody%d,uid=%d user memory.max=1G", i, i, 100000+i))
 	}
-	writeLimits(t, append(lines, "@cglimgroup199 user memory.max=3G")...)
+	testbed.WriteLimits(t, append(lines, "@cglimgroup199 user memory.max=3G")...)
 	l := open(t, u, "-c memory")
 	if got := read(t, l.dir("memory", "memory.limit_in_bytes")); got != fmt.Sprint(3<<30) {
 		t.Errorf("memory.limit_in_bytes is %s", got)

@@ -14,8 +14,8 @@ import (
 func TestServed(t *testing.T) {
 	testbed.Need(t, "gcc")
 	u := testbed.AddUser(t, "cglimserved", 25011)
-	addGroup(t, "cglimstaff", 25901, u.Name)
-	writeLimits(t, "@cglimstaff user memory.max=1G", u.Name+" session pids.max=50") // of this user alone: serve applies the lines to all who have sessions
+	testbed.AddGroup(t, "cglimstaff", 25901, u.Name)
+	testbed.WriteLimits(t, "@cglimstaff user memory.max=1G", u.Name+" session pids.max=50") // of this user alone: serve applies the lines to all who have sessions
 	s := testbed.Serve(t)
 	log := testbed.LogFromNow(t)
 	l := open(t, u, "-c memory,pids debug")
@@ -24,7 +24,7 @@ func TestServed(t *testing.T) {
 	}
 	log.Want("session 0 opened by \"cglimserved\" in .*memory")
 	for _, memory := range []int{2 << 30, 3 << 30} {
-		writeLimits(t, fmt.Sprintf("%s user memory.max=%d", u.Name, memory))
+		testbed.WriteLimits(t, fmt.Sprintf("%s user memory.max=%d", u.Name, memory))
 		testbed.Eventually(t, "the limit is raised", func() bool {
 			return read(t, l.dir("memory", "memory.limit_in_bytes")) == fmt.Sprint(memory) && read(t, l.dir("pids", "0", "pids.max")) == "max"
 		})
