@@ -68,8 +68,13 @@ equal "the module had nothing to complain about" "$(module_log)" ""
 
 # --- they bite, and only whom they are for -------------------------------------
 
+cgdeleg serve >/run/served 2>&1 &
+server=$!
+eventually "the server runs" test -S /run/cgdeleg/serve.sock
+is_told() { grep -q "$1" /run/served; }
 neighbour=$(in_login bobs "sleep 1000 >/dev/null 2>&1 & echo \$!")
 equal "a hog is killed" "$(in_login first "tail /dev/zero 2>/dev/null; echo \$?")" 137
+eventually "the server says why" is_told "^alice: tail (.*) was killed.*: memory.max of .*/session-.*scope is 128.0M, "
 works "the login lives" in_login first true
 works "and the neighbour" test -e "/proc/$neighbour"
 # shellcheck disable=SC2016 # the shell of the login expands it
@@ -77,6 +82,8 @@ in_login first 'for i in $(seq 120); do sleep 1000 >/dev/null 2>&1 & done' >/dev
 # before Linux 6.11 the kernel counts that where it is tried
 refused=$(cat "$(scope_of first)"/{,init.scope/}pids.events 2>/dev/null | awk '$1 == "max" {n += $2} END {print n + 0}')
 works "more processes than the session may have are refused ($refused)" test "$refused" -gt 0
+eventually "the server says why" is_told '^alice: .*: pids.max of .*/session-.*scope is 90, '
+kill $server
 pkill -u alice -x sleep
 eventually "and the login lives" in_login first true
 usage() { awk '$1 == "usage_usec" {print $2}' $slice/cpu.stat; }

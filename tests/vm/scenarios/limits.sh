@@ -66,8 +66,13 @@ like "explain says by which line" "$(cgdeleg limits explain alice)" "*line 3 of 
 
 # --- they bite, and only whom they are for ---------------------------------------
 
+cgdeleg serve >/run/served 2>&1 &
+server=$!
+eventually "the server runs" test -S /run/cgdeleg/serve.sock
+is_told() { grep -q "$1" /run/served; }
 neighbour=$(in_login bobs "sleep 1000 >/dev/null 2>&1 & echo \$!")
 equal "a hog is killed" "$(in_login first "tail /dev/zero 2>/dev/null; echo \$?")" 137
+eventually "the server says why" is_told "^alice: tail (.*) was killed in session 0: $max of /user/alice/0 is 200.0M, "
 works "the login lives" in_login first true
 works "the other login lives" in_login second true
 works "and the neighbour" test -e "/proc/$neighbour"
@@ -85,6 +90,8 @@ pkill -u alice -x 'tail|sleep|head'
 in_login first 'for i in $(seq 140); do sleep 1000 >/dev/null 2>&1 & done' >/dev/null 2>&1
 # before Linux 6.11 the kernel counts that where it is tried
 works "more processes than the session may have are refused" test "$(cat "$pids/user/$(session_of first)"/{,init.scope/}pids.events 2>/dev/null | awk '$1 == "max" {n += $2} END {print n + 0}')" -gt 0
+eventually "the server says why" is_told '^alice: .* in session 0: pids.max of /user/alice/0 is 100, '
+kill $server
 pkill -u alice -x sleep
 eventually "and the login lives" in_login first true
 in_login first "timeout 12 sh -c 'while :; do :; done' >/dev/null 2>&1 & timeout 12 sh -c 'while :; do :; done' >/dev/null 2>&1 &"
