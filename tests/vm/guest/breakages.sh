@@ -62,7 +62,8 @@ is_left_to_others() {
 	esac
 }
 
-# Neighbours are broken together in breakages-pairs.sh: one undoes nothing of the other.
+# Neighbours are broken together in breakages-pairs.sh: one undoes nothing of the other, on
+# any kind of machine.
 breakage line_missing '*' new pam-line
 breakage subuid_missing '*' same config-idmap
 breakage line_commented '*' new pam-line
@@ -91,14 +92,14 @@ breakage sshd_confined 'none-*' new session
 breakage usernet_missing '*' same config-network
 breakage processes_few none-v1 new limits
 breakage cgroups_few none-v2 new limits
-breakage bridge_missing '*' same config-network
-breakage user_closed 'none-*' new parents
-breakage user_nic_unprivileged '*' same config-network
-breakage cgroups_read_only none-v2 new mounts session
 breakage rootfs_of_root '*' same config-rootfs
+breakage user_closed 'none-*' new parents
+breakage bridge_missing '*' same config-network
+breakage cgroups_read_only none-v2 new mounts session
+breakage home_noexec '*' same paths
 breakage pam_cgfs_as_well '*' new pam-cgfs
 breakage namespaces_none '*' same userns
-breakage home_noexec '*' same paths
+breakage user_nic_unprivileged '*' same config-network
 breakage namespaces_of_root '*' same userns
 
 # --- the breakages ----------------------------------------------------------
@@ -245,7 +246,8 @@ undo_namespaces_of_root() { sysctl -qw kernel.unprivileged_userns_clone=1; }
 
 # with_device BRIDGE: c1 with a network device on the bridge.
 with_device() {
-	sed -i "/^lxc.net.0/d; \$a lxc.net.0.type = veth\nlxc.net.0.link = $1" $box/config
+	sed -i /^lxc.net.0/d $box/config
+	printf 'lxc.net.0.%s\n' 'type = veth' "link = $1" >>$box/config
 }
 
 break_usernet_missing() { with_device lxcbr0; }
