@@ -209,8 +209,9 @@ func (o *Opened) explain(asked hierarchy.ControllerList) error {
 	return nil
 }
 
-// explainLimits adds which limits the plan has no cgroup for. Where a manager of logins, or
-// what an account is for, is the reason, that is as it should be.
+// explainLimits adds which limits the plan has no cgroup for, and which the manager has not
+// set in its own. Where a manager of logins, or what an account is for, is the reason that
+// there is no cgroup, that is as it should be.
 func (o *Opened) explainLimits(r *OpenRequest, set *hierarchy.Set) error {
 	var unset []error
 	for _, reason := range o.Plan.Unlimited(r.Machine, set, slices.Concat(r.Limits.User, r.Limits.Session)) {
@@ -221,6 +222,16 @@ func (o *Opened) explainLimits(r *OpenRequest, set *hierarchy.Set) error {
 			unset = append(unset, err)
 		} else {
 			o.Notes = append(o.Notes, err)
+		}
+	}
+	for _, reason := range o.Plan.NotInUnits(r.Machine, r.UID, r.Limits) {
+		err := &apply.LimitError{Of: "login", Err: reason}
+		var inUse *limits.InUseError
+		if errors.As(reason, &inUse) && inUse.InForce > 0 {
+			err.Of = "user"
+			o.Warnings = append(o.Warnings, err) // who could not log in could not end what uses it
+		} else {
+			unset = append(unset, err)
 		}
 	}
 	if r.RequireLimits && len(unset) > 0 {

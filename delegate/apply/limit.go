@@ -14,7 +14,8 @@ import (
 
 // LimitError says that a limit of the user or of the session does not hold: Err is a
 // *limits.SettingError, *limits.NoEquivalentError or *limits.InUseError; or, from
-// delegate.Open, a *plan.NoLimitError where there is no cgroup that could be limited.
+// delegate.Open, a *plan.NoLimitError where there is no cgroup that could be limited, or a
+// *plan.NotInUnitError where systemd has one and has not limited it.
 type LimitError struct {
 	Of  string // "user" or "session", as in limits.conf(5); "login" for both
 	Err error

@@ -103,11 +103,14 @@ func warningText(w error) string {
 func limitText(e *apply.LimitError) string {
 	var inUse *limits.InUseError
 	var none *plan.NoLimitError
+	var notInUnit *plan.NotInUnitError
 	switch {
 	case errors.As(e, &inUse):
 		return fmt.Sprintf("limit of the %s: %v; cgdeleg limits apply lowers it as that falls", e.Of, inUse)
 	case errors.As(e, &none):
 		return "limits " + none.Error()
+	case errors.As(e, &notInUnit):
+		return "limit " + notInUnit.Error()
 	}
 	return fmt.Sprintf("limit of the %s not set: %v", e.Of, e.Err)
 }

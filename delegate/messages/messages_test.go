@@ -11,6 +11,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
@@ -88,5 +89,31 @@ func TestClosed(t *testing.T) {
 	}
 	if text, isFault := Closed("0", nil); text != "session 0 closed and removed" || isFault {
 		t.Errorf("got %q, %v", text, isFault)
+	}
+}
+
+// A limit that does not hold is named with the file that should have it, or with what is in
+// the way.
+func TestLimits(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  *apply.LimitError
+		want string
+	}{
+		{"nowhere", &apply.LimitError{Of: "login", Err: &plan.NoLimitError{Names: []limits.Name{limits.MemoryMax, limits.PidsMax}}},
+			"limits memory.max, pids.max not set: no mounted hierarchy has the controller"},
+		{"not by systemd", &apply.LimitError{Of: "login", Err: &plan.NotInUnitError{Name: limits.MemoryMax, File: "/sys/fs/cgroup/user.slice/user-1000.slice/memory.max", Value: "max"}},
+			"limit memory.max not set: /sys/fs/cgroup/user.slice/user-1000.slice/memory.max is max"},
+		{"not to be read", &apply.LimitError{Of: "login", Err: &plan.NotInUnitError{Name: limits.PidsMax, File: "/sys/fs/cgroup/user.slice/pids.max"}},
+			"limit pids.max not set: /sys/fs/cgroup/user.slice/pids.max cannot be read"},
+		{"more in use", &apply.LimitError{Of: "user", Err: &limits.InUseError{Limit: limits.Limit{Name: limits.MemoryMax}, InUse: 300, Want: 200, InForce: 400}},
+			"limit of the user: memory.max is not 200 bytes yet, because 300 are in use; 400 holds until then; cgdeleg limits apply lowers it as that falls"},
+		{"refused by the kernel", &apply.LimitError{Of: "session", Err: unix.EINVAL}, "limit of the session not set: invalid argument"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := Opened(&delegate.Opened{Warnings: []error{test.err}}); !slices.Contains(got, test.want) {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
 	}
 }

@@ -63,6 +63,85 @@ func (e *NoLimitError) Unwrap() error { return e.Reason }
 // sets no limits.
 var ErrScopeAlone = errors.New("the scope that elogind made is in no cgroup of the user's")
 
+// NotInUnitError says that a cgroup of systemd's has not the limit that the files give.
+type NotInUnitError struct {
+	Name  limits.Name
+	File  string // that should have it, its whole path
+	Value string // what is in it; "" if it cannot be read
+}
+
+func (e *NotInUnitError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("%s not set: %s cannot be read", e.Name, e.File)
+	}
+	return fmt.Sprintf("%s not set: %s is %s", e.Name, e.File, e.Value)
+}
+
+// NotInUnits returns which limits are neither in the units of systemd's in which the login
+// is nor above: those of the user in the slice, those of the session in the scope. It looks
+// at memory, processes and CPU time: what systemd makes of the others cannot be compared.
+// Errors are *NotInUnitError, and *limits.InUseError where the unit has not so little memory
+// because more is in use.
+func (p *Plan) NotInUnits(m machine.Machine, uid int, given limits.Given) (errs []error) {
+	if !p.Manager.KeepsScopes() {
+		return nil
+	}
+	for _, s := range p.With(Adopt) {
+		slice := s.Scope
+		for slice != "/" && path.Base(slice) != fmt.Sprintf("user-%d.slice", uid) {
+			slice = path.Dir(slice)
+		}
+		errs = append(errs, notIn(m, s.Hierarchy, slice, given.User)...)
+		errs = append(errs, notIn(m, s.Hierarchy, s.Scope, given.Session)...)
+	}
+	return errs
+}
+
+// compared are the limits of which it can be told whether those of a cgroup are as tight.
+var compared = []limits.Name{limits.MemoryMax, limits.MemoryHigh, limits.MemorySwapMax, limits.PidsMax, limits.CPUMax}
+
+// notIn returns which limits neither a cgroup nor one above has.
+func notIn(m machine.Machine, h *hierarchy.Hierarchy, cgroup string, list []limits.Limit) (errs []error) {
+	settings, _ := limits.Settings(limits.Place{Machine: m, Hierarchy: h, Path: cgroup}, limits.OfHierarchy(h, list))
+	for _, name := range compared {
+		var own []limits.Setting
+		for _, s := range settings {
+			if s.Limit.Name == name {
+				own = append(own, s)
+			}
+		}
+		if len(own) == 0 {
+			continue
+		}
+		if err := notHeld(h, cgroup, own); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// notHeld returns why what one limit comes to does not hold in a cgroup; nil if it does.
+func notHeld(h *hierarchy.Hierarchy, cgroup string, settings []limits.Setting) error {
+	values := func(file string) []string { return shed(h, cgroup, file) }
+	if limits.AreHeld(settings, values) {
+		return nil
+	}
+	if dir, err := h.OpenBelow(cgroup); err == nil {
+		defer dir.Close()
+		for _, outcome := range limits.Compare(dir, settings) {
+			if outcome.IsInUse() {
+				return outcome.Err
+			}
+		}
+	}
+	last := settings[len(settings)-1]
+	err := &NotInUnitError{Name: last.Limit.Name, File: path.Join(h.Mount.Point, cgroup, last.File)}
+	if found := values(last.File); len(found) > 0 {
+		err.Value = found[0]
+	}
+	return err
+}
+
 func joinNames(names []limits.Name) string {
 	var words []string
 	for _, n := range names {

@@ -172,4 +172,19 @@ limits_line required limits=required
 fails "where limits are required, bob is refused" timeout "$PATIENCE" ssh -o BatchMode=yes bob@localhost true
 login free alice
 logout_of_logind free
+
+# The line after pam_systemd's looks at what systemd has set.
+echo 'alice user memory.max=300M pids.max=50%' >$conf
+sed -i '/pam_cgdeleg.so limits/d' /etc/pam.d/common-session
+module_options "timeout=60 limits=required"
+sed -i '/pam_cgdeleg.so/s/optional/required/' /etc/pam.d/common-session
+limits_line optional ""
+login limited alice
+equal "systemd has set it" "$(values $slice memory.max)" "memory.max=$((300 * MiB))"
+logout_of_logind limited
+eventually "the slice is gone, again" fails_quietly test -e $slice
+rm -r "/usr/lib/systemd/system/user-runtime-dir@.service.d"
+systemctl daemon-reload
+fails "where systemd has set nothing, alice is refused" timeout "$PATIENCE" ssh -o BatchMode=yes alice@localhost true
+like "and the log says what is not set" "$(module_log | tail -n 3)" "*limits are required*memory.max not set: $slice/memory.max is max*"
 finish
