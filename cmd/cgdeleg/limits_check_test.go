@@ -26,7 +26,7 @@ func TestLimitsCheck(t *testing.T) {
 			"root,uid<1000 user -\n" +
 			"@students user memory.high=20% cpu.max=400 pids.max=1024\n" +
 			"@teachers user memory.high=20% memory.max=150%\n" +
-			"* user memory.max=2G pids.max=5\n" +
+			"* user memory.max=2G pids.max=50\n" +
 			"alice session memory.mx=4G\n" +
 			"* session memory.max=4G\n",
 		"etc/cgdeleg/limits.d/50-\x1b[2Jodd.conf": "alice user -\n\"\x1b[2J\" user memory.max=\x1b[2J\n",

@@ -27,7 +27,7 @@ func TestLimitsScreens(t *testing.T) {
 	v2 := map[string]string{"sys/fs/cgroup/user/alice/memory.max": "4294967296\n", "sys/fs/cgroup/user/alice/pids.max": "max\n", "sys/fs/cgroup/user/alice/cpu.max": "max 100000\n", "sys/fs/cgroup/user/alice/memory.high": "max\n", "sys/fs/cgroup/user/alice/memory.current": "3221225472\n"}
 	v1 := map[string]string{"sys/fs/cgroup/memory/user/alice/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/user/alice/memory.usage_in_bytes": "1048576\n",
 		"sys/fs/cgroup/cpu/user/alice/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/user/alice/cpu.cfs_period_us": "100000\n"}
-	only := map[string]string{"etc/cgdeleg/limits.conf": "bob user pids.max=9\n"}
+	only := map[string]string{"etc/cgdeleg/limits.conf": "bob user pids.max=90\n"}
 	for name, text := range v2 {
 		only[name] = text
 	}

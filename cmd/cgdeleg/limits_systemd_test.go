@@ -255,20 +255,20 @@ func TestSliceLimits(t *testing.T) {
 	t.Run("a property that an old systemd has not", func(t *testing.T) {
 		m := newLimitedMachine(t, "debian12-v2-systemd", "")
 		delete(m.has, "AllowedCPUs")
-		m.require("cpuset.cpus=0 pids.max=7", `user-1000.slice: AllowedCPUs=0 is not set: unit "user-1000.slice": property AllowedCPUs: systemd cannot set such a property`, "user-1000.slice: TasksMax=7 (was 5000)")
+		m.require("cpuset.cpus=0 pids.max=70", `user-1000.slice: AllowedCPUs=0 is not set: unit "user-1000.slice": property AllowedCPUs: systemd cannot set such a property`, "user-1000.slice: TasksMax=70 (was 5000)")
 	})
 	t.Run("a limit for which there is no property", func(t *testing.T) {
 		m := newLimitedMachine(t, "debian12-v2-systemd", "")
-		lines, err := m.apply("pids.max=0 cpu.weight=5", false)
+		lines, err := m.apply("pids.max=50% cpu.weight=5", false)
 		m.requireLines(lines, []string{"user-1000.slice: CPUWeight=5 (was infinity)"})
-		if err == nil || err.Error() != "user-1000.slice: systemd cannot set pids.max=0" {
+		if err == nil || err.Error() != "user-1000.slice: systemd cannot set pids.max=50%" {
 			t.Error(err)
 		}
 	})
 	t.Run("systemd does not answer", func(t *testing.T) {
 		m := newLimitedMachine(t, "debian12-v2-systemd", "")
 		m.fail = systemd.ErrNoBus
-		if _, err := m.apply("pids.max=1", false); !errors.Is(err, systemd.ErrNoBus) || hasSliceState(m.states, 1000) {
+		if _, err := m.apply("pids.max=10", false); !errors.Is(err, systemd.ErrNoBus) || hasSliceState(m.states, 1000) {
 			t.Error(err)
 		}
 	})
@@ -298,8 +298,8 @@ func TestLowerSlice(t *testing.T) {
 				use(m, "memory.current", 400<<20)
 			}
 		}
-		m.require("memory.max=500M pids.max=9", "user-1000.slice: MemoryMax=524288000 (was infinity)", "user-1000.slice: TasksMax=9 (was 5000)")
-		m.requireCalls("TasksMax=9", "MemoryHigh=524288000", "MemoryMax=524288000 MemoryHigh=18446744073709551615")
+		m.require("memory.max=500M pids.max=90", "user-1000.slice: MemoryMax=524288000 (was infinity)", "user-1000.slice: TasksMax=90 (was 5000)")
+		m.requireCalls("TasksMax=90", "MemoryHigh=524288000", "MemoryMax=524288000 MemoryHigh=18446744073709551615")
 	})
 	t.Run("and memory.high is wanted too", func(t *testing.T) {
 		m := newLimitedMachine(t, "debian12-v2-systemd", "")

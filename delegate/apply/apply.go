@@ -303,8 +303,9 @@ func (a *application) rollBack() {
 				dir.Close()
 			}
 			_ = a.id.Remove(p.Hierarchy)
-			_ = layout.RemoveUser(p.Hierarchy, a.User) // EBUSY: other sessions
 		}
+		// also without a session: the limits of the user may be why there is none
+		_ = layout.RemoveUser(p.Hierarchy, a.User) // EBUSY: other sessions
 		p.isMade, p.made = false, 0
 	}
 }

@@ -71,6 +71,9 @@ type SyntaxError struct {
 	Line, Column int // counted from 1, the column in bytes
 	Reason       string
 	Err          error
+	// Ignored is how many lines are ignored in all, in the last error that ReadFor returns
+	// where it does not return all; else 0.
+	Ignored int
 }
 
 func (e *SyntaxError) Error() string {
@@ -89,16 +92,16 @@ type Config struct {
 
 	isWanted func(*Rule) bool // nil: all are
 	mistakes int              // lines that are ignored
-	// unsaid is the first of the mistakes that Errors has not: see mostSaid.
+	// unsaid is the first of the mistakes that Errors has not: see MostSaid.
 	unsaid *SyntaxError
 	size   int // bytes that were read
 }
 
 const (
-	// mostSaid bounds the errors about lines that a login hears of, and for which it
+	// MostSaid bounds the errors about lines that a login hears of, and for which it
 	// looks for what may be meant: the log takes about as many, and a file of 4 MiB can
 	// have 200,000, for which the words alone take seconds.
-	mostSaid = 15
+	MostSaid = 15
 	// mostBytes bounds all files together, as package machine bounds each.
 	mostBytes = 4 << 20
 )
@@ -160,12 +163,13 @@ func (c *Config) fail(err *SyntaxError) {
 }
 
 // isBrief tells whether a login has heard of enough mistakes.
-func (c *Config) isBrief() bool { return c.isWanted != nil && c.mistakes > mostSaid }
+func (c *Config) isBrief() bool { return c.isWanted != nil && c.mistakes > MostSaid }
 
 // sayRest says how many mistakes a login has not heard of.
 func (c *Config) sayRest() {
 	if err := c.unsaid; err != nil {
 		err.Reason, err.Err = fmt.Sprintf("a mistake in this line too, and in %d lines in all (cgdeleg limits check)", c.mistakes), nil
+		err.Ignored = c.mistakes
 		c.Errors = append(c.Errors, err)
 	}
 }
@@ -375,6 +379,9 @@ func (r *Rule) add(w word) *SyntaxError {
 		return w.fail("- after a limit; it means that there are none")
 	}
 	l, err := limits.Parse(w.text)
+	if err == nil {
+		err = tooLittle(l, w.text)
+	}
 	if err != nil {
 		e := w.fail(err.Error())
 		e.Err = err
@@ -394,6 +401,29 @@ func (r *Rule) add(w word) *SyntaxError {
 	}
 	if l.Name != limits.IOMax {
 		return w.fail(strings.TrimSuffix(fmt.Sprintf("%s %.100s", l.Name, l.Value.Device), " ") + " is given twice")
+	}
+	return nil
+}
+
+// What a login needs at the least. A shell that ssh starts takes some 4 MB and, with sshd's
+// own process, five processes or so while its files of configuration run. In a cgroup with
+// less memory the kernel makes no cgroup either.
+const (
+	leastMemory    = 4 << 20
+	leastProcesses = 10
+)
+
+// tooLittle returns a *limits.ValueError if a limit would let nobody in, as one does whose
+// unit is missing.
+func tooLittle(l limits.Limit, text string) error {
+	isBelow := func(least uint64) bool {
+		return l.Value.Kind == limits.Number && l.Value.Number < least || l.Value.Kind == limits.Percent && l.Value.Percent == 0
+	}
+	switch {
+	case (l.Name == limits.MemoryMax || l.Name == limits.MemoryHigh) && isBelow(leastMemory):
+		return &limits.ValueError{Word: text, Reason: "no login works with less than 4M", Want: "more; a unit may be missing: 512M, 2G"}
+	case l.Name == limits.PidsMax && isBelow(leastProcesses):
+		return &limits.ValueError{Word: text, Reason: fmt.Sprintf("no login works with fewer than %d processes", leastProcesses), Want: "more: some hundred, for a person"}
 	}
 	return nil
 }

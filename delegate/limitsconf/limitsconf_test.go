@@ -55,12 +55,12 @@ func TestParse(t *testing.T) {
 		{"comment behind", "alice user - # and no more\nbob user - #x\n", []string{"1:1 alice user", "2:1 bob user"}},
 		{"comment that ends in a backslash", "alice user - # no \\\nbob user -\n", []string{"1:1 alice user", "2:1 bob user"}},
 		{"quoted value", `alice user cpu.max="50000 200000"`, []string{`1:1 alice user cpu.max="50000 200000"@1:12`}},
-		{"quoted word", `alice user "io.max=/dev/sda rbps=1M" pids.max=9`, []string{`1:1 alice user io.max="/dev/sda rbps=1M"@1:12 pids.max=9@1:38`}},
+		{"quoted word", `alice user "io.max=/dev/sda rbps=1M" pids.max=90`, []string{`1:1 alice user io.max="/dev/sda rbps=1M"@1:12 pids.max=90@1:38`}},
 		{"domains", `alice@corp.example,!"@domain users@corp.example" user -`, []string{`1:1 alice@corp.example,!"@domain users@corp.example" user`}},
 		{"quotes in a list", `"@domain users",alice user -`, []string{`1:1 "@domain users",alice user`}},
 		{"# in quotes, and within a word", `"#x",a#b user -`, []string{`1:1 "#x",a#b user`}},
 		{"backslash within a word", `DOM\alice user -`, []string{`1:1 DOM\alice user`}},
-		{"continued", "alice user \\\n  memory.max=1G \\\n  pids.max=9\nbob user -", []string{"1:1 alice user memory.max=1G@2:3 pids.max=9@3:3", "4:1 bob user"}},
+		{"continued", "alice user \\\n  memory.max=1G \\\n  pids.max=90\nbob user -", []string{"1:1 alice user memory.max=1G@2:3 pids.max=90@3:3", "4:1 bob user"}},
 		{"continued within a word", "alice,\\\nbob user -\n*  user -", []string{"1:1 alice,\\\nbob user", "3:1 * user"}},
 		{"continued within quotes", "alice user cpu.max=\"50000 \\\n100000\"\n", []string{"1:1 alice user cpu.max=50%@1:12"}},
 		{"continued into a comment", "alice user - \\\n# no more\nbob user -", []string{"1:1 alice user", "3:1 bob user"}},
@@ -94,16 +94,19 @@ func TestParseRefuses(t *testing.T) {
 		{"no limits", "alice user # -", "1:7: the line is cut off"},
 		{"another scope", "alice group -", `1:7: "group" is neither`},
 		{"no limit", "alice user 1G", `1:12: "1G": no NAME=VALUE`},
-		{"unknown limit", "alice user pids.max=9 memory.mx=1G", `1:23: there is no limit "memory.mx"; is memory.max meant?`},
+		{"no login works with that", "* user pids.max=100 memory.max=25", `1:21: "memory.max=25": no login works with less than 4M; want more`},
+		{"of memory.high too", "* user memory.high=0%", `1:8: "memory.high=0%": no login works with less than 4M`},
+		{"nor with that", "* session pids.max=9", `1:11: "pids.max=9": no login works with fewer than 10 processes`},
+		{"unknown limit", "alice user pids.max=90 memory.mx=1G", `1:24: there is no limit "memory.mx"; is memory.max meant?`},
 		{"value", "alice user memory.max=1X", `1:12: "memory.max=1X": not a number`},
-		{"on a continued line", "alice user \\\n pids.max=9 \\\n  memory.max=1X", `3:3: "memory.max=1X": not a number`},
-		{"column within a continued word", "alice user pids.max=9 mem\\\nory.max=1X", `1:23: "memory.max=1X": not a number`},
+		{"on a continued line", "alice user \\\n pids.max=90 \\\n  memory.max=1X", `3:3: "memory.max=1X": not a number`},
+		{"column within a continued word", "alice user pids.max=90 mem\\\nory.max=1X", `1:24: "memory.max=1X": not a number`},
 		{"twice", "alice user memory.max=1G MemoryMax=2G", "1:26: memory.max is given twice"},
 		{"rate twice", `alice user io.max="8:0 rbps=1" IOReadBandwidthMax="8:0 1"`, "1:32: rbps of 8:0 is given twice"},
 		{"weight twice", `alice user io.weight="8:0 1" io.weight="8:0 1"`, "1:30: io.weight 8:0 is given twice"},
-		{"none and some", "alice user - pids.max=9", "1:14: a limit after -"},
+		{"none and some", "alice user - pids.max=90", "1:14: a limit after -"},
 		{"a comment too late", "alice user -#x", "1:12: \"-#x\": no NAME=VALUE"},
-		{"some and none", "alice user pids.max=9 -", "1:23: - after a limit"},
+		{"some and none", "alice user pids.max=90 -", "1:24: - after a limit"},
 		{"open quote", `alice user cpu.max="1 2`, "1:20: the quote is not closed"},
 		{"open quote that is continued", "alice user cpu.max=\"1 \\\n2\n", "1:20: the quote is not closed"},
 		{"empty word of a list", "alice,,bob user -", "1:1: an empty word"},
@@ -195,7 +198,7 @@ func TestWho(t *testing.T) {
 }
 
 func TestForTakesTheFirstLine(t *testing.T) {
-	c := Parse("f", "bob user -\n* session pids.max=1\nalice session pids.max=2\nalice user pids.max=3\n* user pids.max=4\n")
+	c := Parse("f", "bob user -\n* session pids.max=10\nalice session pids.max=20\nalice user pids.max=30\n* user pids.max=40\n")
 	for name, want := range map[string][2]int{"alice": {4, 2}, "bob": {1, 2}, "carol": {5, 2}} {
 		l := c.For(Subject{Name: name})
 		if l.User == nil || l.Session == nil || l.User.Line != want[0] || l.Session.Line != want[1] || l.Unknown != nil {
@@ -364,7 +367,7 @@ func TestReadForIsReadAndFor(t *testing.T) {
 		text += fmt.Sprintf("a%d,b%d,@c%d user memory.max=%dM io.max=\"8:%d rbps=1\" cpuset.cpus=%d\n", i, i, i, i, i, i)
 	}
 	write(t, dir, map[string]string{
-		"etc/cgdeleg/limits.conf": text, "etc/cgdeleg/limits.d/a.conf": "* session memory.max=1G memory.high=10%\n!bob user pids.max=9 memory.max=max\n* user -\n",
+		"etc/cgdeleg/limits.conf": text, "etc/cgdeleg/limits.d/a.conf": "* session memory.max=1G memory.high=10%\n!bob user pids.max=90 memory.max=max\n* user -\n",
 	})
 	m := machine.Recorded(dir)
 	for _, name := range []string{"alice", "bob", "carol", "a0", "b299", "nobody"} {
@@ -388,7 +391,7 @@ func TestReadForIsBrief(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, map[string]string{
 			"etc/cgdeleg/limits.conf":     "# 1\n" + strings.Repeat("* user memory.mx=1\n", test.lines-1),
-			"etc/cgdeleg/limits.d/a.conf": "* user\n* user pids.max=9\n",
+			"etc/cgdeleg/limits.d/a.conf": "* user\n* user pids.max=90\n",
 		})
 		l, errs := ReadFor(machine.Recorded(dir), Subject{Name: "alice"})
 		if len(errs) != test.want || l.User == nil || l.User.Line != 2 {
@@ -431,9 +434,9 @@ func TestReadForIsSoonDone(t *testing.T) {
 // All files together are bounded.
 func TestReadIsBounded(t *testing.T) {
 	dir := t.TempDir()
-	half := "* user pids.max=1\n" + strings.Repeat("#\n", 1<<20)
+	half := "* user pids.max=10\n" + strings.Repeat("#\n", 1<<20)
 	write(t, dir, map[string]string{
-		"etc/cgdeleg/limits.conf": "alice user pids.max=1\n", "etc/cgdeleg/limits.d/a.conf": half, "etc/cgdeleg/limits.d/b.conf": half, "etc/cgdeleg/limits.d/c.conf": "* session pids.max=1\n",
+		"etc/cgdeleg/limits.conf": "alice user pids.max=10\n", "etc/cgdeleg/limits.d/a.conf": half, "etc/cgdeleg/limits.d/b.conf": half, "etc/cgdeleg/limits.d/c.conf": "* session pids.max=10\n",
 	})
 	c := Read(machine.Recorded(dir))
 	var file *fs.PathError
@@ -524,7 +527,7 @@ func BenchmarkRead(b *testing.B) {
 	for i := range 4999 {
 		fmt.Fprintf(&text, "user%d,@group%d  user  memory.high=1.5G memory.max=2G cpu.max=200%% pids.max=%d  # of department %d\n", i, i, 100+i, i%7)
 	}
-	text.WriteString("* user pids.max=9\n")
+	text.WriteString("* user pids.max=90\n")
 	dir := b.TempDir()
 	write(b, dir, map[string]string{"etc/cgdeleg/limits.conf": text.String()})
 	var names, gids []string

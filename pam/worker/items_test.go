@@ -23,24 +23,24 @@ func TestPrepareLimits(t *testing.T) {
 	}{
 		{"no file", "", nil, success},
 		{"nothing for the session", "", limited("alice user memory.max=1G\n"), success},
-		{"all that pam_systemd takes", "", limited("alice session memory.max=1M pids.max=50 cpu.weight=7 io.weight=8\n"),
-			"item systemd.memory_max 1048576\nitem systemd.tasks_max 50\nitem systemd.cpu_weight 7\nitem systemd.io_weight 8\n" + success},
+		{"all that pam_systemd takes", "", limited("alice session memory.max=10M pids.max=50 cpu.weight=7 io.weight=8\n"),
+			"item systemd.memory_max 10485760\nitem systemd.tasks_max 50\nitem systemd.cpu_weight 7\nitem systemd.io_weight 8\n" + success},
 		{"by group", "", limited("@students session pids.max=max\n"), "item systemd.tasks_max infinity\n" + success},
-		{"nobody's line", "", limited("bob session pids.max=5\n"), success},
+		{"nobody's line", "", limited("bob session pids.max=50\n"), success},
 		{"percent of the machine", "", limited("* session memory.max=50% pids.max=10%\n"), "item systemd.memory_max 512000000\nitem systemd.tasks_max 1000\n" + success},
 		{"percent of the user's limit", "", limited("* user memory.max=25%\n* session memory.max=50%\n"), "item systemd.memory_max 128000000\n" + success},
 		{"percent of the limit that the slice has", "", map[string]string{conf: "* session pids.max=50%\n", "sys/fs/cgroup/user.slice/user-1000.slice/pids.max": "600\n",
 			"sys/fs/cgroup/user.slice/user-1000.slice/cgroup.procs": ""}, "item systemd.tasks_max 300\n" + success},
-		{"what pam_systemd has no item for", "", limited("* session memory.high=1G pids.max=5 cpu.max=20%\n"),
-			"item systemd.tasks_max 5\nlog warning user \"alice\": pam_systemd cannot set these limits of a session: memory.high=1G cpu.max=20%\n" + success},
+		{"what pam_systemd has no item for", "", limited("* session memory.high=1G pids.max=50 cpu.max=20%\n"),
+			"item systemd.tasks_max 50\nlog warning user \"alice\": pam_systemd cannot set these limits of a session: memory.high=1G cpu.max=20%\n" + success},
 		{"the same, required", "limits=required", limited("* session cpu.max=20%\n"),
 			"log error user \"alice\": limits are required, and pam_systemd cannot set cpu.max=20%; this session is refused\n" + refused},
-		{"a mistake costs its line", "limits=required", limited("* session pids.max=many\n* session pids.max=5\n"),
-			"log warning /etc/cgdeleg/limits.conf:1:11: MISTAKE; ignored\nitem systemd.tasks_max 5\n" + success},
-		{"debug", "debug", limited("* session pids.max=5\n"), "item systemd.tasks_max 5\nlog debug user \"alice\": pam_systemd is to set systemd.tasks_max=5\n" + success},
-		{"groups that are not known", "", map[string]string{conf: "@students session pids.max=5\n* session pids.max=9\n", "etc/group": "", "etc/passwd": ""},
-			"log warning GROUPS; lines of limits for groups are ignored\nitem systemd.tasks_max 9\n" + success},
-		{"the same, required", "limits=required", map[string]string{conf: "@students session pids.max=5\n* session pids.max=9\n", "etc/group": "", "etc/passwd": ""},
+		{"a mistake costs its line", "limits=required", limited("* session pids.max=many\n* session pids.max=50\n"),
+			"log warning /etc/cgdeleg/limits.conf:1:11: MISTAKE; ignored\nitem systemd.tasks_max 50\n" + success},
+		{"debug", "debug", limited("* session pids.max=50\n"), "item systemd.tasks_max 50\nlog debug user \"alice\": pam_systemd is to set systemd.tasks_max=50\n" + success},
+		{"groups that are not known", "", map[string]string{conf: "@students session pids.max=50\n* session pids.max=90\n", "etc/group": "", "etc/passwd": ""},
+			"log warning GROUPS; lines of limits for groups are ignored\nitem systemd.tasks_max 90\n" + success},
+		{"the same, required", "limits=required", map[string]string{conf: "@students session pids.max=50\n* session pids.max=90\n", "etc/group": "", "etc/passwd": ""},
 			"log warning GROUPS; lines of limits for groups are ignored\nlog error user \"alice\": limits are required, and not known: GROUPS; this session is refused\n" + refused},
 		{"another option that is wrong", "cows", nil, "log warning unknown option \"cows\" ignored; KNOWN\n" + success},
 	} {
@@ -90,7 +90,7 @@ func splitAny(s string, separators ...string) []string {
 }
 
 func TestPrepareLimitsElsewhere(t *testing.T) {
-	s, _ := aMachine(t, map[string]string{"etc/cgdeleg/limits.conf": "* session pids.max=5\n"})
+	s, _ := aMachine(t, map[string]string{"etc/cgdeleg/limits.conf": "* session pids.max=50\n"})
 	for _, test := range []struct{ name, uid, options, want string }{
 		{"without systemd", "1000", "", "result success\n"},
 		{"without systemd, and debug", "1000", "debug", "log debug systemd does not run this machine; the line limits does nothing\nresult success\n"},
@@ -114,9 +114,9 @@ func TestPrepareLimitsElsewhere(t *testing.T) {
 
 // A server says the items as a worker does, and nothing of what is required and not known.
 func TestServePrepareLimits(t *testing.T) {
-	files := map[string]string{"run/systemd/system/": "", "etc/cgdeleg/limits.conf": "* session pids.max=5\n"}
+	files := map[string]string{"run/systemd/system/": "", "etc/cgdeleg/limits.conf": "* session pids.max=50\n"}
 	for _, test := range []struct{ name, conf, option, want string }{
-		{"items", "* session pids.max=5\n", "limits", "accepted\nitem systemd.tasks_max 5\nresult success\n"},
+		{"items", "* session pids.max=50\n", "limits", "accepted\nitem systemd.tasks_max 50\nresult success\n"},
 		{"refused", "* session cpu.max=5%\n", "limits=required", "accepted\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

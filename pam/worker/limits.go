@@ -40,7 +40,7 @@ func (r *replier) limits(req request, s surroundings, o options.Options) (given 
 	})
 	for i, wrong := range errs {
 		if i == maxComplaints {
-			r.log("warning", "%d more lines of limits are ignored; cgdeleg limits check shows them", len(errs)-i)
+			r.log("warning", "%d more lines of limits are ignored; cgdeleg limits check shows them", ignored(errs)-i)
 			break
 		}
 		r.log("warning", "%v; ignored", wrong)
@@ -56,6 +56,19 @@ func (r *replier) limits(req request, s surroundings, o options.Options) (given 
 		r.log("warning", "%v; lines of limits for groups are ignored", err)
 	}
 	return limits.Given{User: limitsOf(found.User), Session: limitsOf(found.Session), IsManaged: found.User != nil || found.Session != nil, IsUncertain: err != nil}, err
+}
+
+// ignored counts the lines and files that are ignored, also those of which there is no error.
+func ignored(errs []error) (n int) {
+	for _, err := range errs {
+		var syntax *limitsconf.SyntaxError
+		if errors.As(err, &syntax) && syntax.Ignored > 0 {
+			n += syntax.Ignored - limitsconf.MostSaid
+		} else {
+			n++
+		}
+	}
+	return n
 }
 
 func limitsOf(rule *limitsconf.Rule) []limits.Limit {

@@ -102,6 +102,7 @@ func Run(f *Facts) (findings []Finding) {
 		c.reach(r)
 		c.abilities(r)
 	}
+	c.rootsSessions()
 	c.sessionsAboveUsers()
 	findings = append(findings, c.findings...)
 	order := map[string]int{}

@@ -94,11 +94,16 @@ func TestRun(t *testing.T) {
 		{"over 100 %", "alice user memory.max=101% pids.max=100% memory.swap.max=200%", []string{
 			"1:12 warning memory.max=101% is more than there is", "1:42 warning memory.swap.max=200% is more",
 		}},
-		{"too little memory", "alice user memory.max=512K\nbob session memory.high=0% memory.max=1M", []string{
-			"1:12 error memory.max=512K: no login works", "2:13 error memory.high=0%: no login works",
+		{"too little memory", "alice user memory.max=512K\nbob session memory.high=0% memory.max=10M", []string{
+			`1:12 error "memory.max=512K": no login works with less than 4M`, `2:13 error "memory.high=0%": no login works`,
 		}},
+		{"root's sessions", "root,uid<1000 user -\n* user memory.max=50%\n* session memory.max=4G", []string{
+			"3:1 warning each session of root is limited by this line",
+		}},
+		{"nor they", "root,uid<1000 user -\nroot,uid<1000 session -\n* session memory.max=4G", nil},
+		{"root as everybody", "* user memory.max=50%\n* session memory.max=4G", nil},
 		{"no swap space is well", "alice user memory.max=1G memory.swap.max=0", nil},
-		{"too few processes", "alice user pids.max=9\nbob user pids.max=10\n* session pids.max=0", []string{"1:12 error pids.max=9: no login", "3:11 error pids.max=0: no login"}},
+		{"too few processes", "alice user pids.max=9\nbob user pids.max=10\n* session pids.max=0", []string{`1:12 error "pids.max=9": no login`, `3:11 error "pids.max=0": no login`}},
 		{"high alone", "alice user memory.high=1G\nbob user memory.high=1G memory.max=max\n* user memory.high=max", []string{
 			"1:12 warning memory.high without memory.max", "2:10 warning memory.high without memory.max",
 		}},
@@ -177,7 +182,7 @@ func TestAbilities(t *testing.T) {
 
 // Lines of different files stand in the order in which they are read.
 func TestOrder(t *testing.T) {
-	f := gather(t, "", "alice user memory.high=1G", map[string]string{"etc/cgdeleg/limits.d/b.conf": "bob user pids.max=1\nx", "etc/cgdeleg/limits.d/a.conf": "* user -"})
+	f := gather(t, "", "alice user memory.high=1G", map[string]string{"etc/cgdeleg/limits.d/b.conf": "bob user memory.high=1G\nx", "etc/cgdeleg/limits.d/a.conf": "* user -"})
 	var got []string
 	for _, finding := range Run(f) {
 		got = append(got, fmt.Sprintf("%s:%d", filepath.Base(finding.File), finding.Line))
@@ -209,7 +214,7 @@ func TestUnread(t *testing.T) {
 func TestManyLines(t *testing.T) {
 	var text strings.Builder
 	for i := range 5000 {
-		fmt.Fprintf(&text, "user%d,@group%d,!@except%d %s memory.max=%dM pids.max=100\n", i/2, i/2, i/2%100, []string{"user", "session"}[i%2], i/2+1)
+		fmt.Fprintf(&text, "user%d,@group%d,!@except%d %s memory.max=%dM pids.max=100\n", i/2, i/2, i/2%100, []string{"user", "session"}[i%2], i/2+4)
 	}
 	f := gather(t, "", text.String(), map[string]string{"etc/nsswitch.conf": "passwd: sss\ngroup: sss\n"})
 	begin := time.Now()

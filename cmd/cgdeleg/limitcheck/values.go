@@ -8,36 +8,16 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 )
 
-// What a login needs at the least. A shell that ssh starts takes some 4 MB and, with sshd's
-// own process, five processes or so while its files of configuration run.
-const (
-	leastMemory    = 1 << 20
-	leastProcesses = 10
-	hundred        = 100_00 // hundredths of a percent
-)
+const hundred = 100_00 // hundredths of a percent
 
-// values finds limits that are no limits, let nobody in, or do not go together.
+// values finds limits that are no limits, or do not go together.
 func (c *checker) values(r *limitsconf.Rule) {
 	for i, l := range r.Limits {
-		v := l.Value
-		switch {
-		case v.Kind == limits.Percent && v.Percent > hundred:
+		if l.Value.Kind == limits.Percent && l.Value.Percent > hundred {
 			c.limit(r, i, Warning, fmt.Sprintf("%s is more than there is, and limits nothing", l), "give at most 100%, or max")
-		case isMemory(l) && isBelow(v, leastMemory):
-			c.limit(r, i, Error, fmt.Sprintf("%s: no login works with less than 1M", l), "give more; a unit may be missing: 512M, 2G")
-		case l.Name == limits.PidsMax && isBelow(v, leastProcesses):
-			c.limit(r, i, Error, fmt.Sprintf("%s: no login works with fewer than %d processes", l, leastProcesses), "give more: some hundred, for a person")
 		}
 	}
 	c.highAndMax(r)
-}
-
-// isMemory tells whether a limit is of the memory that processes need.
-func isMemory(l limits.Limit) bool { return l.Name == limits.MemoryMax || l.Name == limits.MemoryHigh }
-
-// isBelow tells whether a value is surely below a number.
-func isBelow(v limits.Value, number uint64) bool {
-	return v.Kind == limits.Number && v.Number < number || v.Kind == limits.Percent && v.Percent == 0
 }
 
 // indexOf returns which of a line's limits has the name; -1 for none.
@@ -63,6 +43,17 @@ func (c *checker) highAndMax(r *limitsconf.Rule) {
 	if h.Number > m.Number || h.Percent > m.Percent {
 		c.limit(r, high, Warning, fmt.Sprintf("%s is never reached: %s is below it", r.Limits[high], r.Limits[most]), "give memory.high less than memory.max")
 	}
+}
+
+// rootsSessions finds that a line exempts root from the limits of users, and another one
+// limits root's sessions: whoever writes the first one means both.
+func (c *checker) rootsSessions() {
+	root := c.Config.For(limitsconf.Subject{Name: "root"})
+	if root.User == nil || root.Session == nil || len(root.User.Limits) > 0 || len(root.Session.Limits) == 0 {
+		return
+	}
+	c.line(root.Session, fmt.Sprintf("each session of root is limited by this line; %s:%d exempts root only from limits of all sessions together", root.User.File, root.User.Line),
+		fmt.Sprintf("put before it: %s session -", root.User.WhoText))
 }
 
 // sessionsAboveUsers finds limits of sessions that are above those of the user.
