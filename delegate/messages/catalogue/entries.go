@@ -11,7 +11,7 @@ var entries = []Entry{
 	{
 		Levels: []string{Error}, Text: `worker did not finish in <N> s (timeout=); <CONSEQUENCE>`,
 		Meaning: "The module's child process had not finished after timeout=, and was killed.",
-		Action:  "See what takes so long: a machine that has no CPU time left, a user with tens of thousands of cgroups (cgdeleg usage --user NAME), a directory service that does not answer when limits are given to groups. A larger timeout= gives it more time.",
+		Action:  "See what takes so long: a machine that has no CPU time left, a user with tens of thousands of cgroups (cgdeleg usage NAME), a directory service that does not answer when limits are given to groups. A larger timeout= gives it more time.",
 		Sources: []string{"worker did not finish in %u s (timeout=); %s"},
 	},
 	{
