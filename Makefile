@@ -149,6 +149,7 @@ install-musl: musl build/cgdeleg
 	install -D -m 0755 build/musl/trylogin $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	install -D -m 0755 contrib/openrc/cgdeleg-serve.initd $(DESTDIR)/etc/init.d/cgdeleg-serve
 	install -D -m 0644 contrib/openrc/cgdeleg-serve.confd $(DESTDIR)/etc/conf.d/cgdeleg-serve
+	$(INSTALL_MACHINE)
 
 test-musl:
 	tests/require-root.sh test-musl
@@ -220,22 +221,31 @@ endif
 
 HAS_SCDOC = $(shell command -v scdoc)
 
+# A recorded machine to try the tool on: `cgdeleg --root`.
+MACHINE_FILES = $(shell find contrib/machine -type f)
+define INSTALL_MACHINE
+	for file in $(MACHINE_FILES:contrib/machine/%=%); do \
+		install -D -m 0644 contrib/machine/$$file $(DESTDIR)$(PREFIX)/share/cgdeleg/machine/$$file || exit; done
+endef
+
 install: all $(if $(HAS_SCDOC),man)
 	install -D -m 0644 build/pam_cgdeleg.so $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so
 	install -D -m 0755 build/cgdeleg $(DESTDIR)$(PREFIX)/bin/cgdeleg
 	install -D -m 0755 build/trylogin $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	install -D -m 0644 contrib/systemd/session-.scope.d/50-cgdeleg.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
 	install -D -m 0644 contrib/systemd/user-runtime-dir@.service.d/50-cgdeleg-limits.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d/50-cgdeleg-limits.conf
+	$(INSTALL_MACHINE)
 	for page in $(if $(HAS_SCDOC),$(MANPAGES)); do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
 
-# The PAM lines are an administrator's: without the module they are logged and passed over.
+# The PAM lines are an administrator's: without the module they are logged and ignored.
 uninstall:
 	rm -f $(DESTDIR)$(PAMDIR)/pam_cgdeleg.so $(DESTDIR)$(PREFIX)/bin/cgdeleg $(DESTDIR)$(LIBEXECDIR)/cgdeleg/trylogin
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d/50-cgdeleg.conf
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d/50-cgdeleg-limits.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/cgdeleg/machine
 	for page in $(notdir $(MANPAGES)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
-	rmdir --ignore-fail-on-non-empty $(wildcard $(DESTDIR)$(LIBEXECDIR)/cgdeleg $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d) /dev/null 2>/dev/null || true
+	rmdir --ignore-fail-on-non-empty $(wildcard $(DESTDIR)$(LIBEXECDIR)/cgdeleg $(DESTDIR)$(PREFIX)/share/cgdeleg $(DESTDIR)$(PREFIX)/lib/systemd/system/session-.scope.d $(DESTDIR)$(PREFIX)/lib/systemd/system/user-runtime-dir@.service.d) /dev/null 2>/dev/null || true
 
 clean:
 	rm -rf build/pam_cgdeleg.so build/cgdeleg build/trylogin build/musl

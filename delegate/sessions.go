@@ -35,7 +35,7 @@ type Session struct {
 	// is at least that old: since the last change in the hierarchy where that
 	// is longest ago. -1: not known.
 	Age   time.Duration
-	Parts []Part // in the order of /proc/PID/cgroup, the scope's behind
+	Parts []Part // in the order of /proc/PID/cgroup, the scope's last
 
 	dead time.Time // when a session without processes was last changed
 	// uncertain tells of a scope that nothing shows whether it was adopted.

@@ -5,7 +5,7 @@
  *
  * A request is one packet: SERVER_PROTOCOL, then a worker's arguments from ARG_VERB
  * on, each ended by a NUL. The answer is packets of whole lines, as a worker's
- * (worker.h), behind a first line:
+ * (worker.h), after a first line:
  *
  *	accepted	the server does what is asked
  *

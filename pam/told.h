@@ -11,7 +11,7 @@
 
 /* The files in it are called like the user's ID. */
 #define TOLD_DIRECTORY "/run/cgdeleg/told"
-/* behind the name of one that a login has said */
+/* after the name of one that a login has said */
 #define TOLD_SAID ".said"
 /* more bytes than a file has */
 #define TOLD_MAX 1024

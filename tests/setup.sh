@@ -23,7 +23,7 @@ echo "setup: fetching Go $GO_VERSION from the module proxy" >&2
 module=golang.org/toolchain@v0.0.1-go$GO_VERSION.$(go env GOOS)-$(go env GOARCH)
 scratch=$(mktemp -d)
 (cd "$scratch" && go mod init scratch >/dev/null 2>&1 && go mod download "$module")
-mkdir -p build # .toolchain: a folder that ./... passes over
+mkdir -p build # .toolchain: a folder that ./... ignores
 cp -r "$(go env GOMODCACHE)/$module" build/.toolchain
 rm -r "$scratch"
 chmod -R u+w build/.toolchain

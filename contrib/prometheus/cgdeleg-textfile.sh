@@ -3,7 +3,7 @@
 # textfile collector (docs/monitoring.md).
 #
 # The collector must never read half a file: it is written under a name that the
-# collector passes over, and renamed. If cgdeleg fails the last good file stays,
+# collector ignores, and renamed. If cgdeleg fails the last good file stays,
 # and its age tells. The folder may belong to node_exporter's user, so nothing
 # there is opened that this script did not make (set -C: O_EXCL), and a link to
 # another folder is replaced, not followed (mv -T).

@@ -57,7 +57,7 @@ func TestFind(t *testing.T) {
 		{"openrc-hybrid", append(mountedByName("misc rdma pids hugetlb net_prio perf_event net_cls freezer devices memory blkio cpuacct cpu cpuset"),
 			v1("name=openrc", sys+"/openrc", "/"), place{Unified, sys + "/unified", "/", ""}), nil},
 		{"elogind-v2", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
-		// elogind mounts its own hierarchy behind all others.
+		// elogind mounts its own hierarchy after all others.
 		{"elogind-hybrid", []place{
 			v1("name=elogind", sys+"/elogind", "/"), v1("misc", sys+"/misc", "/"), v1("rdma", sys+"/rdma", "/"),
 			v1("pids", sys+"/pids", "/"), v1("hugetlb", sys+"/hugetlb", "/"), v1("net_prio", sys+"/net_prio", "/"),

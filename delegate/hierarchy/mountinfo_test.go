@@ -171,7 +171,7 @@ func TestMountinfoOfOthers(t *testing.T) {
 	for _, test := range []struct {
 		name, before string
 		odd          []ParseError // without their texts
-		others       int          // mounts beside the one behind
+		others       int          // mounts beside that one
 	}{
 		{"5,000 mounts", strings.Repeat(fuse("/home/u/mnt"), 5000), nil, 0},
 		{"4.5 MB of backslashes", many, nil, 0},

@@ -40,7 +40,7 @@ func (l *lexer) newline(at int) int {
 	return 0
 }
 
-// next goes on to the next line, behind n bytes.
+// next goes on to the next line, after n bytes.
 func (l *lexer) next(n int) {
 	l.at += n
 	l.line++
@@ -64,7 +64,7 @@ func (l *lexer) skipContinuation() bool {
 	return true
 }
 
-// skipLine goes on behind the end of the line.
+// skipLine goes on after the end of the line.
 func (l *lexer) skipLine() {
 	if n := strings.IndexByte(l.text[l.at:], '\n'); n >= 0 {
 		l.next(n + 1)

@@ -178,7 +178,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// Whatever a process calls itself, the fields behind are the kernel's.
+// Whatever a process calls itself, the fields after that are the kernel's.
 func FuzzProcessName(f *testing.F) {
 	for _, s := range []string{"sh", "", "a) b", ") S 1 1", "x\n10 (y", "\xff", "((", "))"} {
 		f.Add(s)

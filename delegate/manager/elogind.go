@@ -90,7 +90,7 @@ func elogindID(fromBase string) (id string, depth int) {
 }
 
 // isElogindID tells whether that may be a session's ID: the number that the
-// kernel's audit gave the session, or elogind's own behind a c.
+// kernel's audit gave the session, or elogind's own after a c.
 func isElogindID(s string) bool {
 	s = strings.TrimPrefix(s, "c")
 	return s != "" && strings.Trim(s, "0123456789") == ""

@@ -112,7 +112,7 @@ func (e *MissingError) Error() string {
 type V1NamesError struct{ Names []string }
 
 func (e *V1NamesError) Error() string {
-	return fmt.Sprintf("passed over %q: this machine has only cgroup v2", strings.Join(e.Names, ","))
+	return fmt.Sprintf("ignored %q: this machine has only cgroup v2", strings.Join(e.Names, ","))
 }
 
 // New returns the plan for a login.

@@ -231,8 +231,8 @@ func TestMissing(t *testing.T) {
 		machine, controllers, warnings, notes string
 	}{
 		"all there":              {"openrc-v2", "memory,pids", "", ""},
-		"pam_cgfs's list on v2":  {"openrc-v2", "freezer,memory,name=systemd", "", `passed over "name=systemd": this machine has only cgroup v2`},
-		"more names on v2":       {"openrc-v2", "name=a,memory,name=b,nosuch", "no mounted hierarchy has \"nosuch\"", `passed over "name=a,name=b": this machine has only cgroup v2`},
+		"pam_cgfs's list on v2":  {"openrc-v2", "freezer,memory,name=systemd", "", `ignored "name=systemd": this machine has only cgroup v2`},
+		"more names on v2":       {"openrc-v2", "name=a,memory,name=b,nosuch", "no mounted hierarchy has \"nosuch\"", `ignored "name=a,name=b": this machine has only cgroup v2`},
 		"a name that v1 lacks":   {"debian12-v1-hybrid", "name=elogind,freezer", "no mounted hierarchy has \"name=elogind\"", ""},
 		"nothing of the list":    {"openrc-v2", "nosuch", "no mounted hierarchy has \"nosuch\"", ""},
 		"mounted, but of no use": {"docker-cgroupns-stale", "memory", "hierarchy memory: mounted, but of no use", ""},

@@ -60,7 +60,7 @@ func quota(microseconds, period int64) int64 {
 	return int64(float64(microseconds) * 10000 / float64(period))
 }
 
-// keyed is the number behind a word that begins a line: "oom_kill 3".
+// keyed is the number after a word that begins a line: "oom_kill 3".
 func keyed(key string) parser {
 	return func(text string) (int64, machine.Answer) {
 		for line := range strings.Lines(text) {

@@ -4,7 +4,7 @@
 dir=${dir:?}
 
 # step NAME COMMAND...: in a process of its own, with what it says in a file. Not
-# behind || or !, where the shell would go on after an error inside.
+# after || or !, where the shell would go on after an error inside.
 step() {
 	(
 		log=$dir/$1.log

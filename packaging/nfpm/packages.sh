@@ -34,6 +34,7 @@ cp LICENSE contrib/systemd/*.d/50-cgdeleg*.conf contrib/systemd/cgdeleg-cleanup.
 	contrib/tmpfiles.d/cgdeleg.conf contrib/openrc/cgdeleg-serve.* packaging/debian/copyright \
 	packaging/rpm/authselect.sh packaging/alpine/pam-cgdeleg.post-install packaging/nfpm/scripts/* \
 	build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish "$stage"
+cp -r contrib/machine "$stage/machine"
 cp build/completions/bash/cgdeleg "$stage/cgdeleg.bash"
 cp contrib/cron/cgdeleg "$stage/cgdeleg.cron"
 cp packaging/debian/pam-configs/cgdeleg "$stage/pam-config"
@@ -52,6 +53,7 @@ for arch; do
 	cp "build/cross/$arch/musl/pam_cgdeleg.so" "$stage/$arch/pam_cgdeleg.musl.so"
 	cp "build/cross/$arch/musl/trylogin" "$stage/$arch/trylogin.musl"
 done
+find "$stage" -type d -exec chmod 755 {} +
 find "$stage" -type f -exec chmod 644 {} +
 chmod 755 "$stage"/*/cgdeleg "$stage"/*/trylogin* "$stage"/*/worker "$stage"/*.initd "$stage"/authselect.sh
 find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -62,6 +62,7 @@ func TestPrepareLimits(t *testing.T) {
 // requireReply compares replies. Words in capitals stand for any text in a line.
 func requireReply(t *testing.T, got, want string) {
 	t.Helper()
+	requireKnown(t, got)
 	lines := strings.SplitAfter(got, "\n")
 	for i, line := range strings.SplitAfter(want, "\n") {
 		fits := i < len(lines)
@@ -99,6 +100,7 @@ func TestPrepareLimitsElsewhere(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder
 			run(arguments("limits", "7", test.uid, test.uid, "alice", "", append([]string{"limits"}, strings.Fields(test.options)...)...), &out, s)
+			requireKnown(t, out.String())
 			if out.String() != test.want {
 				t.Errorf("got %q", out.String())
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/messages/catalogue"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/ticket"
 )
@@ -135,6 +136,7 @@ func TestRun(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder
 			status := run(test.args, &out, emptyMachine(t))
+			requireKnown(t, out.String())
 			if out.String() != test.want {
 				t.Errorf("reply\n%swant\n%s", out.String(), test.want)
 			}
@@ -161,6 +163,19 @@ func TestParseRequest(t *testing.T) {
 	}
 	if _, err := parseRequest(arguments("open", "42", "4294967296", "0", "u", "")); err == nil {
 		t.Error("a user ID of more than 32 bits passes")
+	}
+}
+
+// requireKnown wants that the manual page says what each of a reply's lines for the log
+// means.
+func requireKnown(t *testing.T, reply string) {
+	t.Helper()
+	for line := range strings.Lines(reply) {
+		rest, isLog := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "log ")
+		level, text, _ := strings.Cut(rest, " ")
+		if isLog && catalogue.Find(level, text) == nil {
+			t.Errorf("package catalogue has no entry for %s %q", level, text)
+		}
 	}
 }
 
@@ -336,6 +351,7 @@ func TestCloseAndUndo(t *testing.T) {
 			s, dir := aMachine(t, test.files)
 			var out strings.Builder
 			status := run(arguments(test.verb, test.pid, "", "", "alice", test.ticket, "debug"), &out, s)
+			requireKnown(t, out.String())
 			if status != 0 || out.String() != test.want+"result success\n" {
 				t.Errorf("status %d, reply\n%swant\n%s", status, out.String(), test.want)
 			}

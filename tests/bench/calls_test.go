@@ -70,7 +70,7 @@ var (
 	saying = regexp.MustCompile(`^\d+ +(write\(20, "|newfstatat\(20,|fstat\(20,)`)
 )
 
-// countIn counts the calls of the processes but the first, which only measures, behind
+// countIn counts the calls of the processes but the first, which only measures, after
 // its first "usage".
 func countIn(trace string) (n int) {
 	outer, begun := "", false

@@ -42,7 +42,7 @@ const style = `  <style>
   </style>
 `
 
-// plot writes the panels, and in the place behind the last what the lines are.
+// plot writes the panels, and in the place after the last what the lines are.
 func plot(b *testing.B, file string, panels []panel) {
 	b.Helper()
 	var svg strings.Builder

@@ -98,7 +98,7 @@ func (s *server) used() (u used) {
 	return u
 }
 
-// rest waits until it has done what it does behind an answer.
+// rest waits until it has done what it does after an answer.
 func (s *server) rest() {
 	if s == nil {
 		return

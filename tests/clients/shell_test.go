@@ -69,7 +69,7 @@ func newShell(t *testing.T, session *ssh.Session, in io.WriteCloser, out *bufio.
 	return s
 }
 
-// statusMark stands before the exit status, behind a command's output.
+// statusMark stands before the exit status, after a command's output.
 const statusMark = "==exit status=="
 
 // Run runs a command in the shell itself.

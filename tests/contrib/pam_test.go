@@ -70,11 +70,11 @@ var alpine = map[string]string{
 	"base-session-noninteractive": "session required pam_env.so\nsession required pam_limits.so\nsession required pam_unix.so\n",
 }
 
-// managers are the modules behind which the line has to stand.
+// managers are the modules after which the line has to stand.
 var managers = []string{"pam_systemd.so", "pam_elogind.so"}
 
 // Each file, appended where it says, gives ssh and the console a line that the
-// module understands, behind those of session managers.
+// module understands, after those of session managers.
 func TestPAMFiles(t *testing.T) {
 	files, err := os.ReadDir(file(t, "pam"))
 	if err != nil {
@@ -189,7 +189,7 @@ func wantLine(t *testing.T, root, service string) {
 	}
 }
 
-// Debian's pam-auth-update puts the line of the profile behind those of session
+// Debian's pam-auth-update puts the line of the profile after those of session
 // managers, and takes it away again. It works on a folder here, with a debconf
 // database of its own.
 func TestPAMAuthUpdate(t *testing.T) {

@@ -2,7 +2,7 @@
 # setup.sh [packages]: what `make test-musl` needs beside what tests/setup.sh installs, on
 # Debian and Ubuntu: musl's compiler and the tools that Linux-PAM and the
 # applications are built with, and then, with tests/musl/build.sh, an
-# Alpine-like root in MUSL_DIR. It is built anew when the recipe changes, and
+# Alpine-like root in MUSL_DIR. It is built again when the recipe changes, and
 # removed when it was not used for three days. With `packages` only the tools.
 #
 # Leaves build/musl/root, a link to it, and build/musl/cc, a compiler for it.

@@ -1,9 +1,9 @@
 #!/bin/sh
 # root.sh SUITE: prints the path of a tar file with a fresh root file system of that
-# Debian, in which the packages are tested. It is made once, anew when this script
+# Debian, in which the packages are tested. It is made once, and again when this script
 # has changed, and removed when nothing has used it for three days.
 #
-# It has sshd, systemd's PAM module, so that there is something to come behind,
+# It has sshd, systemd's PAM module, so that there is something to come after,
 # users with keys, and in /root the package that ours replaces.
 set -eu
 cache=${PACKAGES_DIR:-/var/tmp/cgdeleg-packages}

@@ -147,7 +147,7 @@ func (app *Application) Await(word string) string {
 	return ""
 }
 
-// Resume lets the script go on behind its next "pause".
+// Resume lets the script go on after its next "pause".
 func (app *Application) Resume() {
 	app.t.Helper()
 	if _, err := fmt.Fprintln(app.in); err != nil {

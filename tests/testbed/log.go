@@ -78,7 +78,7 @@ func settle(t *testing.T) int {
 
 var priority = regexp.MustCompile(`^<(\d+)>`)
 
-// Ours returns the module's lines: what stands behind "pam_cgdeleg(...): ".
+// Ours returns the module's lines: what stands after "pam_cgdeleg(...): ".
 // A datagram with more than one line comes back as one string with newlines.
 func (l *Log) Ours() []string {
 	systemLog.Lock()

@@ -29,7 +29,7 @@ var folder embed.FS
 const clientsFile = "../clients/packages"
 
 // recipe is what an image or a stage of it is made of: files by name. It is built
-// anew when one of them changes.
+// again when one of them changes.
 type recipe map[string][]byte
 
 const rootfsScript = "image/rootfs.sh"

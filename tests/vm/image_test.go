@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A suite's image has the clients' packages and its own, and is built anew for a
+// A suite's image has the clients' packages and its own, and is built again for a
 // package more; for a comment it is not.
 func TestRecipe(t *testing.T) {
 	data, err := os.ReadFile(clientsFile)

@@ -7,7 +7,7 @@ import (
 )
 
 // Assertion is a line of a scenario: "ok NAME" or "not ok NAME: EVIDENCE". A
-// name has no colon with a space behind.
+// name has no colon with a space after it.
 type Assertion struct {
 	Name     string
 	OK       bool

@@ -38,7 +38,7 @@ const spec = `{
 }
 `
 
-// edited returns the configuration with texts replaced, each by the one behind it.
+// edited returns the configuration with texts replaced, each by the one after it.
 func edited(t *testing.T, pairs ...string) string {
 	t.Helper()
 	text := spec

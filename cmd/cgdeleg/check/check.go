@@ -128,7 +128,7 @@ type Finding struct {
 	BlockedBy string
 }
 
-// All returns the checks in the order in which they are run: each stands behind
+// All returns the checks in the order in which they are run: each stands after
 // those that it depends on.
 func All() []*Check {
 	var all []*Check

@@ -377,7 +377,7 @@ type login struct {
 	asked hierarchy.ControllerList
 	// askedErr says what is wrong with its -c.
 	askedErr error
-	// ignored is what the module complains about in its log: words that it passes over.
+	// ignored is what the module complains about in its log: words that it does not know.
 	ignored []string
 	// policy is what it says beside.
 	policy plan.Policy

@@ -10,7 +10,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
-// ignoredIn returns those limits of a container's that LXC passes over on that version of
+// ignoredIn returns those limits of a container's that LXC ignores on that version of
 // cgroups. A configuration that sets a limit for both has nothing wrong.
 func ignoredIn(limits []lxcconf.Limit, isUnified bool) (ignored []lxcconf.Limit) {
 	for _, l := range limits {

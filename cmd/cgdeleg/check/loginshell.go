@@ -12,7 +12,7 @@ import (
 type shellOptions struct {
 	login     string // the letter that asks for it
 	withValue string // letters whose value follows
-	// endsAtWord tells that all behind the first word that is no option is the command's.
+	// endsAtWord tells that all after the first word that is no option is the command's.
 	endsAtWord bool
 }
 

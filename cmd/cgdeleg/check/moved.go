@@ -10,7 +10,7 @@ import (
 )
 
 // moverResult is the result where the login's service has a line of the module, the shell
-// has no cgroups of its own, and somebody is found who moves logins on: pam_cgroup behind
+// has no cgroups of its own, and somebody is found who moves logins on: pam_cgroup after
 // our line, or libcgroup's daemon, and the shell is where their rules lead. ok is false if
 // nobody is.
 func (f *Facts) moverResult(evidence []Evidence) (r Result, ok bool) {
@@ -51,7 +51,7 @@ func (f *Facts) movingRules(where []*location) (rules []cgroupRule, names []stri
 	return rules, names
 }
 
-// lineBehind returns the line of another module that stands behind ours; nil if none does.
+// lineBehind returns the line of another module that stands after ours; nil if none does.
 func (f *Facts) lineBehind(module string) *pamconf.Line {
 	behind := false
 	for i := range f.login.lines {

@@ -156,7 +156,7 @@ func (f *Facts) opensAnything(list string) bool {
 	})
 }
 
-// listToOpen is what stands behind -c where a session is to be opened: what was
+// listToOpen is what stands after -c where a session is to be opened: what was
 // asked for and can be had, and what containers need beside. "" means all.
 func (f *Facts) listToOpen(more []string) string {
 	var names []string
@@ -345,7 +345,7 @@ func (f *Facts) lineInStore() string {
 	return text
 }
 
-// ignoredWords is the result for words on the module's line that it passes over.
+// ignoredWords is the result for words on the module's line that it ignores.
 func (f *Facts) ignoredWords() Result {
 	line := *f.login.module
 	at := lineEvidence(line)

@@ -516,7 +516,7 @@ func (f *Facts) number(dir, file string) func() uint64 {
 	}
 }
 
-// inStat reads the number behind a key, 0 if there is none.
+// inStat reads the number after a key, 0 if there is none.
 func (f *Facts) inStat(dir, file, key string) func() uint64 {
 	return func() uint64 {
 		data, _ := f.Machine.ReadFile(path.Join(dir, file))

@@ -23,7 +23,7 @@ type usesPAM struct {
 
 // usePAM tells whether sshd calls PAM. Of a word that is given twice the first counts, and
 // the command line is read before any file; without any sshd does not call PAM. What stands
-// behind Match cannot change it.
+// after Match cannot change it.
 func (f *Facts) usePAM() usesPAM {
 	const mostFiles = 256
 	left := mostFiles

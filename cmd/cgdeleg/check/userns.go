@@ -105,7 +105,7 @@ func (f *Facts) sysctlFix(text, file, setting string) *Fix {
 	return &Fix{Text: text + " (and in /etc/sysctl.d, for the next boot)", Commands: []Command{asRoot("sysctl", "-w", setting)}}
 }
 
-// toolDirs are where newuidmap and newgidmap are looked for behind the caller's PATH, in
+// toolDirs are where newuidmap and newgidmap are looked for after the caller's PATH, in
 // the order of the usual one: LXC takes the first that it finds there. The last ones are
 // NixOS's and Guix's.
 var toolDirs = []string{
@@ -245,7 +245,7 @@ type subIDs struct {
 }
 
 // subIDs reads both files. One that is missing has no ranges; lines that are
-// malformed are passed over, as newuidmap does.
+// malformed are ignored, as newuidmap does.
 func (f *Facts) subIDs() (both []subIDs, err error) {
 	for _, s := range []subIDs{
 		{file: subUIDFile, kind: 'u', mapFile: "/proc/self/uid_map"}, {file: subGIDFile, kind: 'g', mapFile: "/proc/self/gid_map"},

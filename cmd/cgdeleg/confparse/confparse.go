@@ -30,7 +30,7 @@ func (e *ParseError) Error() string {
 func (e *ParseError) Unwrap() error { return e.Err }
 
 // ParseUint takes what strtoul(3) does with base 0: decimal, 0x hexadecimal and
-// 0 octal numbers behind white space and a plus sign. A minus sign, which
+// 0 octal numbers after white space and a plus sign. A minus sign, which
 // strtoul turns into a huge number, it does not take.
 func ParseUint(s string) (n uint64, ok bool) {
 	s = strings.TrimPrefix(strings.TrimLeft(s, " \t\v\f\r"), "+")

@@ -128,7 +128,7 @@ func (r *reader) parse(file string, data []byte, depth int) error {
 }
 
 // parseLine parses a line as LXC does (parse_line of confile.c). Lines that do
-// not start with "lxc." are no items; LXC passes over them.
+// not start with "lxc." are no items; LXC ignores them.
 func parseLine(line string) (item Item, isItem bool, reason string) {
 	line = strings.TrimLeft(line, " \t")
 	if !strings.HasPrefix(line, "lxc.") {

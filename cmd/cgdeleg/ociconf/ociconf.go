@@ -118,7 +118,7 @@ type Resources struct {
 }
 
 // Parse reads the text of the file, which gives the errors their name. What stands
-// behind the first value is not looked at. Errors are *confparse.ParseError.
+// after the first value is not looked at. Errors are *confparse.ParseError.
 //
 // The reader of JSON bounds how deep arrays may be nested; the size is the caller's to
 // bound.

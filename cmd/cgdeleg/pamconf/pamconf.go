@@ -198,7 +198,7 @@ func (l level) next() (positions []int) {
 }
 
 // parse adds the lines of a file. If service is not empty, every line
-// starts with the service that it is for, and others are passed over. Errors
+// starts with the service that it is for, and others are ignored. Errors
 // are *confparse.ParseError.
 func (s *stack) parse(file string, data []byte, service string, at level) error {
 	lines, unfinished := assemble(string(data))

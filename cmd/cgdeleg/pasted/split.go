@@ -26,7 +26,7 @@ type splitter struct {
 	program string
 	closed  map[string]bool            // files of which no more lines are taken
 	keys    map[string]map[string]bool // of the lines of a file
-	// junk is, of each file, a line that came behind its last one and is none of it.
+	// junk is, of each file, a line that came after its last one and is none of it.
 	junk map[string]string
 	// host is the machine of the first prompt that names one. isAway tells that a command
 	// has led to another machine, or into a container.

@@ -194,7 +194,7 @@ func decode(file, text string, into any) (meta toml.MetaData, err error) {
 
 // position returns the line on which an error of the reader's is, and the error without
 // it. Of a value of another type the reader says the line in words alone; a line that ends
-// too early it takes for the one behind it.
+// too early it takes for the one after it.
 func position(text string, err error) (line int, reason string) {
 	var parse toml.ParseError
 	if errors.As(err, &parse) {

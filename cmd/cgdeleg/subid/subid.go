@@ -24,7 +24,7 @@ type Range struct {
 	Line         int // counted from 1
 }
 
-// end is the first ID behind the range. Read lets none through that overflows.
+// end is the first ID after the range. Read lets none through that overflows.
 func (r Range) end() uint64 { return r.First + r.Count }
 
 func (r Range) overlaps(o Range) bool {
@@ -38,7 +38,7 @@ func (r Range) isOf(uid int, names []string) bool {
 // Read reads the file at path. Errors are *fs.PathError and
 // *confparse.ParseError.
 //
-// Shadow's tools pass over a line that they do not understand without a word
+// Shadow's tools silently ignore a line that they do not understand
 // (lib/subordinateio.c). So does Read, but beside the ranges of all other lines
 // it returns a *confparse.ParseError for each such line, joined, as somebody meant
 // something by it. Empty lines, comments, and lines for NIS ("+", "-") are no

@@ -56,7 +56,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// What shadow passes over is an error, beside all other lines.
+// What shadow ignores is an error, beside all other lines.
 func TestReadMalformed(t *testing.T) {
 	for _, test := range []struct{ name, line, reason string }{
 		{"one field", "alice", "fewer than three fields"},

@@ -1,7 +1,7 @@
 /*
  * pam_data: a PAM module that appends to a file, when a session is opened, what
  * pam_systemd would find on the handle then: a line "NAME=VALUE" for each of its
- * items, and "." behind them.
+ * items, and "." after them.
  *
  *	session required pam_data.so /path/of/the/file
  */

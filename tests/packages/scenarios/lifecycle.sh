@@ -30,6 +30,8 @@ for page in man1/cgdeleg.1 man5/cgdeleg-limits.conf.5 man8/cgdeleg-cleanup.8 man
 	works "manual page $page is there" gzip -t /usr/share/man/$page.gz
 done
 
+has_words "the recorded machine is there" "$(cgdeleg --root /usr/share/cgdeleg/machine check -q)" CGD-020
+
 # An upgrade, with first logged in all the time.
 works "unpack the next version" unpack_next
 equal "it waits to be configured" "$(state libpam-cgdeleg)" "install ok unpacked $(version_in /in/debs/next)"

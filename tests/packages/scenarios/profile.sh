@@ -1,7 +1,7 @@
 #!/bin/bash
 # Where pam-auth-update puts the module's line: it sorts by Priority, downwards,
 # and those of equal priority by name, from z to a. systemd's, elogind's and
-# pam_cgfs's profiles have 0, and -1 comes behind all that have 0.
+# pam_cgfs's profiles have 0, and -1 comes after all that have 0.
 
 # profile NAME PRIORITY: one more profile, with a module of its name.
 profile() {

@@ -32,7 +32,7 @@ rows=0 everywhere=0    # rows of the table so far, and those for all machines
 
 # breakage NAME KINDS LOGIN CHECK...: KINDS is a pattern. LOGIN is "new" where the
 # breakage is one of the login, which has to be a new one, "same" where check and LXC read
-# anew what is broken, and "none" where it lets nobody in, so that root has to ask. The
+# again what is broken, and "none" where it lets nobody in, so that root has to ask. The
 # checks are those that say something from the breakage on until it is fixed, and no other
 # may.
 breakage() {

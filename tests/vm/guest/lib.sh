@@ -98,7 +98,7 @@ finish() {
 
 # --- the module -------------------------------------------------------------
 
-# install_module OPTIONS: the built module behind pam_systemd, for every
+# install_module OPTIONS: the built module after pam_systemd, for every
 # application, as pam-auth-update writes it.
 install_module() {
 	install -m 644 /in/pam_cgdeleg.so "$(security_dir)/pam_cgdeleg.so"

@@ -61,7 +61,7 @@ fi
 means freezer ""
 
 said=$(su_says "$v1_list debug" | grep -v 'session .* opened\|session .* closed\|scope delegated\|is in no session')
-equal "name=systemd is a note, once" "$said" '(su-l:session): user "alice": passed over "name=systemd": this machine has only cgroup v2'
+equal "name=systemd is a note, once" "$said" '(su-l:session): user "alice": ignored "name=systemd": this machine has only cgroup v2'
 equal "an unknown name is a warning, once" "$(su_says "-c memory,nosuch,name=systemd")" \
 	'(su-l:session): user "alice": no mounted hierarchy has "nosuch"; the session is without'
 equal "an unknown name takes nothing else away" "$(cat /tmp/enabled)" memory
