@@ -14,7 +14,7 @@ import (
 var lxcChecks = []*Check{
 	{
 		Code: "CGD-050", Name: "lxc-v1", Title: "This LXC still knows cgroup v1",
-		Explain:   "LXC after 7.0 drops cgroup v1.",
+		Explain:   "LXC 7.0 and later have no cgroup v1 (lxc/lxc#4671).",
 		DependsOn: []string{"mode"}, run: checkLXCv1,
 	},
 	{
@@ -43,7 +43,7 @@ func checkLXCv1(f *Facts) Result {
 	if isV2 {
 		return ok("LXC " + version + ", on cgroup v2").certainIf(isKnown)
 	}
-	if slices.Compare(versionNumbers(version), []int{7, 1}) >= 0 {
+	if slices.Compare(versionNumbers(version), []int{7}) >= 0 {
 		return failed("LXC "+version+" does not know cgroup v1 any more").
 			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
