@@ -32,6 +32,8 @@ files have now. Percentages are of the nearest limit above, or of the machine.
 Where systemd runs the machine with cgroup v2 alone, limits of the user are those
 of the user's slice. For a system account, or where elogind makes the cgroups of
 logins, it says that there are none.`,
+		Example: `  cgdeleg limits explain alice
+  cgdeleg limits explain alice --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{errors.New("whose limits are to be explained? cgdeleg limits explain USER, such as: cgdeleg limits explain alice")}
@@ -52,7 +54,7 @@ logins, it says that there are none.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), e.json())
 			}
-			return e.print(cmd.OutOrStdout())
+			return s.paged(cmd, func(out screen) error { return e.print(out) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs (docs/json.md)")

@@ -34,6 +34,8 @@ apply does.
 
 Only one can run. It takes the socket that systemd listens on for it, or makes
 ` + server.Socket + `. It ends on SIGTERM and SIGINT; run it as a service.`,
+		Example: `  sudo systemctl enable --now cgdeleg-serve.socket
+  sudo cgdeleg serve --oom log`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkTell(oomTells); err != nil {
