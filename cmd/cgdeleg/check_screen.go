@@ -155,6 +155,14 @@ func (s screen) wrap(text string, column int) markup {
 	return markup(strings.ReplaceAll(string(escapeLines(lines)), "\n", "\n"+strings.Repeat(" ", column)))
 }
 
+// wrapOn is wrap where w is a screen, and else the text as it is.
+func wrapOn(w io.Writer, text string, column int) markup {
+	if s, isScreen := w.(screen); isScreen {
+		return s.wrap(text, column)
+	}
+	return escape(text)
+}
+
 // escapeLines escapes each of the lines.
 func escapeLines(text string) markup {
 	lines := strings.Split(text, "\n")

@@ -63,7 +63,11 @@ Without NAME, list what can be fixed.`,
 			if finding.Fix == nil {
 				return &failure{fmt.Sprintf("%s: %s; no command fixes that", c.Name, finding.Says)}
 			}
-			if err := printf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, finding.Says, finding.Fix.Text); err != nil {
+			out, err := screenOn(cmd.OutOrStdout(), s.color)
+			if err == nil {
+				err = printf(out, "%s%s", out.comment(c.Name+": "+finding.Says), out.comment(finding.Fix.Text))
+			}
+			if err != nil {
 				return err
 			}
 			if !yes {
@@ -80,6 +84,12 @@ Without NAME, list what can be fixed.`,
 	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "run the commands")
 	return cmd
+}
+
+// comment is a text for people between commands for the shell.
+func (s screen) comment(text string) markup {
+	const mark = "# "
+	return markup(mark+strings.ReplaceAll(string(s.wrap(text, len(mark))), "\n"+strings.Repeat(" ", len(mark)), "\n"+mark)) + "\n"
 }
 
 // listFixes lists what is wrong and has a fix.

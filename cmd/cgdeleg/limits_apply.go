@@ -41,14 +41,14 @@ func newLimitsApply(s *settings) *cobra.Command {
 		Short: "Give the limits of the files to live sessions",
 		Long: `Give to the sessions that there are the limits that a login would get now, and
 lift what the lines that are about a user do not give. A user about whom no line
-is stays as it is, but for --user; a line "* user -" lifts all. Where systemd runs
-the machine, users' slices get theirs as properties that hold
-until the next boot. Needs root.
+is stays as it is, but for --user; a line "* user -" lifts all. Where systemd
+runs the machine, users' slices get theirs as properties that hold until the
+next boot. Needs root.
 
 It kills nobody: memory that is in use is not taken away. The kernel is asked to
 reclaim it, and the limit is lowered as what is in use falls, for as long as
---wait says; what could not be lowered so far is said. Run it again then. A limit
-of processes may be below what there is: only new ones are refused.
+--wait says; what could not be lowered so far is said. Run it again then. A
+limit of processes may be below what there is: only new ones are refused.
 `,
 		Example: `  cgdeleg limits apply --dry-run
   cgdeleg limits apply --user alice --wait 1m`,
@@ -183,7 +183,7 @@ func (f limitsApplyFlags) tell(w io.Writer, all appliedLimits) error {
 	switch {
 	case err != nil:
 	case all.hasNoSlices:
-		err = printf(w, "Nothing was done: slices of users have limits only where systemd runs the machine.\n")
+		err = printf(w, "%s\n", wrapOn(w, "Nothing was done: slices of users have limits only where systemd runs the machine.", 0))
 	case all.isAbsent && len(all.slices) == 0:
 		err = printf(w, "There is neither %s\nnor a file in %s: nothing was done.\n", limitsconf.File, limitsconf.Directory)
 	case len(all.users) > 0 || len(all.slices) == 0:
@@ -269,10 +269,10 @@ func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
 		err = printf(w, "All limits of live sessions are as the files say.\n")
 	}
 	if left > 0 {
-		err = errors.Join(err, printf(w, "Users with sessions about whom no line is, and who are left as they are: %d\n", left))
+		err = errors.Join(err, printf(w, "%s\n", wrapOn(w, fmt.Sprintf("Users with sessions about whom no line is, and who are left as they are: %d", left), 0)))
 	}
 	for _, reason := range reasons {
-		err = errors.Join(err, printf(w, "%s\n", reason))
+		err = errors.Join(err, printf(w, "%s\n", wrapOn(w, reason, 0)))
 	}
 	return err
 }

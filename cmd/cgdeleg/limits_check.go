@@ -19,10 +19,10 @@ func newLimitsCheck(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong in the files of limits, and the fix",
-		Long: `Read /etc/cgdeleg/limits.conf and limits.d/*.conf as a login does, and say of each
-line what is wrong with it: errors of syntax, limits that there are not, lines
-that nobody can reach, users and groups that do not exist, limits that do not go
-together, and limits that this machine cannot set. Nothing is changed.
+		Long: `Read /etc/cgdeleg/limits.conf and limits.d/*.conf as a login does, and say of
+each line what is wrong with it: errors of syntax, limits that there are not,
+lines that nobody can reach, users and groups that do not exist, limits that do
+not go together, and limits that this machine cannot set. Nothing is changed.
 
 An error is what is ignored, or lets nobody in. A warning is what is most likely
 not as it was meant.`,

@@ -221,37 +221,62 @@ func (t *table) flushRaw() error {
 	return printf(t.w, "%s", markup(out.String()))
 }
 
-// flushList writes a line for each row. Where the terminal is too narrow, what was cut ends
-// with an ellipsis.
+// flushList writes a line for each row. On a terminal that is too narrow texts are cut, and
+// end with an ellipsis; where that is not enough, a row has more lines, so that no column is
+// lost that was asked for.
 func (t *table) flushList() error {
-	s, isScreen := t.w.(screen)
+	s, _ := t.w.(screen)
 	widths := t.longest()
-	if isScreen && s.width > 0 {
-		t.cutTexts(widths, s.width)
+	lines := [][]int{columnsFrom(0, len(widths))}
+	if s.width > 0 && !t.cutTexts(widths, s.width) {
+		lines = linesThatFit(widths, s.width)
 	}
 	var out strings.Builder
 	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row {
-			cell = s.cut(cell, widths[i].columns)
-			line.WriteString(cell)
-			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i].columns+columnGap-utf8.RuneCountInString(cell)))
+		for n, columns := range lines {
+			var line strings.Builder
+			line.WriteString(onlyIf(n > 0, rowIndent))
+			for _, i := range columns {
+				cell := s.cut(row[i], widths[i].columns)
+				line.WriteString(cell + strings.Repeat(" ", widths[i].columns+columnGap-utf8.RuneCountInString(cell)))
 			}
+			out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 		}
-		text := strings.TrimRight(line.String(), " ")
-		if isScreen && s.width > 0 {
-			text = s.cut(text, s.width)
-		}
-		out.WriteString(text + "\n")
 	}
 	return printf(t.w, "%s", markup(out.String()))
 }
 
-// cutTexts narrows the columns of texts, always the widest, until the lines fit or each
-// has not much more than a word's beginning.
-func (t *table) cutTexts(widths []columnWidth, width int) {
+// rowIndent begins the further lines of a row.
+const rowIndent = "    "
+
+// columnsFrom are the numbers of columns from one on, before another.
+func columnsFrom(first, end int) (columns []int) {
+	for i := first; i < end; i++ {
+		columns = append(columns, i)
+	}
+	return columns
+}
+
+// linesThatFit distributes columns among lines that are not wider than the terminal. A column
+// that is wider by itself is narrowed.
+func linesThatFit(widths []columnWidth, width int) (lines [][]int) {
+	first, used := 0, 0
+	for i := range widths {
+		widths[i].columns = max(1, min(widths[i].columns, width-len(rowIndent)))
+		if i > first && used+widths[i].columns > width {
+			lines = append(lines, columnsFrom(first, i))
+			first, used = i, len(rowIndent)
+		}
+		used += widths[i].columns + columnGap
+	}
+	return append(lines, columnsFrom(first, len(widths)))
+}
+
+// cutTexts narrows the columns of texts, always the widest, until the lines fit. If they do
+// not, even if each has not much more than a word's beginning, nothing is narrowed.
+func (t *table) cutTexts(widths []columnWidth, width int) (fits bool) {
 	const least = 8
+	narrowed := slices.Clone(widths)
 	over := columnGap*(len(widths)-1) - width
 	for _, w := range widths {
 		over += w.columns
@@ -259,15 +284,17 @@ func (t *table) cutTexts(widths []columnWidth, width int) {
 	for ; over > 0; over-- {
 		widest := -1
 		for i, isText := range t.isText {
-			if i < len(widths) && isText && widths[i].columns > least && (widest < 0 || widths[i].columns >= widths[widest].columns) {
+			if i < len(narrowed) && isText && narrowed[i].columns > least && (widest < 0 || narrowed[i].columns >= narrowed[widest].columns) {
 				widest = i
 			}
 		}
 		if widest < 0 {
-			return
+			return false
 		}
-		widths[widest].columns--
+		narrowed[widest].columns--
 	}
+	copy(widths, narrowed)
+	return true
 }
 
 // cut cuts a text that is too wide, and ends it with an ellipsis.
