@@ -41,6 +41,7 @@ func addCompletions(root *cobra.Command, s *settings) {
 		{"try", "pam-dir", completeDirs},
 		{"try", "service", anyOf(s.services)},
 		{"open", "controllers", s.completeControllers},
+		{"path", "controller", anyOf(func() []string { return controllersOn(s.machine()) })},
 		{"open", "confined", anyOf(func() []string { return confinedValues })},
 		{"serve", "oom", anyOf(func() []string { return tells })},
 		{"run", "property", s.completeLimitFiles},
@@ -51,7 +52,7 @@ func addCompletions(root *cobra.Command, s *settings) {
 		{"fix", "", once(completeChecks)},
 		{"check", "ignore", completeChecks},
 		{"report", "", once(completeDirs)},
-		{"status,cleanup,limits check,limits apply,serve,open,close,version", "", noFiles},
+		{"status,cleanup,limits check,limits apply,serve,open,close,path,version", "", noFiles},
 	} {
 		for command := range strings.SplitSeq(c.commands, ",") {
 			register(root, command, c.flag, c.completer)
@@ -59,7 +60,7 @@ func addCompletions(root *cobra.Command, s *settings) {
 	}
 	for _, command := range root.Commands() { // options whose values nobody can know
 		for _, below := range append(command.Commands(), command) {
-			for _, flag := range []string{"nested", "watch", "delay", "iterations", "depth", "wait", "uid"} {
+			for _, flag := range []string{"nested", "watch", "delay", "iterations", "depth", "wait", "uid", "memory", "cpus", "tasks", "io"} {
 				register(root, strings.TrimPrefix(below.CommandPath(), root.Name()+" "), flag, noFiles)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
@@ -20,9 +21,17 @@ import (
 // terminalSize is a terminal with so many columns and lines.
 type terminalSize struct{ columns, lines int }
 
-// runOnTerminal runs the command on a terminal, and returns what is on it, without the standard
-// error, which is returned as well.
+// runOnTerminal runs the command on a terminal, and returns what is on it, and the standard
+// error, which is elsewhere.
 func runOnTerminal(t *testing.T, size terminalSize, args ...string) (shown, said string, code int) {
+	t.Helper()
+	var errOut bytes.Buffer
+	shown = shownOnTerminal(t, size, func(w io.Writer) { code = run(args, w, &errOut) })
+	return shown, errOut.String(), code
+}
+
+// shownOnTerminal returns what a function writes to a terminal.
+func shownOnTerminal(t *testing.T, size terminalSize, show func(w io.Writer)) string {
 	t.Helper()
 	master, slave := openTerminal(t, size)
 	read := make(chan string)
@@ -34,10 +43,9 @@ func runOnTerminal(t *testing.T, size terminalSize, args ...string) (shown, said
 		}
 		read <- out.String()
 	}()
-	var errOut bytes.Buffer
-	code = run(args, slave, &errOut)
+	show(slave)
 	slave.Close()
-	return <-read, errOut.String(), code
+	return <-read
 }
 
 // openTerminal returns both ends of a new terminal, which writes lines as they are.
@@ -117,45 +125,63 @@ func TestSurroundings(t *testing.T) {
 		"version":        {"", "version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var golden strings.Builder
-			fmt.Fprintf(&golden, "$ cgdeleg %s\n", test.args)
-			earlier := map[string]string{}
-			for _, where := range allSurroundings {
-				args := strings.Fields(test.args)
-				if test.root != "" {
-					args = append([]string{"--root", test.root}, args...)
-				}
-				screen := screenIn(t, where, args, slices.Contains(forPrograms, name))
-				fmt.Fprintf(&golden, "\n-- %s --\n", where.name)
-				if first, isThere := earlier[screen]; isThere {
-					fmt.Fprintf(&golden, "as with %s\n", first)
-					continue
-				}
-				earlier[screen] = where.name
-				golden.WriteString(strings.ReplaceAll(screen, "\x1b", "^["))
+			args := append([]string{"--no-pager"}, strings.Fields(test.args)...)
+			if test.root != "" {
+				args = append([]string{"--root", test.root}, args...)
 			}
-			requireGolden(t, "surroundings-"+name, golden.String())
+			golden := inSurroundings(t, slices.Contains(forPrograms, name), func(w, errOut io.Writer) { run(args, w, errOut) })
+			requireGolden(t, "surroundings-"+name, "$ cgdeleg "+test.args+"\n"+golden)
 		})
 	}
+	t.Run("try", func(t *testing.T) {
+		success := &trial.Answer{Text: "Success"}
+		outcome := trial.Outcome{Open: success, Close: success, HasTried: true, Places: []trial.Place{
+			{Hierarchy: "freezer", Cgroup: "/user/alice/0", Directory: "/nosuch/freezer", Owner: 4242, IsNew: true, Session: "user/alice/0", Subgroup: trial.Subgroup{Entered: true}},
+			{Hierarchy: "memory", Cgroup: "/user/alice/0", Directory: "/nosuch/memory", IsNew: true, Session: "user/alice/0", Subgroup: trial.Subgroup{Error: "no hierarchy is delegated to this process"}},
+		}, Log: []trial.Line{{Priority: 6, Text: "pam_unix(sshd:session): session opened for user alice(uid=4242) by (uid=0)"}}}
+		result := judge(tryOptions{user: "alice", service: "sshd"}, 4242, &outcome)
+		requireGolden(t, "surroundings-try", inSurroundings(t, false, func(w, _ io.Writer) {
+			out, err := screenOn(w, "auto")
+			must(t, err)
+			must(t, printf(out, "%s", tryText(out, &outcome, result)))
+		}))
+	})
 }
 
-// screenIn returns what a command shows there, with its words, and looks whether that can be
-// shown.
-func screenIn(t *testing.T, where surroundings, args []string, isLong bool) string {
+// inSurroundings returns what is shown in each of them. Lines that are for programs may be
+// longer than the terminal is wide.
+func inSurroundings(t *testing.T, isLong bool, show func(w, errOut io.Writer)) string {
+	t.Helper()
+	var golden strings.Builder
+	earlier := map[string]string{}
+	for _, where := range allSurroundings {
+		screen := screenIn(t, where, isLong, show)
+		fmt.Fprintf(&golden, "\n-- %s --\n", where.name)
+		if first, isThere := earlier[screen]; isThere {
+			fmt.Fprintf(&golden, "as with %s\n", first)
+			continue
+		}
+		earlier[screen] = where.name
+		golden.WriteString(strings.ReplaceAll(screen, "\x1b", "^["))
+	}
+	return golden.String()
+}
+
+// screenIn returns what is shown there, and looks whether it can be shown there.
+func screenIn(t *testing.T, where surroundings, isLong bool, show func(w, errOut io.Writer)) string {
 	t.Helper()
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
-	t.Setenv("PAGER", "")
 	for name, value := range where.env {
 		t.Setenv(name, value)
 	}
-	var shown, said string
+	var out, errOut bytes.Buffer
+	shown := ""
 	if where.width > 0 {
-		shown, said, _ = runOnTerminal(t, terminalSize{where.width, 200}, append([]string{"--no-pager"}, args...)...)
+		shown = shownOnTerminal(t, terminalSize{where.width, 200}, func(w io.Writer) { show(w, &errOut) })
 	} else {
-		var out, errOut bytes.Buffer
-		run(args, &out, &errOut)
-		shown, said = out.String(), errOut.String()
+		show(&out, &errOut)
+		shown = out.String()
 	}
 	for line := range strings.Lines(shown) {
 		if n := len([]rune(withoutStyles(strings.TrimSuffix(line, "\n")))); where.width > 0 && n > where.width && !isLong && !isWhole(line) {
@@ -168,8 +194,8 @@ func screenIn(t *testing.T, where surroundings, args []string, isLong bool) stri
 	if strings.Contains(shown, "\x1b") && (where.width == 0 || where.env["NO_COLOR"] != "" || where.env["TERM"] == "dumb") {
 		t.Errorf("%s: there are colours: %s", where.name, shown)
 	}
-	if said != "" {
-		shown += "-- standard error --\n" + said
+	if errOut.Len() > 0 {
+		shown += "-- standard error --\n" + errOut.String()
 	}
 	return shown
 }
