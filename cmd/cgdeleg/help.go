@@ -96,7 +96,7 @@ func helpText(cmd *cobra.Command) markup {
 	if about == "" {
 		about = cmd.Short + "."
 	}
-	_ = printf(&out, "%s\n\n%s", markup(escapeLines(strings.TrimSpace(about))), usageText(cmd))
+	_ = printf(&out, "%s\n\n%s", escapeLines(strings.TrimSpace(about)), usageText(cmd))
 	return markup(out.String())
 }
 
