@@ -38,11 +38,7 @@ func TestPager(t *testing.T) {
 		"one that is full": {"check --list", 24, map[string]string{"PAGER": "head -n 3 | " + paging}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, isOther := realCaller(); isOther {
-				t.Skip("root who logged in as another user has no PAGER")
-			}
-			t.Setenv("TERM", "xterm")
-			t.Setenv("PAGER", paging)
+			setPager(t, paging)
 			for name, value := range test.env {
 				t.Setenv(name, value)
 			}
@@ -54,10 +50,20 @@ func TestPager(t *testing.T) {
 	}
 }
 
+// setPager has the tests use a pager that reads no keys.
+func setPager(t *testing.T, command string) {
+	t.Helper()
+	t.Setenv("SUDO_UID", "")
+	if isSecure() { // less would wait for keys
+		t.Skip("root who logged in as another user has no PAGER")
+	}
+	t.Setenv("TERM", "xterm")
+	t.Setenv("PAGER", command)
+}
+
 // The exit code is that of the command, whatever the pager ends with.
 func TestPagerExitCode(t *testing.T) {
-	t.Setenv("TERM", "xterm")
-	t.Setenv("PAGER", "cat >/dev/null; exit 7")
+	setPager(t, "cat >/dev/null; exit 7")
 	_, _, code := runOnTerminal(t, terminalSize{80, 5}, "--root", "check/testdata/systemd-v2-no-dropin", "check", "-v")
 	if code != exitFailed {
 		t.Errorf("exit code %d, want %d", code, exitFailed)
