@@ -175,9 +175,7 @@ and how it is fixed. Nothing is changed.
 
 Without names, problems are printed alone, and what they come to. Names (or
 codes) of checks choose among them; cgdeleg check --list has them all. A note
-is no trouble; it says what a program needs to use the session. The exit code
-is 1 if a check failed, with --strict also for warnings, and 3 if something
-could not be told.`,
+is no trouble; it says what a program needs to use the session.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration
@@ -186,21 +184,19 @@ could not be told.`,
   sudo cgdeleg check --user alice    what a login of alice would get
   cgdeleg check --pasted - <thread   what somebody has pasted into a thread
   cgdeleg check --explain leaf       what a check is about`,
-		ValidArgsFunction: completeChecks,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			checks, ignored, err := chooseChecks(names, ignore)
 			if err != nil {
 				return orMeantUser(err, s.machine(), cmd, names)
 			}
-			out, err := screenOn(cmd.OutOrStdout(), s.color)
-			if err != nil {
-				return err
-			}
 			switch {
 			case list:
-				return listChecks(out, checks)
+				return s.paged(cmd, func(out screen) error { return listChecks(out, checks) })
 			case explain:
-				return printf(out, "%s", explanation(out, checks))
+				return s.paged(cmd, func(out screen) error { return printf(out, "%s", explanation(out, checks)) })
+			}
+			if _, err := screenOn(cmd.OutOrStdout(), s.color); err != nil {
+				return err // before the machine is looked at
 			}
 			if len(names) == 0 && s.root == "" && !t.flags.Changed("pasted") {
 				askVersions()
@@ -214,18 +210,12 @@ could not be told.`,
 				_ = printf(cmd.ErrOrStderr(), "%s", recognisedText(p))
 			}
 			findings := check.Run(f, checks, ignored)
-			switch {
-			case asJSON:
-				err = printFindingsJSON(out, f, p, findings)
-			case quiet:
-				err = printf(out, "%s", troublesText(out, findings))
-			case verbose || len(names) > 0:
-				err = printf(out, "%s", findingsText(out, findings))
-			default:
-				err = printf(out, "%s", problemsText(out, f, findings))
-			}
-			if err == nil && p != nil && !asJSON && !quiet {
-				err = printf(out, "%s", pastedText(out, p))
+			if asJSON {
+				err = printFindingsJSON(cmd.OutOrStdout(), f, p, findings)
+			} else {
+				err = s.paged(cmd, func(out screen) error {
+					return printFindings(out, f, p, findings, findingsForm{isQuiet: quiet, isLong: verbose || len(names) > 0})
+				})
 			}
 			if err != nil {
 				return err
@@ -245,8 +235,27 @@ could not be told.`,
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print only what is wrong, a line each")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "print what is well, too")
 	cmd.MarkFlagsMutuallyExclusive("json", "quiet", "verbose", "list", "explain")
-	_ = cmd.RegisterFlagCompletionFunc("ignore", completeChecks)
 	return cmd
+}
+
+// findingsForm is how findings are shown: a line for each that is wrong, all that is known of
+// each, or the problems and what they come to.
+type findingsForm struct{ isQuiet, isLong bool }
+
+// printFindings shows findings to people.
+func printFindings(out screen, f *check.Facts, p *pasted.Paste, findings []check.Finding, form findingsForm) (err error) {
+	switch {
+	case form.isQuiet:
+		return printf(out, "%s", troublesText(out, findings))
+	case form.isLong:
+		err = printf(out, "%s", findingsText(out, findings))
+	default:
+		err = printf(out, "%s", problemsText(out, f, findings))
+	}
+	if err == nil && p != nil {
+		err = printf(out, "%s", pastedText(out, p))
+	}
+	return err
 }
 
 // look reads what the checks need: of what was pasted, if that is asked about, and then p is
@@ -305,11 +314,19 @@ func checksNamed(names []string) (checks []*check.Check, err error) {
 	return checks, nil
 }
 
+// checkNames are the names of all checks.
+func checkNames() (names []string) {
+	for _, c := range check.All() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 func checkNamed(name string) (*check.Check, error) {
 	if c := check.ByName(name); c != nil {
 		return c, nil
 	}
-	return nil, &usageError{fmt.Errorf("no check is called %q; cgdeleg check --list has them all", name)}
+	return nil, &usageError{fmt.Errorf("no check is called %q%s; cgdeleg check --list has them all", name, didYouMean(name, checkNames()))}
 }
 
 func listChecks(w io.Writer, checks []*check.Check) error {

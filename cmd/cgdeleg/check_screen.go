@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -154,6 +155,14 @@ func (s screen) wrap(text string, column int) markup {
 	return markup(strings.ReplaceAll(string(escapeLines(lines)), "\n", "\n"+strings.Repeat(" ", column)))
 }
 
+// wrapOn is wrap where w is a screen, and else the text as it is.
+func wrapOn(w io.Writer, text string, column int) markup {
+	if s, isScreen := w.(screen); isScreen {
+		return s.wrap(text, column)
+	}
+	return escape(text)
+}
+
 // escapeLines escapes each of the lines.
 func escapeLines(text string) markup {
 	lines := strings.Split(text, "\n")
@@ -163,11 +172,11 @@ func escapeLines(text string) markup {
 	return markup(strings.Join(lines, "\n"))
 }
 
-// widthOf returns how many columns a terminal has, 80 if it does not say.
-func widthOf(terminal *os.File) int {
-	size, err := unix.IoctlGetWinsize(int(terminal.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 {
-		return 80
+// sizeOf returns how many columns and lines a terminal has, 80 and 24 if it does not say.
+func sizeOf(terminal *os.File) (columns, lines int) {
+	columns, lines = 80, 24
+	if size, err := unix.IoctlGetWinsize(int(terminal.Fd()), unix.TIOCGWINSZ); err == nil {
+		columns, lines = cmp.Or(int(size.Col), columns), cmp.Or(int(size.Row), lines)
 	}
-	return int(size.Col)
+	return columns, lines
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 
@@ -35,8 +34,9 @@ scopes that logind or elogind made are not touched.
 With --watch it stays, removes sessions when their last process has ended, and
 says a line for each. It ends on SIGTERM and SIGINT; run it as a service where
 containers outlive logins.
-
-The exit code is 1 if a dead session could not be removed.`,
+`,
+		Example: `  cgdeleg cleanup --dry-run
+  sudo cgdeleg cleanup --user alice`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cmd, s); err != nil {
@@ -50,7 +50,13 @@ The exit code is 1 if a dead session could not be removed.`,
 			if err != nil && len(cleaned) == 0 {
 				return err
 			}
-			return errors.Join(err, printCleanup(cmd.OutOrStdout(), cleaned, f), notRemoved(cleaned))
+			shown := error(nil)
+			if f.json {
+				shown = printJSON(cmd.OutOrStdout(), cleanupJSON(cleaned, f.dryRun))
+			} else {
+				shown = s.paged(cmd, func(out screen) error { return printCleanup(out, cleaned, f.dryRun) })
+			}
+			return errors.Join(err, shown, notRemoved(cleaned))
 		},
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only the sessions of `NAME`")
@@ -72,15 +78,12 @@ func (f *cleanupFlags) check(cmd *cobra.Command, s *settings) error {
 	return nil
 }
 
-func printCleanup(w io.Writer, cleaned []cleanup.Cleaned, f cleanupFlags) error {
-	if f.json {
-		return printJSON(w, cleanupJSON(cleaned, f.dryRun))
-	}
+func printCleanup(out screen, cleaned []cleanup.Cleaned, isDry bool) error {
 	removed := "removed"
-	if f.dryRun {
+	if isDry {
 		removed = "would be removed"
 	}
-	t := newTable(w, "USER", "SESSION", "RESULT", "REASON")
+	t := newTable(out, "USER", "SESSION", "RESULT", "REASON")
 	for _, s := range cleaned {
 		result, reason := removed, "no process in it"
 		if s.Left != nil {

@@ -87,11 +87,16 @@ func explainOf(command string, err error) (words string, code int) {
 		return "this shell has no cgroup of its own to make others in: log in again, by a service whose PAM file has pam_cgdeleg.so, or ask cgdeleg check why it has none; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):
 		return settingWords(setting) + "; nothing was run", exitFailed
-	case errors.As(err, &usage), isCobras(err):
-		return err.Error() + "; see " + command + " --help", exitUsage
+	case excludedWords(err) != "":
+		return excludedWords(err) + undone(command), exitUsage
+	case errors.As(err, &usage):
+		return err.Error() + undone(command), exitUsage
 	case errors.As(err, &refused):
 		return err.Error(), exitFailed
 	case errors.As(err, &name), errors.As(err, &unknown):
+		if _, isBelow := wordsByCommand[strings.TrimPrefix(command, "cgdeleg ")]; isBelow {
+			return err.Error() + "; " + wordsOf(command).undone, exitUsage
+		}
 		return err.Error(), exitUsage
 	case errors.As(err, &failed):
 		return err.Error(), exitFailed
@@ -142,10 +147,10 @@ func controllerWords(e *delegate.NoControllerError) string {
 // shellWord is an argument as it is typed into a shell.
 func shellWord(word string) string { return check.Command{Args: []string{word}}.String() }
 
-// isCobras tells whether an error is cobra's word on the command line. They have
-// no type.
-func isCobras(err error) bool {
-	return strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "if any flags in the group")
+// undone says what a command did not do whose command line was not understood, and where it
+// is said how it is called.
+func undone(command string) string {
+	return "; " + wordsOf(command).undone + "; see " + command + " --help"
 }
 
 // where lists the cgroups of a process that may write none of them.

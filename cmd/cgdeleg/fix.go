@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -16,16 +18,24 @@ func newFix(s *settings) *cobra.Command {
 	var t target
 	var yes bool
 	cmd := &cobra.Command{
-		Use:   "fix NAME",
+		Use:   "fix [NAME]",
 		Short: "Print the commands that fix what a check found, or run them",
 		Long: `Print the commands that fix what the check NAME found. With --yes they are
 run, until one fails, but for those that only a person should run: commands that
-are examples, or that touch an administrator's files (/etc/pam.d).`,
-		Example: `  cgdeleg fix subid
+are examples, or that touch an administrator's files (/etc/pam.d).
+
+Without NAME, list what can be fixed.`,
+		Example: `  cgdeleg fix
+  cgdeleg fix subid
   sudo cgdeleg fix pam-line --pid $$ --yes`,
-		Args:              usageArgs(cobra.ExactArgs(1)),
-		ValidArgsFunction: completeChecks,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if len(names) == 0 {
+				if yes {
+					return &usageError{errors.New("--yes needs the name of what is to be fixed; cgdeleg fix lists what can be")}
+				}
+				return t.listFixes(cmd, s)
+			}
 			c, err := checkNamed(names[0])
 			if err != nil {
 				return err
@@ -53,7 +63,11 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if finding.Fix == nil {
 				return &failure{fmt.Sprintf("%s: %s; no command fixes that", c.Name, finding.Says)}
 			}
-			if err := printf(cmd.OutOrStdout(), "# %s: %s\n# %s\n", c.Name, finding.Says, finding.Fix.Text); err != nil {
+			out, err := screenOn(cmd.OutOrStdout(), s.color)
+			if err == nil {
+				err = printf(out, "%s%s", out.comment(c.Name+": "+finding.Says), out.comment(finding.Fix.Text))
+			}
+			if err != nil {
 				return err
 			}
 			if !yes {
@@ -70,6 +84,39 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "run the commands")
 	return cmd
+}
+
+// comment is a text for people between commands for the shell.
+func (s screen) comment(text string) markup {
+	const mark = "# "
+	return markup(mark+strings.ReplaceAll(string(s.wrap(text, len(mark))), "\n"+strings.Repeat(" ", len(mark)), "\n"+mark)) + "\n"
+}
+
+// listFixes lists what is wrong and has a fix.
+func (t *target) listFixes(cmd *cobra.Command, s *settings) error {
+	f, err := t.facts(s.machine())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	findings := check.Run(f, check.All(), nil)
+	fixable := slices.DeleteFunc(problemsOf(findings), func(p check.Finding) bool { return p.Fix == nil })
+	return s.paged(cmd, func(out screen) error { return printFixes(out, f, fixable) })
+}
+
+// printFixes shows what can be fixed, and how that is done.
+func printFixes(out screen, f *check.Facts, fixable []check.Finding) error {
+	if len(fixable) == 0 && f.IsRoot() {
+		return printf(out, "There is nothing to fix for root, who needs no delegation; --user NAME says whose login is meant, --pid $$ this shell.\n")
+	}
+	if len(fixable) == 0 {
+		return printf(out, "There is nothing to fix.\n")
+	}
+	t := newTable(out, "NAME", "RESULT", "WHAT IS WRONG")
+	for _, p := range fixable {
+		t.row(p.Name, strings.ToLower(statusWords[p.Status].word), p.Says)
+	}
+	return errors.Join(t.flush(), printf(out, "\n%s\n", out.wrap("cgdeleg fix NAME prints the commands, with the same options; with --yes it runs them.", 0)))
 }
 
 // runFix runs a fix's commands, but for those that are a person's to run.

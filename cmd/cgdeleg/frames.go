@@ -38,7 +38,7 @@ const (
 // until the context ends.
 func (f *frames) run(ctx context.Context, out screen, isBatch bool) error {
 	file, isFile := out.Writer.(*os.File)
-	if isBatch || !isFile || !out.isTerminal || os.Getenv("TERM") == "dumb" {
+	if isBatch || !isFile || !out.isTerminal || isDumb() {
 		return f.below(ctx, out)
 	}
 	t, err := terminal.Open(os.Stdin, file)

@@ -41,16 +41,15 @@ func newLimitsApply(s *settings) *cobra.Command {
 		Short: "Give the limits of the files to live sessions",
 		Long: `Give to the sessions that there are the limits that a login would get now, and
 lift what the lines that are about a user do not give. A user about whom no line
-is stays as it is, but for --user; a line "* user -" lifts all. Where systemd runs
-the machine, users' slices get theirs as properties that hold
-until the next boot. Needs root.
+is stays as it is, but for --user; a line "* user -" lifts all. Where systemd
+runs the machine, users' slices get theirs as properties that hold until the
+next boot. Needs root.
 
 It kills nobody: memory that is in use is not taken away. The kernel is asked to
 reclaim it, and the limit is lowered as what is in use falls, for as long as
---wait says; what could not be lowered so far is said. Run it again then. A limit
-of processes may be below what there is: only new ones are refused.
-
-The exit code is 1 if a limit could not be set, or not yet.`,
+--wait says; what could not be lowered so far is said. Run it again then. A
+limit of processes may be below what there is: only new ones are refused.
+`,
 		Example: `  cgdeleg limits apply --dry-run
   cgdeleg limits apply --user alice --wait 1m`,
 		Args: usageArgs(cobra.NoArgs),
@@ -65,9 +64,9 @@ The exit code is 1 if a limit could not be set, or not yet.`,
 			case cmd.Flags().Changed("uid") && (f.uid < 0 || f.user != ""):
 				return &usageError{errors.New("--uid wants a user ID, and not --user beside it")}
 			case cmd.Flags().Changed("uid"):
-				return f.runForSlice(cmd, s.machine())
+				return f.runForSlice(cmd, s)
 			}
-			return f.run(cmd, s.machine())
+			return f.run(cmd, s)
 		},
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only to the sessions of `NAME`")
@@ -97,14 +96,15 @@ type appliedLimits struct {
 	isAbsent, hasNoSlices bool
 }
 
-func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
+func (f limitsApplyFlags) run(cmd *cobra.Command, s *settings) error {
+	m := s.machine()
 	users, err := f.users(m)
 	if err != nil {
 		return err
 	}
 	all := appliedLimits{isAbsent: !hasLimitsFile(m)}
 	if all.isAbsent {
-		return f.tell(cmd.OutOrStdout(), all)
+		return f.show(cmd, s, all)
 	}
 	ctx, done := untilSignal() // which ends the lowering, so that memory.high is as before
 	defer done()
@@ -116,7 +116,7 @@ func (f limitsApplyFlags) run(cmd *cobra.Command, m machine.Machine) error {
 		return err
 	}
 	all.slices = applyToSlices(m, uids, cmd.ErrOrStderr(), f.wait, f.dryRun)
-	return f.tell(cmd.OutOrStdout(), all)
+	return f.show(cmd, s, all)
 }
 
 // users returns who is meant: all who have sessions of ours, or one.
@@ -145,7 +145,8 @@ func (f limitsApplyFlags) slices(m machine.Machine) (uids []int, err error) {
 }
 
 // runForSlice is run for one slice, which a login waits for.
-func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) error {
+func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, s *settings) error {
+	m := s.machine()
 	if m.IsRecorded() {
 		return &usageError{errors.New("a recorded machine (--root) has no slices")}
 	}
@@ -162,28 +163,33 @@ func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, m machine.Machine) err
 	if !all.hasNoSlices && (!all.isAbsent || hasSliceState(sliceStates, f.uid)) {
 		all.slices = applyToSlices(m, []int{f.uid}, cmd.ErrOrStderr(), loginWait, f.dryRun)
 	}
-	return f.tell(cmd.OutOrStdout(), all)
+	return f.show(cmd, s, all)
 }
 
-// tell prints what became of the limits.
-func (f limitsApplyFlags) tell(w io.Writer, all appliedLimits) error {
+// show prints what became of the limits. The error tells also that some do not hold.
+func (f limitsApplyFlags) show(cmd *cobra.Command, s *settings, all appliedLimits) error {
+	err := error(nil)
 	if f.json {
-		return errors.Join(printJSON(w, limitsApplyJSON(all, f.dryRun)), all.unapplied())
+		err = printJSON(cmd.OutOrStdout(), limitsApplyJSON(all, f.dryRun))
+	} else {
+		err = s.paged(cmd, func(out screen) error { return f.tell(out, all) })
 	}
+	return errors.Join(err, all.unapplied())
+}
+
+// tell says what became of the limits.
+func (f limitsApplyFlags) tell(w io.Writer, all appliedLimits) error {
 	err := printSlices(w, all.slices)
 	switch {
 	case err != nil:
 	case all.hasNoSlices:
-		err = printf(w, "Nothing was done: slices of users have limits only where systemd runs the machine.\n")
+		err = printf(w, "%s\n", wrapOn(w, "Nothing was done: slices of users have limits only where systemd runs the machine.", 0))
 	case all.isAbsent && len(all.slices) == 0:
 		err = printf(w, "There is neither %s\nnor a file in %s: nothing was done.\n", limitsconf.File, limitsconf.Directory)
 	case len(all.users) > 0 || len(all.slices) == 0:
 		err = printApplied(w, all.users, f.dryRun)
 	}
-	if err != nil {
-		return err
-	}
-	return all.unapplied()
+	return err
 }
 
 // applyLimits gives a user's sessions the limits of the files.
@@ -263,10 +269,10 @@ func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
 		err = printf(w, "All limits of live sessions are as the files say.\n")
 	}
 	if left > 0 {
-		err = errors.Join(err, printf(w, "Users with sessions about whom no line is, and who are left as they are: %d\n", left))
+		err = errors.Join(err, printf(w, "%s\n", wrapOn(w, fmt.Sprintf("Users with sessions about whom no line is, and who are left as they are: %d", left), 0)))
 	}
 	for _, reason := range reasons {
-		err = errors.Join(err, printf(w, "%s\n", reason))
+		err = errors.Join(err, printf(w, "%s\n", wrapOn(w, reason, 0)))
 	}
 	return err
 }

@@ -19,27 +19,28 @@ func newLimitsCheck(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong in the files of limits, and the fix",
-		Long: `Read /etc/cgdeleg/limits.conf and limits.d/*.conf as a login does, and say of each
-line what is wrong with it: errors of syntax, limits that there are not, lines
-that nobody can reach, users and groups that do not exist, limits that do not go
-together, and limits that this machine cannot set. Nothing is changed.
+		Long: `Read /etc/cgdeleg/limits.conf and limits.d/*.conf as a login does, and say of
+each line what is wrong with it: errors of syntax, limits that there are not,
+lines that nobody can reach, users and groups that do not exist, limits that do
+not go together, and limits that this machine cannot set. Nothing is changed.
 
 An error is what is ignored, or lets nobody in. A warning is what is most likely
-not as it was meant. The exit code is 1 if there are errors, and 3 if a file could
-not be read; warnings alone are 0.`,
+not as it was meant.`,
+		Example: `  cgdeleg limits check
+  cgdeleg --root /tmp/r limits check --json`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, err := screenOn(cmd.OutOrStdout(), s.color)
-			if err != nil {
-				return err
+			if _, err := screenOn(cmd.OutOrStdout(), s.color); err != nil {
+				return err // before the files are looked at
 			}
 			f := limitcheck.Gather(s.machine())
 			defer f.Close()
 			findings := limitcheck.Run(f)
+			var err error
 			if asJSON {
-				err = printJSON(out, limitsCheckJSON(f, findings))
+				err = printJSON(cmd.OutOrStdout(), limitsCheckJSON(f, findings))
 			} else {
-				err = printf(out, "%s", limitsCheckText(out, f, findings))
+				err = s.paged(cmd, func(out screen) error { return printf(out, "%s", limitsCheckText(out, f, findings)) })
 			}
 			if err != nil {
 				return err

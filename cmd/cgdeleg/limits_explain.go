@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -29,9 +30,11 @@ func newLimitsExplain(s *settings) *cobra.Command {
 they come to on this machine, into which files they are written, and what these
 files have now. Percentages are of the nearest limit above, or of the machine.
 
-Where systemd runs the machine with cgroup v2 alone, limits of the user are those
-of the user's slice. For a system account, or where elogind makes the cgroups of
-logins, it says that there are none.`,
+Where systemd runs the machine with cgroup v2 alone, limits of the user are
+those of the user's slice. For a system account, or where elogind makes the
+cgroups of logins, it says that there are none.`,
+		Example: `  cgdeleg limits explain alice
+  cgdeleg limits explain alice --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{errors.New("whose limits are to be explained? cgdeleg limits explain USER, such as: cgdeleg limits explain alice")}
@@ -52,7 +55,7 @@ logins, it says that there are none.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), e.json())
 			}
-			return e.print(cmd.OutOrStdout())
+			return s.paged(cmd, func(out screen) error { return e.print(out) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs (docs/json.md)")
@@ -217,7 +220,7 @@ func (e *explained) printScope(w io.Writer, scope limitsconf.Scope, rule *limits
 	if scope == limitsconf.User {
 		text = strings.Replace(text, "is given", "are given", 1)
 	}
-	if err := printf(w, "%s %s%s\n", strings.ToUpper(whom[:1])+whom[1:], text, ruleText(rule)); err != nil {
+	if err := printf(w, "%s\n", wrapOn(w, strings.ToUpper(whom[:1])+whom[1:]+" "+text+ruleText(rule), 0)); err != nil {
 		return err
 	}
 	for _, l := range asOnV2(e.limits) {
@@ -272,7 +275,7 @@ func quotaOnV2(quota, period string) string {
 
 func (l explainedLimit) print(w io.Writer) error {
 	if l.file == "" {
-		return printf(w, "  %s=%s: not set here: %s\n", string(l.limit.Name), l.limit.Text(), l.reason)
+		return printf(w, "  %s\n", wrapOn(w, fmt.Sprintf("%s=%s: not set here: %s", l.limit.Name, l.limit.Text(), l.reason), 4))
 	}
 	now := "no such cgroup now"
 	switch {

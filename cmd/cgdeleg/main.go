@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
@@ -55,8 +54,9 @@ func run(args []string, out, errOut io.Writer) int {
 
 // settings are the flags that all commands share.
 type settings struct {
-	root  string // of a recorded machine; empty: this one
-	color string // when to use colour
+	root    string // of a recorded machine; empty: this one
+	color   string // when to use colour
+	noPager bool
 }
 
 // machine returns the machine that the commands look at.
@@ -70,44 +70,44 @@ func (s *settings) machine() machine.Machine {
 func newRoot() *cobra.Command {
 	var s settings
 	root := &cobra.Command{
-		Use:           "cgdeleg",
-		Short:         "Cgroups for users: check, see and clean up what pam_cgdeleg makes at login",
+		Use:   "cgdeleg",
+		Short: "Cgroups for users: check, see and clean up what pam_cgdeleg makes at login",
+		Example: `  cgdeleg check
+  cgdeleg status
+  cgdeleg usage`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Usage()
-			return &usageError{errors.New("no command given")}
-		},
+		Args:          commandArgs,
+		RunE:          needsCommand,
 	}
 	// which subcommands inherit
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{flagWords(cmd, err)} })
 	root.PersistentFlags().StringVar(&s.root, "root", "", "look at the /proc and /sys recorded in `DIR` instead of this machine's")
 	root.PersistentFlags().StringVar(&s.color, "color", "auto", "use colour: `WHEN` is auto, always or never")
+	root.PersistentFlags().BoolVar(&s.noPager, "no-pager", false, "show long output without a pager")
 	root.AddCommand(
 		newCheck(&s), newFix(&s), newReport(&s),
 		newTry(&s), newTryInside(), newStatus(&s), newUsage(&s), newTop(&s), newCleanup(&s), newLimits(&s), newServe(&s),
 		newRun(&s), newRunInside(), newPath(&s), newOpen(&s), newClose(&s), newVersion(),
 	)
+	addHelp(root, &s)
+	addCompletions(root, &s)
 	return root
 }
 
-// flagWords says in words of its own what is wrong with a flag's value.
-func flagWords(cmd *cobra.Command, err error) error {
-	var invalid *pflag.InvalidValueError
-	if !errors.As(err, &invalid) {
-		return err
+// needsCommand is what runs where a command has others below it, and none was given.
+func needsCommand(cmd *cobra.Command, _ []string) error {
+	_ = printUsageOf(cmd.ErrOrStderr(), cmd)
+	return &usageError{errors.New("no command given")}
+}
+
+// commandArgs makes a word that is no command an error of usage.
+func commandArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	flag := invalid.GetFlag()
-	switch value := invalid.GetValue(); flag.Value.Type() {
-	case "bool":
-		return fmt.Errorf("--%s takes no value: %s --%s %s", flag.Name, cmd.CommandPath(), flag.Name, printable(value))
-	case "int":
-		return fmt.Errorf("--%s %q: want a number", flag.Name, value)
-	}
-	return err
+	return noCommand(cmd, args[0])
 }
 
 // usageArgs makes a wrong number of arguments an error of usage.

@@ -40,8 +40,9 @@ out, except your own files. With --redact user names are replaced.`,
 			}
 			return err
 		},
-		Example: `  cgdeleg report --redact /tmp/r && tar -C /tmp -czf report.tar.gz r`,
-		Args:    usageArgs(cobra.ExactArgs(1)),
+		Example: `  cgdeleg report --redact /tmp/r && tar -C /tmp -czf report.tar.gz r
+  sudo cgdeleg report --user alice --container c1 /tmp/r`,
+		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if s.root != "" {
 				return &usageError{errRecorded}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -21,14 +20,18 @@ type screen struct {
 	color      bool
 	utf8       bool
 	width      int // of a terminal in columns; 0: it is none
+	height     int // in lines
 }
+
+// colors are the values of --color.
+var colors = []string{"auto", "always", "never"}
 
 // screenOn looks at what w is. Colour has the values of --color.
 func screenOn(w io.Writer, color string) (screen, error) {
 	s := screen{Writer: w, utf8: isUTF8(os.Getenv)}
 	if f, ok := w.(*os.File); ok {
 		if s.isTerminal = isTerminal(f); s.isTerminal {
-			s.width = widthOf(f)
+			s.width, s.height = sizeOf(f)
 		}
 	}
 	switch color {
@@ -36,10 +39,10 @@ func screenOn(w io.Writer, color string) (screen, error) {
 		s.color = true
 	case "auto":
 		// no-color.org: set to anything but nothing
-		s.color = s.isTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		s.color = s.isTerminal && os.Getenv("NO_COLOR") == "" && !isDumb()
 	case "never":
 	default:
-		return s, &usageError{fmt.Errorf("--color %q: want auto, always or never", color)}
+		return s, noneOf("--color", color, colors)
 	}
 	return s, nil
 }

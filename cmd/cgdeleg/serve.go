@@ -26,14 +26,16 @@ each does that has to be started. Nothing depends on it: where it does not run,
 or does not answer within 50 ms, the module does without.
 
 It also removes sessions when their last process has ended, and says a line for
-each, as cgdeleg cleanup --watch does. When the kernel kills a user's process for
-want of memory, or refuses a new one because of pids.max, it says so in the log and
-on the user's terminals, with the limit, and the next login says it once; see --oom.
-When the files of limits change, it gives live sessions theirs, as cgdeleg limits
-apply does.
+each, as cgdeleg cleanup --watch does. When the kernel kills a user's process
+for want of memory, or refuses a new one because of pids.max, it says so in the
+log and on the user's terminals, with the limit, and the next login says it
+once; see --oom. When the files of limits change, it gives live sessions theirs,
+as cgdeleg limits apply does.
 
 Only one can run. It takes the socket that systemd listens on for it, or makes
 ` + server.Socket + `. It ends on SIGTERM and SIGINT; run it as a service.`,
+		Example: `  sudo systemctl enable --now cgdeleg-serve.socket
+  sudo cgdeleg serve --oom log`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkTell(oomTells); err != nil {

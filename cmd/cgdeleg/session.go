@@ -35,8 +35,8 @@ type sessionFlags struct {
 }
 
 func (f *sessionFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.user, "user", "u", "", "whose session (`NAME`)")
-	cmd.Flags().IntVarP(&f.pid, "pid", "p", 0, "the process to move (`PID`); without it the one that runs cgdeleg")
+	cmd.Flags().StringVarP(&f.user, "user", "u", "", "the session is `NAME`'s")
+	cmd.Flags().IntVarP(&f.pid, "pid", "p", 0, "move the process `PID`; without it the one that runs cgdeleg")
 }
 
 func newOpen(s *settings) *cobra.Command {
@@ -53,7 +53,8 @@ that is in a session of this user already, which has all that LIST asks for,
 stays there: its cgroups are printed and that is all, with exit code 0.
 
 The session goes with cgdeleg close, or when it is dead, like any other.`,
-		Example: `  cgdeleg open --user alice --pid $$ -c freezer,memory,name=systemd
+		Example: `  cgdeleg open --dry-run --user alice --pid $$
+  cgdeleg open --user alice --pid $$ -c freezer,memory,name=systemd
   exec su alice -c 'lxc-start -n c1'`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,22 +62,25 @@ The session goes with cgdeleg close, or when it is dead, like any other.`,
 			if err != nil {
 				return &usageError{err}
 			}
+			if err := misspelt(s.machine(), list.Names); err != nil {
+				return err
+			}
 			if !slices.Contains(confinedValues, f.confined) {
-				return &usageError{fmt.Errorf("--confined %q: want leave or move", f.confined)}
+				return noneOf("--confined", f.confined, confinedValues)
 			}
 			who, err := f.check(s)
 			if err != nil {
 				return err
 			}
 			if f.dryRun {
-				return f.printPlan(cmd, s.machine(), who, list)
+				return f.printPlan(cmd, s, who, list)
 			}
 			return f.open(cmd, who, list)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().StringVarP(&f.controllers, "controllers", "c", "all", "in which hierarchies: a `LIST` as on the PAM line")
-	cmd.Flags().StringVar(&f.confined, "confined", "leave", "what to do with a process that somebody limits: `leave|move`")
+	cmd.Flags().StringVar(&f.confined, "confined", "leave", "what to do with a process that somebody limits: `WHAT` is leave or move")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only print what would be done in each hierarchy, and why")
 	return cmd
 }
@@ -89,6 +93,8 @@ func newClose(s *settings) *cobra.Command {
 		Long: `Move the process out of the session of the user in which it is, to the base,
 and remove the session if no other process is in it. Otherwise it is removed
 later, as after any logout. Needs root.`,
+		Example: `  sudo cgdeleg close --user alice --pid $$
+  cgdeleg close --user alice --pid 4711`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			who, err := f.check(s)
@@ -100,6 +106,31 @@ later, as after any logout. Needs root.`,
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// kernelControllers are those of Linux (include/linux/cgroup_subsys.h, with blkio's name on
+// v2): a machine may lack some of them, which is no mistake of who names one.
+var kernelControllers = []string{
+	"blkio", "cpu", "cpuacct", "cpuset", "debug", "devices", "dmem", "freezer", "hugetlb", "io", "memory", "misc", "net_cls",
+	"net_prio", "perf_event", "pids", "rdma", hierarchy.Unified,
+}
+
+// misspelt is the error for a name that is no controller, and is most like one.
+func misspelt(m machine.Machine, names []string) error {
+	there := controllersOn(m)
+	for _, name := range names {
+		if slices.Contains(there, name) || slices.Contains(kernelControllers, name) {
+			continue
+		}
+		known := append(slices.Clone(there), kernelControllers...)
+		if strings.HasPrefix(name, "name=") { // any name can be one of a hierarchy that is not mounted
+			known = slices.DeleteFunc(known, func(k string) bool { return !strings.HasPrefix(k, "name=") })
+		}
+		if like := meant(name, known); like != "" {
+			return &usageError{fmt.Errorf("-c %q: there is no controller %s (did you mean %s?)", strings.Join(names, ","), printable(name), like)}
+		}
+	}
+	return nil
 }
 
 // check finds the who and the process, and refuses what cannot be meant.
@@ -185,7 +216,8 @@ func (f *sessionFlags) login(m machine.Machine, who user.User, list hierarchy.Co
 }
 
 // printPlan prints what an open would do.
-func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user.User, list hierarchy.ControllerList) error {
+func (f *sessionFlags) printPlan(cmd *cobra.Command, s *settings, who user.User, list hierarchy.ControllerList) error {
+	m := s.machine()
 	present, err := f.enough(m, who, list)
 	if err != nil {
 		return err
@@ -202,7 +234,11 @@ func (f *sessionFlags) printPlan(cmd *cobra.Command, m machine.Machine, who user
 	if err != nil {
 		return err
 	}
-	t := newTable(cmd.OutOrStdout(), "HIERARCHY", "ACTION", "WHERE, OR WHY NOT")
+	out, err := screenOn(cmd.OutOrStdout(), s.color)
+	if err != nil {
+		return err
+	}
+	t := newTable(out, "HIERARCHY", "ACTION", "WHERE, OR WHY NOT")
 	for _, s := range p.Steps {
 		what := ""
 		switch s.Action {

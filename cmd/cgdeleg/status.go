@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,15 +18,14 @@ import (
 
 // statusFlags are how the sessions are to be shown.
 type statusFlags struct {
-	user      string
-	format    string
-	list      bool
-	tree      bool
-	json      bool
-	noHeading bool
-	columns   string
-	watch     string
-	perUser   bool
+	listFlags
+	user    string
+	format  string
+	list    bool
+	tree    bool
+	json    bool
+	watch   string
+	perUser bool
 }
 
 // formats are those that --format knows.
@@ -53,11 +51,12 @@ A dead session is what a logout left because processes were still running; the
 user's next login removes it, or cgdeleg cleanup. It is at least as old as its
 age says.
 
-The columns of -o are ` + strings.Join(columnNames()[:8], ", ") + ",\n" + strings.Join(columnNames()[8:], ", ") + `. Limit is the memory
-limit that applies, peak the most memory that there was, oom how many processes
-the kernel killed for want of memory; cgdeleg usage has the rest.`,
+A list is cut to the width of the terminal; with -r, or where the output is no
+terminal, it is whole. --list-columns names the columns of -o; cgdeleg usage has
+more of what is used.`,
 		Example: `  cgdeleg status -l -u alice
-  cgdeleg status -n -o user,session,memory
+  cgdeleg status -o +limit,oom
+  cgdeleg status -n -r -o user,session,memory
   cgdeleg status --watch 5
   cgdeleg status --format prometheus`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -78,11 +77,10 @@ the kernel killed for want of memory; cgdeleg usage has the rest.`,
 	cmd.Flags().BoolVarP(&f.list, "list", "l", false, "short for --format list")
 	cmd.Flags().BoolVar(&f.tree, "tree", false, "short for --format tree")
 	cmd.Flags().BoolVar(&f.json, "json", false, "short for --format json: all there is to know, for programs")
-	cmd.Flags().BoolVarP(&f.noHeading, "no-heading", "n", false, "a list without its heading")
 	cmd.Flags().StringVarP(&f.watch, "watch", "w", "", "look again every `TIME`, until a key is pressed: seconds, or with ms, s or min")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
 	cmd.Flags().BoolVar(&f.perUser, "per-user", false, "with --format prometheus: also what each user uses, with the user's name")
-	cmd.Flags().StringVarP(&f.columns, "output", "o", "", "a list with these `COLUMNS`, separated by commas")
+	f.add(cmd, namesOfColumns(sessionColumns))
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -91,11 +89,11 @@ the kernel killed for want of memory; cgdeleg usage has the rest.`,
 // stand for --format. A terminal is shown a tree, and all else a list.
 func (f *statusFlags) choose(isTerminal bool) (string, error) {
 	isAsked := map[string]bool{
-		"tree": f.tree, "list": f.list || f.noHeading || f.columns != "", "json": f.json,
+		"tree": f.tree, "list": f.list || f.isAsked(), "json": f.json,
 	}
 	if f.format != "" {
 		if !slices.Contains(formats, f.format) {
-			return "", &usageError{fmt.Errorf("unknown format %q; known are %s", f.format, strings.Join(formats, ", "))}
+			return "", noneOf("--format", f.format, formats)
 		}
 		isAsked[f.format] = true
 	}
@@ -104,7 +102,7 @@ func (f *statusFlags) choose(isTerminal bool) (string, error) {
 		switch {
 		case !isAsked[format]:
 		case chosen != "":
-			return "", &usageError{errors.New("a tree, a list (-l, -n, -o), json and prometheus exclude one another")}
+			return "", &usageError{errors.New("a tree, a list (-l, -n, -o, -r), json and prometheus exclude one another")}
 		default:
 			chosen = format
 		}
@@ -116,7 +114,7 @@ func (f *statusFlags) choose(isTerminal bool) (string, error) {
 }
 
 func status(cmd *cobra.Command, s *settings, f statusFlags) error {
-	columns, err := chooseColumns(f.columns)
+	columns, err := chooseColumns(sessionColumns, usualSessionColumns, f.columns)
 	if err != nil {
 		return err
 	}
@@ -124,12 +122,18 @@ func status(cmd *cobra.Command, s *settings, f statusFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.listColumns {
+		return s.paged(cmd, func(out screen) error { return printColumns(out, sessionColumns) })
+	}
 	format, err := f.choose(out.isTerminal)
 	if err != nil {
 		return err
 	}
 	if f.perUser && format != "prometheus" {
 		return &usageError{errors.New("--per-user is for --format prometheus")}
+	}
+	if f.watch == "" && (format == "tree" || format == "list") {
+		return s.paged(cmd, func(out screen) error { return showStatus(cmd, s.machine(), f, format, columns, out) })
 	}
 	show := func(out screen) error { return showStatus(cmd, s.machine(), f, format, columns, out) }
 	if f.watch == "" {
@@ -165,7 +169,7 @@ func watchStatus(out screen, every string, show func(screen) error) error {
 }
 
 // showStatus looks, and shows it in one of formats.
-func showStatus(cmd *cobra.Command, m machine.Machine, f statusFlags, format string, columns []column, out screen) error {
+func showStatus(cmd *cobra.Command, m machine.Machine, f statusFlags, format string, columns []column[sessionRow], out screen) error {
 	sessions, unusable, err := delegate.Sessions(m)
 	if err != nil {
 		return err
@@ -196,7 +200,7 @@ func showStatus(cmd *cobra.Command, m machine.Machine, f statusFlags, format str
 	case "tree":
 		return printTree(out, m, sessions)
 	}
-	return printList(out, m, sessions, columns, !f.noHeading)
+	return printSessions(out, m, sessions, columns, f.listFlags)
 }
 
 // usageBySession returns what each of the sessions uses.
@@ -232,58 +236,22 @@ func ofUser(sessions []delegate.Session, user string) []delegate.Session {
 	return his
 }
 
-// columnNames are those that -o knows, in small letters.
-func columnNames() []string {
-	var names []string
-	for _, c := range allColumns {
-		names = append(names, strings.ToLower(c.name))
-	}
-	return names
-}
+// usualSessionColumns are those of a list without -o.
+const usualSessionColumns = "user,session,own,state,leader,service,age,processes,memory,controllers"
 
-// defaultColumns are those of a list without -o.
-const defaultColumns = "user,session,own,state,leader,service,age,processes,memory,controllers"
-
-func chooseColumns(list string) ([]column, error) {
-	if list == "" {
-		list = defaultColumns
-	}
-	var chosen []column
-	for name := range strings.SplitSeq(list, ",") {
-		found := false
-		for _, c := range allColumns {
-			if strings.EqualFold(c.name, name) {
-				chosen, found = append(chosen, c), true
-			}
-		}
-		if !found {
-			return nil, &usageError{fmt.Errorf("unknown column %q; known are %s", name, strings.Join(columnNames(), ", "))}
-		}
-	}
-	return chosen, nil
-}
-
-func printList(out screen, m machine.Machine, sessions []delegate.Session, columns []column, heading bool) error {
-	var used map[*delegate.Session]*usage.Usage
-	if slices.ContainsFunc(columns, func(c column) bool { return c.used != nil }) {
+func printSessions(out screen, m machine.Machine, sessions []delegate.Session, columns []column[sessionRow], f listFlags) error {
+	used := map[*delegate.Session]*usage.Usage{}
+	if slices.ContainsFunc(columns, func(c column[sessionRow]) bool { return c.isUsage }) {
 		var err error
 		if used, err = usageBySession(m, sessions); err != nil {
 			return err
 		}
 	}
-	t := newTable(out, headings(columns, heading)...)
+	var rows []sessionRow
 	for i := range sessions {
-		var cells []string
-		for _, c := range columns {
-			if c.used != nil {
-				cells = append(cells, dash(c.used(used[&sessions[i]])))
-			} else {
-				cells = append(cells, dash(c.cell(&sessions[i])))
-			}
-		}
-		t.row(cells...)
+		rows = append(rows, sessionRow{&sessions[i], used[&sessions[i]]})
 	}
-	return t.flush()
+	return printRows(out, columns, f, rows)
 }
 
 // nameUsers fills in the users of sessions that are a scope alone, by name or at

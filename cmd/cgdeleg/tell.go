@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,12 +25,13 @@ const (
 	tellQuiet = "quiet" // nobody
 )
 
+var tells = []string{tellAll, tellLog, tellQuiet}
+
 func checkTell(value string) error {
-	switch value {
-	case tellAll, tellLog, tellQuiet:
-		return nil
+	if !slices.Contains(tells, value) {
+		return noneOf("--oom", value, tells)
 	}
-	return &usageError{fmt.Errorf("--oom %q: want tell, log or quiet", value)}
+	return nil
 }
 
 // tellPause is how long nothing more is said of a user and a limit. What happens

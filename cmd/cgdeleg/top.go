@@ -77,9 +77,12 @@ Keys:
 		return pflag.NormalizedName(name)
 	})
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(sortKeyNames(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("cpu", cobra.FixedCompletions([]string{"percentage", "time"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("cpu", cobra.FixedCompletions(cpuForms, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
+
+// cpuForms are the values of --cpu.
+var cpuForms = []string{"percentage", "time"}
 
 // check returns the key that the flags choose, and how long a pause is.
 func (f *topFlags) check() (key sortKey, pause time.Duration, err error) {
@@ -101,8 +104,8 @@ func (f *topFlags) check() (key sortKey, pause time.Duration, err error) {
 		f.iterations = 1
 	}
 	switch {
-	case f.cpu != "percentage" && f.cpu != "time":
-		err = &usageError{fmt.Errorf("--cpu %q: want percentage or time", f.cpu)}
+	case !slices.Contains(cpuForms, f.cpu):
+		err = noneOf("--cpu", f.cpu, cpuForms)
 	case f.depth != 1 && f.depth != 2:
 		err = &usageError{fmt.Errorf("--depth %d: want 1 or 2", f.depth)}
 	case f.iterations < 0:

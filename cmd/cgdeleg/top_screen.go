@@ -18,7 +18,7 @@ var topColumns = []topColumn{
 	{"%CPU", 8, (*top).cpuCell},
 	{"MEMORY", 9, func(t *top, r topRow) string { return countText(r.usage.Memory.Now, t.bytes) }},
 	{"LIMIT", 8, func(t *top, r topRow) string { return limitText(r.usage.Memory.Max, t.bytes) }},
-	{"USED", 6, func(_ *top, r topRow) string { return percentText(r.usage.Memory.Max) }},
+	{"USED", 6, func(_ *top, r topRow) string { return form{}.percent(r.usage.Memory.Max) }},
 	{"INPUT/s", 9, func(t *top, r topRow) string { return countText(r.rates.read, t.bytes) }},
 	{"OUTPUT/s", 10, func(t *top, r topRow) string { return countText(r.rates.written, t.bytes) }},
 	{"OOM", 4, func(_ *top, r topRow) string { return countText(r.usage.Memory.OOMKills, decimal) }},
@@ -27,19 +27,11 @@ var topColumns = []topColumn{
 // topNameWidth leaves 80 columns for all.
 const topNameWidth = 19
 
-func (t *top) bytes(n int64) string {
-	if t.raw {
-		return decimal(n)
-	}
-	return humanBytes(n)
-}
+func (t *top) bytes(n int64) string { return form{t.raw}.bytes(n) }
 
 func (t *top) cpuCell(r topRow) string {
-	switch {
-	case t.asTime && t.raw:
-		return countText(r.usage.CPU.Used, decimal)
-	case t.asTime:
-		return countText(r.usage.CPU.Used, humanCPU)
+	if t.asTime {
+		return countText(r.usage.CPU.Used, form{t.raw}.cpu)
 	}
 	return countText(r.rates.cpu, func(nanoseconds int64) string { return fmt.Sprintf("%.1f", float64(nanoseconds)/1e7) })
 }
@@ -66,7 +58,7 @@ func (t *top) draw() (markup, error) {
 		_ = printf(&out, "%s\n", t.styled(line, bold))
 	}
 	for _, r := range t.rows() {
-		line := padded(r.name, topNameWidth)
+		line := t.padded(r.name, topNameWidth)
 		for _, c := range topColumns {
 			cell := dash(c.cell(t, r))
 			line += " " + fmt.Sprintf("%*s", c.width-1, cell) // a blank, even if the cell is too wide
@@ -101,11 +93,8 @@ LIMIT is the memory limit that applies, USED how much of it is used.
 Any key goes back.
 `
 
-// padded fills a name up, or cuts it, with a dot for what is cut.
-func padded(name string, width int) string {
-	n := utf8.RuneCountInString(name)
-	if n > width {
-		return string([]rune(name)[:width-1]) + "."
-	}
-	return name + strings.Repeat(" ", width-n)
+// padded fills a name up, or cuts it.
+func (s screen) padded(name string, width int) string {
+	name = s.cut(name, width)
+	return name + strings.Repeat(" ", width-utf8.RuneCountInString(name))
 }

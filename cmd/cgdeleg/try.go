@@ -50,14 +50,11 @@ All session modules of the service run, which may mount or unlock things; with
 --only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the
 login, as it starts sshd, because in this shell's own session no other would be
 opened.
-
-The exit code is 1 if USER can make no cgroups in such a session, or if
-something of it is left, and 3 if that could not be told.`,
+`,
 		Example: `  sudo cgdeleg try alice
   sudo cgdeleg try alice --service sudo
   sudo cgdeleg try alice --only-ours --json`,
-		Args:              oneUser,
-		ValidArgsFunction: completeUsers,
+		Args: oneUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.user = args[0]
 			if s.root != "" {
@@ -75,10 +72,10 @@ something of it is left, and 3 if that could not be told.`,
 				return err
 			}
 			if o.service == "" || strings.Contains(o.service, "/") {
-				return &usageError{fmt.Errorf("--service %q: want the name of a PAM service, as its file in /etc/pam.d has it; nothing was tried", o.service)}
+				return &usageError{fmt.Errorf("--service %q: want the name of a PAM service, as its file in /etc/pam.d has it", o.service)}
 			}
 			if o.pamDir == "" && cmd.Flags().Changed("pam-dir") {
-				return &usageError{errors.New("--pam-dir needs a directory; nothing was tried")}
+				return &usageError{errors.New("--pam-dir needs a directory")}
 			}
 			outcome, err := o.login(cmd.ErrOrStderr())
 			if errors.Is(err, trial.ErrTimeout) {
@@ -113,16 +110,6 @@ something of it is left, and 3 if that could not be told.`,
 	_ = flags.MarkHidden("trylogin") // for make demo and tests
 	cmd.MarkFlagsMutuallyExclusive("only-ours", "pam-dir")
 	return cmd
-}
-
-// completeUsers completes the names of accounts.
-func completeUsers(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		for _, u := range account.All(machine.Machine{}) {
-			names = append(names, u.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // newTryInside is what cgdeleg try runs in the session, as the user.
@@ -175,7 +162,7 @@ func (o *tryOptions) confDir() (dir string, tidy func(), err error) {
 		return dir, tidy, err
 	}
 	if !pamconf.Exists(machine.Machine{}, o.service) {
-		return "", tidy, &usageError{fmt.Errorf("no PAM service is called %q: no file of that name is in %s; nothing was tried", o.service, strings.Join(pamconf.Dirs[:], ", "))}
+		return "", tidy, &usageError{fmt.Errorf("no PAM service is called %q: no file of that name is in %s", o.service, strings.Join(pamconf.Dirs[:], ", "))}
 	}
 	if !o.onlyOurs {
 		return "", tidy, nil

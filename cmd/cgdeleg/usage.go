@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -16,8 +16,9 @@ import (
 )
 
 func newUsage(s *settings) *cobra.Command {
+	var f listFlags
 	var sortBy string
-	var json, noHeading bool
+	var json bool
 	cmd := &cobra.Command{
 		Use:   "usage [USER]",
 		Short: "Show what a user uses, and how much that user may use",
@@ -32,7 +33,8 @@ thread counts as a process. Pressure is how much of the last ten seconds
 something had to wait.
 
 What the kernel does not count is said in the last lines, and is a dash in a
-list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
+list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `. -o and -r
+show a line for a user as well.`,
 		Example: `  cgdeleg usage
   sudo cgdeleg usage --sort cpu
   cgdeleg usage --json alice`,
@@ -45,6 +47,15 @@ list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
 			out, err := screenOn(cmd.OutOrStdout(), s.color)
 			if err != nil {
 				return err
+			}
+			columns, err := chooseColumns(usageColumns, usualUsageColumns, f.columns)
+			switch {
+			case err != nil:
+				return err
+			case f.listColumns:
+				return s.paged(cmd, func(out screen) error { return printColumns(out, usageColumns) })
+			case json && (f.columns != "" || f.raw):
+				return &usageError{errors.New("--json and a list (-o, -r) exclude one another")}
 			}
 			m := s.machine()
 			who, isOne := whoseUsage(m, args)
@@ -59,15 +70,19 @@ list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
 			case len(users) == 0:
 				complain(cmd.ErrOrStderr(), "there are no sessions%s; cgdeleg check says what a login lacks", ofWhom(who.Name))
 				return nil
-			case isOne:
-				return printUsage(out, &users[0])
+			case isOne && f.columns == "" && !f.raw:
+				return s.paged(cmd, func(out screen) error { return printUsage(out, &users[0]) })
 			}
-			return printUsageList(out, users, !noHeading)
+			var rows []*usage.User
+			for i := range users {
+				rows = append(rows, &users[i])
+			}
+			return s.paged(cmd, func(out screen) error { return printRows(out, columns, f, rows) })
 		},
 	}
 	cmd.Flags().StringVar(&sortBy, "sort", "memory", "sort the users by `KEY`")
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON (docs/json.md)")
-	cmd.Flags().BoolVarP(&noHeading, "no-heading", "n", false, "a list without its heading")
+	f.add(cmd, namesOfColumns(usageColumns))
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(sortKeyNames(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -151,7 +166,7 @@ func sortKeyNamed(name string) (sortKey, error) {
 			return k, nil
 		}
 	}
-	return sortKey{}, &usageError{fmt.Errorf("unknown sort key %q; known are %s", name, strings.Join(sortKeyNames(), ", "))}
+	return sortKey{}, noneOf("--sort", name, sortKeyNames())
 }
 
 // sort sorts users who are sorted by name.

@@ -317,23 +317,28 @@ func humanCPU(nanoseconds int64) string {
 	return fmt.Sprintf("%.1fs", time.Duration(nanoseconds).Seconds())
 }
 
-// usageColumn is one of the list of users.
-type usageColumn struct {
-	name string
-	cell func(*usage.Usage) string
+// usageColumns are those that -o of usage can choose, in the order in which they are named.
+var usageColumns = []column[*usage.User]{
+	{name: "USER", isText: true, about: "the user's name", cell: func(u *usage.User, _ form) string { return printable(u.Name) }},
+	{name: "SESSIONS", about: "how many sessions there are", cell: func(u *usage.User, _ form) string { return strconv.Itoa(len(u.Sessions)) }},
+	{name: "PROCS", about: "processes; each thread is one", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Processes.Now, decimal) }},
+	{name: "PROCSLIMIT", about: "the limit of processes that applies", cell: func(u *usage.User, _ form) string { return limitText(u.Usage.Processes.Max, decimal) }},
+	{name: "REFUSED", about: "forks that the kernel refused for want of processes", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Processes.Refused, decimal) }},
+	{name: "MEMORY", about: "memory in use", cell: func(u *usage.User, f form) string { return countText(u.Usage.Memory.Now, f.bytes) }},
+	{name: "LIMIT", about: "the memory limit that applies", cell: func(u *usage.User, f form) string { return limitText(u.Usage.Memory.Max, f.bytes) }},
+	{name: "USED", about: "how much of that limit is used, in percent", cell: func(u *usage.User, f form) string { return f.percent(u.Usage.Memory.Max) }},
+	{name: "PEAK", about: "the most memory that was in use", cell: func(u *usage.User, f form) string { return countText(u.Usage.Memory.Peak, f.bytes) }},
+	{name: "SWAP", about: "swap in use", cell: func(u *usage.User, f form) string { return countText(u.Usage.Memory.Swap, f.bytes) }},
+	{name: "OOM", about: "processes that the kernel killed for want of memory", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Memory.OOMKills, decimal) }},
+	{name: "CPU", about: "CPU time; raw in nanoseconds", cell: func(u *usage.User, f form) string { return countText(u.Usage.CPU.Used, f.cpu) }},
+	{name: "THROTTLED", about: "for how long tasks had to wait because of cpu.max", cell: func(u *usage.User, f form) string { return countText(u.Usage.CPU.ThrottledTime, f.cpu) }},
+	{name: "IO", about: "bytes that were read and written", cell: func(u *usage.User, f form) string { return countText(ioOf(&u.Usage), f.bytes) }},
+	{name: "READ", about: "bytes that were read", cell: func(u *usage.User, f form) string { return countText(u.Usage.IO.Read, f.bytes) }},
+	{name: "WRITTEN", about: "bytes that were written", cell: func(u *usage.User, f form) string { return countText(u.Usage.IO.Written, f.bytes) }},
 }
 
-var usageColumns = []usageColumn{
-	{"PROCS", func(u *usage.Usage) string { return countText(u.Processes.Now, decimal) }},
-	{"MEMORY", func(u *usage.Usage) string { return countText(u.Memory.Now, humanBytes) }},
-	{"LIMIT", func(u *usage.Usage) string { return limitText(u.Memory.Max, humanBytes) }},
-	{"USED", func(u *usage.Usage) string { return percentText(u.Memory.Max) }},
-	{"PEAK", func(u *usage.Usage) string { return countText(u.Memory.Peak, humanBytes) }},
-	{"OOM", func(u *usage.Usage) string { return countText(u.Memory.OOMKills, decimal) }},
-	{"CPU", func(u *usage.Usage) string { return countText(u.CPU.Used, humanCPU) }},
-	{"THROTTLED", func(u *usage.Usage) string { return countText(u.CPU.ThrottledTime, humanCPU) }},
-	{"IO", func(u *usage.Usage) string { return countText(ioOf(u), humanBytes) }},
-}
+// usualUsageColumns are those of a list without -o.
+const usualUsageColumns = "user,sessions,procs,memory,limit,used,peak,oom,cpu,throttled,io"
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -355,29 +360,4 @@ func limitText(l usage.Limit, words func(int64) string) string {
 		return "none"
 	}
 	return ""
-}
-
-func percentText(l usage.Limit) string {
-	percent, ok := l.Percent()
-	return onlyIf(ok, fmt.Sprintf("%d%%", percent))
-}
-
-func printUsageList(out screen, users []usage.User, heading bool) error {
-	names := []string{"USER", "SESSIONS"}
-	for _, c := range usageColumns {
-		names = append(names, c.name)
-	}
-	if !heading {
-		names = nil
-	}
-	t := newTable(out, names...)
-	for i := range users {
-		u := &users[i]
-		cells := []string{printable(u.Name), strconv.Itoa(len(u.Sessions))}
-		for _, c := range usageColumns {
-			cells = append(cells, dash(c.cell(&u.Usage)))
-		}
-		t.row(cells...)
-	}
-	return t.flush()
 }

@@ -265,9 +265,13 @@ func TestTopScreen(t *testing.T) {
 }
 
 func TestPadded(t *testing.T) {
-	for name, want := range map[string]string{"ab": "ab  ", "abcd": "abcd", "abcde": "abc.", "äöüßa": "äöü."} {
-		if got := padded(name, 4); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+	for name, want := range map[string][2]string{
+		"ab": {"ab  ", "ab  "}, "abcd": {"abcd", "abcd"}, "abcde": {"abc…", "a..."}, "äöüßa": {"äöü…", "ä..."},
+	} {
+		for i, isUTF8 := range []bool{true, false} {
+			if got := (screen{utf8: isUTF8}).padded(name, 4); got != want[i] {
+				t.Errorf("%s: %q, want %q", name, got, want[i])
+			}
 		}
 	}
 }
