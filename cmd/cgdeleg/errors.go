@@ -17,6 +17,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 )
 
@@ -50,6 +51,10 @@ func explainOf(command string, err error) (words string, code int) {
 	var unknown *account.UnknownError
 	var unlocked *lock.Error
 	var none *delegate.NoWritableCgroupError
+	var nowhere *noCgroupError
+	var controller *delegate.NoControllerError
+	var equivalent *limits.NoEquivalentError
+	var limit *limits.SettingError
 	var setting *delegate.SettingError
 	var refused *apply.HierarchyError
 	var path *fs.PathError
@@ -70,6 +75,14 @@ func explainOf(command string, err error) (words string, code int) {
 		return err.Error() + "; another user's container: run it with sudo", exitPrivilege
 	case errors.As(err, &config):
 		return err.Error() + "; the container's configuration was not understood, nothing was checked", exitUsage
+	case errors.As(err, &nowhere):
+		return nowhere.words(), exitFailed
+	case errors.As(err, &controller):
+		return controllerWords(controller) + "; nothing was run", exitFailed
+	case errors.As(err, &equivalent):
+		return equivalent.Error() + "; nothing was run", exitFailed
+	case errors.As(err, &limit):
+		return limit.Error() + "; nothing was run", exitFailed
 	case errors.As(err, &none):
 		return "this shell has no cgroup of its own to make others in: log in again, by a service whose PAM file has pam_cgdeleg.so, or ask cgdeleg check why it has none; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):
@@ -112,7 +125,18 @@ func settingWords(e *delegate.SettingError) string {
 	if slices.Contains(e.Controllers, controller) {
 		return e.Error() + "; the controller " + controller + " is delegated, and has no file of that name"
 	}
-	return e.Error() + "; add its controller to -c on the PAM line (where systemd manages cgroup v2: to Delegate= in session-.scope.d/50-cgdeleg.conf)"
+	return e.Error() + "; " + addController("its controller")
+}
+
+// addController says how the logins that follow have a controller.
+func addController(name string) string {
+	return "add " + name + " to -c on the PAM line (where systemd manages cgroup v2: to Delegate= in session-.scope.d/50-cgdeleg.conf)"
+}
+
+// controllerWords says which controller a command's limit lacks.
+func controllerWords(e *delegate.NoControllerError) string {
+	return fmt.Sprintf("%s: no delegated hierarchy has the controller %s; delegated: %s; %s",
+		optionOf[e.Limit.Name], e.Controller, strings.Join(e.Delegated, " "), addController(e.Controller))
 }
 
 // shellWord is an argument as it is typed into a shell.

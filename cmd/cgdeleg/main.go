@@ -89,7 +89,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newCheck(&s), newFix(&s), newReport(&s),
 		newTry(&s), newTryInside(), newStatus(&s), newUsage(&s), newTop(&s), newCleanup(&s), newLimits(&s), newServe(&s),
-		newRun(&s), newOpen(&s), newClose(&s), newVersion(),
+		newRun(&s), newRunInside(), newPath(&s), newOpen(&s), newClose(&s), newVersion(),
 	)
 	return root
 }

@@ -268,7 +268,7 @@ func realCaller() (uid int, isKnown bool) {
 // Probe moves a process that does nothing but wait into a new cgroup, and takes
 // both away.
 func (liveSystem) Probe() error {
-	return trial.InSubgroup(delegate.SubgroupRequest{Name: "probe"}, func([]string) {})
+	return trial.InSubgroup(delegate.SubgroupRequest{Name: "probe"}, func([]delegate.Cgroup) {})
 }
 
 // versionsFile is the file of a recorded machine that says what the system said:

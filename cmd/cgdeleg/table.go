@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,14 +71,7 @@ func sessionName(s *delegate.Session) string {
 	return scopeName(s)
 }
 
-// scopeName is how logind calls a scope; elogind's, which are called like
-// numbers, keep their slash.
-func scopeName(s *delegate.Session) string {
-	if strings.HasSuffix(s.Scope, ".scope") {
-		return printable(path.Base(s.Scope))
-	}
-	return printable(s.Scope)
-}
+func scopeName(s *delegate.Session) string { return printable(delegate.ScopeName(s.Scope)) }
 
 func stateOf(s *delegate.Session) string {
 	if s.Processes() > 0 {

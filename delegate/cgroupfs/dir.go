@@ -271,6 +271,12 @@ func (d *Dir) Procs() ([]int, error) {
 	return pids, nil
 }
 
+// MayWrite tells whether the calling process may make cgroups in the directory
+// (access(2), with its effective user ID).
+func (d *Dir) MayWrite() bool {
+	return retry(func() error { return unix.Faccessat(d.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) }) == nil
+}
+
 // Chown gives the directory itself to uid and gid.
 func (d *Dir) Chown(uid, gid int) error {
 	return d.fail("chown", "", unix.Fchown(d.fd, uid, gid))

@@ -121,9 +121,9 @@ func Here(m machine.Machine) (map[string]Subgroup, error) {
 
 // enter makes a cgroup below, moves a process in that waits, and limits it.
 func (s *Subgroup) enter(m machine.Machine, h *hierarchy.Hierarchy) error {
-	return InSubgroup(delegate.SubgroupRequest{Machine: m, Name: "try", Hierarchies: []string{h.Name}}, func(made []string) {
+	return InSubgroup(delegate.SubgroupRequest{Machine: m, Name: "try", Hierarchies: []string{h.Name}}, func(made []delegate.Cgroup) {
 		s.Entered = true
-		s.limit(h, made[0])
+		s.limit(h, made[0].Dir)
 	})
 }
 
@@ -131,7 +131,7 @@ func (s *Subgroup) enter(m machine.Machine, h *hierarchy.Hierarchy) error {
 // caller's own, tells use where that is, and takes both away. The request has no PID; the
 // process's is appended to its name. Errors are those of delegate.NewSubgroup,
 // and *os.PathError of what could not be removed.
-func InSubgroup(r delegate.SubgroupRequest, use func(made []string)) (err error) {
+func InSubgroup(r delegate.SubgroupRequest, use func(made []delegate.Cgroup)) (err error) {
 	child := exec.Command("/proc/self/exe", InsideCommand, Wait) // no program of the user's choice
 	end, err := child.StdinPipe()
 	if err != nil {
@@ -146,8 +146,8 @@ func InSubgroup(r delegate.SubgroupRequest, use func(made []string)) (err error)
 		use(made)
 	}
 	err = errors.Join(err, end.Close(), child.Wait())
-	for _, dir := range made {
-		err = errors.Join(err, remove(dir))
+	for _, c := range made {
+		err = errors.Join(err, remove(c.Dir))
 	}
 	return err
 }
