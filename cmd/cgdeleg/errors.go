@@ -80,9 +80,9 @@ func explainOf(command string, err error) (words string, code int) {
 	case errors.As(err, &controller):
 		return controllerWords(controller) + "; nothing was run", exitFailed
 	case errors.As(err, &equivalent):
-		return equivalent.Error() + "; nothing was run", exitFailed
+		return optionOf[equivalent.Limit.Name] + ": " + equivalent.Error() + "; nothing was run", exitFailed
 	case errors.As(err, &limit):
-		return limit.Error() + "; nothing was run", exitFailed
+		return fmt.Sprintf("%s: %v; nothing was run", optionOf[limit.Limit.Name], limit.Err), exitFailed
 	case errors.As(err, &none):
 		return "this shell has no cgroup of its own to make others in: log in again, by a service whose PAM file has pam_cgdeleg.so, or ask cgdeleg check why it has none; it is in" + where(none), exitFailed
 	case errors.As(err, &setting):

@@ -53,7 +53,7 @@ The exit status is 1 if there is none, or none that has the controller.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.leaf, "leaf", false, "print the cgroup in which the shell itself is; on v2 the session's leaf")
-	cmd.Flags().StringVar(&o.controller, "controller", "", "only the one whose cgroups can have the controller `NAME`,\nsuch as memory or freezer, or that of the hierarchy name=systemd")
+	cmd.Flags().StringVar(&o.controller, "controller", "", "only the one whose cgroups can have the controller `NAME`, such as memory or freezer, or that of the hierarchy name=systemd")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON (docs/json.md)")
 	return cmd
 }

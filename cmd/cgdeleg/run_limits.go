@@ -20,10 +20,10 @@ type limitWords struct {
 
 func (w *limitWords) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.memory, "memory", "", "at most so much memory: `SIZE` is 512M, 1.5G, 20% or max")
-	cmd.Flags().StringVar(&w.swap, "swap", "", "at most so much swap space: `SIZE` as above, 0 for none")
+	cmd.Flags().StringVar(&w.swap, "swap", "", "at most so much swap space: `SIZE` as with --memory, 0 for none")
 	cmd.Flags().StringVar(&w.cpus, "cpus", "", "at most the time of so many CPUs: `N` is 1.5, 0.25 or max")
 	cmd.Flags().StringVar(&w.tasks, "tasks", "", "at most so many processes and threads: `N` is 100, 20% or max")
-	cmd.Flags().StringArrayVar(&w.io, "io", nil, "at most these rates for a device, or the device of a path:\n`DEVICE,RATE...`, such as /home,rbps=10M,wbps=5M,riops=100,wiops=max")
+	cmd.Flags().StringArrayVar(&w.io, "io", nil, "read and write a device, or the one that a path is on, at most at these rates: `DEVICE,RATE...` is /home,rbps=10M,wbps=5M,riops=100,wiops=max")
 }
 
 // optionOf are the options by the limits that they give.
@@ -47,6 +47,10 @@ func (w *limitWords) parse(isGiven func(option string) bool) (list []limits.Limi
 			err = inOption(name, given, wrong)
 			return
 		}
+		if l.Name == limits.MemoryMax && l.Value.Kind == limits.Number && l.Value.Number < leastMemory {
+			err = &usageError{fmt.Errorf("--memory %q: no program starts in less than 1M; want bytes with K, M, G or T: 512M, 1.5G", given)}
+			return
+		}
 		isSame := func(other limits.Limit) bool { return other.Name == l.Name && other.Value.Device == l.Value.Device }
 		if slices.ContainsFunc(list, isSame) {
 			err = &usageError{fmt.Errorf("--io %q: there are two options for %s; give all its rates in one", given, printable(l.Value.Device))}
@@ -63,6 +67,9 @@ func (w *limitWords) parse(isGiven func(option string) bool) (list []limits.Limi
 	}
 	return list, err
 }
+
+// leastMemory is what a program needs at least; who gives less has forgotten the unit.
+const leastMemory = 1 << 20
 
 func asGiven(given string) (string, error) { return given, nil }
 

@@ -124,15 +124,16 @@ func (r *runReport) cpu() string {
 }
 
 func (r *runReport) processes() string {
-	var words []string
 	peak, isKnown := r.Processes.Peak.Known()
-	switch {
-	case isKnown && peak <= r.threads:
-		words = append(words, fmt.Sprintf("at most %d", peak)+ofOwn(r.Processes.Max, decimal))
-	case isKnown:
-		words = append(words, fmt.Sprintf("peak %d", peak)+ofOwn(r.Processes.Max, decimal))
+	words := []string{r.counted(r.Processes.Peak, decimal)}
+	switch limit := r.Processes.Max; {
+	case !isKnown:
+	case limit.IsSet && limit.N < peak: // who enters a cgroup is not refused
+		words[0] = fmt.Sprintf("at most %d of %d", limit.N, limit.N)
+	case peak <= r.threads:
+		words[0] = fmt.Sprintf("at most %d", peak) + ofOwn(limit, decimal)
 	default:
-		words = append(words, r.counted(r.Processes.Peak, decimal))
+		words[0] = fmt.Sprintf("peak %d", peak) + ofOwn(limit, decimal)
 	}
 	if n, isKnown := r.Processes.Refused.Known(); isKnown && n > 0 {
 		words = append(words, plural(int(n), "fork")+" refused")

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -30,19 +31,46 @@ func newRunInside() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			if n, err := unix.Read(fd, make([]byte, 1)); err != nil || n != 1 {
+			unix.CloseOnExec(fd)
+			if !waitInside(fd) {
 				return &exit{exitFailed} // whoever started this says why
 			}
-			unix.Close(fd)
 			return notExecuted(args[1], syscall.Exec(args[1], args[2:], os.Environ()))
 		},
 	}
 }
 
+// waitInside says that this process is ready, and waits until it is told to go on; false if
+// it is not to. From the first of both on Go must make no thread: the cgroup may allow no more
+// than there are. So its scheduler hears nothing of the wait.
+func waitInside(fd int) (goOn bool) {
+	var buffer [1]byte
+	at := uintptr(unsafe.Pointer(&buffer[0]))
+	for _, call := range []uintptr{unix.SYS_WRITE, unix.SYS_READ} {
+		for {
+			n, _, errno := unix.RawSyscall(call, uintptr(fd), at, 1)
+			if errno == unix.EINTR {
+				continue
+			}
+			if errno != 0 || n != 1 {
+				return false
+			}
+			break
+		}
+	}
+	return true
+}
+
 // waiting is a process that becomes the command when it is told to.
 type waiting struct {
 	*os.Process
-	end *os.File // of a pipe
+	end *os.File // of a channel to it
+}
+
+// isReady waits until it makes no more threads; the error is why it does not become ready.
+func (w waiting) isReady() error {
+	_, err := w.end.Read(make([]byte, 1))
+	return err
 }
 
 // goOn has it become the command.
@@ -63,12 +91,12 @@ const leastDescriptor = 100
 
 // start starts it, with everything that this process was given: also descriptors.
 func (r *runRequest) start() (w waiting, err error) {
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
-		return w, os.NewSyscallError("pipe2", err)
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return w, os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(ends[0])
-	w.end = os.NewFile(uintptr(ends[1]), "pipe")
+	w.end = os.NewFile(uintptr(ends[1]), "channel")
 	inherited, err := unix.FcntlInt(uintptr(ends[0]), unix.F_DUPFD, leastDescriptor)
 	if err != nil {
 		w.end.Close()
@@ -96,7 +124,7 @@ func (r *runRequest) supervise(errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cgroups, err := delegate.NewSubgroup(r.subgroup(command.Pid))
+	cgroups, err := r.enter(command)
 	if err != nil {
 		command.giveUp()
 		return err
@@ -122,6 +150,14 @@ func (r *runRequest) supervise(errOut io.Writer) error {
 		complain(errOut, "the cgroup of the command, %s, is left: %s", cgroups[0].Dir, reasonLeft(err))
 	}
 	return exitOf(report.status)
+}
+
+// enter moves a waiting process into its new cgroup.
+func (r *runRequest) enter(command waiting) ([]delegate.Cgroup, error) {
+	if err := command.isReady(); err != nil {
+		return nil, &failure{fmt.Sprintf("process %d did not start: %v; nothing was run", command.Pid, err)}
+	}
+	return delegate.NewSubgroup(r.subgroup(command.Pid))
 }
 
 // exitOf is the exit status of a command as a shell has it; nil for 0.

@@ -60,6 +60,8 @@ func TestScreens(t *testing.T) {
 		"close-no-user":          "close --pid 1",
 		"help-open":              "open --help",
 		"help-close":             "close --help",
+		"help-run":               "run --help",
+		"help-path":              "path --help",
 		"cleanup-dry-run-user":   openrc + " cleanup -n -u alice",
 		"cleanup-recorded":       hybrid + " cleanup",
 		"cleanup-bad-user":       hybrid + " cleanup -n --user a/b",

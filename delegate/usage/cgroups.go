@@ -2,6 +2,7 @@ package usage
 
 import (
 	"path"
+	"slices"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -33,25 +34,29 @@ func groupOf(m machine.Machine, cgroups []delegate.Cgroup) (g group, done func()
 	return g, set.Close, nil
 }
 
-// MemoryLimit is a limit of memory, and how often it was reached.
+// MemoryLimit is a limit of memory, how often it was reached, and the most that there was.
 type MemoryLimit struct {
 	Limit
-	hits Count
+	hits, peak Count
 }
 
-// memoryFile is a file that limits memory, and where it is counted that it was reached.
+// memoryFile is a file that limits memory, where it is counted that it was reached, and
+// where the most is that there was.
 type memoryFile struct {
 	limitFile
 	counted string
 	count   parser
+	peak    string
 }
 
 // On v2 the limit was reached and nothing could be freed; v1 counts also what could be.
 var (
-	memoryFilesV2 = []memoryFile{{limitFile{name: "memory.max", parse: numberOrMax, used: "memory.current"}, "memory.events", keyed("oom")}}
+	memoryFilesV2 = []memoryFile{
+		{limitFile{name: "memory.max", parse: numberOrMax, used: "memory.current"}, "memory.events", keyed("oom"), "memory.peak"},
+	}
 	memoryFilesV1 = []memoryFile{
-		{limitFile{name: "memory.limit_in_bytes", parse: bytesV1, used: "memory.usage_in_bytes"}, "memory.failcnt", number},
-		{limitFile{name: "memory.memsw.limit_in_bytes", parse: bytesV1, used: "memory.memsw.usage_in_bytes"}, "memory.memsw.failcnt", number},
+		{limitFile{name: "memory.limit_in_bytes", parse: bytesV1, used: "memory.usage_in_bytes"}, "memory.failcnt", number, "memory.max_usage_in_bytes"},
+		{limitFile{name: "memory.memsw.limit_in_bytes", parse: bytesV1, used: "memory.memsw.usage_in_bytes"}, "memory.memsw.failcnt", number, "memory.memsw.max_usage_in_bytes"},
 	}
 )
 
@@ -80,7 +85,7 @@ func MemoryLimits(m machine.Machine, cgroups []delegate.Cgroup) (all []MemoryLim
 			all = append(all, MemoryLimit{Limit{
 				Answer: machine.Found, IsSet: true, N: n, File: f.name, Hierarchy: each.h.Name,
 				Path: each.path, FromBase: each.h.FromBase(each.path), IsOwn: each == at, Used: g.one(each, f.used, number),
-			}, g.one(each, f.counted, f.count)})
+			}, g.one(each, f.counted, f.count), g.one(each, f.peak, number)})
 		}
 		if each.path == "/" {
 			return all, nil
@@ -88,19 +93,40 @@ func MemoryLimits(m machine.Machine, cgroups []delegate.Cgroup) (all []MemoryLim
 	}
 }
 
+// batch is how much memory the kernel takes for a cgroup at once (MEMCG_CHARGE_BATCH), with
+// pages of 4 KiB: a limit that was reached had no more left.
+const batch = 64 << 12
+
+// isFull tells whether there was as much as the limit allows.
+func (l MemoryLimit) isFull() bool {
+	peak, isKnown := l.peak.Known()
+	return isKnown && peak > l.N-batch
+}
+
 // Reached returns the nearest of the limits that was reached between two looks; ok is
-// false if none was, or if that is not counted.
+// false if none was, or if that is not counted. Linux 6.18 does not count it of v1's limit
+// for memory and swap space together: that was reached if as much was in use, and no other
+// limit was reached.
 func Reached(before, after []MemoryLimit) (l Limit, ok bool) {
 	for _, now := range after {
 		hits, isKnown := now.hits.Known()
-		if !isKnown {
+		i := slices.IndexFunc(before, now.isSame)
+		if !isKnown || i < 0 {
 			continue
 		}
-		for _, then := range before {
-			if n, isKnown := then.hits.Known(); isKnown && then.File == now.File && then.Hierarchy == now.Hierarchy && then.Path == now.Path && hits > n {
-				return now.Limit, true
-			}
+		if n, isKnown := before[i].hits.Known(); isKnown && hits > n {
+			return now.Limit, true
+		}
+	}
+	for _, now := range after {
+		if i := slices.IndexFunc(before, now.isSame); i >= 0 && now.isFull() && !before[i].isFull() {
+			return now.Limit, true
 		}
 	}
 	return Limit{}, false
+}
+
+// isSame tells whether both are the same file.
+func (l MemoryLimit) isSame(other MemoryLimit) bool {
+	return l.File == other.File && l.Hierarchy == other.Hierarchy && l.Path == other.Path
 }
