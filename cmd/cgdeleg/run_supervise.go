@@ -124,6 +124,8 @@ func (r *runRequest) supervise(errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
+	stop := passSignals(command.Process)
+	defer stop()
 	cgroups, err := r.enter(command)
 	if err != nil {
 		command.giveUp()
@@ -133,11 +135,10 @@ func (r *runRequest) supervise(errOut io.Writer) error {
 	report.before, _ = usage.MemoryLimits(machine.Machine{}, cgroups)
 	if err := command.goOn(); err != nil {
 		command.giveUp()
-		return errors.Join(err, delegate.RemoveSubgroup(machine.Machine{}, cgroups))
+		_ = delegate.RemoveSubgroup(machine.Machine{}, cgroups)
+		return &failure{fmt.Sprintf("process %d ended early: %v; nothing was run", command.Pid, err)}
 	}
-	stop := passSignals(command.Process)
 	state, err := command.Wait()
-	stop()
 	if err != nil {
 		return err
 	}

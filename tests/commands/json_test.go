@@ -24,7 +24,7 @@ func TestJSONSchema(t *testing.T) {
 	field, _ := filepath.Glob(filepath.Join(testbed.Root(t), "cmd/cgdeleg/check/testdata/field/*/proc"))
 	for name, args := range map[string]string{
 		"check": "check --json", "status": "status --json", "usages": "usage --json", "cleanup": "cleanup --dry-run --json", "version": "version --json",
-		"limits-check": "limits check --json",
+		"limits-check": "limits check --json", "path": "path --json",
 	} {
 		schema, err := compiler.Compile(file + "#/$defs/" + name)
 		if err != nil {
