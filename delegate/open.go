@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
@@ -301,6 +302,21 @@ func (r *OpenRequest) cleanUp(set *hierarchy.Set, p *plan.Plan, result *apply.Re
 // alone, or its manager removes all that it was given.
 func (o *Opened) LeftNothing() bool {
 	return o.Ticket.Session.Number < 0 && (len(o.Ticket.Adopted) == 0 || o.Plan.Manager.KeepsScopes())
+}
+
+// Name returns what the session is called that was opened: N of user/NAME/N, or the name of
+// the scope (ScopeName); "" if there is none.
+func (o *Opened) Name() string {
+	if o.Ticket.Session.Number >= 0 {
+		return strconv.Itoa(o.Ticket.Session.Number)
+	}
+	if o.Plan == nil {
+		return ""
+	}
+	for _, s := range o.Plan.With(plan.Adopt) {
+		return ScopeName(s.FromBase(s.Scope))
+	}
+	return ""
 }
 
 // HierarchyNames returns in which hierarchies the session was made.

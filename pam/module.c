@@ -18,6 +18,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -213,13 +214,26 @@ static void keep_item(pam_handle_t *pamh, char *item)
 		free(value);
 }
 
-/* Takes the reply apart, writes its log lines, keeps its items, gathers its ticket: the lines from
- * the last "begin" on, without that one. */
+#define SESSION_VARIABLE "CGDELEG_SESSION"
+
+/* Says in the environment that the application gives to the login's processes
+ * (pam_getenvlist(3)) what the session is called. */
+static void put_session(pam_handle_t *pamh, const char *name)
+{
+	char variable[sizeof(SESSION_VARIABLE "=") + NAME_MAX];
+	int len = snprintf(variable, sizeof(variable), "%s=%s", SESSION_VARIABLE, name);
+
+	if (len > 0 && (size_t)len < sizeof(variable))
+		pam_putenv(pamh, variable);
+}
+
+/* Takes the reply apart, writes its log lines, keeps its items and the session's name, gathers its
+ * ticket: the lines from the last "begin" on, without that one. */
 static struct outcome read_reply(pam_handle_t *pamh, char *text)
 {
 	struct outcome out = { .result = PAM_SESSION_ERR };
 	size_t used = 0, size = strlen(text) + 1;
-	const char *value;
+	const char *value, *session = NULL;
 	char *line, *next;
 	bool said = false;
 	int logged = 0;
@@ -234,6 +248,8 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 		} else if ((value = after("result ", line)) != NULL) {
 			out.result = result_value(value);
 			out.answered = true;
+		} else if ((value = after("session ", line)) != NULL) {
+			session = value;
 		} else if (after("item ", line) != NULL) {
 			keep_item(pamh, line + strlen("item "));
 		} else if ((value = after("log ", line)) != NULL) {
@@ -245,6 +261,8 @@ static struct outcome read_reply(pam_handle_t *pamh, char *text)
 			pam_syslog(pamh, LOG_ERR, "worker said: %.200s", line);
 		}
 	}
+	if (session != NULL && out.result == PAM_SUCCESS)
+		put_session(pamh, session);
 	if (out.ticket != NULL)
 		out.ticket[used] = '\0';
 	return out;

@@ -22,7 +22,7 @@
 #include "worker.h"
 
 #define SERVER_SOCKET "/run/cgdeleg/serve.sock" /* SOCK_SEQPACKET, for root alone */
-#define SERVER_PROTOCOL "cgdeleg-2"
+#define SERVER_PROTOCOL "cgdeleg-3"
 #define SERVER_REQUEST_MAX (64 * 1024)
 #define SERVER_PATIENCE 50 /* milliseconds until it has accepted */
 

@@ -20,6 +20,8 @@
  *			enter the session (enter.h)
  *	item NAME VALUE	with the verb limits: what pam_systemd reads of the PAM handle
  *			before it asks for the session's scope (pam_systemd(8))
+ *	session NAME	what the session is called that was opened, which goes into the PAM
+ *			environment (module.c)
  *	result NAME	success, failure or unknown-user; the last line. After
  *			anything but success nothing is left to close
  *

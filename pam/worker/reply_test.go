@@ -107,7 +107,7 @@ func TestUnheardEntering(t *testing.T) {
 		log     string // after the ticket
 	}{
 		{"it has gone", errUnheard, true, 1, "log error user \"alice\": the application does not read the reply; this session has no cgroups of its own\n"},
-		{"it is late", os.ErrDeadlineExceeded, true, 0, "result success\n"},
+		{"it is late", os.ErrDeadlineExceeded, true, 0, "session 0\nresult success\n"},
 		{"it is late, and cannot be moved", os.ErrDeadlineExceeded, false, 1, "; this session has no cgroups of its own\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

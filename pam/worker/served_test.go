@@ -47,7 +47,7 @@ func TestAnswer(t *testing.T) {
 		members string   // what the application's cgroup file says; "": it is in the root
 	}{
 		{"of another process", arguments("open", "8", uid, gid, "alice", ""), 9, nil, "process 7 asks for process 8", "", true, ""},
-		{"too short", []string{"cgdeleg-2", "open"}, 9, nil, "bad request: 2 arguments", "", true, ""},
+		{"too short", []string{"cgdeleg-3", "open"}, 9, nil, "bad request: 2 arguments", "", true, ""},
 		{"undo is a worker's", arguments("undo", "7", "", "", "alice", ticket), 9, nil, `bad request: verb "undo"`, "", true, ""},
 
 		{"open, nothing to do", nothing, 9, []string{accepted, "ticket begin\n",

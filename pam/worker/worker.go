@@ -253,6 +253,9 @@ func (r *replier) open(req request, s surroundings) (result string) {
 	if opened.LeftNothing() {
 		r.say("ticket", "begin") // and nothing in it
 	}
+	if name := opened.Name(); name != "" {
+		r.say("session", oneLine(name))
+	}
 	r.report(req, opened)
 	return resultSuccess
 }

@@ -307,3 +307,27 @@ func TestNoWorkerIsNotUndone(t *testing.T) {
 		t.Errorf("workers %v", calls)
 	}
 }
+
+// The name of a session that was opened is in the PAM environment, and no other.
+func TestSessionVariable(t *testing.T) {
+	s := buildStandIn(t)
+	testbed.AddUser(t, "cgnamed", 20805)
+	testbed.WriteService(t, "cgnamed", "session optional "+s.module+" close=wait timeout=1")
+	for _, test := range []struct{ name, open, want string }{
+		{"a number", "say 'session 0' 'result success'", "0"},
+		{"a scope", "say 'ticket begin' 'session session-3.scope' 'result success'", "session-3.scope"},
+		{"none", "say 'result success'", "none"},
+		{"it failed", "say 'session 0' 'result failure'", "none"},
+		{"it was killed", "say 'session 0'; kill -KILL $$", "none"},
+		{"said again", "say 'session 0' 'session 1' 'result success'", "1"},
+		{"too long for a cgroup's name", "say \"session $(printf %0256d 0)\" 'result success'", "none"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.prepare(t, map[string]string{"open": test.open})
+			a := run(t, "start=cgnamed:cgnamed session open session close end")
+			if got, want := a.All("session"), []string{"none", test.want}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}

@@ -39,7 +39,7 @@ const probe = "/home/probe"
 
 func writeProbe(t *testing.T) {
 	t.Helper()
-	script := "#!/bin/sh\necho probe-begin\ncat /proc/self/cgroup\nname=$(id -un)\necho uid=$(id -u)\n"
+	script := "#!/bin/sh\necho probe-begin\ncat /proc/self/cgroup\nname=$(id -un)\necho uid=$(id -u)\necho session=$CGDELEG_SESSION\n"
 	for _, h := range testbed.Hierarchies() {
 		script += fmt.Sprintf("for d in %s/user/$name/*/; do [ ! -d $d ] || stat -c 'owner=%s/%%u:%%g/%%n' $d; done\n", h.Point, h.Name)
 	}
@@ -84,6 +84,7 @@ func writeService(t *testing.T, name, sessionLine string) {
 type sighting struct {
 	at     map[string]string // the cgroup in each hierarchy
 	uid    string
+	named  string            // CGDELEG_SESSION
 	owners map[string]string // "HIERARCHY N" to "UID:GID", of the user's sessions
 }
 
@@ -99,6 +100,9 @@ func readProbe(t *testing.T, output string) sighting {
 	for word := range strings.FieldsSeq(text) {
 		if uid, ok := strings.CutPrefix(word, "uid="); ok {
 			s.uid = uid
+		}
+		if named, ok := strings.CutPrefix(word, "session="); ok {
+			s.named = named
 		}
 		if owner, ok := strings.CutPrefix(word, "owner="); ok {
 			parts := strings.SplitN(owner, "/", 3)
@@ -121,6 +125,9 @@ func wantOwnSession(t *testing.T, u testbed.User, output string, outside map[str
 	n, err := strconv.Atoi(number)
 	if err != nil {
 		t.Fatalf("in no session of %s:\n%s", u.Name, output)
+	}
+	if seen.named != number {
+		t.Errorf("CGDELEG_SESSION is %q, want %s", seen.named, number)
 	}
 	for h, want := range outside {
 		owner := ""

@@ -271,7 +271,7 @@ func TestUsersCannotAsk(t *testing.T) {
 			return "", err
 		}
 		defer conn.Close()
-		_, _ = conn.Write([]byte("cgdeleg-2\x00open\x001\x000\x000\x00root\x00su\x00\x00"))
+		_, _ = conn.Write([]byte("cgdeleg-3\x00open\x001\x000\x000\x00root\x00su\x00\x00"))
 		buffer := make([]byte, 1000)
 		n, err := conn.Read(buffer)
 		return string(buffer[:n]), err

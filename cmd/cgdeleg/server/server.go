@@ -30,7 +30,7 @@ const Socket = "/run/cgdeleg/serve.sock"
 
 // The protocol of pam/server.h.
 const (
-	protocol   = "cgdeleg-2"
+	protocol   = "cgdeleg-3"
 	requestMax = 64 << 10
 )
 

@@ -45,6 +45,7 @@
  *	syslog			logs a line, as every real application does before
  *				it calls PAM: syslog(3) keeps its socket open
  *	state			everything that a module must leave as it was
+ *	session			CGDELEG_SESSION of the PAM environment
  *	memory			VmSize and VmRSS in kB
  *	cgroups			/proc/self/cgroup, on one line
  *	clock			nanoseconds of CLOCK_MONOTONIC
@@ -494,6 +495,8 @@ static void simple(const char *w)
 		say(w, "%d", pam_close_session(*h, 0));
 	else if (!strcmp(w, "end"))
 		say(w, "%d", pam_end(*h, 0)), *h = NULL;
+	else if (!strcmp(w, "session"))
+		say(w, "%s", pam_getenv(*h, "CGDELEG_SESSION") ? pam_getenv(*h, "CGDELEG_SESSION") : "none");
 	else if (!strcmp(w, "settle"))
 		settle(w);
 	else if (!strcmp(w, "subreaper"))
