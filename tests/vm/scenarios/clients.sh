@@ -337,7 +337,8 @@ no_module() {
 	login bob bob
 	bundle bob
 	lxc_client "no module: lxc-start" bob b1
-	fails "cgdeleg run needs the module" in_login bob "cgdeleg run -- true"
+	# with that variable the user manager would make a scope (run-user-manager.sh)
+	fails "cgdeleg run needs the module" in_login bob "XDG_RUNTIME_DIR= cgdeleg run -- true"
 	refused "no module: cgdeleg run -- COMMAND" "this shell has no cgroup of its own"
 	for runtime in runc crun; do
 		oci bob $runtime ""
