@@ -2,6 +2,7 @@ package delegate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/apply"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -9,6 +10,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
 // LimitRequest says which limits a user with sessions is to have.
@@ -16,6 +18,7 @@ type LimitRequest struct {
 	Machine machine.Machine
 	Locks   lock.Locks
 	User    string // as PAM names it
+	UID     int    // -1: not known
 	Limits  limits.Given
 	// OnlyCompare tells what would be done, and does nothing.
 	OnlyCompare bool
@@ -39,7 +42,7 @@ func Limit(ctx context.Context, r LimitRequest) ([]apply.Limited, error) {
 	if len(layout.Numbers(set, user)) == 0 {
 		return nil, nil
 	}
-	request := apply.LimitRequest{Machine: r.Machine, Set: set, User: user, Limits: r.Limits, OnlyCompare: r.OnlyCompare}
+	request := apply.LimitRequest{Machine: r.Machine, Set: set, User: user, Limits: r.Limits, Managed: r.managed(set), OnlyCompare: r.OnlyCompare}
 	if r.OnlyCompare {
 		return apply.Limit(request), nil
 	}
@@ -51,6 +54,21 @@ func Limit(ctx context.Context, r LimitRequest) ([]apply.Limited, error) {
 	held.Release()
 	apply.Lower(ctx, all)
 	return all, nil
+}
+
+// managed returns the hierarchies in which a manager that limits its scopes has one of the
+// user's.
+func (r LimitRequest) managed(set *hierarchy.Set) (all []*hierarchy.Hierarchy) {
+	m := manager.Of(r.Machine, set)
+	if !m.KeepsScopes() {
+		return nil
+	}
+	for _, h := range set.All {
+		if slices.ContainsFunc(m.Scopes(h), func(s manager.Scope) bool { return s.UID == r.UID }) {
+			all = append(all, h)
+		}
+	}
+	return all
 }
 
 // LimitedUsers returns the users who have sessions of ours, as PAM names them. Errors are

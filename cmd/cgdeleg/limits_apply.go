@@ -211,7 +211,7 @@ func applyLimits(ctx context.Context, m machine.Machine, name string, errOut io.
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	a.all, a.err = delegate.Limit(ctx, delegate.LimitRequest{
-		Machine: m, Locks: lock.Default, User: name, Limits: g.limits(), OnlyCompare: f.dryRun,
+		Machine: m, Locks: lock.Default, User: name, UID: who.Uid, Limits: g.limits(), OnlyCompare: f.dryRun,
 	})
 	return a
 }

@@ -18,6 +18,9 @@ type LimitRequest struct {
 	Set     *hierarchy.Set
 	User    string // layout.DirName
 	Limits  limits.Given
+	// Managed are the hierarchies in which a manager of logins has the user's sessions, and
+	// limits them: what is not in user/NAME is not missing there.
+	Managed []*hierarchy.Hierarchy
 	// OnlyCompare changes nothing.
 	OnlyCompare bool
 }
@@ -68,6 +71,9 @@ var ErrNoSession = errors.New("it was opened before there were limits in this hi
 // session.
 func (r LimitRequest) without(h *hierarchy.Hierarchy, session int) Limited {
 	l := Limited{Hierarchy: h, Session: session, Path: layout.UserPath(h, r.User)}
+	if slices.Contains(r.Managed, h) {
+		return l
+	}
 	for _, limit := range limits.OfHierarchy(h, slices.Concat(r.Limits.User, r.Limits.Session)) {
 		l.Errs = append(l.Errs, &limits.SettingError{Limit: limit, Err: ErrNoSession})
 	}

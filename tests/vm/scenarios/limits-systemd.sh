@@ -71,7 +71,7 @@ equal "the module had nothing to complain about" "$(module_log)" ""
 cgdeleg serve >/run/served 2>&1 &
 server=$!
 eventually "the server runs" test -S /run/cgdeleg/serve.sock
-is_told() { grep -q "$1" /run/served; }
+is_told() { grep -q "$1" /run/served || ! cat /run/served; }
 neighbour=$(in_login bobs "sleep 1000 >/dev/null 2>&1 & echo \$!")
 equal "a hog is killed" "$(in_login first "tail /dev/zero 2>/dev/null; echo \$?")" 137
 eventually "the server says why" is_told "^alice: tail (.*) was killed.*: memory.max of .*/session-.*scope is 128.0M, "
