@@ -204,6 +204,12 @@ var entries = []Entry{
 		Sources: []string{"limits ", "%s not set: %s", "no mounted hierarchy has the controller", "the scope that elogind made is in no cgroup of the user's"},
 	},
 	{
+		Levels: []string{Warning}, Text: `limit <LIMIT> not set: <FILE> is <VALUE>`,
+		Meaning: "Where systemd runs the machine: the user's slice does not have the limit that limits.conf gives to the user, or the session's scope that of the session. It may also be that the file cannot be read.",
+		Action:  "For a slice: see what the journal of user-runtime-dir@UID.service says, and that its drop-in 50-cgdeleg-limits.conf is there; cgdeleg limits apply --user NAME sets it now. For a scope: see that the line with the option limits stands before that of pam_systemd.",
+		Sources: []string{"limit ", "%s not set: %s is %s", "%s not set: %s cannot be read"},
+	},
+	{
 		Levels: []string{Warning}, Text: `limit of the <SCOPE>: <LIMIT> is not <N> bytes yet, because <N> are in use; <LIMIT IN FORCE> until then; cgdeleg limits apply lowers it as that falls`,
 		Meaning: "The user's processes use more memory than the limit allows. So that none is killed, an eighth more than they use holds until a later login.",
 		Action:  "cgdeleg limits apply --user NAME lowers it. End some of the processes if it has to hold now.",
