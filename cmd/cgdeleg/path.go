@@ -19,11 +19,11 @@ func newPath(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "path [--leaf] [--controller NAME] [--json]",
 		Short: "Print the cgroup below which this shell's containers belong",
-		Long: `Print the directory below which the cgroups of containers and of other commands
-belong that this shell starts: that of its session, or inside of cgdeleg run that
-of the command. On cgroup v2 it is one directory, on v1 one in each hierarchy that
-is delegated to you, a line each. It is the nearest cgroup, from the shell's own
-up, that you may write.
+		Long: `Print the directory below which the cgroups of containers and of other
+commands belong that this shell starts: that of its session, or inside of
+cgdeleg run that of the command. On cgroup v2 it is one directory, on v1 one in
+each hierarchy that is delegated to you, a line each. It is the nearest cgroup,
+from the shell's own up, that you may write.
 
 The exit status is 1 if there is none, or none that has the controller.`,
 		Example: `  mkdir "$(cgdeleg path --controller memory)/mine"
