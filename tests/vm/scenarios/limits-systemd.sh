@@ -149,8 +149,12 @@ works "nobody is killed" test -e "/proc/$holder"
 limit=$(cat $slice/memory.max)
 works "the limit is just above what is in use ($limit)" test "$limit" -gt 90000000 -a "$limit" -lt $((300 * MiB))
 equal "memory.high does not stall the user" "$(cat $slice/memory.high)" max
-kill "$holder"
-pkill -u alice -x sleep # which would keep the session
+are_ended() {
+	pkill -u alice -x 'tail|head|sleep'
+	sleep 0.3
+	! pgrep -u alice -x 'tail|head|sleep'
+}
+eventually "what uses it has ended" are_ended # what is left would keep the session
 eventually "the memory is free" fails_quietly used
 works "then they can" cgdeleg limits apply --uid 1000
 equal "and hold" "$(cat $slice/memory.max)" $((60 * MiB))

@@ -79,20 +79,26 @@ works "and the neighbour" test -e "/proc/$neighbour"
 # hold_in LOGIN: 180 MB, in the background. Two of them are more than the user may have.
 hold_in() { in_login "$1" '(head -c 180000000 /dev/zero; sleep 1000) 2>/dev/null | tail >/dev/null 2>&1 &'; }
 is_used() { [ "$(cat "$memory/user/alice/$current")" -gt 178000000 ]; }
+# are_ended: what hold_in started. Where head is ended its shell goes on to sleep.
+are_ended() {
+	pkill -u alice -x 'tail|head|sleep'
+	sleep 0.3
+	! pgrep -u alice -x 'tail|head|sleep'
+}
 holders() { pgrep -u alice -cx tail; }
 is_killed() { [ "$(holders)" -lt 2 ]; }
 hold_in first
 eventually "one session may have 180 MB" is_used
 hold_in second
 eventually "two together may not" is_killed
-pkill -u alice -x 'tail|sleep|head'
+eventually "both have ended" are_ended
 # shellcheck disable=SC2016 # the shell of the login expands it
 in_login first 'for i in $(seq 140); do sleep 1000 >/dev/null 2>&1 & done' >/dev/null 2>&1
 # before Linux 6.11 the kernel counts that where it is tried
 works "more processes than the session may have are refused" test "$(cat "$pids/user/$(session_of first)"/{,init.scope/}pids.events 2>/dev/null | awk '$1 == "max" {n += $2} END {print n + 0}')" -gt 0
 eventually "the server says why" is_told '^alice: .* in session 0: pids.max of /user/alice/0 is 100, '
 kill $server
-pkill -u alice -x sleep
+eventually "they have ended" are_ended
 eventually "and the login lives" in_login first true
 in_login first "timeout 12 sh -c 'while :; do :; done' >/dev/null 2>&1 & timeout 12 sh -c 'while :; do :; done' >/dev/null 2>&1 &"
 sleep 1
@@ -136,8 +142,7 @@ fails "100 MiB cannot be set yet" cgdeleg limits apply --user alice --wait 3s
 works "nobody is killed" test -e "/proc/$holder"
 works "and no less than is in use is allowed" test "$(cat "$memory/user/alice/$max")" -ge "$(cat "$memory/user/alice/$current")"
 equal "the session's is lifted" "$(cat "$memory/user/$(session_of first)/$max")" $none
-kill "$holder"
-pkill -u alice -x sleep # which would keep the session
+eventually "it has ended" are_ended # what is left would keep the session
 eventually "when it is free they are" cgdeleg limits apply --user alice --wait 5s
 equal "and hold" "$(cat "$memory/user/alice/$max")" $((100 * MiB))
 
