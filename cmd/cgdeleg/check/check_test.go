@@ -47,6 +47,7 @@ type system struct {
 	variables        string // of the environment: "XDG_CONFIG_HOME=/x, STORAGE_DRIVER=vfs"
 	failure          string // "podman: what it said instead of its version"
 	delegated, known bool
+	isUnread         bool // the environment cannot be read
 }
 
 func (s system) Version(program string) string {
@@ -73,6 +74,8 @@ func (s system) Variable(_ check.Subject, name string) string {
 	}
 	return ""
 }
+
+func (s system) KnowsVariables(check.Subject) bool { return !s.isUnread }
 
 func (s system) SudoUser() string { return "" }
 func (s system) Failure(program string) string {
