@@ -24,7 +24,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
-		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. LXC 6 and podman need none on cgroup v2 where systemd's user manager answers: they ask it for a scope, at $DBUS_SESSION_BUS_ADDRESS, LXC before 6.0.4 and one without that variable at the bus of user 1000. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
+		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. LXC 6 and podman need none on cgroup v2 where systemd's user manager answers: they ask it for a scope, LXC by the bus that $DBUS_SESSION_BUS_ADDRESS names, and where that is not set, or before 6.0.4, by that of user 1000. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
 		Sees:    true, alone: true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies", "parents"}, needs: aLogin, run: checkSession,
 	},
 	{
@@ -94,7 +94,7 @@ func checkSession(f *Facts) Result {
 	if client := f.clientAlone(); client != "" && f.isInUserManager() {
 		return aloneNote("this shell is below systemd's user manager, without a cgroup of its own", client)
 	}
-	if f.isInUserManager() {
+	if f.isInUserManager() && len(names) == 0 {
 		return skip("this shell is below systemd's user manager: see leaf")
 	}
 	if len(names) == 0 {

@@ -168,7 +168,7 @@ func (f *Facts) needsNoModule() string {
 	case f.clientAlone() != "":
 		return f.clientAlone() + " needs none here: see session"
 	case f.isInUserManager():
-		return "this shell is below systemd's user manager, which the module leaves alone: see leaf"
+		return "this shell is below systemd's user manager, which the module leaves alone"
 	case f.isLeftWhereItIs():
 		return "the module leaves this shell where it is: see session"
 	case f.isAskerUntold() && !f.isDelegated():
