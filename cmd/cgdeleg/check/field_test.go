@@ -188,6 +188,7 @@ func TestTried(t *testing.T) {
 		"lxc5-bus-no-module":                {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "systemd-run --user --scope --property Delegate=yes -- lxc-start"},
 		"lxc5-podman-bus":                   {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "systemd-run --user --scope --property Delegate=yes -- lxc-start"},
 		"podman-v1-no-module":               {"", nil, "", ""},
+		"podman-user-manager-no-io":         {"", []string{"failed:podman-limits"}, "podman starts nothing: cgroup_conf needs io, which systemd's user manager has not", "sudo mkdir -p /etc/systemd/system/user@.service.d"},
 		"wsl-no-systemd":                    {"", []string{"failed:login"}, "this shell came past PAM: WSL's init has started it", "su - alice"},
 		"void-dash":                         {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "sudo cgdeleg open --user alice --pid 701"},
 	} {

@@ -346,12 +346,21 @@ func (f *Facts) startManager() (text string, commands []Command) {
 	return "have the user's own systemd run all the time, which " + client + " asks for cgroups", []Command{asRoot("loginctl", "enable-linger", f.Subject.Name)}
 }
 
-// seesSSHD tells whether a server of ssh is seen to run.
+// seesSSHD tells whether a server of ssh is there: among the shell's ancestors, or installed.
 func (f *Facts) seesSSHD() bool {
-	pids, _ := f.Machine.Processes()
-	return slices.ContainsFunc(pids, func(pid int) bool {
+	pid := f.Subject.PID
+	for range maxAncestors {
 		status, err := f.Machine.StatusOf(pid)
-		return err == nil && status.UID == 0 && (status.Name == "dropbear" || strings.HasPrefix(status.Name, "sshd"))
+		if err != nil || pid <= 1 {
+			break
+		}
+		if status.UID == 0 && (status.Name == "dropbear" || strings.HasPrefix(status.Name, "sshd")) {
+			return true
+		}
+		pid = status.Parent
+	}
+	return slices.ContainsFunc([]string{"/usr/sbin/sshd", "/usr/bin/sshd", "/usr/sbin/dropbear"}, func(file string) bool {
+		return f.Machine.Find(file) == machine.Found
 	})
 }
 

@@ -30,6 +30,9 @@ func (f *Facts) Stops(finding Finding) bool {
 	case name == "leaf" && strings.Contains(finding.Says, "is threaded"):
 		return true
 	}
+	if f.System.Version("lxc") == "" && !f.mayBeAsked() && f.asksManager(f.podmanConf()) {
+		return true // podman asks a manager that is not known to take the shell's processes
+	}
 	// what has no cgroups has none of the controllers that LXC is told to use
 	return f.System.Version("lxc") != "" && len(f.cgroupUse()) > 0
 }
