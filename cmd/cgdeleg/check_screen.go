@@ -87,17 +87,46 @@ func conclusion(f *check.Facts, problems []check.Finding) string {
 	case f.IsRoot():
 		return "This says nothing about a user: for that, sudo cgdeleg check --user NAME."
 	case len(failed) > 0:
-		return fmt.Sprintf("Containers of %s do not start here, or have no cgroups, because of %s.", name, strings.Join(failed, ", "))
+		return failureOf(f, problems)
 	case len(unknown) > 0:
 		return fmt.Sprintf("It cannot be told whether %s can start containers here, because of %s.", name, strings.Join(unknown, ", "))
 	case f.Subject.PID == 0:
 		return fmt.Sprintf("A login of %s can start containers here.", name)
 	}
 	controllers, places := f.Session()
-	if len(controllers) == 0 {
+	if len(controllers) == 0 && len(places) == 0 {
 		return fmt.Sprintf("%s can start containers here.", name)
 	}
 	return fmt.Sprintf("%s can start containers here: %s, in %s.", name, strings.Join(controllers, " "), strings.Join(places, " and "))
+}
+
+// failureOf says what the failures come to: containers that do not start, or such without
+// cgroups.
+func failureOf(f *check.Facts, problems []check.Finding) string {
+	var stops, without, unlimited []string
+	for _, p := range problems {
+		switch {
+		case p.Status != check.Failed:
+		case f.LosesLimits(p):
+			unlimited = append(unlimited, p.Name)
+		case f.Stops(p):
+			stops = append(stops, p.Name)
+		default:
+			without = append(without, p.Name)
+		}
+	}
+	name := f.Subject.Name
+	switch {
+	case len(stops) == 0 && len(without) == 0:
+		return fmt.Sprintf("Containers of %s start here without some of their limits, because of %s.", name, strings.Join(unlimited, ", "))
+	case len(stops) == 0 && f.PodmanAsks():
+		return fmt.Sprintf("Containers of %s start here without cgroups, because of %s, but for podman's, which asks systemd's user manager for them.", name, strings.Join(without, ", "))
+	case len(stops) == 0:
+		return fmt.Sprintf("Containers of %s start here without cgroups, because of %s.", name, strings.Join(without, ", "))
+	case len(without) == 0:
+		return fmt.Sprintf("Containers of %s do not start here, because of %s.", name, strings.Join(stops, ", "))
+	}
+	return fmt.Sprintf("Containers of %s do not start here, because of %s, and would have no cgroups, because of %s.", name, strings.Join(stops, ", "), strings.Join(without, ", "))
 }
 
 // podmanNeeds is a sentence where podman lacks something that it needs by default: where LXC

@@ -62,7 +62,9 @@ out, except your own files. With --redact user names are replaced.`,
 			r := newRecorder(f, &notes)
 			r.record()
 			r.add(versionsFile, recordVersions(f))
-			r.add(variablesFile, recordVariables(f))
+			if f.System.KnowsVariables(f.Subject) {
+				r.add(variablesFile, recordVariables(f))
+			}
 			var kept []string
 			rd := &redaction{}
 			if redact {

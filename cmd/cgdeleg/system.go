@@ -242,6 +242,15 @@ func (liveSystem) Variable(s check.Subject, name string) string {
 	return ""
 }
 
+// KnowsVariables is true also of a user whose login is yet to come.
+func (liveSystem) KnowsVariables(s check.Subject) bool {
+	if s.PID == 0 || s.Proc == "/proc/self" && os.Geteuid() == s.UID {
+		return true
+	}
+	_, err := (machine.Machine{}).ReadFile(s.Proc + "/environ")
+	return err == nil
+}
+
 func (liveSystem) SudoUser() string {
 	if name := os.Getenv("SUDO_USER"); name != "root" {
 		return name
@@ -289,6 +298,10 @@ func (recordedSystem) Failure(string) string { return "" }
 
 func (r recordedSystem) Variable(_ check.Subject, name string) string {
 	return r.says(variablesFile, name)
+}
+
+func (r recordedSystem) KnowsVariables(check.Subject) bool {
+	return r.machine.Find(variablesFile) == machine.Found
 }
 
 func (r recordedSystem) says(file, of string) string {

@@ -318,15 +318,25 @@ var sessionKinds = []kind{
 		cannot: noSystemd,
 	},
 	{
-		name: "no drop-in", sites: []string{"checkDelegation: install it"},
+		name: "what LXC asks systemd's user manager for", sites: []string{
+			"askerUntold: see that it names the user's own bus", "lackedByManager: without edit", "lackedByManager: text + \"; or \" + without",
+		},
+		cannot: noSystemd,
+	},
+	{
+		name: "a shell of WSL's init", sites: []string{"wslResult: f.openFix()", "wslResult: text login"},
+		cannot: "it takes the init of WSL",
+	},
+	{
+		name: "no drop-in", sites: []string{"delegationResult: install it"},
 		elsewhere: "vm/scenarios/check.sh",
 	},
 	{
-		name: "drop-in that systemd has not read", sites: []string{"checkDelegation: \"have systemd read it"},
+		name: "drop-in that systemd has not read", sites: []string{"delegationResult: \"have systemd read it"},
 		elsewhere: "vm/scenarios/breakages.sh",
 	},
 	{
-		name: "drop-in that takes Delegate away", sites: []string{"checkDelegation: take that line out of"},
+		name: "drop-in that takes Delegate away", sites: []string{"delegationResult: take that line out of"},
 		elsewhere: "vm/scenarios/breakages.sh",
 	},
 	{
@@ -355,7 +365,7 @@ var sessionKinds = []kind{
 	{
 		name: "controller that is not given on", sites: []string{
 			"giveOnFix: enable it there (and log in again)", "giveOnFix: look whether processes are in", "giveOnFix: have systemd look again",
-			"giveOnFix: add %s to Delegate=", "causeOf: log in again, and look in the system's log", "notInKernel: outside, start this container",
+			"giveOnFix: add %s to Delegate=", "giveOnFix: Text: text Commands: commands", "causeOf: log in again, and look in the system's log", "notInKernel: outside, start this container",
 			"notInKernel: take a kernel that was built with it", "notGivenOn: end all that runs in it",
 		},
 		cannot: onV2,

@@ -69,6 +69,8 @@ type Result struct {
 	Usage []string `json:"usage,omitempty"`
 
 	isCertain bool // see certain
+	// isUntold tells that it holds only if what the check depends on is known.
+	isUntold bool
 }
 
 // Check is one thing that is looked at.
@@ -214,7 +216,7 @@ func (r *run) one(c *Check) Finding {
 // sawItself tells whether a result holds also where a check that this one depends on could
 // not be told.
 func (c *Check) sawItself(r Result) bool {
-	return r.isCertain || c.Sees && r.Status != Failed && r.Status != Warning
+	return r.isCertain || c.Sees && !r.isUntold && r.Status != Failed && r.Status != Warning
 }
 
 // block is a check that keeps another from being run, or believed.
@@ -279,6 +281,12 @@ func ok(says string, evidence ...Evidence) Result {
 func note(says string, usage ...string) Result { return Result{Status: Note, Says: says, Usage: usage} }
 
 func skip(says string) Result { return Result{Status: Skipped, Says: says} }
+
+// untoldIf marks a result that holds only if what the check depends on is known.
+func (r Result) untoldIf(isUntold bool) Result {
+	r.isUntold = isUntold
+	return r
+}
 
 func unknown(says string, err error) Result {
 	return Result{Status: Unknown, Says: says + ": " + err.Error()}

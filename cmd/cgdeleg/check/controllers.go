@@ -21,7 +21,11 @@ type cause struct {
 // lackingResult says why the session lacks controllers. One cause is said once, for all
 // that it keeps.
 func (f *Facts) lackingResult(lacking []string) Result {
-	r := warning("the session lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
+	who := "the session"
+	if f.ofManager() != nil {
+		who = "systemd's user manager"
+	}
+	r := warning(who+" lacks "+strings.Join(lacking, " "), f.controllerEvidence()...)
 	if f.unified() == nil { // a v2 that was asked for by name
 		return r
 	}
@@ -227,7 +231,7 @@ func (f *Facts) keptByRealtime(controller string) *cause {
 // give it on.
 func (f *Facts) notGivenOn(controller string) *cause {
 	h := f.unified()
-	l := f.locationIn(h.Name)
+	l := f.placeOn(h)
 	if l == nil || l.err != nil {
 		return nil
 	}
@@ -241,6 +245,9 @@ func (f *Facts) notGivenOn(controller string) *cause {
 					fix: Fix{Text: "end all that runs in it, and log in again"},
 				}
 			}
+			if c := f.keptByDelegate(controller, at); c != nil {
+				return c
+			}
 			return &cause{
 				says: at + " does not give it on", evidence: Evidence{file, strings.Join(f.readWords(file), " ")},
 				fix: f.giveOnFix(controller, at),
@@ -249,6 +256,25 @@ func (f *Facts) notGivenOn(controller string) *cause {
 		at = path.Join(at, name)
 	}
 	return nil
+}
+
+// keptByDelegate is for a drop-in whose Delegate= does not name the controller; nil if the one
+// that counts does, or there is none. What is above the scope follows from that.
+func (f *Facts) keptByDelegate(controller, at string) *cause {
+	if !f.hasSystemd() || f.ofManager() != nil {
+		return nil
+	}
+	file, line, isOn := f.delegateLine()
+	value := strings.TrimPrefix(line, "Delegate=")
+	if !isOn || isYes(value) || slices.Contains(strings.Fields(value), controller) {
+		return nil
+	}
+	return &cause{says: file + " does not name it in Delegate=", evidence: Evidence{file, line}, fix: f.giveOnFix(controller, at)}
+}
+
+// isYes tells whether a value of systemd's is one of its words for yes.
+func isYes(value string) bool {
+	return slices.Contains([]string{"yes", "y", "true", "t", "on", "1"}, strings.ToLower(strings.TrimSpace(value)))
 }
 
 // ofThreads are the controllers that a cgroup gives on also where a child is threaded
@@ -280,12 +306,16 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 			Commands: []Command{asRoot("sh", "-c", "echo +"+strings.Join(f.keptAt(controller, at), " +")+" >"+at+"/cgroup.subtree_control")},
 		}
 	}
+	if l := f.ofManager(); l != nil {
+		text, commands := f.delegateMore(l, notIn(strings.Join(f.readControllers(l), " "), controller))
+		return Fix{Text: text, Commands: commands}
+	}
 	if !f.hasSystemd() {
 		return Fix{Text: "look whether processes are in " + at + " itself, move them to a leaf, and log in again"}
 	}
 	file, line, isOn := f.delegateLine()
 	value := strings.TrimPrefix(line, "Delegate=")
-	if !isOn || slices.Contains(strings.Fields(value), controller) || slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(value)) {
+	if !isOn || slices.Contains(strings.Fields(value), controller) || isYes(value) {
 		return Fix{
 			Text:     "have systemd look again what units need, and log in again",
 			Commands: []Command{asRoot("systemctl", "daemon-reload")},

@@ -76,6 +76,8 @@ type System interface {
 	// Variable returns a variable of the subject's environment, one of Variables; "" if it
 	// is not set, or not known.
 	Variable(s Subject, name string) string
+	// KnowsVariables tells whether the subject's environment can be read.
+	KnowsVariables(s Subject) bool
 	// SudoUser returns who runs this as root by sudo; "" if nobody does.
 	SudoUser() string
 	// Probe makes a cgroup below the caller's own, moves a process in, takes it
@@ -89,7 +91,7 @@ var Programs = programsOf(clientChecks, "lxc", "systemd")
 // Variables are those of the subject's environment that a check wants to know. Each names
 // a file or a directory, or is a word.
 var Variables = []string{
-	"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+	busVariable, "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
 }
 
 // programsOf returns the programs and those that the checks are about.
@@ -369,8 +371,10 @@ type login struct {
 	// strangers are root's programs among the ancestors that are in no list, where no
 	// other was found.
 	strangers []stranger
-	lines     []pamconf.Line // the service's session lines
-	err       error          // they could not be read
+	// isWSL tells that the init of WSL is among the ancestors.
+	isWSL bool
+	lines []pamconf.Line // the service's session lines
+	err   error          // they could not be read
 	// module is the module's line; nil if there is none.
 	module *pamconf.Line
 	// asked is what its -c asks for.
@@ -453,7 +457,9 @@ func findLogin(f *Facts) login {
 			}
 			return l
 		}
-		if s, isOne := strangerOf(f, pid, status); isOne {
+		if f.isWSLInit(pid, status) {
+			l.isWSL = true
+		} else if s, isOne := strangerOf(f, pid, status); isOne {
 			l.strangers = append(l.strangers, s)
 		}
 		if status.Parent <= 0 {

@@ -21,7 +21,7 @@ func TestField(t *testing.T) {
 		fix   string   // its first command, or a part of it; "": it has none
 		never []string // what no command of any fix has
 	}{
-		"wsl29": {[]string{"failed:login"}, "outside of the units that systemd makes for logins", "log in by ssh", "systemd-run --user --scope", []string{"cgdeleg open", "session-.scope"}},
+		"wsl29": {[]string{"failed:login"}, "outside of the units that systemd makes for logins", "log in on the console, or by ssh", "systemd-run --user --scope", []string{"cgdeleg open", "session-.scope"}},
 		"rpi-memory-off": {[]string{"warning:controllers"}, "because the kernel's command line has cgroup_disable=memory",
 			"cmdline.txt", "", []string{"systemctl edit"}},
 		"rpi-612-memory-absent": {[]string{"warning:controllers"}, "because the kernel's command line has cgroup_disable=memory",
@@ -31,7 +31,7 @@ func TestField(t *testing.T) {
 		"subuid-blank":  {[]string{"failed:subid"}, "because of a line that newuidmap does not take for it", "correct that line", "sudo editor /etc/subuid /etc/subgid", []string{"usermod"}},
 		"own-uid-in-range": {[]string{"failed:subid-overlap"}, "alice's own ID is in its own range: podman and rootless Docker map both",
 			"another range", "sudo editor /etc/subuid", []string{"usermod"}},
-		"nixos": {[]string{"failed:pam-line", "warning:pam-cgfs", "failed:delegation"}, `"sshd" has no line of the module`,
+		"nixos": {[]string{"failed:pam-line", "failed:delegation"}, `"sshd" has no line of the module`,
 			"in the configuration from which this machine's /etc is built", "", []string{"apt", "/etc/", "cgdeleg open"}},
 		"hidepid": {[]string{"unknown:mode"}, "hidepid", "ask as root", "sudo cgdeleg check --pid 701", []string{"cgdeleg open"}},
 		"openwrt": {[]string{"failed:module"}, "this machine has no PAM", "for every login", "sudo cgdeleg open --user alice --pid 902", []string{"apt", "opkg"}},
@@ -129,8 +129,8 @@ func TestTried(t *testing.T) {
 		"cgrules-ditto":                     {"", []string{"failed:session"}, "cgrulesengd moved the shell on, by the rules of /etc/cgrules.conf: it has no cgroup of its own in cpu,cpuacct memory", "sudo vi /etc/cgrules.conf"},
 		"cgrules-innocent":                  {"", []string{"failed:session"}, "the shell has no cgroup of its own in unified, though its login has a line", "sudo cgdeleg open --user alice --pid 701"},
 		"own-job-cgroup":                    {"", nil, "", ""},
-		"delegate-later-dropin":             {"", []string{"warning:controllers"}, "the session lacks memory, because /sys/fs/cgroup/user.slice does not g", "sudo editor /etc/systemd/system/session-.scope.d/90-site.con"},
-		"desktop-vte":                       {"", []string{"failed:leaf"}, "this shell is in vte-spawn-ab.scope, which systemd's user manager does", "systemd-run --user --scope --property Delegate=yes -- bash"},
+		"delegate-later-dropin":             {"", []string{"warning:controllers"}, "the session lacks memory, because /etc/systemd/system/session-.scope.d/90-site.conf does not name it in Delegate=", "sudo editor /etc/systemd/system/session-.scope.d/90-site.con"},
+		"desktop-vte":                       {"", []string{"failed:leaf"}, "this shell is in vte-spawn-ab.scope, which systemd's user manager does", "systemd-run --user --scope --property Delegate=yes -- lxc-start --name NAME"},
 		"docker-ro":                         {"", []string{"failed:mounts"}, "the cgroups are mounted read-only", ""},
 		"gentoo-noline":                     {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
 		"guix":                              {"", []string{"failed:pam-line"}, `it came by sshd, whose PAM service "sshd" has no line of the module`, "sudo cgdeleg open --user alice --pid 701"},
@@ -173,6 +173,23 @@ func TestTried(t *testing.T) {
 		"cgroup-use-blank":                  {"", []string{"warning:controllers", "failed:lxc-view"}, "the session lacks memory, because the kernel's command line has", ""},
 		"cgroup-use-first-counts":           {"", []string{"warning:controllers", "failed:lxc-view"}, "the session lacks memory, because the kernel's command line has", ""},
 		"cgroup-use-lxc-4.0.6":              {"", []string{"warning:controllers"}, "the session lacks memory, because the kernel's command line has", ""},
+		"lxc602-uid1001":                    {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "systemd-run --user --scope --property Delegate=yes -- lxc-start"},
+		"lxc604-uid1001-no-address":         {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus"},
+		"lxc604-uid1001-address":            {"", nil, "", ""},
+		"lxc604-uid1001-unread":             {"", []string{"unknown:session"}, "it cannot be told whether LXC asks the user's own systemd for its cgroups", "export DBUS_SESSION_BUS_ADDRESS="},
+		"cgroup-use-user-manager":           {"", []string{"failed:lxc-view"}, "LXC refuses to start: lxc.cgroup.use names cpuset, io, and systemd's user manager", "sudo mkdir -p /etc/systemd/system/user@.service.d"},
+		"c-limit-user-manager":              {"c1", []string{"failed:config-limits"}, "LXC starts the container without limits that need cpuset", "sudo mkdir -p /etc/systemd/system/user@.service.d"},
+		"podman-user-manager-memory-off":    {"", []string{"warning:controllers"}, "systemd's user manager lacks memory, because the kernel's command line has", ""},
+		"desktop-podman":                    {"", nil, "", ""},
+		"desktop-lxc6":                      {"", nil, "", ""},
+		"desktop-lxc5-no-bus":               {"", []string{"failed:leaf"}, "this shell is in vte-spawn-1.scope, which systemd's user manager does", "systemd-run --user --scope --property Delegate=yes -- lxc-start"},
+		"su-from-root-podman":               {"", []string{"failed:session"}, "the shell is in systemd's session-1.scope, of a login of root's", "sudo loginctl enable-linger alice"},
+		"lxc6-no-bus":                       {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "sudo apt install dbus-user-session"},
+		"lxc5-bus-no-module":                {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "systemd-run --user --scope --property Delegate=yes -- lxc-start"},
+		"lxc5-podman-bus":                   {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "systemd-run --user --scope --property Delegate=yes -- lxc-start"},
+		"podman-v1-no-module":               {"", nil, "", ""},
+		"podman-user-manager-no-io":         {"", []string{"failed:podman-limits"}, "podman starts nothing: cgroup_conf needs io, which systemd's user manager has not", "sudo mkdir -p /etc/systemd/system/user@.service.d"},
+		"wsl-no-systemd":                    {"", []string{"failed:login"}, "this shell came past PAM: WSL's init has started it", "su - alice"},
 		"void-dash":                         {"", []string{"failed:module"}, "pam_cgdeleg.so is in no security directory of PAM", "sudo cgdeleg open --user alice --pid 701"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,5 +246,12 @@ func versionsOf(t *testing.T, m machine.Machine) (s system) {
 		}
 	}
 	s.clients = strings.Join(clients, ", ")
+	environment, err := m.ReadFile("/variables")
+	s.isUnread = err != nil
+	var variables []string
+	for line := range strings.Lines(string(environment)) {
+		variables = append(variables, strings.Replace(strings.TrimSpace(line), " ", "=", 1))
+	}
+	s.variables = strings.Join(variables, ", ")
 	return s
 }

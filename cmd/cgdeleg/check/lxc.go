@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // lxcChecks look at the session as LXC does, and at a container's configuration
@@ -28,7 +29,7 @@ var lxcChecks = []*Check{
 		DependsOn: []string{"subid"}, alone: true, needs: aConfig, run: checkConfigIDMap,
 	},
 	{
-		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
+		Code: "CGD-053", Name: limitsCheck, Title: "The session has the controllers of the container's limits",
 		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2, and a file of that name there. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
 		DependsOn: []string{"session", "lxc-view"}, alone: true, needs: aConfig, run: checkConfigLimits,
 	},
@@ -51,8 +52,17 @@ func checkLXCv1(f *Facts) Result {
 }
 
 func checkLXCView(f *Facts) Result {
-	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+	if client := f.clientAlone(); client != "" {
+		if at := f.ofManager(); at != nil && f.managerOfLXC() == machine.Found {
+			return f.useInManager(at)
+		}
 		return skip(client + " asks systemd's user manager")
+	}
+	if none := f.podmanSetsNone(); none != "" {
+		return skip(none)
+	}
+	if f.isInUserManager() {
+		return skip("this shell is below systemd's user manager: see leaf")
 	}
 	if l := f.elsewhere(); l != nil {
 		return f.lxcOutside(l)
@@ -153,11 +163,15 @@ func checkConfigLimits(f *Facts) Result {
 	if f.Subject.PID == 0 {
 		return skip("there is no login to look at with --user")
 	}
-	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+	at := f.ofManager()
+	if client := f.clientAlone(); client != "" && (at == nil || f.managerOfLXC() != machine.Found) {
 		return skip(client + " asks systemd's user manager")
 	}
 	limits := f.Config.Limits()
 	if lacking, evidence := f.lackingForLimits(); len(lacking) > 0 {
+		if at != nil {
+			return f.limitsInManager(at, lacking, evidence)
+		}
 		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the container's limits need", evidence...)
 		return f.lackingFix(r, lacking, evidence[0].file())
 	}
@@ -208,7 +222,7 @@ func (f *Facts) lackingForLimits() (controllers []string, evidence []Evidence) {
 	}
 	for _, l := range f.Config.Limits() {
 		controller, _, _ := strings.Cut(l.File, ".")
-		if f.ignores(l) || controller == "cgroup" || controller == "devices" || f.hasController(controller) {
+		if f.ignores(l) || controller == "cgroup" || controller == "devices" || f.lxcHas(controller) {
 			continue
 		}
 		evidence = append(evidence, limitEvidence(l))

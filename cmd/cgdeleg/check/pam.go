@@ -54,10 +54,12 @@ func checkLogin(f *Facts) Result {
 	switch {
 	case l.application != "":
 		return ok(fmt.Sprintf("by %s (process %d)", l.application, l.pid))
+	case f.isInUserManager():
+		return skip("this shell is below systemd's user manager")
 	case f.hasAny():
 		return ok("its login has ended, or was none, and it has cgroups of its own")
 	case f.clientAlone() != "":
-		return aloneNote("no login is found among this shell's ancestors", f.clientAlone())
+		return skip("no login is found among this shell's ancestors; " + f.needsNoModule())
 	case errors.Is(l.hidden, errHidden):
 		return f.askedAsRoot(unknown("its ancestors cannot be told", l.hidden))
 	case l.hidden != nil:
@@ -75,6 +77,9 @@ func checkLogin(f *Facts) Result {
 	}
 	if len(l.strangers) > 0 {
 		return f.strangersResult()
+	}
+	if l.isWSL {
+		return f.wslResult()
 	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
 		with(f.openFix(), "or log in by ssh or the console")
@@ -230,24 +235,14 @@ const (
 )
 
 func checkModule(f *Facts) Result {
-	isKnown := false
-	for _, dir := range securityDirs {
-		switch f.Machine.Find(dir + "/" + moduleName) {
-		case machine.Found:
-			return ok(dir + "/" + moduleName)
-		case machine.Absent:
-			isKnown = true
-		}
-	}
-	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
-		return ok(m.Module)
-	}
-	if !isKnown {
+	file, answer := f.findModule()
+	switch none := f.needsNoModule(); {
+	case answer == machine.Found:
+		return ok(file)
+	case none != "":
+		return skip(none)
+	case answer == machine.Unknown:
 		return unknown("it cannot be told whether the module is there", machine.ErrNotRecorded)
-	}
-	switch {
-	case f.clientAlone() != "":
-		return aloneNote("the module is not installed", f.clientAlone())
 	case f.hasNoPAM():
 		return f.noPAMResult()
 	case f.isBuilt():
@@ -261,7 +256,31 @@ func checkModule(f *Facts) Result {
 		}
 		return r.fixed(install + ", for the next login")
 	}
-	return r.with(f.openFix(), "for every login "+install)
+	return f.withWays(r.with(f.openFix(), "for every login "+install))
+}
+
+// findModule looks for the module where PAM does, and where the login's line has it.
+func (f *Facts) findModule() (file string, answer machine.Answer) {
+	answer = machine.Unknown
+	for _, dir := range securityDirs {
+		switch f.Machine.Find(dir + "/" + moduleName) {
+		case machine.Found:
+			return dir + "/" + moduleName, machine.Found
+		case machine.Absent:
+			answer = machine.Absent
+		}
+	}
+	if m := f.login.module; m != nil && strings.HasPrefix(m.Module, "/") && f.Machine.Exists(m.Module) {
+		return m.Module, machine.Found
+	}
+	return "", answer
+}
+
+// brings tells whether the check module has its package installed, with all that belongs to
+// it.
+func (f *Facts) brings() bool {
+	_, answer := f.findModule()
+	return answer == machine.Absent && !f.hasNoPAM() && !f.isBuilt()
 }
 
 // hasNoPAM tells whether the machine is known to have no PAM, as one with dropbear and
@@ -297,7 +316,7 @@ func checkPAMLine(f *Facts) Result {
 		return f.pamLineSeen()
 	}
 	if l.service == "" {
-		return skip("the login's service is not known")
+		return skip("the login's service is not known").untoldIf(f.isServiceUntold())
 	}
 	if f.hasNoPAM() {
 		return skip("this machine has no PAM")
@@ -314,8 +333,8 @@ func checkPAMLine(f *Facts) Result {
 		}
 		return ok(l.service+" has one", f.moduleLine()...)
 	}
-	if client := f.clientAlone(); client != "" {
-		return aloneNote("the PAM service "+l.service+" has no line of the module", client)
+	if none := f.needsNoModule(); none != "" {
+		return skip("the PAM service " + l.service + " has no line of the module; " + none)
 	}
 	if line := f.misspeltLine(); line != nil {
 		return f.misspeltResult(*line)
@@ -328,7 +347,7 @@ func checkPAMLine(f *Facts) Result {
 		return f.fixedForAll(r, f.lineInStore())
 	}
 	forAll, add := f.lineForAll()
-	return f.fixedForAll(r, forAll, add)
+	return f.withWays(f.fixedForAll(r, forAll, add))
 }
 
 // lineInStore says how a service gets a line of the module where PAM's files name modules by
@@ -473,6 +492,22 @@ func (f *Facts) lineForAll() (text string, add Command) {
 	return text, byHand("sh", "-c", script)
 }
 
+// renamedFile is the file in which pam-line's fix has our module take pam_cgfs's place; "" if
+// there is none such. Where that is a package's, the package has to go as well.
+func (f *Facts) renamedFile() string {
+	if f.login.module != nil || f.login.service == "" || f.login.err != nil || f.needsNoModule() != "" || f.Machine.Exists(cgfsProfile) {
+		return ""
+	}
+	if _, answer := f.findModule(); answer != machine.Found && !f.isBuilt() {
+		return "" // that the module is missing comes first
+	}
+	i := slices.IndexFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) })
+	if i < 0 {
+		return ""
+	}
+	return f.login.lines[i].File
+}
+
 // asNextLogin is f for what a login asks for after lineForAll: the profile's line has no
 // list, unlike that of pam_cgfs of which it takes the place.
 func (f *Facts) asNextLogin() *Facts {
@@ -521,9 +556,16 @@ func (f *Facts) administrators(file string) (own string, isMissing bool) {
 	return own, !f.Machine.Exists(own)
 }
 
+// isServiceUntold tells whether nobody knows by which PAM service the shell came, and so
+// whether that has a line of the module.
+func (f *Facts) isServiceUntold() bool {
+	l := f.login
+	return l.service == "" && (l.hidden != nil || len(l.strangers) > 0)
+}
+
 func checkPAMOrder(f *Facts) Result {
 	if f.login.module == nil {
-		return skip("there is no line of the module")
+		return skip("there is no line of the module").untoldIf(f.isServiceUntold())
 	}
 	behind := false
 	for _, line := range f.login.lines {
@@ -542,7 +584,7 @@ func checkPAMOrder(f *Facts) Result {
 // reached will do.
 func checkPAMReached(f *Facts) Result {
 	if f.login.module == nil {
-		return skip("there is no line of the module")
+		return skip("there is no line of the module").untoldIf(f.isServiceUntold())
 	}
 	lines := f.login.lines
 	var skips []pamconf.Skip
@@ -628,10 +670,13 @@ func checkPAMCgfs(f *Facts) Result {
 		}
 		stack, _ := pamconf.Session(f.Machine, name) // as far as it can be read
 		for _, line := range stack {
-			if e := lineEvidence(line); line.Is(predecessor) && !slices.Contains(lines, e) {
+			if e := lineEvidence(line); line.Is(predecessor) && !slices.Contains(lines, e) && line.File != f.renamedFile() {
 				lines = append(lines, e)
 			}
 		}
+	}
+	if len(lines) == 0 && f.renamedFile() != "" {
+		return skip("pam-line says how the module takes its place")
 	}
 	if len(lines) == 0 {
 		return ok("")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -348,7 +349,13 @@ func (f *Facts) checkCgroupConf(conf *podmanconf.Config) Result {
 		case !f.isUnified():
 			return warning("cgroup_conf does not hold: podman ignores it on cgroup v1", said).
 				fixed("remove it, and set limits with cgdeleg run", f.setting(conf, key))
-		case controller == "cgroup" || f.asksManager(conf) || f.hasController(controller):
+		case controller == "cgroup":
+		case f.asksManager(conf):
+			if at := f.ofManager(); at != nil && !slices.Contains(f.readControllers(at), controller) {
+				r := failed("podman starts nothing: cgroup_conf needs "+controller+", which systemd's user manager has not", said, f.controllersAt(at))
+				return f.lackedByManager(r, at, []string{controller}, "take it out of "+said.Path, f.setting(conf, key))
+			}
+		case f.hasController(controller):
 		case !f.runtimeMakesCgroups(conf):
 			return ok("") // and it drops limits, which the check podman says
 		default:

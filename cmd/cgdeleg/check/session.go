@@ -24,7 +24,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
-		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
+		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. LXC 6 and podman need none on cgroup v2 where systemd's user manager answers: they ask it for a scope, LXC by the bus that $DBUS_SESSION_BUS_ADDRESS names, and where that is not set, or before 6.0.4, by that of user 1000. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
 		Sees:    true, alone: true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies", "parents"}, needs: aLogin, run: checkSession,
 	},
 	{
@@ -39,7 +39,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-034", Name: "controllers", Title: "The session has the controllers that containers' limits need",
-		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and ignored by it on v2.",
+		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and ignored by it on v2. Where LXC 6 or podman asks systemd's user manager for a scope, the controllers are those of user@UID.service (Delegate= in systemd.resource-control(5)).",
 		DependsOn: []string{"writable"}, alone: true, needs: aProcess, run: checkControllers,
 	},
 	{
@@ -91,6 +91,12 @@ func checkSession(f *Facts) Result {
 		}
 		evidence = append(evidence, Evidence{f.cgroupFile(), value})
 	}
+	if client := f.clientAlone(); client != "" && f.isInUserManager() {
+		return aloneNote("this shell is below systemd's user manager, without a cgroup of its own", client)
+	}
+	if f.isInUserManager() && len(names) == 0 {
+		return skip("this shell is below systemd's user manager: see leaf")
+	}
 	if len(names) == 0 {
 		return f.hasSession()
 	}
@@ -106,8 +112,14 @@ func checkSession(f *Facts) Result {
 		r.Evidence = evidence
 		return r
 	}
+	if f.isAskerUntold() {
+		return f.askerUntold(evidence)
+	}
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, evidence)
+	}
+	if none := f.podmanSetsNone(); none != "" {
+		return note("the shell has no cgroup of its own; " + none + ", with or without one: cgdeleg run gives them, where the module is set up")
 	}
 	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
@@ -142,7 +154,7 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 		return failed("the shell is in elogind's "+reason.Cgroup+", and only the session of a login of "+f.Subject.Name+"'s own, which the login's program opened, can be delegated", evidence...).
 			fixed("log in by ssh or the console")
 	}
-	where := "systemd's " + unitOf(reason.Cgroup)
+	where := "systemd's " + unitOf(reason.Cgroup) + f.othersLogin(reason.Cgroup)
 	if unitOf(reason.Cgroup) == "" {
 		where = reason.Cgroup + ", outside of the units that systemd makes for logins"
 	}
@@ -153,10 +165,17 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 // none: by those ways that there are here.
 func (f *Facts) waysToScope(r Result) Result {
 	text := "log in by ssh (also to localhost) or on the console"
+	if !f.seesSSHD() {
+		text = "log in on the console, or by ssh (also to localhost) where its server runs"
+	}
 	var commands []Command
+	if start, linger := f.startManager(); start != "" {
+		text = start + "; or " + text
+		commands = linger
+	}
 	if f.Machine.Exists(userBus(f.Subject.UID)) {
 		text += ", or ask systemd for a scope for one command"
-		commands = append(commands, Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "COMMAND"}, ByHand: true})
+		commands = append(commands, f.runInScope())
 	}
 	if _, _, answer := f.lookUp("machinectl"); answer != machine.Absent { // Debian has it in a package of its own
 		text += ", or have root log in for you"
@@ -185,43 +204,10 @@ func (f *Facts) placeEvidence() (all []Evidence) {
 	return all
 }
 
-// asksUserManager tells whether LXC gets its cgroups from systemd's user
-// manager: LXC does that since 6, over the user's bus.
-func (f *Facts) asksUserManager() bool {
-	asks := slices.Compare(versionNumbers(f.System.Version("lxc")), []int{6}) >= 0
-	return f.isUnified() && asks && f.Machine.Exists(userBus(f.Subject.UID))
-}
-
-// clientAlone returns what gets the user's containers cgroups without any module: LXC 6 or
-// podman, where systemd's user manager answers on cgroup v2; "" if nothing does.
-func (f *Facts) clientAlone() string {
-	if h := f.unified(); f.Subject.PID != 0 && h != nil && f.hasSystemd() {
-		// elsewhere the user manager may not take the shell's processes
-		if l := f.locationIn(h.Name); l == nil || unitOf(l.member) == "" {
-			return ""
-		}
-	}
-	if f.asksUserManager() {
-		return "LXC " + f.System.Version("lxc")
-	}
-	podman := f.System.Version("podman")
-	hasLXC := f.System.Version("lxc") != ""
-	if podman == "" || hasLXC || !f.isUnified() || !f.asksManager(f.podmanConf()) {
-		return ""
-	}
-	return "podman " + podman
-}
-
-// aloneNote is the result where a part of the module is missing, and what starts the user's
-// containers needs none.
-func aloneNote(what, client string) Result {
-	return note(what + "; " + client + " needs none here: it asks systemd's user manager for its cgroups")
-}
-
-// userBus is the bus of a user's systemd (pam_systemd(8), XDG_RUNTIME_DIR).
-func userBus(uid int) string { return fmt.Sprintf("/run/user/%d/bus", uid) }
-
 func checkWritable(f *Facts) Result {
+	if f.isInUserManager() {
+		return skip("this shell is below systemd's user manager")
+	}
 	var evidence []Evidence
 	for i := range f.locations {
 		l := &f.locations[i]
@@ -292,10 +278,10 @@ func checkLeaf(f *Facts) Result {
 	}
 	if unit := unitOf(l.member); strings.Contains(l.member, "/user@") && unit != "" {
 		if client := f.clientAlone(); client != "" {
-			return aloneNote("this shell is in "+unit+", which systemd's user manager does not delegate", client)
+			return skip(client + " asks systemd's user manager: see session")
 		}
 		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
-			fixed("start containers from a scope that it delegates", Command{Args: []string{"systemd-run", "--user", "--scope", "--property", "Delegate=yes", "--", "bash"}})
+			fixed("start containers from a scope that it delegates", f.runInScope())
 	}
 	if isThreaded {
 		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), f.readWord(l.path("cgroup.type"))}).
@@ -314,8 +300,12 @@ func checkControllers(f *Facts) Result {
 	if r, isSeen := f.controllersSeen(); f.Partial && isSeen {
 		return r
 	}
-	if client := f.clientAlone(); client != "" && !f.isDelegated() {
+	at := f.ofManager()
+	if client := f.clientAlone(); client != "" && at == nil {
 		return skip(client + " asks systemd's user manager")
+	}
+	if none := f.podmanSetsNone(); none != "" {
+		return skip(none)
 	}
 	have := f.sessionControllers()
 	var lacking []string
@@ -331,7 +321,7 @@ func checkControllers(f *Facts) Result {
 	if !f.asksUnified() {
 		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
 	}
-	if h := f.unified(); h != nil && f.isThreaded(f.locationIn(h.Name).path()) {
+	if h := f.unified(); h != nil && at == nil && f.isThreaded(f.locationIn(h.Name).path()) {
 		return skip("the session's cgroup is threaded: see leaf")
 	}
 	return f.lackingResult(lacking)
@@ -345,6 +335,12 @@ func (f *Facts) asksUnified() bool {
 // Session returns the controllers that containers get in the subject's session, and the
 // session's cgroups, below the base as in user/alice/0.
 func (f *Facts) Session() (controllers, places []string) {
+	if at := f.ofManager(); at != nil {
+		return f.sessionControllers(), []string{strings.TrimPrefix(at.base, "/")}
+	}
+	if f.clientAlone() != "" {
+		return nil, nil
+	}
 	for i := range f.locations {
 		l := &f.locations[i]
 		if place := strings.TrimPrefix(l.base, "/"); l.delegated() && len(l.Controllers) > 0 && !slices.Contains(places, place) {
@@ -358,6 +354,11 @@ func (f *Facts) Session() (controllers, places []string) {
 // get: on v1 those of the delegated hierarchies, on v2 what the session's cgroup
 // may give on.
 func (f *Facts) sessionControllers() (have []string) {
+	if at := f.ofManager(); at != nil {
+		have = f.readControllers(at)
+		slices.Sort(have)
+		return have
+	}
 	for i := range f.locations {
 		have = append(have, f.controllersIn(&f.locations[i])...)
 	}
@@ -376,6 +377,9 @@ func (f *Facts) controllersIn(l *location) []string {
 }
 
 func (f *Facts) controllerEvidence() (all []Evidence) {
+	if at := f.ofManager(); at != nil {
+		return []Evidence{f.controllersAt(at)}
+	}
 	for i := range f.locations {
 		if l := &f.locations[i]; l.delegated() && l.IsUnified() {
 			file := l.path("cgroup.controllers")

@@ -34,13 +34,23 @@ func checkDelegation(f *Facts) Result {
 	if !f.hasSystemd() || f.unified() == nil {
 		return skip("systemd does not manage cgroup v2 here")
 	}
-	if f.isDelegated() {
-		return ok("the login has cgroups of its own")
+	r := f.delegationResult()
+	if r.Status == Failed {
+		return f.withWays(r)
 	}
-	if client := f.clientAlone(); client != "" {
-		return aloneNote("systemd does not delegate the scopes of logins", client)
-	}
+	return r
+}
+
+func (f *Facts) delegationResult() Result {
 	scope := f.Scope()
+	switch none := f.needsNoModule(); {
+	case f.isInUserManager():
+		return skip("this shell is in no scope of a login")
+	case f.isDelegated():
+		return ok("the login has cgroups of its own")
+	case none != "":
+		return skip(none)
+	}
 	if scope == "" && f.Subject.PID != 0 {
 		return skip("this shell is in no scope of a login")
 	}
@@ -53,6 +63,8 @@ func checkDelegation(f *Facts) Result {
 	switch {
 	case known && delegated:
 		return ok("systemd delegates "+scope, Evidence{scope, "Delegate=yes"})
+	case file == "" && f.brings():
+		return skip("the module's package brings the drop-in that delegates the scopes of logins: see module")
 	case file == "":
 		conf := path.Join("/etc/systemd/system", dropIn)
 		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
