@@ -76,7 +76,11 @@ list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
 func whoseUsage(m machine.Machine, args []string) (who usage.Account, isOne bool) {
 	switch uid := os.Geteuid(); {
 	case len(args) == 1:
-		return usage.Account{Name: args[0], UID: -1}, true
+		who = usage.Account{Name: args[0], UID: -1}
+		if a, err := accountNamed(m, args[0]); err == nil { // else somebody who was removed may have sessions
+			who.Name = a.Name
+		}
+		return who, true
 	case m.IsRecorded() || uid == 0:
 		return who, false
 	default:
