@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -47,6 +49,9 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 			if finding.BlockedBy != "" {
 				return &failure{fmt.Sprintf("fix another check first: cgdeleg fix %s", finding.BlockedBy)}
 			}
+			if finding.Status == check.Note && len(finding.Usage) > 0 {
+				return printNote(cmd.OutOrStdout(), finding, yes)
+			}
 			if !finding.Status.IsTrouble() {
 				return printf(cmd.OutOrStdout(), "# %s: nothing to fix: %s\n", c.Name, finding.Says)
 			}
@@ -70,6 +75,18 @@ are examples, or that touch an administrator's files (/etc/pam.d).`,
 	t.addFlags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "run the commands")
 	return cmd
+}
+
+// printNote prints the lines of a note: what a program that is no problem's cause needs as
+// well. They are for a person.
+func printNote(w io.Writer, finding check.Finding, yes bool) error {
+	if err := printf(w, "# %s: %s\n%s\n", finding.Name, finding.Says, strings.Join(finding.Usage, "\n")); err != nil {
+		return err
+	}
+	if yes {
+		return &failure{"nothing was run: this is for a person to do"}
+	}
+	return nil
 }
 
 // runFix runs a fix's commands, but for those that are a person's to run.

@@ -27,9 +27,9 @@ time, refused forks, processes that were killed for want of memory. Without USER
 that is yourself; root is shown all users who have sessions, a line each.
 
 A limit is shown with the file that holds it. Where several apply, of a session,
-of its user or above, it is the lowest: the one that is reached first. Each
-thread counts as a process. Pressure is how much of the last ten seconds
-something had to wait.
+of its user or above, it is the lowest: the one that is reached first. Tasks are
+processes and threads, which pids.max counts; cgdeleg status counts processes.
+Pressure is how much of the last ten seconds something had to wait.
 
 What the kernel does not count is said in the last lines, and is a dash in a
 list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `.`,
