@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <security/pam_ext.h>
@@ -58,23 +59,53 @@ static bool read_note(const char *path, char text[TOLD_MAX])
 	return strlen(text) == (size_t)n;
 }
 
+/* How long another login says a note again that one has said already, in seconds: that may
+ * have been one that shows nothing (scp). Longer than cgdeleg serve waits for a terminal. */
+#define AGAIN 70
+
+static bool is_recent(const struct stat *st)
+{
+	time_t age = time(NULL) - st->st_ctime; /* rename(2) and link(2) set it */
+
+	return age >= 0 && age < AGAIN;
+}
+
+/* Says a file, and removes it if that shows; false if it could not be said. */
+static bool say(pam_handle_t *pamh, const char *path)
+{
+	char text[TOLD_MAX];
+
+	if (!read_note(path, text) || pam_info(pamh, "%s", text) != PAM_SUCCESS)
+		return false;
+	if (has_terminal(pamh))
+		unlink(path);
+	return true;
+}
+
 void tell_user(pam_handle_t *pamh, uid_t uid, int flags)
 {
 	char note[sizeof(TOLD_DIRECTORY) + 24], claimed[sizeof(note) + sizeof(TOLD_SAID)];
-	char text[TOLD_MAX];
 	struct stat st; /* not access(2), which asks for the real user ID */
-	bool is_said;
+	bool has_note, has_claimed;
 
 	snprintf(note, sizeof(note), TOLD_DIRECTORY "/%lu", (unsigned long)uid);
-	if ((flags & PAM_SILENT) || stat(note, &st) < 0 || !is_login(pamh))
-		return;
 	snprintf(claimed, sizeof(claimed), "%s" TOLD_SAID, note);
+	if ((flags & PAM_SILENT) || stat(TOLD_DIRECTORY, &st) < 0 || !is_login(pamh))
+		return;
+	has_note = stat(note, &st) == 0;
+	has_claimed = stat(claimed, &st) == 0 && is_recent(&st);
+	if (has_claimed)
+		say(pamh, claimed);
+	if (!has_note)
+		return;
+	/* one that is said already must not be lost by the rename: then both stay */
+	if (has_claimed) {
+		say(pamh, note);
+		return;
+	}
 	/* of two logins at the same time one says it */
 	if (rename(note, claimed) < 0)
 		return;
-	is_said = read_note(claimed, text) && pam_info(pamh, "%s", text) == PAM_SUCCESS;
-	if (is_said && has_terminal(pamh))
-		unlink(claimed);
-	else if (!is_said && link(claimed, note) == 0) /* and not where there is a newer one */
+	if (!say(pamh, claimed) && link(claimed, note) == 0) /* and not where there is a newer one */
 		unlink(claimed);
 }

@@ -21,7 +21,8 @@
  * conversation. Where nobody can have seen it, it stays for the next login: where
  * somebody else asked for the session (su, sudo), where the application wants silence or
  * has no conversation. An application such as sshd may show it or not; then
- * `cgdeleg serve` finds out (TOLD_SAID). Without a note it costs one stat(2).
+ * `cgdeleg serve` finds out (TOLD_SAID), and for a minute the next login says it again.
+ * Without a note it costs one stat(2), or three where there have been some.
  */
 void tell_user(pam_handle_t *pamh, uid_t uid, int flags);
 

@@ -56,7 +56,7 @@ func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
 	if f.Partial {
 		again = "The same command with -v"
 	}
-	_ = printf(&out, "%s\n%s\n%s lists all of them.\n", s.wrap(conclusion(f, problems)+podmanNeeds(findings), 0), summary(findings), again)
+	_ = printf(&out, "%s\n%s\n%s lists all of them.\n", s.wrap(conclusion(f, problems)+podmanNeeds(f, findings), 0), summary(findings), again)
 	return markup(out.String())
 }
 
@@ -131,17 +131,21 @@ func failureOf(f *check.Facts, problems []check.Finding) string {
 
 // podmanNeeds is a sentence where podman lacks something that it needs by default: where LXC
 // is there as well that is no problem, and a user of podman is to know.
-func podmanNeeds(findings []check.Finding) string {
+func podmanNeeds(f *check.Facts, findings []check.Finding) string {
 	var names []string
-	for _, f := range findings {
-		if f.Status == check.Note && strings.HasPrefix(f.Name, "podman-") {
-			names = append(names, f.Name)
+	for _, finding := range findings {
+		if finding.Status == check.Note && strings.HasPrefix(finding.Name, "podman-") {
+			names = append(names, finding.Name)
 		}
 	}
 	if len(names) == 0 {
 		return ""
 	}
-	return " podman needs something more: cgdeleg check " + strings.Join(names, " ") + " says what."
+	whose := ""
+	if os.Geteuid() == 0 && !f.Machine.IsRecorded() && !f.IsRoot() {
+		whose = "--user " + f.Subject.Name + " "
+	}
+	return " podman needs something more: cgdeleg check " + whose + strings.Join(names, " ") + " says what."
 }
 
 func widest(findings []check.Finding) (wide int) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -56,6 +57,9 @@ Without NAME, list what can be fixed.`,
 			}
 			if finding.BlockedBy != "" {
 				return &failure{fmt.Sprintf("fix another check first: cgdeleg fix %s", finding.BlockedBy)}
+			}
+			if finding.Status == check.Note && len(finding.Usage) > 0 {
+				return printNote(cmd.OutOrStdout(), finding, yes)
 			}
 			if !finding.Status.IsTrouble() {
 				return printf(cmd.OutOrStdout(), "# %s: nothing to fix: %s\n", c.Name, finding.Says)
@@ -117,6 +121,18 @@ func printFixes(out screen, f *check.Facts, fixable []check.Finding) error {
 		t.row(p.Name, strings.ToLower(statusWords[p.Status].word), p.Says)
 	}
 	return errors.Join(t.flush(), printf(out, "\n%s\n", out.wrap("cgdeleg fix NAME prints the commands, with the same options; with --yes it runs them.", 0)))
+}
+
+// printNote prints the lines of a note: what a program that is no problem's cause needs as
+// well. They are for a person.
+func printNote(w io.Writer, finding check.Finding, yes bool) error {
+	if err := printf(w, "# %s: %s\n%s\n", finding.Name, finding.Says, strings.Join(finding.Usage, "\n")); err != nil {
+		return err
+	}
+	if yes {
+		return &failure{"nothing was run: this is for a person to do"}
+	}
+	return nil
 }
 
 // runFix runs a fix's commands, but for those that are a person's to run.

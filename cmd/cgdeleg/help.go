@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -127,7 +128,8 @@ func useLine(cmd *cobra.Command) string {
 	}
 	name, arguments, _ := strings.Cut(cmd.Use, " ")
 	line := cmd.Parent().CommandPath() + " " + name
-	if !strings.HasPrefix(arguments, "-") && !strings.HasPrefix(arguments, "[-") { // else its options are named
+	areNamed := slices.ContainsFunc([]string{"-", "[-", "[OPTION]"}, func(p string) bool { return strings.HasPrefix(arguments, p) })
+	if !areNamed {
 		line += " [OPTION]..."
 	}
 	line += onlyIf(arguments != "", " "+arguments)

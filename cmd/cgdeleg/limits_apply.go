@@ -49,6 +49,8 @@ It kills nobody: memory that is in use is not taken away. The kernel is asked to
 reclaim it, and the limit is lowered as what is in use falls, for as long as
 --wait says; what could not be lowered so far is said. Run it again then. A
 limit of processes may be below what there is: only new ones are refused.
+A limit for which this machine has nothing (memory.high on cgroup v1) is said,
+and is no failure.
 `,
 		Example: `  cgdeleg limits apply --dry-run
   cgdeleg limits apply --user alice --wait 1m`,
@@ -71,8 +73,10 @@ limit of processes may be below what there is: only new ones are refused.
 	}
 	cmd.Flags().StringVarP(&f.user, "user", "u", "", "only to the sessions of `NAME`")
 	cmd.Flags().IntVar(&f.uid, "uid", -1, "only to systemd's slice of the user with this `ID`, as user-runtime-dir@.service does")
+	cmd.Flags().Lookup("uid").DefValue = "0" // -1 is no ID, and the help would show it
 	cmd.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "only say what would be done")
-	cmd.Flags().DurationVar(&f.wait, "wait", 10*time.Second, "how long to wait for each user's memory that is in use: `TIME` such as 30s or 5m")
+	f.wait = 10 * time.Second
+	cmd.Flags().Var((*seconds)(&f.wait), "wait", "how long to wait for each user's memory that is in use: `TIME` in seconds, or such as 30s or 5m")
 	cmd.Flags().BoolVar(&f.json, "json", false, "for programs (docs/json.md)")
 	return cmd
 }
@@ -94,6 +98,8 @@ type appliedLimits struct {
 	// isAbsent tells that there are no files, and hasNoSlices that the slice that was
 	// asked for is none that has limits.
 	isAbsent, hasNoSlices bool
+	// isDry tells that nothing was done.
+	isDry bool
 }
 
 func (f limitsApplyFlags) run(cmd *cobra.Command, s *settings) error {
@@ -102,7 +108,7 @@ func (f limitsApplyFlags) run(cmd *cobra.Command, s *settings) error {
 	if err != nil {
 		return err
 	}
-	all := appliedLimits{isAbsent: !hasLimitsFile(m)}
+	all := appliedLimits{isAbsent: !hasLimitsFile(m), isDry: f.dryRun}
 	if all.isAbsent {
 		return f.show(cmd, s, all)
 	}
@@ -124,8 +130,8 @@ func (f limitsApplyFlags) users(m machine.Machine) ([]string, error) {
 	if f.user == "" {
 		return delegate.LimitedUsers(m)
 	}
-	_, err := account.ByName(m, f.user)
-	return []string{f.user}, err
+	who, err := accountNamed(m, f.user)
+	return []string{who.Name}, err
 }
 
 // slices returns whose slices are meant: those of all users, or of one.
@@ -135,7 +141,7 @@ func (f limitsApplyFlags) slices(m machine.Machine) (uids []int, err error) {
 	}
 	uids, err = slicesOf(m)
 	if f.user != "" {
-		who, unknown := account.ByName(m, f.user)
+		who, unknown := accountNamed(m, f.user)
 		if unknown != nil {
 			return nil, unknown
 		}
@@ -150,7 +156,7 @@ func (f limitsApplyFlags) runForSlice(cmd *cobra.Command, s *settings) error {
 	if m.IsRecorded() {
 		return &usageError{errors.New("a recorded machine (--root) has no slices")}
 	}
-	all := appliedLimits{isAbsent: !hasLimitsFile(m)}
+	all := appliedLimits{isAbsent: !hasLimitsFile(m), isDry: f.dryRun}
 	if all.isAbsent && !f.json && !hasSliceState(sliceStates, f.uid) {
 		return nil // in silence: it would be in the journal of each login on most machines
 	}
@@ -187,7 +193,7 @@ func (f limitsApplyFlags) tell(w io.Writer, all appliedLimits) error {
 	case all.isAbsent && len(all.slices) == 0:
 		err = printf(w, "There is neither %s\nnor a file in %s: nothing was done.\n", limitsconf.File, limitsconf.Directory)
 	case len(all.users) > 0 || len(all.slices) == 0:
-		err = printApplied(w, all.users, f.dryRun)
+		err = printApplied(w, all.users, f.dryRun, f.user != "" && len(all.slices) == 0)
 	}
 	return err
 }
@@ -225,7 +231,9 @@ func (all appliedLimits) unapplied() error {
 	}
 	for _, a := range all.users {
 		isFaulty := func(l apply.Limited) bool {
-			return len(l.Errs) > 0 || slices.ContainsFunc(l.Outcomes, func(o limits.Outcome) bool { return o.Err != nil })
+			return slices.ContainsFunc(l.Errs, isDue) || slices.ContainsFunc(l.Outcomes, func(o limits.Outcome) bool {
+				return o.Err != nil && !(all.isDry && o.IsInUse())
+			})
 		}
 		if a.err != nil || slices.ContainsFunc(a.all, isFaulty) {
 			return errNotApplied
@@ -234,9 +242,16 @@ func (all appliedLimits) unapplied() error {
 	return nil
 }
 
+// isDue tells whether a limit ought to be there: one for which this machine has nothing
+// may stand in a file that other machines have too.
+func isDue(err error) bool {
+	var none *limits.NoEquivalentError
+	return !errors.As(err, &none)
+}
+
 // printApplied prints a line for each limit that was changed, or does not hold, and below
 // them why not.
-func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
+func printApplied(w io.Writer, all []appliedUser, isDry, isOne bool) error {
 	t := newTable(w, "USER", "SESSION", "HIERARCHY", "LIMIT", "WAS", "NOW", "RESULT")
 	rows, left := 0, 0
 	var reasons []string
@@ -265,6 +280,8 @@ func printApplied(w io.Writer, all []appliedUser, isDry bool) error {
 	switch {
 	case rows > 0:
 		err = t.flush()
+	case isOne && len(reasons) == 0 && left == 0 && len(all) == 1 && len(all[0].all) == 0:
+		err = printf(w, "%s has no sessions, and there is nothing to apply: the next login gets the limits.\n", printable(all[0].user))
 	case len(reasons) == 0 && (left < len(all) || left == 0):
 		err = printf(w, "All limits of live sessions are as the files say.\n")
 	}
@@ -286,13 +303,17 @@ type appliedRow struct {
 func appliedRows(l apply.Limited, isDry bool) (rows []appliedRow) {
 	for _, err := range l.Errs {
 		name, reason := limitOf(err)
-		rows = append(rows, appliedRow{name: name, result: "not set", reason: reason})
+		result := "not set"
+		if !isDue(err) {
+			result = "not on this machine"
+		}
+		rows = append(rows, appliedRow{name: name, result: result, reason: reason})
 	}
-	for _, o := range l.Outcomes {
+	for _, o := range quotasTogether(l.Outcomes) {
 		if !o.IsChanged && o.Err == nil {
 			continue
 		}
-		r := appliedRow{name: o.Limit.Name, was: humanValue(o.Setting, o.Before), now: humanValue(o.Setting, o.Value), result: resultOf(o, isDry)}
+		r := appliedRow{name: o.Limit.Name, was: humanValue(o.Setting, o.Before), now: nowOf(o, isDry), result: resultOf(o, isDry)}
 		if o.Err != nil && !o.IsInUse() {
 			_, r.reason = limitOf(o.Err)
 		}
@@ -314,11 +335,48 @@ func limitOf(err error) (limits.Name, string) {
 	return "", err.Error()
 }
 
+// quotasTogether has v1's two files of cpu.max as one, as cgroup v2 has them.
+func quotasTogether(all []limits.Outcome) (fewer []limits.Outcome) {
+	at := slices.IndexFunc(all, func(o limits.Outcome) bool { return o.File == periodFile })
+	for i, o := range all {
+		switch {
+		case at >= 0 && o.File == quotaFile:
+			period := all[at]
+			o.File, o.Value = string(limits.CPUMax), quotaOnV2(o.Value, period.Value)
+			if o.Before != "" {
+				o.Before = quotaOnV2(o.Before, period.Before)
+			}
+			o.IsChanged = o.IsChanged || period.IsChanged
+			if o.Err == nil {
+				o.Err = period.Err
+			}
+		case i == at && slices.ContainsFunc(all, func(o limits.Outcome) bool { return o.File == quotaFile }):
+			continue
+		}
+		fewer = append(fewer, o)
+	}
+	return fewer
+}
+
+// nowOf is the value that holds: what was set, or would be; another one while more is in use.
+func nowOf(o limits.Outcome, isDry bool) string {
+	var inUse *limits.InUseError
+	if isDry || !errors.As(o.Err, &inUse) {
+		return humanValue(o.Setting, o.Value)
+	}
+	if inUse.InForce == 0 {
+		return "unlimited"
+	}
+	return humanBytes(int64(inUse.InForce))
+}
+
 func resultOf(o limits.Outcome, isDry bool) string {
 	var inUse *limits.InUseError
 	switch {
+	case errors.As(o.Err, &inUse) && isDry:
+		return humanBytes(int64(inUse.InUse)) + " in use: would be lowered as that falls"
 	case errors.As(o.Err, &inUse):
-		return humanBytes(int64(inUse.InUse)) + " in use: not lowered yet"
+		return fmt.Sprintf("not %s yet: %s in use", humanBytes(int64(inUse.Want)), humanBytes(int64(inUse.InUse)))
 	case o.Err != nil:
 		return "not set"
 	case isDry:

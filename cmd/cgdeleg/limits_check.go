@@ -22,7 +22,8 @@ func newLimitsCheck(s *settings) *cobra.Command {
 		Long: `Read /etc/cgdeleg/limits.conf and limits.d/*.conf as a login does, and say of
 each line what is wrong with it: errors of syntax, limits that there are not,
 lines that nobody can reach, users and groups that do not exist, limits that do
-not go together, and limits that this machine cannot set. Nothing is changed.
+not go together, limits that this machine cannot set, or that are above what it
+has, and files that are not read because of their names. Nothing is changed.
 
 An error is what is ignored, or lets nobody in. A warning is what is most likely
 not as it was meant.`,
@@ -86,6 +87,9 @@ func placeOf(f limitcheck.Finding) string {
 func limitsCheckSummary(f *limitcheck.Facts, findings []limitcheck.Finding) string {
 	if len(f.Config.Files) == 0 && len(findings) == 0 {
 		return fmt.Sprintf("There are no limits: neither %s nor %s/*.conf exists.", limitsconf.File, limitsconf.Directory)
+	}
+	if len(findings) == 0 && f.Lines() == 0 {
+		return plural(len(f.Config.Files), "file") + " without a line: there are no limits."
 	}
 	lines := fmt.Sprintf("%s in %s", plural(f.Lines(), "line"), plural(len(f.Config.Files), "file"))
 	if len(findings) == 0 {

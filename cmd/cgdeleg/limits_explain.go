@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
 
-	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
+	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
@@ -24,11 +26,12 @@ import (
 func newLimitsExplain(s *settings) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain USER",
+		Use:   "explain [USER]",
 		Short: "Show which limits a user gets, by which line, and what is in force",
 		Long: `Show which line of the files gives limits to the user and to each session, what
 they come to on this machine, into which files they are written, and what these
 files have now. Percentages are of the nearest limit above, or of the machine.
+USER is a name or a user ID; without it, yourself.
 
 Where systemd runs the machine with cgroup v2 alone, limits of the user are
 those of the user's slice. For a system account, or where elogind makes the
@@ -36,14 +39,18 @@ cgroups of logins, it says that there are none.`,
 		Example: `  cgdeleg limits explain alice
   cgdeleg limits explain alice --json`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
+			if len(args) > 1 || len(args) == 0 && (s.root != "" || os.Geteuid() == 0) {
 				return &usageError{errors.New("whose limits are to be explained? cgdeleg limits explain USER, such as: cgdeleg limits explain alice")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m := s.machine()
-			who, err := account.ByName(m, args[0])
+			name := strconv.Itoa(os.Geteuid())
+			if len(args) > 0 {
+				name = args[0]
+			}
+			who, err := accountNamed(m, name)
 			if err != nil {
 				return err
 			}
@@ -55,7 +62,7 @@ cgroups of logins, it says that there are none.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), e.json())
 			}
-			return s.paged(cmd, func(out screen) error { return e.print(out) })
+			return s.paged(cmd, func(out screen) error { return errors.Join(e.print(out), e.printOutside(out, m)) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs (docs/json.md)")
@@ -211,7 +218,7 @@ func (e *explained) printScope(w io.Writer, scope limitsconf.Scope, rule *limits
 	text := "is given limits by "
 	switch {
 	case rule == nil && e.isUnknown():
-		text = "may have limits: "
+		return printf(w, "%s may have limits: not all files, or not the groups, could be read\n", strings.ToUpper(whom[:1])+whom[1:])
 	case rule == nil:
 		text = "is given no limits: "
 	case len(rule.Limits) == 0:
@@ -223,11 +230,12 @@ func (e *explained) printScope(w io.Writer, scope limitsconf.Scope, rule *limits
 	if err := printf(w, "%s\n", wrapOn(w, strings.ToUpper(whom[:1])+whom[1:]+" "+text+ruleText(rule), 0)); err != nil {
 		return err
 	}
+	isIn := slices.ContainsFunc(e.limits, func(l explainedLimit) bool { return l.isThere })
 	for _, l := range asOnV2(e.limits) {
 		if l.scope != scope {
 			continue
 		}
-		if err := l.print(w); err != nil {
+		if err := l.print(w, isIn); err != nil {
 			return err
 		}
 	}
@@ -273,11 +281,14 @@ func quotaOnV2(quota, period string) string {
 	return quota + " " + period
 }
 
-func (l explainedLimit) print(w io.Writer) error {
+func (l explainedLimit) print(w io.Writer, isIn bool) error {
 	if l.file == "" {
 		return printf(w, "  %s\n", wrapOn(w, fmt.Sprintf("%s=%s: not set here: %s", l.limit.Name, l.limit.Text(), l.reason), 4))
 	}
-	now := "no such cgroup now"
+	now := "not logged in now"
+	if isIn {
+		now = "no such cgroup now"
+	}
 	switch {
 	case l.isKnown && l.now == "":
 		now = "now nothing"
@@ -290,7 +301,38 @@ func (l explainedLimit) print(w io.Writer) error {
 	if l.slice != "" {
 		by = ", set by systemd for " + l.slice
 	}
-	return printf(w, "  %s=%s: %s, %s\n    %s%s\n", string(l.limit.Name), l.limit.Text(), humanValue(l.setting, l.setting.Value), now, l.file, by)
+	return printf(w, "  %s=%s: %s, %s\n    %s%s\n", string(l.limit.Name), l.limit.Text(), humanValue(l.setting, l.setting.Value)+l.unit(), now, l.file, by)
+}
+
+// unit says what a value is that has another unit than the limit.
+func (l explainedLimit) unit() string {
+	switch l.setting.File {
+	case "memory.memsw.limit_in_bytes":
+		return " of memory and swap together"
+	case "cpu.shares":
+		return " shares (1024 are a weight of 100)"
+	case "blkio.weight", "blkio.weight_device":
+		return " there (500 are a weight of 100)"
+	case "blkio.bfq.weight", "blkio.bfq.weight_device", "io.bfq.weight":
+		return " for bfq, whose scale ends at 1000"
+	}
+	return ""
+}
+
+// printOutside says it if this shell is in no session of the user who asks, so that what was
+// said does not hold for it.
+func (e *explained) printOutside(w io.Writer, m machine.Machine) error {
+	if m.IsRecorded() || e.isAbsent || os.Geteuid() == 0 || os.Geteuid() != e.who.Uid {
+		return nil
+	}
+	if !slices.ContainsFunc(e.limits, func(l explainedLimit) bool { return l.file != "" && l.slice == "" }) {
+		return nil
+	}
+	sessions, _, err := delegate.Sessions(m)
+	if err != nil || slices.ContainsFunc(sessions, func(s delegate.Session) bool { return s.Own }) {
+		return nil
+	}
+	return printf(w, "This shell is in no session, and none of these limits hold for it; cgdeleg check says why.\n")
 }
 
 // What `cgdeleg limits explain --json` writes; docs/json.md describes it.

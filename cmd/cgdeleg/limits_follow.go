@@ -132,7 +132,7 @@ func (f follower) tell(a appliedUser) (isLater bool) {
 			name, reason := limitOf(err)
 			complain(f.log.errOut, "%s of %s of %s: %s", string(name), of, escape(printable(a.user)), reason)
 		}
-		for _, o := range l.Outcomes {
+		for _, o := range quotasTogether(l.Outcomes) {
 			isLater = isLater || o.IsInUse()
 			if o.IsChanged || o.Err != nil {
 				_ = f.say(a.user, of, o)
@@ -148,7 +148,7 @@ func (f follower) say(user, of string, o limits.Outcome) error {
 		out = f.log.errOut
 	}
 	return printf(out, "%s of %s of %s: %s, was %s: %s\n", string(o.Limit.Name), of, escape(printable(user)),
-		humanValue(o.Setting, o.Value), humanValue(o.Setting, o.Before), resultOf(o, false))
+		nowOf(o, false), humanValue(o.Setting, o.Before), resultOf(o, false))
 }
 
 // isLater tells whether a property is left for later, because more is in use.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/moby/sys/user"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -86,3 +88,35 @@ func ruleText(r *limitsconf.Rule) string {
 	}
 	return fmt.Sprintf("line %d of %s (%s)", r.Line, r.File, r.WhoText)
 }
+
+// accountNamed returns the account of that name or, if none has it, of that user ID.
+func accountNamed(m machine.Machine, name string) (user.User, error) {
+	who, err := account.ByName(m, name)
+	uid, notANumber := strconv.Atoi(name)
+	if err == nil || notANumber != nil {
+		return who, err
+	}
+	if a, known := account.ByUID(m, uid); known {
+		return a, nil
+	}
+	return who, err
+}
+
+// seconds is a flag's time: of a number without a unit, seconds, as top -d takes them.
+type seconds time.Duration
+
+func (s *seconds) Set(text string) error {
+	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && n < 1e9 {
+		*s = seconds(n * float64(time.Second))
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is no time: want seconds, or a time such as 30s or 5m", text)
+	}
+	*s = seconds(d)
+	return nil
+}
+
+func (s *seconds) String() string { return time.Duration(*s).String() }
+func (s *seconds) Type() string   { return "duration" }

@@ -110,7 +110,7 @@ func TestSurroundings(t *testing.T) {
 		"status-raw":     {hybrid, "status -r"},
 		"status-columns": {hybrid, "status --list-columns"},
 		"usage":          {v2, "usage"},
-		"usage-all":      {v2, "usage -o +procslimit,refused,swap,read,written"},
+		"usage-all":      {v2, "usage -o +taskslimit,refused,swap,read,written"},
 		"usage-user":     {v2, "usage alice"},
 		"usage-raw":      {v2, "usage -r"},
 		"usage-columns":  {v2, "usage --list-columns"},

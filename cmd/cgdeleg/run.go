@@ -22,7 +22,7 @@ func newRun(s *settings) *cobra.Command {
 	var properties []string
 	var r runRequest
 	cmd := &cobra.Command{
-		Use:   "run -- COMMAND [ARGUMENT]...",
+		Use:   "run [OPTION]... -- COMMAND [ARGUMENT]...",
 		Short: "Run a command in a cgroup of its own, with limits",
 		Long: `Make the cgroup run-PID below this session's, in every hierarchy that is
 delegated to you, set limits there, and run the command in it. It needs no root,

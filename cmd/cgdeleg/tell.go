@@ -74,7 +74,7 @@ func newTeller(l *watchLog, users bool) *teller {
 	var m machine.Machine
 	slots := make(chan struct{}, 16)
 	return &teller{
-		machine: m, out: l.out, json: l.json, users: users, notes: told.Default, now: time.Now, complain: l.once(),
+		machine: m, out: l.out, json: l.json, users: users, notes: told.Notes{Dir: told.Default.Dir, IsMinor: isOfForks}, now: time.Now, complain: l.once(),
 		terminals: func(uids ...int) []terminal.Terminal { return terminal.Find(m, uids...) },
 		write: func(t terminal.Terminal, text string) {
 			select {
@@ -255,7 +255,9 @@ func (t *teller) say(e *oom.Event, isMore bool) error {
 }
 
 // seenAfter is how long a login may take from the moment at which its session is opened
-// until its terminal has a process. sshd opens the session before it knows of a terminal.
+// until its terminal has a process. sshd opens the session before it knows of a terminal. For
+// somewhat longer each login says the note again (AGAIN in pam/told.c): the first may have
+// been one that shows nothing, and the next the one that somebody sees.
 const seenAfter = time.Minute
 
 // settle removes the notes that users saw at a terminal, and has those said again that
@@ -275,8 +277,10 @@ func (t *teller) settle() (waits bool) {
 		age := t.now().Sub(s.When)
 		isSeen := false
 		for _, at := range terminals {
-			// a process that began after it was said; ticks and clocks differ
-			isSeen = isSeen || at.UID == s.UID && err == nil && uptime-at.Newest.Started < age+time.Second
+			// a process that began after it was said; ticks and clocks differ. A login that
+			// came later than a minute does not say it again (pam/told.c).
+			began := uptime - at.Newest.Started
+			isSeen = isSeen || at.UID == s.UID && err == nil && began < age+time.Second && began > age-seenAfter
 		}
 		switch {
 		case isSeen:

@@ -113,8 +113,8 @@ func TestSentence(t *testing.T) {
 		{"limit not known", with(one, func(e *oom.Event) { e.Limit = oom.Limit{Value: -1} }), false, "hog (process 12, 21.0M) was killed in session 0: it is not known which limit was reached"},
 		{"limit gone", with(one, func(e *oom.Event) { e.Limit = oom.Limit{File: "memory.max", Path: "/user/al\nice", Value: -1} }), false, `hog (process 12, 21.0M) was killed in session 0: memory.max of "/user/al\nice" was reached`},
 		{"no peak", with(one, func(e *oom.Event) { e.Limit.Peak = -1 }), false, "hog (process 12, 21.0M) was killed in session 0: memory.max of /user/alice/0 is 20.0M, and 1.0M is in use"},
-		{"fork", forks, false, "a new process was refused in session 0: pids.max of /user/alice is 100, and at most 100 was in use"},
-		{"forks", with(forks, func(e *oom.Event) { e.Count = 3 }), true, "and 3 more new processes were refused in session 0: pids.max of /user/alice is 100, and at most 100 was in use"},
+		{"fork", forks, false, "a new process was refused in session 0: pids.max of /user/alice is 100, and at most 100 processes and threads were in use"},
+		{"forks", with(forks, func(e *oom.Event) { e.Count = 3 }), true, "and 3 more new processes were refused in session 0: pids.max of /user/alice is 100, and at most 100 processes and threads were in use"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := sentence(&test.event, test.more); got != test.want {

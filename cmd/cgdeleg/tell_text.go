@@ -53,6 +53,11 @@ func forksText(count int64, isMore bool) string {
 	return more + oneOrMany(count, "new process was refused", "new processes were refused")
 }
 
+// isOfForks tells whether a line is about refused forks: a killed process matters more.
+func isOfForks(line string) bool {
+	return strings.Contains(line, "new process was refused") || strings.Contains(line, "new processes were refused")
+}
+
 func oneOrMany(count int64, one, many string) string {
 	if count == 1 {
 		return one
@@ -78,9 +83,9 @@ func whereText(e *oom.Event) string {
 // reachedText says which limit was reached, where that is, and how much was used.
 func reachedText(e *oom.Event) string {
 	l := e.Limit
-	amount := humanBytes
+	amount, was, is := humanBytes, " was", " is"
 	if e.Kind == oom.Fork {
-		amount = func(n int64) string { return strconv.FormatInt(n, 10) }
+		amount, was, is = func(n int64) string { return strconv.FormatInt(n, 10) + " processes and threads" }, " were", " are"
 	}
 	switch {
 	case l.Machine:
@@ -90,12 +95,16 @@ func reachedText(e *oom.Event) string {
 	case l.Value < 0:
 		return fmt.Sprintf("%s of %s was reached", l.File, printable(l.Path))
 	}
-	text := fmt.Sprintf("%s of %s is %s", l.File, printable(l.Path), amount(l.Value))
+	value := humanBytes(l.Value)
+	if e.Kind == oom.Fork {
+		value = strconv.FormatInt(l.Value, 10)
+	}
+	text := fmt.Sprintf("%s of %s is %s", l.File, printable(l.Path), value)
 	switch {
 	case l.Peak >= 0:
-		text += ", and at most " + amount(l.Peak) + " was in use"
+		text += ", and at most " + amount(l.Peak) + was + " in use"
 	case l.Usage >= 0:
-		text += ", and " + amount(l.Usage) + " is in use"
+		text += ", and " + amount(l.Usage) + is + " in use"
 	}
 	return text
 }

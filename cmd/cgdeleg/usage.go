@@ -28,9 +28,9 @@ time, refused forks, processes that were killed for want of memory. Without USER
 that is yourself; root is shown all users who have sessions, a line each.
 
 A limit is shown with the file that holds it. Where several apply, of a session,
-of its user or above, it is the lowest: the one that is reached first. Each
-thread counts as a process. Pressure is how much of the last ten seconds
-something had to wait.
+of its user or above, it is the lowest: the one that is reached first. Tasks are
+processes and threads, which pids.max counts; cgdeleg status counts processes.
+Pressure is how much of the last ten seconds something had to wait.
 
 What the kernel does not count is said in the last lines, and is a dash in a
 list. --sort takes ` + strings.Join(sortKeyNames(), ", ") + `. -o and -r
@@ -91,7 +91,11 @@ show a line for a user as well.`,
 func whoseUsage(m machine.Machine, args []string) (who usage.Account, isOne bool) {
 	switch uid := os.Geteuid(); {
 	case len(args) == 1:
-		return usage.Account{Name: args[0], UID: -1}, true
+		who = usage.Account{Name: args[0], UID: -1}
+		if a, err := accountNamed(m, args[0]); err == nil { // else somebody who was removed may have sessions
+			who.Name = a.Name
+		}
+		return who, true
 	case m.IsRecorded() || uid == 0:
 		return who, false
 	default:

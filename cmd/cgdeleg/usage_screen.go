@@ -16,7 +16,7 @@ import (
 // printUsage shows what one user uses, and each of the user's sessions.
 func printUsage(out screen, u *usage.User) error {
 	buffered := bufio.NewWriter(out)
-	p := usagePrinter{screen: out, w: buffered}
+	p := &usagePrinter{screen: out, w: buffered}
 	p.line("%s, %s", out.styled(printable(u.Name), bold), plural(len(u.Sessions), "session"))
 	p.values(&u.Usage, nil)
 	for i := range u.Sessions {
@@ -30,46 +30,78 @@ func printUsage(out screen, u *usage.User) error {
 		} else {
 			name += ", " + stateOf(s.Session)
 		}
-		p.line("%s", name)
+		p.rows = append(p.rows, usageRow{where: name})
 		p.values(&s.Usage, &u.Usage)
 	}
+	p.flush()
 	p.remarks(u)
 	return buffered.Flush()
 }
 
 type usagePrinter struct {
 	screen
-	w io.Writer
+	w    io.Writer
+	rows []usageRow
 }
 
-func (p usagePrinter) line(format string, args ...any) { _ = printf(p.w, format+"\n", args...) }
+func (p *usagePrinter) line(format string, args ...any) { _ = printf(p.w, format+"\n", args...) }
 
-// whereColumn is where a line says which file holds its limit.
-const whereColumn = 46
+// usageRow is what is said of one thing: how much of it is used, and the limit's file.
+type usageRow struct {
+	label, text string
+	how         style
+	where       string
+}
 
-// row is what is said of one thing: how much of it is used, and the limit's file. The line
-// gets another one if it is too long.
-func (p usagePrinter) row(label, text string, how style, l *usage.Limit) {
-	line := fmt.Sprintf("  %-10s %s", label, text)
-	width := max(p.width, 80)
-	where := ""
+// leastWhere is the least column in which lines say which file holds their limit.
+const leastWhere = 46
+
+// row keeps a line until all of the screen are known: flush aligns them.
+func (p *usagePrinter) row(label, text string, how style, l *usage.Limit) {
+	r := usageRow{label: label, text: text, how: how}
 	if l != nil && l.IsSet {
-		where = l.File + " of " + cgroupName(*l)
+		r.where = l.File + " of " + cgroupName(*l)
 	}
-	if where == "" {
-		p.line("  %s %s", markup(fmt.Sprintf("%-10s", label)), p.styled(text, how))
-		return
+	p.rows = append(p.rows, r)
+}
+
+func (r usageRow) width() int { return 13 + utf8.RuneCountInString(r.text) }
+
+// whereColumn is the column in which all lines say where their limit is: behind the longest
+// of those that have room for it.
+func (p *usagePrinter) whereColumn(width int) int {
+	column := leastWhere
+	for _, r := range p.rows {
+		if r.where != "" && r.width()+2+utf8.RuneCountInString(r.where) <= width {
+			column = max(column, r.width()+2)
+		}
 	}
-	gap := max(2, whereColumn-utf8.RuneCountInString(line))
-	if utf8.RuneCountInString(line)+gap+utf8.RuneCountInString(where) > width {
-		gap = max(2, width-utf8.RuneCountInString(line)-utf8.RuneCountInString(where))
+	return column
+}
+
+// flush writes the lines. One that is too long for its file's name gets another one for it,
+// in the same column where that has room.
+func (p *usagePrinter) flush() {
+	width := max(p.screen.width, 80)
+	column := p.whereColumn(width)
+	for _, r := range p.rows {
+		if r.label == "" && r.text == "" { // a heading of a session
+			p.line("%s", markup(r.where))
+			continue
+		}
+		head := markup(fmt.Sprintf("%-10s", r.label))
+		where := utf8.RuneCountInString(r.where)
+		switch {
+		case r.where == "":
+			p.line("  %s %s", head, p.styled(r.text, r.how))
+		case r.width()+2 <= column && column+where <= width:
+			p.line("  %s %s%s%s", head, p.styled(r.text, r.how), markup(strings.Repeat(" ", column-r.width())), p.styled(r.where, dim))
+		default:
+			p.line("  %s %s", head, p.styled(r.text, r.how))
+			p.line("%s%s", markup(strings.Repeat(" ", max(13, min(column, width-where)))), p.styled(r.where, dim))
+		}
 	}
-	if utf8.RuneCountInString(line)+gap+utf8.RuneCountInString(where) <= width {
-		p.line("  %s %s%s%s", markup(fmt.Sprintf("%-10s", label)), p.styled(text, how), markup(strings.Repeat(" ", gap)), p.styled(where, dim))
-		return
-	}
-	p.line("  %s %s", markup(fmt.Sprintf("%-10s", label)), p.styled(text, how))
-	p.line("  %s %s", markup(strings.Repeat(" ", 10)), p.styled("by "+where, dim))
+	p.rows = nil
 }
 
 // cgroupName is how a limit's cgroup is called: from the base on, without the slash.
@@ -81,7 +113,7 @@ func cgroupName(l usage.Limit) string {
 }
 
 // values shows all that is known. Of a session that is without what is its user's.
-func (p usagePrinter) values(u, above *usage.Usage) {
+func (p *usagePrinter) values(u, above *usage.Usage) {
 	same := func(of func(*usage.Usage) *usage.Limit) usage.Limit {
 		l := *of(u)
 		if above != nil && l.IsSet && l.Path == of(above).Path && l.Hierarchy == of(above).Hierarchy {
@@ -104,7 +136,7 @@ func (p usagePrinter) values(u, above *usage.Usage) {
 	}
 }
 
-func (p usagePrinter) alarm(is bool) style {
+func (p *usagePrinter) alarm(is bool) style {
 	if is {
 		return red
 	}
@@ -137,12 +169,12 @@ func ofLimit(now usage.Count, l usage.Limit, words func(int64) string) string {
 	case !ok:
 		return text + " of " + words(l.N)
 	case l.IsOwn:
-		return fmt.Sprintf("%s of %s (%d %%)", text, words(l.N), percent)
+		return fmt.Sprintf("%s of %s (%d%%)", text, words(l.N), percent)
 	}
-	return fmt.Sprintf("%s; shared: %s of %s (%d %%)", text, words(l.Used.N), words(l.N), percent)
+	return fmt.Sprintf("%s; shared: %s of %s (%d%%)", text, words(l.Used.N), words(l.N), percent)
 }
 
-func (p usagePrinter) memory(m usage.Memory, limit, high usage.Limit) {
+func (p *usagePrinter) memory(m usage.Memory, limit, high usage.Limit) {
 	if m.Now.Answer == machine.Absent && !limit.IsSet {
 		return
 	}
@@ -156,7 +188,7 @@ func (p usagePrinter) memory(m usage.Memory, limit, high usage.Limit) {
 	}
 }
 
-func (p usagePrinter) swap(m usage.Memory, limit, total usage.Limit) {
+func (p *usagePrinter) swap(m usage.Memory, limit, total usage.Limit) {
 	if n, known := m.Swap.Known(); known && (n > 0 || limit.IsSet) {
 		p.row("swap", ofLimit(m.Swap, limit, humanBytes), near(limit), &limit)
 	}
@@ -165,7 +197,7 @@ func (p usagePrinter) swap(m usage.Memory, limit, total usage.Limit) {
 	}
 }
 
-func (p usagePrinter) cpu(c usage.CPU, limit usage.Limit) {
+func (p *usagePrinter) cpu(c usage.CPU, limit usage.Limit) {
 	if c.Used.Answer == machine.Absent && !limit.IsSet {
 		return
 	}
@@ -174,7 +206,7 @@ func (p usagePrinter) cpu(c usage.CPU, limit usage.Limit) {
 		text = humanCPU(n)
 	}
 	if limit.IsSet {
-		text += fmt.Sprintf(", at most %s %% of a CPU", hundredths(limit.N))
+		text += fmt.Sprintf(", at most %s%% of a CPU", hundredths(limit.N))
 	}
 	p.row("cpu", text, "", &limit)
 	throttled, known := c.Throttled.Known()
@@ -188,7 +220,7 @@ func (p usagePrinter) cpu(c usage.CPU, limit usage.Limit) {
 	}
 }
 
-func (p usagePrinter) processes(c usage.Processes, limit usage.Limit) {
+func (p *usagePrinter) processes(c usage.Processes, limit usage.Limit) {
 	if c.Now.Answer == machine.Absent && !limit.IsSet {
 		return
 	}
@@ -196,13 +228,13 @@ func (p usagePrinter) processes(c usage.Processes, limit usage.Limit) {
 	if peak, known := c.Peak.Known(); known {
 		text += fmt.Sprintf(", peak %d", peak)
 	}
-	p.row("processes", text, near(limit), &limit)
+	p.row("tasks", text, near(limit), &limit)
 	if n, known := c.Refused.Known(); known && n > 0 {
-		p.row("", "refused "+plural(int(n), "fork")+" for want of processes", red, nil)
+		p.row("", "refused "+plural(int(n), "fork")+" at the limit of processes and threads", red, nil)
 	}
 }
 
-func (p usagePrinter) io(c usage.IO) {
+func (p *usagePrinter) io(c usage.IO) {
 	read, known := c.Read.Known()
 	written, _ := c.Written.Known()
 	if known {
@@ -210,14 +242,14 @@ func (p usagePrinter) io(c usage.IO) {
 	}
 }
 
-func (p usagePrinter) pressure(u *usage.Usage) {
+func (p *usagePrinter) pressure(u *usage.Usage) {
 	var words []string
 	for _, each := range []struct {
 		name string
 		usage.Pressure
 	}{{"memory", u.Memory.Pressure}, {"cpu", u.CPU.Pressure}, {"io", u.IO.Pressure}} {
 		if each.Answer == machine.Found {
-			words = append(words, fmt.Sprintf("%s %s %%", each.name, hundredths(each.Some)))
+			words = append(words, fmt.Sprintf("%s %s%%", each.name, hundredths(each.Some)))
 		}
 	}
 	if len(words) > 0 {
@@ -226,7 +258,7 @@ func (p usagePrinter) pressure(u *usage.Usage) {
 }
 
 // remarks are what is not counted, not known, and whether anything is limited.
-func (p usagePrinter) remarks(u *usage.User) {
+func (p *usagePrinter) remarks(u *usage.User) {
 	if names, all := namesOf(u, machine.Absent); len(names) > 0 {
 		p.wrap("Not counted" + onlyIf(!all, " everywhere") + ": " + strings.Join(names, ", ") +
 			". For that a login needs cgroups with their controllers: " + whyAbsent(u) + "; cgdeleg check says which there are.")
@@ -244,7 +276,7 @@ func (p usagePrinter) remarks(u *usage.User) {
 	switch {
 	case isLimited:
 	case isSure:
-		p.line("No limit is set.")
+		p.wrap("No limit is set for " + u.Name + " or a session. A container can have its own.")
 	default:
 		p.line("No limit was seen; not all files that may hold one could be read.")
 	}
@@ -269,7 +301,7 @@ func namesOf(u *usage.User, answer machine.Answer) (names []string, all bool) {
 	return names, all
 }
 
-func (p usagePrinter) wrap(text string) { p.line("%s", markup(wrapped(visible(text), 79))) }
+func (p *usagePrinter) wrap(text string) { p.line("%s", markup(wrapped(visible(text), 79))) }
 
 // whyAbsent is where the controllers of a login are chosen.
 func whyAbsent(u *usage.User) string {
@@ -321,9 +353,9 @@ func humanCPU(nanoseconds int64) string {
 var usageColumns = []column[*usage.User]{
 	{name: "USER", isText: true, about: "the user's name", cell: func(u *usage.User, _ form) string { return printable(u.Name) }},
 	{name: "SESSIONS", about: "how many sessions there are", cell: func(u *usage.User, _ form) string { return strconv.Itoa(len(u.Sessions)) }},
-	{name: "PROCS", about: "processes; each thread is one", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Processes.Now, decimal) }},
-	{name: "PROCSLIMIT", about: "the limit of processes that applies", cell: func(u *usage.User, _ form) string { return limitText(u.Usage.Processes.Max, decimal) }},
-	{name: "REFUSED", about: "forks that the kernel refused for want of processes", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Processes.Refused, decimal) }},
+	{name: "TASKS", about: "tasks: processes and threads", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Processes.Now, decimal) }},
+	{name: "TASKSLIMIT", about: "the limit of tasks that applies", cell: func(u *usage.User, _ form) string { return limitText(u.Usage.Processes.Max, decimal) }},
+	{name: "REFUSED", about: "forks that the kernel refused because of that limit", cell: func(u *usage.User, _ form) string { return countText(u.Usage.Processes.Refused, decimal) }},
 	{name: "MEMORY", about: "memory in use", cell: func(u *usage.User, f form) string { return countText(u.Usage.Memory.Now, f.bytes) }},
 	{name: "LIMIT", about: "the memory limit that applies", cell: func(u *usage.User, f form) string { return limitText(u.Usage.Memory.Max, f.bytes) }},
 	{name: "USED", about: "how much of that limit is used, in percent", cell: func(u *usage.User, f form) string { return f.percent(u.Usage.Memory.Max) }},
@@ -338,7 +370,7 @@ var usageColumns = []column[*usage.User]{
 }
 
 // usualUsageColumns are those of a list without -o.
-const usualUsageColumns = "user,sessions,procs,memory,limit,used,peak,oom,cpu,throttled,io"
+const usualUsageColumns = "user,sessions,tasks,memory,limit,used,peak,oom,cpu,throttled,io"
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 

@@ -36,6 +36,8 @@ type NoEquivalentError struct {
 	Limit     Limit
 	Hierarchy string
 	Reason    string
+	// Needs is the limit that has to stand beside it; "" if none helps.
+	Needs Name
 }
 
 func (e *NoEquivalentError) Error() string {

@@ -98,7 +98,10 @@ func (at Place) memsw(l Limit, list []Limit) ([]Setting, error) {
 	if !swap.isUnlimited {
 		i := slices.IndexFunc(list, func(l Limit) bool { return l.Name == MemoryMax })
 		if i < 0 || list[i].Value.Kind == Unlimited {
-			return nil, at.noEquivalent(l, "cgroup v1 limits swap space only together with memory: give memory.max as well")
+			return nil, &NoEquivalentError{
+				Limit: l, Hierarchy: at.Hierarchy.Name, Needs: MemoryMax,
+				Reason: "cgroup v1 limits swap space only together with memory: give memory.max as well",
+			}
 		}
 		memory, err := at.amountOf(list[i], memoryLimit)
 		if err != nil {

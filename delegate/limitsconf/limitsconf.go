@@ -337,19 +337,30 @@ func take[T any](left *[]T, n int) []T {
 func (p *parser) parse(r *Rule, words []word) *SyntaxError {
 	who := words[0]
 	r.Line, r.Column, r.WhoText = who.place.Line, who.place.Column, who.raw
-	var reason string
-	if r.Who, reason = p.parseWho(who.text); reason != "" {
-		return who.fail(reason)
+	if !p.isBrief {
+		if err := wrongEnd(words); err != nil {
+			return err
+		}
 	}
-	if len(words) < 3 {
-		return words[len(words)-1].fail("the line is cut off; want WHO, user or session, and limits or -")
+	var wrong *WordError
+	if r.Who, wrong = p.parseWho(who.text); wrong != nil {
+		if len(words) > 1 && !p.isBrief && who.text != "" {
+			if err := wrongScope(words); err != nil && isBlankWithin(words) {
+				return err
+			}
+		}
+		return who.failBy(wrong)
 	}
-	switch words[1].text {
-	case User.String():
-	case Session.String():
+	switch {
+	case p.isBrief && (len(words) < 3 || !isScope(words[1].text)):
+		return words[min(1, len(words)-1)].fail("") // as below
+	case len(words) < 3:
+		return wrongLine(words)
+	case !isScope(words[1].text):
+		return wrongScope(words)
+	}
+	if words[1].text == Session.String() {
 		r.Scope = Session
-	default:
-		return words[1].fail(fmt.Sprintf("%.100q is neither user nor session", words[1].text))
 	}
 	if words[2].text == "-" {
 		if len(words) > 3 {

@@ -110,19 +110,46 @@ func TestParseRefuses(t *testing.T) {
 		{"open quote", `alice user cpu.max="1 2`, "1:20: the quote is not closed"},
 		{"open quote that is continued", "alice user cpu.max=\"1 \\\n2\n", "1:20: the quote is not closed"},
 		{"empty word of a list", "alice,,bob user -", "1:1: an empty word"},
-		{"blank in a list", "alice, bob user -", "1:1: an empty word"},
+		{"blank before a comma", "alice ,bob user -", `1:1: "alice ,bob": whom a line is for is one word, without blanks; write no blanks in alice,bob`},
+		{"blanks in a range", "uid < 1000 user -", `1:1: "uid <": whom a line is for is one word, without blanks; write no blanks in uid<1000`},
+		{"blank in a range", "uid< 1000 user -", `1:1: "uid< 1000": whom a line is for is one word, without blanks; write no blanks in uid<1000`},
+		{"plural", "alice users -", `1:7: "users" is neither user nor session; write user`},
+		{"capital", "alice User -", `1:7: "User" is neither user nor session; write user`},
+		{"both", "alice user,session pids.max=100", `1:7: "user,session" is neither user nor session; write two lines`},
+		{"no scope", "alice pids.max=100 memory.max=1G", `1:7: "pids.max=100" is neither user nor session; write user or session before the limits: alice user pids.max=100`},
+		{"no scope, and one limit", "alice pids.max=100", `1:7: "pids.max=100" is neither`},
+		{"no limits but a scope", "alice session", "1:7: the line is cut off: after whom it is for come user or session, and limits or -; write alice session, and limits or -, such as: alice session memory.max=2G"},
+		{"pam_limits", "@students hard nproc 100", `1:11: "hard" is neither user nor session; write user, and the limits by the names`},
+		{"comment of other files", "; comment", `1:1: ";" is no comment: comments begin with #`},
+		{"comment of other languages", "// comment and more", `1:1: "//" is no comment`},
+		{"comment without a blank", ";comment", `1:1: ";comment" is no comment`},
+		{"section", "[user]", `1:1: "[user]" is no user's name; remove the line`},
+		{"blank after the backslash", "alice user pids.max=100 \\ ", `1:25: blanks after the backslash`},
+		{"tab after the backslash at a word", "alice user pids.max=100\\\t", `1:24: blanks after the backslash`},
+		{"a limit in front", "pids.max=100 memory.max=1G", `1:1: "pids.max=100" is a limit, where a line says for whom it is`},
+		{"IDs as pam_limits has them", "1000:2000 user -", `1:1: "1000:2000" is no user's name; write uid=1000-2000`},
+		{"and from one on", "1000: user -", `1:1: "1000:" is no user's name; write uid>=1000`},
+		{"and up to one", ":2000 user -", `1:1: ":2000" is no user's name; write uid<=2000`},
+		{"capital uid", "UID<1000 user -", `1:1: "UID<1000" is no user's name; write uid<1000`},
+		{"two equals signs", "uid==0 user -", `1:1: "uid==0" is no user's name; write uid=0`},
+		{"unequal", "uid!=0 user -", `1:1: "uid!=0" is no user's name; write !uid=0`},
+		{"group by a word", "gid=100 user -", `1:1: "gid=100" is no user's name; write @100`},
+		{"pattern", "al* user -", `1:1: "al*" is no user's name; write each name, or a group`},
+		{"backslash in a name", "DOM\\a:b user -", `1:1: "DOM\a:b" is no user's name`},
+		{"no text", "\x00\x01\x02\x03\x04:\x05\x06\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00 user -", `1:1: "\x00\x01\x02\x03\x04:\x05\x06\a`},
+		{"blank in a list", "alice, bob user -", `1:1: "alice, bob": whom a line is for is one word, without blanks; write no blanks in alice,bob`},
 		{"nobody", `"" user -`, "1:1: an empty word"},
 		{"not nobody", `! user -`, "1:1: an empty word"},
 		{"no group", "@ user -", "1:1: no name after @"},
 		{"no group but a mark", "@@staff user -", `1:1: "@staff" is no group's name`},
 		{"no name of a file", "/alice user -", `1:1: "/alice" is no user's name`},
-		{"group as sudo has it", "%wheel user -", `1:1: "%wheel": a group is written @wheel`},
+		{"group as sudo has it", "%wheel user -", `1:1: "%wheel": a group is written @NAME; write @wheel`},
 		{"group number", "@4294967296 user -", "1:1: group ID"},
 		{"no range", "uid<x user -", "1:1: \"uid<x\" is no range"},
 		{"empty range", "uid<= user -", "1:1: \"uid<=\" is no range"},
 		{"half of a range", "uid=1- user -", "1:1: \"uid=1-\" is no range"},
 		{"range of <", "uid<1-2 user -", "1:1: \"uid<1-2\" is no range"},
-		{"reversed", "uid=2-1 user -", "1:1: \"uid=2-1\": the range ends"},
+		{"reversed", "uid=2-1 user -", "1:1: \"uid=2-1\": the range ends before it begins; write uid=1-2"},
 		{"too large", "uid=4294967296 user -", "1:1: \"uid=4294967296\" is no range"},
 		{"another id", "gid<5 user -", "1:1: \"gid<5\" is no user's name"},
 		{"two exclamation marks", "!!a user -", "1:1: \"!a\" is no user's name"},
@@ -174,7 +201,7 @@ func TestWho(t *testing.T) {
 		{"uid=1000", true}, {"uid=999", false}, {"uid=1000-1999", true}, {"uid=0-999", false}, {"!uid<1000", true}, {"!uid=500-1000", false}, {"uid>=1000,!uid=1000", false},
 	} {
 		who, reason := new(parser).parseWho(test.who)
-		if reason != "" {
+		if reason != nil {
 			t.Errorf("%s: %s", test.who, reason)
 			continue
 		}
@@ -187,7 +214,7 @@ func TestWho(t *testing.T) {
 		"alice@corp.example": true, "alice": false, "alice@other.example": false, "!alice@corp.example": false, "*,!bob@corp.example": true,
 		"@domain users@corp.example": true, "@domain users@other.example": false, "!@domain users@corp.example": false,
 	} {
-		if who, reason := new(parser).parseWho(who); reason != "" || who.matches(&subject{Subject: qualified}) != want {
+		if who, reason := new(parser).parseWho(who); reason != nil || who.matches(&subject{Subject: qualified}) != want {
 			t.Errorf("%v: %s, want %v", who, reason, want)
 		}
 	}
@@ -405,7 +432,7 @@ func TestReadForIsBrief(t *testing.T) {
 		want = fmt.Sprintf("%s:17:8: a mistake in this line too, and in %d lines in all (cgdeleg limits check)", File, test.lines)
 		switch test.lines {
 		case 15:
-			want = Directory + "/a.conf:1:3: the line is cut off; want WHO, user or session, and limits or -"
+			want = Directory + "/a.conf:1:3: the line is cut off: after whom it is for come user or session, and limits or -; write * user, and limits or -, such as: * user memory.max=2G"
 		case 16:
 			want = Directory + "/a.conf:1:3: a mistake in this line too, and in 16 lines in all (cgdeleg limits check)"
 		}

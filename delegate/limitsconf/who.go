@@ -37,61 +37,59 @@ type Who []Word
 // mostUID is the greatest user ID: the one above it means none (setresuid(2)).
 const mostUID = math.MaxUint32 - 1
 
-// parseWho understands a list. Reason is why it is none.
-func (p *parser) parseWho(text string) (who Who, reason string) {
-	who = take(&p.words, strings.Count(text, ",")+1)
+// parseWho understands a list.
+func (p *parser) parseWho(text string) (Who, *WordError) {
+	who := take(&p.words, strings.Count(text, ",")+1)
 	for part := range strings.SplitSeq(text, ",") {
-		w, reason := parseWord(part)
-		if reason != "" {
-			return nil, reason
+		w, err := p.parseWord(part)
+		if err != nil {
+			return nil, err
 		}
 		who = append(who, w)
 	}
-	return who, ""
+	return who, nil
 }
 
-func parseWord(text string) (w Word, reason string) {
+func (p *parser) parseWord(text string) (w Word, err *WordError) {
 	text, w.Not = strings.CutPrefix(text, "!")
 	switch {
 	case text == "":
-		return w, "an empty word in the list of users; want names, @GROUP, uid<N or *, with commas and without blanks"
+		return w, p.wrongUser(text)
 	case text == "*":
 		w.Kind = Everybody
-		return w, ""
+		return w, nil
 	case text[0] == '@':
 		return parseGroup(w, text[1:])
-	case strings.HasPrefix(text, "uid") && len(text) > 3 && strings.IndexByte("<>=", text[3]) >= 0:
+	case strings.HasPrefix(text, "uid") && len(text) > 3 && strings.IndexByte("<>=", text[3]) >= 0 && !strings.HasPrefix(text, "uid=="):
 		return parseUIDs(w, text)
-	case text[0] == '%':
-		return w, fmt.Sprintf("%.100q: a group is written @%.100s", text, text[1:])
-	case strings.ContainsAny(text, "<>=!*:/"):
-		return w, fmt.Sprintf("%.100q is no user's name; want names, @GROUP, uid<N or *", text)
+	case text[0] == '%' || text[0] == ';' || text[0] == '[' || strings.ContainsAny(text, "<>=!*:/"):
+		return w, p.wrongUser(text)
 	}
 	w.Kind, w.Name = Named, text
-	return w, ""
+	return w, nil
 }
 
-func parseGroup(w Word, name string) (Word, string) {
+func parseGroup(w Word, name string) (Word, *WordError) {
 	w.Kind, w.Name = InGroup, name
 	switch {
 	case name == "":
-		return w, "no name after @; want @GROUP"
+		return w, wrong("write the group's name or number after it: @students", "no name after @")
 	case name[0] == '@' || strings.ContainsAny(name, "<>=!*:"):
-		return w, fmt.Sprintf("%.100q is no group's name; want @GROUP", name)
+		return w, wrong("write @ and a group's name or number: @students", "%s is no group's name", Show(name))
 	case strings.Trim(name, "0123456789") != "":
-		return w, ""
+		return w, nil
 	}
 	gid, err := strconv.ParseUint(name, 10, 32)
 	w.Kind, w.Name = InGroupID, strconv.FormatUint(gid, 10) // without zeros before it, as id(1) prints it
 	if err != nil {
-		return w, fmt.Sprintf("group ID %.100q is too large", name)
+		return w, wrong("write a number below 2^32", "group ID %s is too large", Show(name))
 	}
-	return w, ""
+	return w, nil
 }
 
 // parseUIDs understands uid and an operator, <, <=, >, >= or =, and a number; after = a
 // range N-N too.
-func parseUIDs(w Word, text string) (Word, string) {
+func parseUIDs(w Word, text string) (Word, *WordError) {
 	operator := text[3:4]
 	if strings.HasPrefix(text[4:], "=") && operator != "=" {
 		operator += "="
@@ -107,9 +105,9 @@ func parseUIDs(w Word, text string) (Word, string) {
 	m, err2 := strconv.ParseUint(last, 10, 32)
 	switch {
 	case err != nil || err2 != nil:
-		return w, fmt.Sprintf("%.100q is no range of user IDs; want uid<1000, uid<=N, uid>N, uid>=N, uid=N or uid=1000-1999", text)
+		return w, wrong("write uid<N, uid<=N, uid>N, uid>=N, uid=N or uid=N-M, with numbers: uid<1000, uid=1000-1999", "%s is no range of user IDs", Show(text))
 	case n > m:
-		return w, fmt.Sprintf("%.100q: the range ends before it begins", text)
+		return w, wrong(fmt.Sprintf("write uid=%d-%d", m, n), "%s: the range ends before it begins", Show(text))
 	}
 	w.Kind, w.Least, w.Most = UIDs, 0, mostUID
 	switch operator {
@@ -127,7 +125,7 @@ func parseUIDs(w Word, text string) (Word, string) {
 	default:
 		w.Least, w.Most = uint32(n), uint32(m)
 	}
-	return w, ""
+	return w, nil
 }
 
 // isGroups tells whether the word is about a group.

@@ -14,13 +14,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // Notes are the notes in a directory that only root can enter.
-type Notes struct{ Dir string }
+type Notes struct {
+	Dir string
+	// IsMinor tells whether a line is left out before others, where there are too many; nil:
+	// the oldest are.
+	IsMinor func(line string) bool
+}
 
 // Default is where the module looks (TOLD_DIRECTORY of pam/told.h).
 var Default = Notes{Dir: "/run/cgdeleg/told"}
@@ -35,7 +41,7 @@ const (
 )
 
 // earlier is the last line of a note that has more to say than it can.
-const earlier = "%d earlier ones are not shown."
+const earlier = "Not shown here: %d more."
 
 const (
 	said   = ".said"
@@ -44,8 +50,8 @@ const (
 
 func (n Notes) path(uid int) string { return filepath.Join(n.Dir, strconv.Itoa(uid)) }
 
-// Add adds a line to the note of a user. It has to be printable ASCII. Only the last ones
-// are kept. Errors are those of the file system.
+// Add adds a line to the note of a user. It has to be printable ASCII. Only some are kept,
+// the last ones if all are alike (IsMinor). Errors are those of the file system.
 func (n Notes) Add(uid int, line string) error {
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return err
@@ -60,7 +66,7 @@ func (n Notes) Add(uid int, line string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return n.put(uid, join(string(text), line))
+	return n.put(uid, n.join(string(text), line))
 }
 
 // put writes the note in one step.
@@ -79,21 +85,24 @@ func (n Notes) put(uid int, text string) error {
 }
 
 // join adds lines to a note.
-func join(note, added string) string {
+func (n Notes) join(note, added string) string {
 	var lines []string
 	left := 0
 	for line := range strings.Lines(note + "\n" + added) {
-		var n int
+		var more int
 		line = strings.TrimSuffix(line, "\n")
-		if _, err := fmt.Sscanf(line, earlier, &n); err == nil {
-			left += max(0, n)
+		if _, err := fmt.Sscanf(line, earlier, &more); err == nil {
+			left += max(0, more)
 		} else if line != "" {
 			lines = append(lines, line[:min(len(line), maxLine)])
 		}
 	}
-	if surplus := len(lines) - maxLines; surplus > 0 {
-		left += surplus
-		lines = lines[surplus:]
+	for ; len(lines) > maxLines; left++ {
+		at := 0
+		if n.IsMinor != nil {
+			at = max(0, slices.IndexFunc(lines, n.IsMinor))
+		}
+		lines = slices.Delete(lines, at, at+1)
 	}
 	text := strings.Join(lines, "\n") + "\n"
 	if left > 0 {
@@ -123,13 +132,21 @@ func (n Notes) Said() (all []Said) {
 	return all
 }
 
-// Remove removes a note that somebody saw.
-func (n Notes) Remove(s Said) error { return os.Remove(n.path(s.UID) + said) }
+// Remove removes a note that somebody saw; a login may have done so.
+func (n Notes) Remove(s Said) error {
+	if err := os.Remove(n.path(s.UID) + said); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // Restore has a note said again that nobody saw, before what has come meanwhile.
 func (n Notes) Restore(s Said) error {
 	at := n.path(s.UID)
 	text, err := os.ReadFile(at + said)
+	if errors.Is(err, fs.ErrNotExist) { // a login has shown it meanwhile
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -140,8 +157,8 @@ func (n Notes) Restore(s Said) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := n.put(s.UID, join(string(text), string(newer))); err != nil {
+	if err := n.put(s.UID, n.join(string(text), string(newer))); err != nil {
 		return err
 	}
-	return os.Remove(at + said)
+	return n.Remove(s)
 }

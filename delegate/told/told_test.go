@@ -40,9 +40,9 @@ func TestAdd(t *testing.T) {
 	add(t, n, "two", "three")
 	n.want(t, 1000, "one\ntwo\nthree\n")
 	add(t, n, "four")
-	n.want(t, 1000, "two\nthree\nfour\n1 earlier ones are not shown.\n")
+	n.want(t, 1000, "two\nthree\nfour\nNot shown here: 1 more.\n")
 	add(t, n, "five", "six")
-	n.want(t, 1000, "four\nfive\nsix\n3 earlier ones are not shown.\n")
+	n.want(t, 1000, "four\nfive\nsix\nNot shown here: 3 more.\n")
 	n.want(t, 1001, "")
 	for name, want := range map[string]os.FileMode{n.Dir: 0o700, n.path(1000): 0o600} {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
@@ -52,6 +52,29 @@ func TestAdd(t *testing.T) {
 	if entries, err := os.ReadDir(n.Dir); err != nil || len(entries) != 1 {
 		t.Errorf("there are %v, %v", entries, err)
 	}
+}
+
+// What matters less goes first, be it older or newer.
+func TestMinor(t *testing.T) {
+	n := notes(t)
+	n.IsMinor = func(line string) bool { return strings.HasPrefix(line, "fork") }
+	add(t, n, "kill 1", "fork 1", "fork 2", "fork 3")
+	n.want(t, 1000, "kill 1\nfork 2\nfork 3\nNot shown here: 1 more.\n")
+	add(t, n, "kill 2", "kill 3", "fork 4")
+	n.want(t, 1000, "kill 1\nkill 2\nkill 3\nNot shown here: 4 more.\n")
+	add(t, n, "kill 4")
+	n.want(t, 1000, "kill 2\nkill 3\nkill 4\nNot shown here: 5 more.\n")
+}
+
+// A note that a login has shown and removed is neither removed nor said again.
+func TestShownMeanwhile(t *testing.T) {
+	n := notes(t)
+	for _, do := range []func(Said) error{n.Remove, n.Restore} {
+		if err := do(Said{UID: 1000}); err != nil {
+			t.Error(err)
+		}
+	}
+	n.want(t, 1000, "")
 }
 
 // However much there is to say, the module can read it.

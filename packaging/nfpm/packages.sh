@@ -31,6 +31,7 @@ export VERSION SYSTEMD
 rm -rf "$stage"
 mkdir -p "$stage"
 cp LICENSE contrib/systemd/*.d/50-cgdeleg*.conf contrib/systemd/cgdeleg-cleanup.* contrib/systemd/cgdeleg-containers@.service contrib/systemd/cgdeleg-serve.* \
+	contrib/examples/limits.conf docs/limits.md docs/monitoring.md docs/oom.md docs/usage.md \
 	contrib/tmpfiles.d/cgdeleg.conf contrib/openrc/cgdeleg-serve.* packaging/debian/copyright \
 	packaging/rpm/authselect.sh packaging/alpine/pam-cgdeleg.post-install packaging/nfpm/scripts/* \
 	build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish "$stage"

@@ -175,7 +175,7 @@ func TestTold(t *testing.T) {
 	a.hog()
 	a.set("pids", "", "pids.max", "1")
 	_ = a.run("pids", "sleep 0 & sleep 0")
-	refused := `a new process was refused in session 0: pids\.max of /user/cgtold is 1, and at most \d+ was in use`
+	refused := `a new process was refused in session 0: pids\.max of /user/cgtold is 1, and at most \d+ processes and threads were in use`
 	eventually(t, "the log", s.Said, `(?m)^cgtold: `+refused+`$`)
 	eventually(t, "the log", s.Said, `(?m)^cgtold: and 1 more process was killed in session 0: memory\.limit_in_bytes of /user/cgtold/0 is 20\.0M, and at most 20\.0M was in use$`)
 	eventually(t, "the terminal", a.seen, refused+`.*and 1 more`)
@@ -225,8 +225,24 @@ func TestToldWithoutTerminal(t *testing.T) {
 	if said := next(t, u, "item=TTY:ssh", "open"); len(said) != 1 || said[0] != "x" {
 		t.Errorf("told %q", said)
 	}
+	// the first may have been scp; the one after it is the one that somebody sees
+	if said := next(t, u, "item=TTY:ssh", "open"); len(said) != 1 || said[0] != "x" {
+		t.Errorf("the next is told %q", said)
+	}
+	if err := os.WriteFile(note(u), []byte("y\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := next(t, u, "item=TTY:ssh", "open"); len(said) != 2 || said[0] != "x" || said[1] != "y" {
+		t.Errorf("with a newer one it is told %q", said)
+	}
+	if said := next(t, u, tty, "open"); len(said) != 2 {
+		t.Errorf("at a terminal it is told %q", said)
+	}
 	if said := next(t, u, "item=TTY:ssh", "open"); len(said) > 0 {
-		t.Errorf("told again %q", said)
+		t.Errorf("told once more %q", said)
+	}
+	if err := os.WriteFile(note(u)+".said", []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	s := testbed.Serve(t)
 	a := sitDown(t, u)

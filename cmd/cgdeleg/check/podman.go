@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -218,8 +219,18 @@ func (f *Facts) nameRuntime(name string) []Command {
 	if f.usersFiles().Find(file) != machine.Absent {
 		return []Command{f.edit(file)}
 	}
-	script := fmt.Sprintf(`mkdir -p %s && printf '[engine]\nruntime = "%s"\n' >>%s`, quote(path.Dir(file)), name, quote(file))
-	return []Command{{Args: []string{"sh", "-c", script}}}
+	// a second time it does nothing
+	script := fmt.Sprintf(`mkdir -p %s && { test -e %s || printf '[engine]\nruntime = "%s"\n' >%s; }`, quote(path.Dir(file)), quote(file), name, quote(file))
+	return []Command{f.asSubject(script)}
+}
+
+// asSubject is a command that makes files of the user's. Where root asks for a user it is one
+// that root can run: root's own files there would keep the user from its configuration.
+func (f *Facts) asSubject(script string) Command {
+	if os.Geteuid() == 0 && !f.Machine.IsRecorded() && f.Subject.UID > 0 {
+		return asRoot("su", "-s", "/bin/sh", f.Subject.Name, "-c", script)
+	}
+	return Command{Args: []string{"sh", "-c", script}}
 }
 
 // takeRuntime says which runtime there is in place of one that is not.

@@ -55,7 +55,7 @@ func (c *checker) cpus(r *limitsconf.Rule, n int, l limits.Limit) {
 	if l.Name != limits.CPUs || err != nil || len(c.CPUs) == 0 {
 		return
 	}
-	missing := slices.DeleteFunc(slices.Clone(wanted), func(cpu int) bool { return slices.Contains(c.CPUs, cpu) })
+	missing := c.missing(l)
 	fix := "choose among " + cpulist.Format(c.CPUs)
 	switch len(missing) {
 	case 0:
@@ -64,6 +64,12 @@ func (c *checker) cpus(r *limitsconf.Rule, n int, l limits.Limit) {
 	default:
 		c.limit(r, n, Warning, fmt.Sprintf("%s: the machine has not the CPUs %s", l, cpulist.Format(missing)), fix)
 	}
+}
+
+// missing returns those of a limit's CPUs that the machine has not.
+func (c *checker) missing(l limits.Limit) []int {
+	wanted, _ := cpulist.Parse(l.Value.CPUs)
+	return slices.DeleteFunc(wanted, func(cpu int) bool { return slices.Contains(c.CPUs, cpu) })
 }
 
 // device finds devices that do not exist.
@@ -123,6 +129,9 @@ func (c *checker) ofSettings(err error, add func(l limits.Limit, severity Severi
 	var none *limits.NoEquivalentError
 	var setting *limits.SettingError
 	switch {
+	case errors.As(err, &none) && none.Needs != "":
+		add(none.Limit, Warning, err.Error(), "write "+string(none.Needs)+" beside it; or leave it for machines with cgroup v2: logins ignore it here")
+	case errors.As(err, &none) && none.Limit.Name == limits.CPUs && len(c.CPUs) > 0 && len(c.missing(none.Limit)) > 0: // cpus says it
 	case errors.As(err, &none):
 		add(none.Limit, Warning, err.Error(), "remove it, or leave it for machines that can; logins ignore it here")
 	case errors.As(err, &setting) && errors.Is(err, limits.ErrNoBlockDevice) && !errors.Is(err, fs.ErrNotExist):

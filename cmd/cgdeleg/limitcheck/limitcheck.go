@@ -9,9 +9,10 @@ package limitcheck
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
@@ -89,16 +90,22 @@ func (f *Facts) Lines() int {
 
 // Run returns the findings, in the order of the lines.
 func Run(f *Facts) (findings []Finding) {
+	binary := f.noText()
 	for _, err := range f.Config.Errors {
-		if finding, isOne := f.ofError(err); isOne {
+		if finding, isOne := f.ofError(err); isOne && binary[finding.File] == nil {
 			findings = append(findings, finding)
 		}
 	}
+	for _, finding := range binary {
+		findings = append(findings, *finding)
+	}
+	findings = append(findings, f.notRead()...)
 	c := &checker{Facts: f, machine: map[string][]Finding{}}
 	for i := range f.Config.Rules {
 		r := &f.Config.Rules[i]
 		c.people(r)
 		c.values(r)
+		c.more(r)
 		c.reach(r)
 		c.abilities(r)
 	}
@@ -110,7 +117,7 @@ func Run(f *Facts) (findings []Finding) {
 		order[name] = i + 1
 	}
 	slices.SortStableFunc(findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return findings
 }
@@ -133,9 +140,13 @@ func (f *Facts) ofError(err error) (finding Finding, isOne bool) {
 	finding.File, finding.Message = file.Path, "ignored: "+file.Err.Error()
 	switch {
 	case errors.Is(err, limitsconf.ErrNotRoots):
-		finding.Fix = "chown root, after a look at what is in it"
+		finding.Fix = "look at what is in it, and then: chown root " + quoted(file.Path)
 	case errors.Is(err, limitsconf.ErrWritable):
-		finding.Fix = "chmod go-w, after a look at what is in it"
+		finding.Fix = "look at what is in it, and then: chmod go-w " + quoted(file.Path)
+	case errors.Is(err, unix.ENOTDIR):
+		finding.Fix = "make it a directory, in which files end in .conf: mv " + quoted(file.Path) + " " + quoted(file.Path+".old") + "; mkdir " + quoted(file.Path)
+	case errors.Is(err, unix.EISDIR):
+		finding.Unread, finding.Fix = true, "make it a file: rmdir "+quoted(file.Path)
 	case errors.Is(err, fs.ErrPermission):
 		finding.Unread, finding.Fix = true, "ask as root: sudo cgdeleg limits check"
 	case errors.Is(err, machine.ErrNotRecorded):
@@ -148,29 +159,13 @@ func (f *Facts) ofError(err error) (finding Finding, isOne bool) {
 	return finding, true
 }
 
-func ofSyntax(err *limitsconf.SyntaxError) Finding {
-	f := Finding{File: err.File, Line: err.Line, Column: err.Column, Severity: Error, Message: err.Reason, Fix: "write the line as cgdeleg-limits.conf(5) says"}
-	var name *limits.NameError
-	var value *limits.ValueError
-	switch {
-	case errors.As(err, &name):
-		f.Message, f.Fix = fmt.Sprintf("there is no limit %.100q", name.Name), "write a name that cgdeleg-limits.conf(5) lists"
-		if name.Nearest != "" {
-			f.Fix = "write " + name.Nearest
-		}
-	case errors.As(err, &value):
-		f.Message, f.Fix = fmt.Sprintf("%.200q: %s", value.Word, value.Reason), "write "+value.Want
-	}
-	f.Message += "; the line is ignored"
-	return f
-}
-
 // checker collects findings.
 type checker struct {
 	*Facts
 	findings []Finding
 	reached  [2]reached           // of each scope, what earlier lines match
 	machine  map[string][]Finding // of limits that were looked at already, without their place
+	totals   limits.Totals        // what there is of memory and processes; nil: not asked yet
 }
 
 // line adds a warning about whom a line is for: who is not there today may be tomorrow.

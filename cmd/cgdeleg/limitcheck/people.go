@@ -3,6 +3,7 @@ package limitcheck
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -30,21 +31,54 @@ func (c *checker) people(r *limitsconf.Rule) {
 	for _, w := range r.Who {
 		switch {
 		case w.Kind == limitsconf.Named && c.Users[w.Name] == machine.Absent:
-			c.line(r, fmt.Sprintf("there is no user %q", w.Name), userFix(c, w.Name))
+			c.line(r, "there is no user "+limitsconf.Show(w.Name), userFix(c, w.Name))
 		case w.Kind == limitsconf.InGroup && c.Groups[w.Name] == machine.Absent:
-			c.line(r, fmt.Sprintf("there is no group %q", w.Name), "correct the name, or make the group: groupadd")
+			c.line(r, "there is no group "+limitsconf.Show(w.Name), groupFix(c, w.Name))
 		case w.Kind == limitsconf.InGroupID && c.Groups[w.Name] == machine.Absent:
-			c.line(r, fmt.Sprintf("there is no group with the ID %s", w.Name), "correct the number, or make the group: groupadd")
+			c.line(r, "there is no group with the ID "+w.Name, "correct the number, or make the group: groupadd -g "+w.Name+" NAME")
 		}
 	}
 }
 
-// userFix says what to do about a user who does not exist: often a group was meant.
+// everybody are words that other files and programs have for all users.
+var everybody = []string{"all", "any", "everybody", "everyone", "default", "users"}
+
+// userFix says what to do about a user who does not exist: often somebody else is meant.
 func userFix(c *checker, name string) string {
-	if c.Groups[name] == machine.Found {
+	first, last, isRange := strings.Cut(name, "-")
+	switch {
+	case c.Groups[name] == machine.Found:
 		return fmt.Sprintf("write @%s, if the group is meant", name)
+	case isNumber(name), isRange && isNumber(first) && isNumber(last):
+		return "write uid=" + name + ", if the user ID is meant"
+	case isRange && isNumber(first) && last == "":
+		return "write uid>=" + first + ", if the user IDs from that on are meant"
+	case strings.HasPrefix(name, "+") && isNumber(name[1:]):
+		return "write uid=" + name[1:] + ", if the user ID is meant"
+	case slices.Contains(everybody, strings.ToLower(name)):
+		return "write *, if everybody is meant"
+	case strings.ContainsAny(name, ";|"):
+		return "write commas between names: " + strings.NewReplacer(";", ",", "|", ",").Replace(name)
 	}
 	return "correct the name, or remove it; a group is written @NAME"
+}
+
+// groupFix says what to do about a group that does not exist.
+func groupFix(c *checker, name string) string {
+	if _, isUser := c.UIDs[name]; isUser {
+		return fmt.Sprintf("write %s, if the user is meant; or make the group: groupadd %s", name, quoted(name))
+	}
+	return "correct the name, or make the group: groupadd " + quoted(name)
+}
+
+func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./@") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // reached is what the lines of a scope match so far.
