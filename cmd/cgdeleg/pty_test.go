@@ -211,7 +211,8 @@ var asciiCharacters = func() string {
 
 // isWhole tells whether a line must not be broken: a command that is to be copied.
 func isWhole(line string) bool {
-	return strings.HasPrefix(strings.TrimLeft(withoutStyles(line), " "), "sudo ")
+	text := strings.TrimLeft(withoutStyles(line), " ")
+	return strings.HasPrefix(text, "sudo ") || strings.HasPrefix(text, "systemd-run ")
 }
 
 // limitsMachine has files of limits with mistakes, and a user with a session.

@@ -55,7 +55,7 @@ stays there: its cgroups are printed and that is all, with exit code 0.
 The session goes with cgdeleg close, or when it is dead, like any other.`,
 		Example: `  cgdeleg open --dry-run --user alice --pid $$
   cgdeleg open --user alice --pid $$ -c freezer,memory,name=systemd
-  exec setpriv --reuid alice --regid alice --init-groups --reset-env lxc-start -n c1`,
+  exec runuser -u alice -- env HOME=/home/alice lxc-start -n c1`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := hierarchy.ParseList(f.controllers)
