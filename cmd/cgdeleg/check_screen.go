@@ -108,9 +108,12 @@ func nameOf(s check.Subject) string {
 	return s.Name
 }
 
-// noClients is a sentence where nothing is seen that starts containers; "" where it is, or
-// nobody knows.
+// noClients is a sentence where nothing is seen that starts containers, or LXC would not
+// start those that it makes; "" where all is there, or nobody knows.
 func noClients(f *check.Facts) string {
+	if file, failing := f.NewContainers(); len(failing) > 0 {
+		return fmt.Sprintf(" One that LXC makes anew by %[1]s does not start: cgdeleg check --lxc-config %[1]s %[2]s says why.", file, strings.Join(failing, " "))
+	}
 	if f.HasClient() {
 		return ""
 	}

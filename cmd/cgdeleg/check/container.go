@@ -41,6 +41,31 @@ var containerChecks = []*Check{
 	},
 }
 
+// NewContainers returns the configuration that LXC gives a new container, the user's or the
+// one that is to be copied for that, and the names of the checks that find it not to start
+// for what it asks for beside cgroups; none where a container was asked about, or nothing is
+// known.
+func (f *Facts) NewContainers() (file string, failing []string) {
+	if f.Config != nil || f.ConfigError != nil || f.Partial || f.System.Version("lxc") == "" || f.Subject.UID == 0 {
+		return "", nil
+	}
+	for _, file = range []string{f.Subject.Home + "/.config/lxc/default.conf", "/etc/lxc/default.conf"} {
+		config, err := lxcconf.Read(f.usersFiles(), file)
+		if err != nil {
+			continue
+		}
+		own := *f
+		own.Config = config
+		for _, name := range []string{"config-network", "config-apparmor"} {
+			if own.resultOf(ByName(name)).Status == Failed {
+				failing = append(failing, name)
+			}
+		}
+		break
+	}
+	return file, failing
+}
+
 func checkConfig(f *Facts) Result {
 	switch {
 	case f.ConfigError == nil && f.Config == nil:
