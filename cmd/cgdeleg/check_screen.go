@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -75,7 +76,7 @@ func problemsOf(findings []check.Finding) (problems []check.Finding) {
 
 // conclusion says in one sentence what the problems come to.
 func conclusion(f *check.Facts, problems []check.Finding) string {
-	name := f.Subject.Name
+	name := nameOf(f.Subject)
 	names := map[check.Status][]string{}
 	for _, p := range problems {
 		names[p.Status] = append(names[p.Status], p.Name)
@@ -91,13 +92,33 @@ func conclusion(f *check.Facts, problems []check.Finding) string {
 	case len(unknown) > 0:
 		return fmt.Sprintf("It cannot be told whether %s can start containers here, because of %s.", name, strings.Join(unknown, ", "))
 	case f.Subject.PID == 0:
-		return fmt.Sprintf("A login of %s can start containers here.", name)
+		return fmt.Sprintf("A login of %s can start containers here.", name) + noClients(f)
 	}
 	controllers, places := f.Session()
 	if len(controllers) == 0 && len(places) == 0 {
-		return fmt.Sprintf("%s can start containers here.", name)
+		return fmt.Sprintf("%s can start containers here.", name) + noClients(f)
 	}
-	return fmt.Sprintf("%s can start containers here: %s, in %s.", name, strings.Join(controllers, " "), strings.Join(places, " and "))
+	return fmt.Sprintf("%s can start containers here: %s, in %s.", name, strings.Join(controllers, " "), strings.Join(places, " and ")) + noClients(f)
+}
+
+// nameOf is what the subject is called; one without an account has a number alone.
+func nameOf(s check.Subject) string {
+	if s.Name == strconv.Itoa(s.UID) {
+		return "user " + s.Name
+	}
+	return s.Name
+}
+
+// noClients is a sentence where nothing is seen that starts containers, or LXC would not
+// start those that it makes; "" where all is there, or nobody knows.
+func noClients(f *check.Facts) string {
+	if file, failing := f.NewContainers(); len(failing) > 0 {
+		return fmt.Sprintf(" One that LXC makes anew by %[1]s does not start: cgdeleg check --lxc-config %[1]s %[2]s says why.", file, strings.Join(failing, " "))
+	}
+	if f.HasClient() {
+		return ""
+	}
+	return " What starts them is to be installed first: no LXC, podman, runc or crun is found."
 }
 
 // failureOf says what the failures come to: containers that do not start, or such without
@@ -166,7 +187,7 @@ func (s screen) write(out io.Writer, f check.Finding, wide int) {
 		return
 	}
 	for _, e := range f.Evidence {
-		_ = printf(out, "%9s%s\n", "", s.styled(e.Path+": "+e.Value, dim))
+		_ = printf(out, "%9s%s\n", "", s.wrapStyled(e.Path+": "+e.Value, 9, 2, dim))
 	}
 	if f.Fix == nil {
 		return
@@ -177,14 +198,17 @@ func (s screen) write(out io.Writer, f check.Finding, wide int) {
 	}
 }
 
+// narrowest is the least width of a text that is broken into lines: a column of single words
+// helps nobody.
+const narrowest = 40
+
 // wrap breaks a text that begins in a column of a terminal into lines that begin there.
 // Elsewhere, where programs read them, lines stay whole.
 func (s screen) wrap(text string, column int) markup {
-	const narrowest = 40 // a column of single words helps nobody
 	if s.width < column+narrowest {
 		return escape(text)
 	}
-	lines := wrapped(text, s.width-column)
+	lines := wrapped(breakable(text, s.width-column), s.width-column)
 	return markup(strings.ReplaceAll(string(escapeLines(lines)), "\n", "\n"+strings.Repeat(" ", column)))
 }
 
@@ -194,6 +218,38 @@ func wrapOn(w io.Writer, text string, column int) markup {
 		return s.wrap(text, column)
 	}
 	return escape(text)
+}
+
+// wrapStyled is wrap for a text that is set off, whose further lines begin some columns to
+// the right. One that needs only one line stays as it is, blanks and all.
+func (s screen) wrapStyled(text string, column, further int, how style) markup {
+	width := s.width - column - further
+	if width < narrowest || len(text) <= width+further {
+		return s.styled(text, how)
+	}
+	var out []string
+	for line := range strings.SplitSeq(wrapped(breakable(text, width), width), "\n") {
+		out = append(out, string(s.styled(line, how)))
+	}
+	return markup(strings.Join(out, "\n"+strings.Repeat(" ", column+further)))
+}
+
+// breakable puts a blank into words that are wider than a line, behind a letter that ends a
+// part of them: of a path, or of a list. A word that has none stays whole.
+func breakable(text string, width int) string {
+	var out []string
+	for _, word := range strings.Fields(text) {
+		for len(word) > width {
+			at := strings.LastIndexAny(word[:width], "/,")
+			if at <= 0 {
+				break
+			}
+			out = append(out, word[:at+1])
+			word = word[at+1:]
+		}
+		out = append(out, word)
+	}
+	return strings.Join(out, " ")
 }
 
 // escapeLines escapes each of the lines.

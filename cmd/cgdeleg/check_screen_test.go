@@ -41,3 +41,22 @@ func TestLinesOfATerminal(t *testing.T) {
 		})
 	}
 }
+
+// Evidence that is wider than the terminal is broken behind a part of a path or of a list,
+// and goes on farther to the right.
+func TestEvidenceOnATerminal(t *testing.T) {
+	finding := check.Finding{Check: check.ByName("controllers"), Result: check.Result{Status: check.Warning, Says: "few", Evidence: []check.Evidence{
+		{Path: "/sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope/cgroup.controllers", Value: "cpu pids"},
+		{Path: "/proc/cmdline", Value: "two  blanks"},
+	}}}
+	const want = `warning  controllers  few
+         /sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope/
+           cgroup.controllers: cpu pids
+         /proc/cmdline: two  blanks
+`
+	var out strings.Builder
+	screen{width: 80}.write(&out, finding, len(finding.Name))
+	if out.String() != want {
+		t.Errorf("got\n%s, want\n%s", out.String(), want)
+	}
+}

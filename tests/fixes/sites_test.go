@@ -27,9 +27,9 @@ type site struct {
 func (s site) String() string { return fmt.Sprintf("%s: %s (%s)", s.function, s.text, s.at) }
 
 // primitives make no fix of their own: they add to a result what they are given.
-var primitives = []string{"fixed", "with", "possible", "mountCommand"}
+var primitives = []string{"fixed", "with", "lasting", "possible", "byRoot", "mountCommand"}
 
-// sites returns all of them, in the order of the source: calls of fixed and with,
+// sites returns all of them, in the order of the source: calls of fixed, with and lasting,
 // literals of Fix, and what a function returns that makes a text with its command.
 func sites(t *testing.T) (all []site) {
 	t.Helper()
@@ -66,7 +66,7 @@ func sitesIn(set *token.FileSet, f *ast.FuncDecl) (all []site) {
 		case *ast.FuncLit: // what that returns is not the function's
 			return false
 		case *ast.CallExpr:
-			if method, is := n.Fun.(*ast.SelectorExpr); is && slices.Contains(primitives[:2], method.Sel.Name) {
+			if method, is := n.Fun.(*ast.SelectorExpr); is && slices.Contains(primitives[:3], method.Sel.Name) {
 				add(n, n.Args...)
 			}
 		case *ast.CompositeLit:

@@ -27,6 +27,10 @@ var machineKinds = []kind{
 		then:  both,
 	},
 	{
+		name: "no cgroups mounted, and cgmanager", sites: []string{"cgmanagerResult: ask cgmanager"},
+		cannot: "it takes LXC before 3.0 and its cgmanager",
+	},
+	{
 		name: "no place for cgroups", sites: []string{"mountResult: \"mount what the kernel has; \" + manager$"},
 		check: "mode", text: "mount what the kernel has",
 		after:  `umount --recursive /sys/fs/cgroup && mount -t tmpfs tmpfs /sys/fs`,
@@ -129,13 +133,13 @@ var containersKinds = []kind{
 
 var pamKinds = []kind{
 	{
-		name: "shell from outside of the container", sites: []string{"checkLogin: f.openFix() \"or log in by ssh or the console\""},
-		check: "login", text: "make a session for this shell; or log in by ssh or the console",
+		name: "shell from outside of the container", sites: []string{"checkLogin: \"log in by ssh or the console\" f.openFix()"},
+		check: "login", text: "log in by ssh or the console; until then make a session for this shell",
 		way: outside,
 	},
 	{
-		name: "shell past PAM", sites: []string{"checkLogin: f.openFix() \"or log in by ssh or the console\"", "openFix: make a session for this shell"},
-		check: "login", text: "make a session for this shell; or log in by ssh or the console",
+		name: "shell past PAM", sites: []string{"checkLogin: \"log in by ssh or the console\" f.openFix()", "openFix: make a session for this shell"},
+		check: "login", text: "log in by ssh or the console; until then make a session for this shell",
 		way: withoutPAM,
 	},
 	{
@@ -147,8 +151,12 @@ var pamKinds = []kind{
 		then:   newLogin,
 	},
 	{
-		name: "module not installed", sites: []string{"checkModule: \"for every login \" + install"},
-		check: "module", text: "make a session for this shell; for every login install pam_cgdeleg",
+		name: "unknown application whose PAM service has no line", sites: []string{"strangersResult: and log in again", "strangersResult: next.lineInStore()"},
+		cannot: "a program that calls PAM, has the name of its service and is in no list: of that service libpam would be asked by no program here",
+	},
+	{
+		name: "module not installed", sites: []string{"checkModule: \"for every login \" + install f.openFix()"},
+		check: "module", text: "for every login install pam_cgdeleg",
 		before: `rm $security/pam_cgdeleg.so; sed -i /pam_cgdeleg/d $su`,
 		person: `cp $built/pam_cgdeleg.so $security; echo 'session optional pam_cgdeleg.so' >>$su`,
 		then:   both,
@@ -161,8 +169,8 @@ var pamKinds = []kind{
 		person: `cp $built/pam_cgdeleg.so $security; echo 'session optional pam_cgdeleg.so' >>/etc/pam.d/sshd`,
 	},
 	{
-		name: "no PAM", sites: []string{"noPAMResult: f.openFix() every"},
-		check: "module", text: "make a session for this shell; for every login have that called by root",
+		name: "no PAM", sites: []string{"noPAMResult: every f.openFix()"},
+		check: "module", text: "for every login have root call cgdeleg open",
 		before: noPAM, way: "dropbear",
 		person: `sed -i 's/setpriv/cgdeleg open --user $name --pid $$ >\/dev\/null; exec &/' $dir/bin/dropbear; sed -i 's/exec setpriv/setpriv/' $dir/bin/dropbear`,
 		then:   here,
@@ -175,8 +183,8 @@ var pamKinds = []kind{
 		cannot: "what root has called for a shell is not seen of the user alone",
 	},
 	{
-		name: "PAM line missing", sites: []string{"fixedForAll: f.asNextLogin().openFix() text", "lineForAll: text byHand"},
-		check: "pam-line", text: "make a session for this shell; for every login add the line",
+		name: "PAM line missing", sites: []string{"fixedForAll: text f.asNextLogin().openFix()", "lineForAll: text byHand"},
+		check: "pam-line", text: "for every login add the line",
 		before: `printf '%s\n' 'auth sufficient pam_rootok.so' 'account required pam_permit.so' >$su; printf 'session required pam_permit.so' >>$su`,
 		then:   both,
 	},
@@ -328,7 +336,7 @@ var sessionKinds = []kind{
 		cannot: "it takes the init of WSL",
 	},
 	{
-		name: "no drop-in", sites: []string{"delegationResult: install it"},
+		name: "no drop-in", sites: []string{"delegationResult: install it", "delegationResult: build the machine anew"},
 		elsewhere: "vm/scenarios/check.sh",
 	},
 	{
@@ -366,12 +374,12 @@ var sessionKinds = []kind{
 		name: "controller that is not given on", sites: []string{
 			"giveOnFix: enable it there (and log in again)", "giveOnFix: look whether processes are in", "giveOnFix: have systemd look again",
 			"giveOnFix: add %s to Delegate=", "giveOnFix: Text: text Commands: commands", "causeOf: log in again, and look in the system's log", "notInKernel: outside, start this container",
-			"notInKernel: take a kernel that was built with it", "notGivenOn: end all that runs in it",
+			"notInKernel: take a kernel that was built with it", "boundElsewhere: take away what mounts it as cgroup v1", "notGivenOn: end all that runs in it",
 		},
 		cannot: onV2,
 	},
 	{
-		name: "moved out of the session", sites: []string{"checkSession: f.openFix() also"},
+		name: "moved out of the session", sites: []string{"checkSession: also f.openFix()"},
 		check: "session", text: "make a session for this shell",
 		after: `move pids cgfixes-other`,
 		then:  both,
@@ -411,19 +419,23 @@ var sessionKinds = []kind{
 		cannot: noSystemd,
 	},
 	{
-		name: "too few processes", sites: []string{"checkLimits: raise them where they are set"},
+		name: "too few processes", sites: []string{"liftFix: text commands"},
 		check: "limits", text: "raise them where they are set",
 		after: `echo 20 >$cg/pids/user/$name/pids.max`,
 	},
 	{
-		name: "too little memory", sites: []string{"checkLimits: raise them where they are set"},
+		name: "too little memory", sites: []string{"liftFix: text commands"},
 		check: "limits", text: "raise them where they are set",
 		after: `echo 30M >$cg/memory/user/$name/memory.limit_in_bytes`,
 	},
 	{
-		name: "too few cgroups and processes", sites: []string{"checkLimits: raise them where they are set"},
+		name: "too few cgroups and processes", sites: []string{"liftFix: text commands"},
 		check: "limits", text: "raise them where they are set",
 		after: `echo 2 >$cg/unified/user/$name/cgroup.max.descendants; echo 20 >$cg/pids/user/$name/pids.max`,
+	},
+	{
+		name: "limit of a unit of systemd's", sites: []string{"liftFix: text commands"},
+		cannot: noSystemd,
 	},
 	{
 		name: "no cgroup can be made", sites: []string{"checkProbe: f.openFix() \"or log in again\""},
@@ -458,7 +470,7 @@ var sessionKinds = []kind{
 		then:  newLogin,
 	},
 	{
-		name: "sshd without PAM", sites: []string{"withoutPAMResult: open \"for every login \" + set"},
+		name: "sshd without PAM", sites: []string{"withoutPAMResult: \"for every login \" + set open"},
 		check: "session", text: "for every login set UsePAM yes in /etc/ssh/sshd_config",
 		before: sshd + `sed -i 's/UsePAM yes/UsePAM no/' /etc/ssh/sshd_config; start_sshd`,
 		way:    bySSH,
@@ -471,7 +483,7 @@ var sessionKinds = []kind{
 		elsewhere: "vm/scenarios/breakages.sh",
 	},
 	{
-		name: "sshd without PAM, by a file that is included", sites: []string{"withoutPAMResult: open \"for every login \" + set"},
+		name: "sshd without PAM, by a file that is included", sites: []string{"withoutPAMResult: \"for every login \" + set open"},
 		check: "session", text: "for every login set UsePAM yes in /etc/ssh/sshd_config.d/own.conf",
 		before: sshd + `sed -i '1i Include sshd_config.d/*.conf' /etc/ssh/sshd_config; echo UsePAM no >/etc/ssh/sshd_config.d/own.conf; start_sshd`,
 		way:    bySSH,
@@ -503,15 +515,35 @@ printf '%s\n' "IdentityFile $dir/ssh/user" 'StrictHostKeyChecking no' 'UserKnown
 
 var namespaceKinds = []kind{
 	{
-		name: "no user namespaces", sites: []string{"checkUserNamespaces: f.sysctlFix", "sysctlFix: for the next boot"},
+		name: "no user namespaces", sites: []string{"checkUserNamespaces: f.sysctlFix", "sysctlFix: for every boot and now"},
 		check: "userns", text: "allow them",
 		// Other users of this machine are to keep theirs: the file is one of the test's.
 		before: `echo 0 >$dir/max; mount --bind $dir/max /proc/sys/user/max_user_namespaces`,
 	},
 	{
-		name: "user namespaces restricted by AppArmor", sites: []string{"checkAppArmor: give the client a profile"},
-		check: "apparmor", text: "or allow it to all",
-		before: ownSysctls + `echo 1 >$dir/kernel/apparmor_restrict_unprivileged_userns`,
+		name: "user namespaces restricted by AppArmor", sites: []string{"profileFix: a profile that allows them"},
+		check: "apparmor", text: "give LXC a profile that allows them",
+		// The kernel has none: only the file is looked at.
+		before: ownSysctls + `echo 1 >$dir/kernel/apparmor_restrict_unprivileged_userns
+			mkdir -p /etc/apparmor.d; rm -rf /etc/apparmor.d/*lxc*; printf '%s\n' '#!/bin/sh' 'test -s "$2"' >$dir/bin/apparmor_parser; chmod 755 $dir/bin/apparmor_parser`,
+	},
+	{
+		name: "user namespaces restricted by AppArmor, and a profile", sites: []string{"profileFix: and load it again"},
+		check: "apparmor", text: "to the profile in /etc/apparmor.d/usr.bin.lxc-start, and load it again",
+		before: ownSysctls + `echo 1 >$dir/kernel/apparmor_restrict_unprivileged_userns
+			mkdir -p /etc/apparmor.d; rm -rf /etc/apparmor.d/*lxc*; printf '%s\n' '/usr/bin/lxc-start {' '  file,' '}' >/etc/apparmor.d/usr.bin.lxc-start
+			printf '%s\n' '#!/bin/sh' 'test -s "$2"' >$dir/bin/apparmor_parser; chmod 755 $dir/bin/apparmor_parser`,
+		edit: `sed -i 's/file,/& userns,/' "$@"`,
+	},
+	{
+		name: "user namespaces restricted by AppArmor, and nothing that starts containers", sites: []string{"checkAppArmor: give what starts containers a profile"},
+		cannot: "it takes a machine without LXC",
+	},
+	{
+		name: "kernel without user namespaces", sites: []string{
+			"checkUserNamespaces: f.kernelFix()", "kernelFix: outside, on the machine", "kernelFix: Text: \"take a kernel that was built with it\"$",
+		},
+		cannot: reboot,
 	},
 	{
 		name: "no newuidmap", sites: []string{"checkIDMapTools: f.installIDMapTools()", "installIDMapTools: later"},
@@ -568,7 +600,7 @@ var namespaceKinds = []kind{
 		works: mapsIDs,
 	},
 	{
-		name: "subordinate IDs of a directory service", sites: []string{"checkSubID: ask for them"},
+		name: "subordinate IDs of a directory service", sites: []string{"asksServiceResult: ask for them", "asksServiceResult: look there whether"},
 		cannot: "it takes a directory service, whose answer this does not read",
 	},
 	{
@@ -579,19 +611,19 @@ var namespaceKinds = []kind{
 		works:  mapsIDs,
 	},
 	{
-		name: "no subordinate IDs", sites: []string{"checkSubID: f.rangeFix", "rangeFix: f.giveSubIDs(lacking"},
+		name: "no subordinate IDs", sites: []string{"checkSubID: f.newRangeFix", "rangeFix: f.giveSubIDs(lacking"},
 		check: "subid", text: "give it a free range",
 		before: `rm /etc/subuid; sed -i /^cgfixes:/d /etc/subgid; printf 'other:100000:65536' >>/etc/subgid`,
 		works:  mapsIDs,
 	},
 	{
-		name: "no subordinate group IDs", sites: []string{"checkSubID: f.rangeFix"},
+		name: "no subordinate group IDs", sites: []string{"checkSubID: f.newRangeFix"},
 		check: "subid", text: "give it a free range",
 		before: `sed -i /^cgfixes:/d /etc/subgid`,
 		works:  mapsIDs,
 	},
 	{
-		name: "too few subordinate IDs", sites: []string{"checkSubID: f.rangeFix"},
+		name: "too few subordinate IDs", sites: []string{"checkSubID: f.newRangeFix"},
 		check: "subid", text: "give it a free range",
 		before: `sed -i s/^cgfixes:.*/cgfixes:100000:1000/ /etc/subuid /etc/subgid`,
 		works:  mapsIDs,
@@ -640,11 +672,27 @@ var namespaceKinds = []kind{
 		cannot: "it takes another container, with more IDs",
 	},
 	{
-		name: "subordinate IDs twice", sites: []string{"checkSubIDOverlap: take one of the lines out"},
-		check: "subid-overlap", text: "take one of the lines out",
+		name: "subordinate IDs twice", sites: []string{"checkSubIDOverlap: f.onceFix", "onceFix: with the other there are enough"},
+		check: "subid-overlap", text: "take one of the lines out: with the other there are enough",
 		before: `echo cgfixes:$ids:65536 >>/etc/subuid`,
-		edit:   `for f; do sort -u "$f" >$f.new; mv $f.new $f; done`,
 		works:  mapsIDs,
+	},
+	{
+		name: "subordinate IDs twice, which are enough only together", sites: []string{"checkSubIDOverlap: f.onceFix", "onceFix: or what both have"},
+		check: "subid-overlap", text: "take one of the lines out, or what both have",
+		before: `sed -i s/^cgfixes:.*/cgfixes:$ids:40000/ /etc/subuid; echo cgfixes:$((ids + 30000)):40000 >>/etc/subuid`,
+		edit:   `for f; do sed -i "s/:40000$/:30000/; \$s/:30000$/:40000/" "$f"; done`,
+		works:  mapsIDs,
+	},
+	{
+		name: "too few subordinate IDs, and those twice", sites: []string{"checkSubID: f.newRangeFix", "newRangeFix: take the lines away that give IDs twice"},
+		check: "subid", text: "take the lines away that give IDs twice",
+		before: `for f in /etc/subuid /etc/subgid; do sed -i s/^cgfixes:.*/cgfixes:300000:32768/ $f; echo cgfixes:316384:32768 >>$f; done`,
+		works:  mapsIDs,
+	},
+	{
+		name: "no free subordinate IDs, and those twice", sites: []string{"newRangeFix: correct the lines that give IDs twice"},
+		cannot: "with no free range one is to be taken from another user, as in the row above for that",
 	},
 	{
 		name: "own ID among the subordinate ones", sites: []string{"checkSubIDOverlap: give it another range, without its own ID"},
@@ -693,11 +741,15 @@ var lxcKinds = []kind{
 		cannot: reboot,
 	},
 	{
-		name: "lxc.cgroup.use wants more than the session has", sites: []string{"checkCgroupUse: f.openWith(lacking)"},
-		check: "lxc-view", text: "make a session with memory for this shell; for every login write -c freezer,pids,memory",
+		name: "lxc.cgroup.use wants more than the session has", sites: []string{"fixedWith: text + also append"},
+		check: "lxc-view", text: "for every login write -c freezer,pids,memory in",
 		before: `sed -i 's/pam_cgdeleg.so/& -c freezer,pids/' $su; mkdir -p $home/.config/lxc; echo 'lxc.cgroup.use = freezer,memory' >$home/.config/lxc/lxc.conf; own`,
-		person: `sed -i 's/-c freezer,pids/-c freezer,pids,memory/' $su`,
 		then:   both,
+	},
+	{
+		name: "lxc.cgroup.use wants what there is not", sites: []string{"checkCgroupUse: text without", "fixedWith: nil also"},
+		check: "lxc-view", text: "write lxc.cgroup.use = freezer in",
+		before: `mkdir -p $home/.config/lxc; echo 'lxc.cgroup.use = freezer,nosuch' >$home/.config/lxc/lxc.conf; own`,
 	},
 	{
 		name: "lxc.cgroup.use without all controllers of a hierarchy", sites: []string{"checkCgroupUse: f.edit(at.File)"},
@@ -706,7 +758,7 @@ var lxcKinds = []kind{
 		edit:   `sed -i 's/ pids/pids/' "$@"`,
 	},
 	{
-		name: "LXC that needs freezer", sites: []string{"checkFreezer: f.openWith"},
+		name: "LXC that needs freezer", sites: []string{"fixedWith: make a session with"},
 		cannot: "it takes LXC 3.0",
 	},
 	{
@@ -736,7 +788,7 @@ var lxcKinds = []kind{
 		holds:  `grep -q "^lxc.idmap = u 0 $ids 65536" $config && grep -q "^lxc.idmap = g 0 $ids 65536" $config`,
 	},
 	{
-		name: "no lxc.idmap, and no ranges", sites: []string{"noIDMap: f.Config.File f.editAny"},
+		name: "no lxc.idmap, and no ranges", sites: []string{"noIDMap: f.Config.File f.editAny", "ownRangesFor: \"\" edit", "addOwnRange: \"\" add"},
 		cannot: "without ranges the check subid comes first",
 	},
 	{
@@ -746,11 +798,10 @@ var lxcKinds = []kind{
 		before: `box; sed -i s/^cgfixes:.*/cgfixes:$((ids + 1000)):30000/ /etc/subuid /etc/subgid`,
 	},
 	{
-		name: "lxc.idmap with IDs of others", sites: []string{"checkIDMaps: they may be other people's"},
+		name: "lxc.idmap with IDs of others", sites: []string{"checkIDMaps: they may be other people's", "ownRangesFor: strings.Join(lines"},
 		check: "config-idmap", text: "they may be other people's",
 		args:   "--container c1",
 		before: `box; sed -i "s/$ids/65534/" $config; chown 65534 $home/c1`,
-		edit:   `sed -i "s/65534/$ids/" "$@"; `,
 		person: `chown $ids $home/c1`,
 	},
 	{
@@ -768,18 +819,16 @@ var lxcKinds = []kind{
 		edit:   `sed -i "s/u 0 4294960000 65536/u 0 $ids 65536/" "$@"`,
 	},
 	{
-		name: "lxc.idmap without group IDs", sites: []string{"checkMapItself: add one with the user's range"},
+		name: "lxc.idmap without group IDs", sites: []string{"checkMapItself: add one with the user's range", "addOwnRange: line add"},
 		check: "config-idmap", text: "add one with the user's range",
 		args:   "--container c1",
 		before: `box; sed -i '/idmap = g/d' $config`,
-		edit:   `echo "lxc.idmap = g 0 $ids 65536" >>"$@"`,
 	},
 	{
-		name: "limits of a controller that was not asked for", sites: []string{"lackingFix: f.openWith(lacking)"},
-		check: "config-limits", text: "make a session with memory for this shell; for every login write -c freezer,pids,memory",
+		name: "limits of a controller that was not asked for", sites: []string{"fixedWith: text + also append"},
+		check: "config-limits", text: "for every login write -c freezer,pids,memory in",
 		args:   "--container c1",
 		before: `sed -i 's/pam_cgdeleg.so/& -c freezer,pids/' $su; box 'lxc.cgroup.memory.limit_in_bytes = 64M'`,
-		person: `sed -i 's/-c freezer,pids/-c freezer,pids,memory/' $su`,
 		then:   both,
 	},
 	{
@@ -891,36 +940,56 @@ var containerKinds = []kind{
 		works:  makesDevice,
 	},
 	{
-		name: "no line in lxc-usernet", sites: []string{"checkBridge: give the user some (10 here)"},
+		name: "no line in lxc-usernet", sites: []string{"usernetFix: give the user some (10 here)"},
 		check: "config-network", text: "give the user some (10 here)",
 		args:   "--container c1",
 		before: veth + `printf 'other veth br0 1' >/etc/lxc/lxc-usernet`,
 		works:  makesDevice,
 	},
 	{
-		name: "0 devices in lxc-usernet", sites: []string{"checkBridge: give the user some (10 here)"},
+		name: "0 devices in lxc-usernet", sites: []string{"usernetFix: give the user some (10 here)"},
 		check: "config-network", text: "give the user some (10 here)",
 		args:   "--container c1",
 		before: veth + `echo 'cgfixes veth br0 0' >/etc/lxc/lxc-usernet`,
 		works:  makesDevice,
 	},
 	{
-		name: "no lxcbr0 where systemd makes it", sites: []string{"checkBridge: start what makes it"},
+		name: "blank before a line of lxc-usernet", sites: []string{"usernetFix: take the blank before that line out"},
+		check: "config-network", text: "take the blank before that line out",
+		args:   "--container c1",
+		before: veth + `echo ' cgfixes veth br0 1' >/etc/lxc/lxc-usernet`,
+		works:  makesDevice,
+	},
+	{
+		name: "no line in lxc-usernet, and no such bridge", sites: []string{"usernetFix: give the user some (10 here)"},
+		check: "config-network", text: "give the user some (10 here); and make the bridge",
+		args:   "--container c1",
+		before: veth + `sed -i s/br0/br1/ $config`,
+		edit:   `sed -i s/br1/br0/ "$@"`,
+	},
+	{
+		name: "no lxcbr0 where systemd makes it", sites: []string{"bridgeThere: start what makes it"},
 		cannot: noSystemd,
 	},
 	{
-		name: "no such bridge", sites: []string{"checkBridge: make it, or name one that is there"},
-		check: "config-network", text: "make it, or name one that is there",
+		name: "no such bridge", sites: []string{"bridgeThere: make the bridge, or name one that is there"},
+		check: "config-network", text: "make the bridge, or name one that is there",
 		args:   "--container c1",
 		before: veth + `ip link del br0; ip link add br1 type bridge; echo 'cgfixes veth br1 1' >>/etc/lxc/lxc-usernet`,
 		edit:   `sed -i s/br0/br1/ "$@"`,
 	},
 	{
-		name: "no apparmor_parser", sites: []string{"checkConfigAppArmor: install AppArmor's tools"},
-		check: "config-apparmor", text: "or take lxc.apparmor.profile = unconfined",
+		name: "no apparmor_parser", sites: []string{"checkConfigAppArmor: tools + later + without + item.File"},
+		check: "config-apparmor", text: "install AppArmor's tools",
 		args:   "--container c1",
-		before: apparmor,
-		edit:   `sed -i 's/apparmor.profile = generated/apparmor.profile = unconfined/' "$@"`,
+		before: apparmor + `printf '%s\n' '#!/bin/sh' 'cp /bin/true /usr/bin/apparmor_parser' >$dir/bin/apt; chmod 755 $dir/bin/apt`,
+	},
+	{
+		name: "no apparmor_parser, on a distribution that is not known", sites: []string{"checkConfigAppArmor: tools + without + item.File"},
+		check: "config-apparmor", text: "lxc.apparmor.profile = unconfined in",
+		args:   "--container c1",
+		before: apparmor + `rm /etc/os-release; echo ID=ours >/etc/os-release`,
+		person: `sed -i 's/apparmor.profile = generated/apparmor.profile = unconfined/' $config`,
 	},
 	{
 		name: "apparmor_parser not in PATH", sites: []string{"checkConfigAppArmor: add it to PATH"},

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -75,8 +76,30 @@ func (f *Facts) checkCgroupUse(evidence []Evidence) Result {
 		r := failed("LXC refuses to start: "+whyLacking(lacking), itemEvidence(at))
 		return r.fixed("write lxc.cgroup.use = "+strings.Join(better, ",")+", or take that line out", f.edit(at.File))
 	}
-	r := failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which is not delegated: LXC refuses to start", append([]Evidence{itemEvidence(at)}, evidence...)...)
-	return r.with(f.openWith(lacking), "or take them out of lxc.cgroup.use in "+at.File)
+	is := "is"
+	if len(lacking) > 1 {
+		is = "are"
+	}
+	r := failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which "+is+" not delegated: LXC refuses to start", append([]Evidence{itemEvidence(at)}, evidence...)...)
+	without, text := f.useWithout(use, lacking, at)
+	if f.openFix(lacking...) == nil {
+		return r.fixed(text, without)
+	}
+	return r.fixedWith(f, lacking, "or "+text)
+}
+
+// useWithout has lxc.cgroup.use demand only what LXC finds; nothing, if that is nothing.
+func (f *Facts) useWithout(use, lacking []string, at lxcconf.Item) (edit Command, text string) {
+	left := slices.DeleteFunc(slices.Clone(use), func(name string) bool { return slices.Contains(lacking, name) })
+	edit = f.edit(at.File)
+	if len(left) == 0 {
+		edit.Args = []string{"sed", "-i", fmt.Sprintf("%dd", at.Line), at.File}
+		return edit, "take the line of lxc.cgroup.use out of " + at.File
+	}
+	if names := strings.Join(left, ","); strings.Trim(names, plainNames+",=.") == "" {
+		edit.Args = []string{"sed", "-i", fmt.Sprintf("%ds/=.*/= %s/", at.Line, names), at.File}
+	}
+	return edit, "write lxc.cgroup.use = " + strings.Join(left, ",") + " in " + at.File
 }
 
 // whyLacking says why LXC does not find what is there: a blank beside a name is a part of
@@ -147,5 +170,5 @@ func (f *Facts) checkFreezer(evidence []Evidence) Result {
 		return ok("")
 	}
 	return failed("LXC "+f.System.Version("lxc")+" refuses to start where the controller freezer is not delegated", evidence...).
-		with(f.openWith([]string{freezer}), "")
+		fixedWith(f, []string{freezer}, "")
 }

@@ -8,6 +8,7 @@
 package check
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,12 @@ type Command struct {
 	// ByHand tells that only a person should run it: it is an example, or
 	// touches files that are an administrator's (/etc/pam.d).
 	ByHand bool `json:"manual"`
+
+	by string // what has root run it: "": sudo
 }
+
+// nobody is who becomes root by a command where neither sudo nor doas is there.
+const nobody = "-"
 
 // Fix is how a finding is fixed.
 type Fix struct {
@@ -205,7 +211,7 @@ func (r *run) one(c *Check) Finding {
 	if finding.Evidence == nil {
 		finding.Evidence = []Evidence{} // [] in JSON, not null
 	}
-	finding.Fix = r.f.possible(finding.Fix)
+	finding.Fix = r.f.byRoot(r.f.possible(finding.Fix))
 	if finding.Fix != nil && finding.Fix.Commands == nil {
 		finding.Fix.Commands = []Command{}
 	}
@@ -313,11 +319,11 @@ func asRoot(args ...string) Command { return Command{Args: args, Root: true} }
 func byHand(args ...string) Command { return Command{Args: args, Root: true, ByHand: true} }
 
 // String returns the command as it is typed into a shell; one for root with
-// sudo before it.
+// sudo before it, or what the machine has in its place.
 func (c Command) String() string {
 	var words []string
-	if c.Root {
-		words = append(words, "sudo")
+	if c.Root && c.by != nobody {
+		words = append(words, cmp.Or(c.by, "sudo"))
 	}
 	for _, arg := range c.Args {
 		words = append(words, quote(arg))

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
 // clientChecks say what the programs that start containers need, to use the
@@ -61,6 +63,17 @@ func (f *Facts) noProgram(program string) *Result {
 		r = skip(program + " --version failed: " + reason)
 	}
 	return &r
+}
+
+// HasClient tells whether a program that starts containers is there, or may be: of a recorded
+// machine that is not known if it tells nothing of any program's version.
+func (f *Facts) HasClient() bool {
+	if f.Partial || f.Machine.IsRecorded() && f.Machine.Find("/versions") != machine.Found {
+		return true
+	}
+	return slices.ContainsFunc([]string{"lxc", "podman", "runc", "crun"}, func(program string) bool {
+		return f.System.Version(program) != "" || f.System.Failure(program) != ""
+	})
 }
 
 func checkRunc(f *Facts) Result {

@@ -41,6 +41,35 @@ var containerChecks = []*Check{
 	},
 }
 
+// NewContainers returns the configuration that LXC gives a new container, the user's or the
+// one that is to be copied for that, and the names of the checks that find it not to start
+// for what it asks for beside cgroups; none where a container was asked about, or nothing is
+// known.
+func (f *Facts) NewContainers() (file string, failing []string) {
+	if f.Config != nil || f.ConfigError != nil || f.Partial || f.System.Version("lxc") == "" || f.Subject.UID == 0 {
+		return "", nil
+	}
+	for _, file = range []string{f.Subject.Home + "/.config/lxc/default.conf", "/etc/lxc/default.conf"} {
+		config, err := lxcconf.Read(f.usersFiles(), file)
+		if err != nil {
+			continue
+		}
+		own := *f
+		own.Config = config
+		names := []string{"config-network", "config-apparmor"}
+		if f.Machine.IsRecorded() && !f.Machine.Exists(usernetFile) { // nobody may have looked
+			names = names[1:]
+		}
+		for _, name := range names {
+			if own.resultOf(ByName(name)).Status == Failed {
+				failing = append(failing, name)
+			}
+		}
+		break
+	}
+	return file, failing
+}
+
 func checkConfig(f *Facts) Result {
 	switch {
 	case f.ConfigError == nil && f.Config == nil:
@@ -59,7 +88,7 @@ func checkConfig(f *Facts) Result {
 		if line.Err != nil {
 			r.Evidence = append(r.Evidence, Evidence{"its cause", line.Err.Error()})
 		}
-		return r.fixed("correct that line, or install what has the file", f.edit(line.File)).certain()
+		return r.fixed("correct that line, or install what has the file", f.editAny(line.File)).certain()
 	}
 	return r.certain()
 }
@@ -78,7 +107,7 @@ func checkConfigNetwork(f *Facts) Result {
 			asksAny = true
 		default:
 			return failed("a network device of type "+n.kind.Value+" can be given to a container by root alone", kind).
-				fixed("take type veth with a bridge, or empty", f.edit(n.kind.File)).certainIf(f.isLastWord(n.kind))
+				fixed("take type veth with a bridge, or empty", f.editAny(n.kind.File)).certainIf(f.isLastWord(n.kind))
 		}
 		if r := f.checkUserNIC(kind); r.Status != OK {
 			return r
@@ -103,7 +132,7 @@ func (f *Facts) withoutBridge(kind lxcconf.Item) Result {
 	}
 	return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge",
 		itemEvidence(kind)).
-		fixed("name a bridge on which "+f.Subject.Name+" may have devices", f.edit(kind.File)).
+		fixed("name a bridge on which "+f.Subject.Name+" may have devices", f.editAny(kind.File)).
 		certainIf(f.isWholeConfig() && f.knowsUsernet("none"))
 }
 
@@ -192,12 +221,24 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 	case err != nil:
 		return unknown("it cannot be told whether "+f.Subject.Name+" may have network devices", err)
 	}
-	if !f.usernetGives(string(data), bridge) {
-		line := f.Subject.Name + " veth " + bridge + " 10"
-		return failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, f.usernetEvidence(string(data), bridge)).
-			fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)). // the last line may lack its newline
-			certainIf(f.isLastWord(link) && f.knowsUsernet(bridge))
+	there := f.bridgeThere(link, at)
+	if f.usernetGives(string(data), bridge) {
+		return there
 	}
+	r := failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, f.usernetEvidence(string(data), bridge))
+	r = f.usernetFix(r, string(data), bridge)
+	if there.Status == Failed { // one that is left would be the next trouble
+		r.Says += "; and " + there.Says
+		r.Evidence = append(r.Evidence, there.Evidence[1:]...)
+		r.Fix.Text += "; and " + there.Fix.Text
+		r.Fix.Commands = append(r.Fix.Commands, there.Fix.Commands...)
+	}
+	return r.certainIf(f.isLastWord(link) && f.knowsUsernet(bridge))
+}
+
+// bridgeThere looks whether the bridge is there that the line asks for.
+func (f *Facts) bridgeThere(link lxcconf.Item, at Evidence) Result {
+	bridge := link.Value
 	switch dir := "/sys/class/net/" + bridge; f.Machine.Find(dir) {
 	case machine.Unknown:
 		return unknown("it cannot be told whether the bridge "+bridge+" is there", machine.ErrNotRecorded)
@@ -207,7 +248,7 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 		if bridge == "lxcbr0" && f.hasSystemd() && f.hasUnit(lxcNet) {
 			return r.fixed("start what makes it (USE_LXC_BRIDGE in /etc/default/lxc-net)", asRoot("systemctl", "enable", "--now", lxcNet))
 		}
-		return r.fixed("make it, or name one that is there", f.edit(link.File))
+		return r.fixed("make the bridge, or name one that is there", f.editAny(link.File))
 	}
 	return ok("")
 }
@@ -216,26 +257,29 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 type usernetLine struct {
 	number int
 	text   string
-	most   int // how many devices it gives
+	most   int  // how many devices it gives
+	blank  bool // a blank stands before the name, and lxc-user-nic passes the line over
 }
 
 // usernetLines returns the lines that are for the user, or a group of the user's, and the
-// bridge.
+// bridge. lxc-user-nic takes words apart at blanks, and none before the first (lxc_user_nic.c,
+// get_alloted).
 func (f *Facts) usernetLines(text, bridge string) (all []usernetLine) {
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
-		words := strings.Fields(line)
+		words := strings.FieldsFunc(strings.TrimRight(line, "\r\n"), func(r rune) bool { return r == ' ' || r == '\t' })
 		if len(words) < 4 || strings.HasPrefix(words[0], "#") || words[1] != "veth" || words[2] != bridge {
 			continue
 		}
-		most, err := strconv.Atoi(words[3])
-		if err != nil {
+		var most int
+		if n, _ := fmt.Sscan(words[3], &most); n != 1 {
 			continue
 		}
 		group, isGroup := strings.CutPrefix(words[0], "@")
 		if words[0] == f.Subject.Name || isGroup && slices.Contains(f.groupNames(), group) {
-			all = append(all, usernetLine{number, strings.Join(words, " "), most})
+			isBlank := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
+			all = append(all, usernetLine{number, strings.Join(words, " "), most, isBlank})
 		}
 	}
 	return all
@@ -243,7 +287,7 @@ func (f *Facts) usernetLines(text, bridge string) (all []usernetLine) {
 
 // usernetGives tells whether a line gives a device.
 func (f *Facts) usernetGives(text, bridge string) bool {
-	return slices.ContainsFunc(f.usernetLines(text, bridge), func(l usernetLine) bool { return l.most > 0 })
+	return slices.ContainsFunc(f.usernetLines(text, bridge), func(l usernetLine) bool { return l.most > 0 && !l.blank })
 }
 
 // usernetEvidence says why no line gives one.
@@ -252,7 +296,23 @@ func (f *Facts) usernetEvidence(text, bridge string) Evidence {
 	if len(lines) == 0 {
 		return Evidence{usernetFile, "no line for this user and bridge"}
 	}
-	return Evidence{fmt.Sprintf("%s:%d", usernetFile, lines[0].number), lines[0].text + ", which gives none"}
+	at := fmt.Sprintf("%s:%d", usernetFile, lines[0].number)
+	if lines[0].blank {
+		return Evidence{at, "\" " + lines[0].text + "\", which begins with a blank and is passed over"}
+	}
+	return Evidence{at, lines[0].text + ", which gives none"}
+}
+
+// usernetFix has a line give the user devices on the bridge: one that stands there, without
+// the blank before it, or another.
+func (f *Facts) usernetFix(r Result, text, bridge string) Result {
+	for _, l := range f.usernetLines(text, bridge) {
+		if l.blank && l.most > 0 {
+			return r.fixed("take the blank before that line out", asRoot("sed", "-i", fmt.Sprintf(`%ds/^[[:blank:]]*//`, l.number), usernetFile))
+		}
+	}
+	line := f.Subject.Name + " veth " + bridge + " 10"
+	return r.fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)) // the last line may lack its newline
 }
 
 // groupNames returns the names of the subject's groups, as far as the files have them.
@@ -291,8 +351,14 @@ func checkConfigAppArmor(f *Facts) Result {
 	case answer == machine.Unknown:
 		return unknown("it cannot be told whether "+parser+" is there", machine.ErrNotRecorded)
 	case answer == machine.Absent:
-		return failed("LXC finds no "+parser+" for the container's generated profile", at).
-			fixed("install AppArmor's tools, or take lxc.apparmor.profile = unconfined", f.edit(item.File))
+		const tools = "install AppArmor's tools"
+		const without = "; without AppArmor's protection the container starts with lxc.apparmor.profile = unconfined in "
+		r := failed("LXC finds no "+parser+" for the container's generated profile", at)
+		install, later, isKnown := f.installOf(func(d distribution) string { return d.apparmor })
+		if !isKnown {
+			return r.fixed(tools + without + item.File)
+		}
+		return r.fixed(tools+later+without+item.File, install)
 	case len(inPath) > 0 && !slices.Contains(inPath, path.Dir(file)):
 		return failed("LXC finds no "+parser+" for the container's generated profile: it is in "+path.Dir(file)+", and PATH does not lead there", at).
 			fixed("add it to PATH, also in the profile of the login's shell", Command{Args: []string{"export", "PATH=" + strings.Join(append(slices.Clone(inPath), path.Dir(file)), ":")}, ByHand: true})

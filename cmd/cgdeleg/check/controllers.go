@@ -85,19 +85,35 @@ func (f *Facts) turnedOffBy(controller string, words []string) *cause {
 	for _, word := range words {
 		value, isDisable := strings.CutPrefix(word, "cgroup_disable=")
 		if isDisable && slices.Contains(strings.Split(value, ","), controller) {
+			take := "take " + word + " off the kernel's command line"
+			if f.isPi(words) { // only its kernels know the word by which it is on again
+				take += ", or where the firmware adds it, add cgroup_enable=" + value
+			}
 			return &cause{
 				says: "the kernel's command line has " + word, evidence: Evidence{"/proc/cmdline", word},
-				fix: f.commandLineFix("take "+word+" off the kernel's command line, or where the firmware adds it, add cgroup_enable="+value, words),
+				fix: f.commandLineFix(take, words),
 			}
 		}
 	}
 	if slices.Contains(f.disabledControllers(), controller) {
+		// Linux turns nothing off by itself: this is a kernel with the other word as well.
 		return &cause{
 			says: "the kernel has it turned off", evidence: Evidence{"/proc/cgroups", controller + " is off"},
 			fix: f.commandLineFix("add cgroup_enable="+controller+" to the kernel's command line", words),
 		}
 	}
 	return nil
+}
+
+// isPi tells whether it is a Raspberry Pi, by the words of its kernel's command line and by
+// the files of its firmware.
+func (f *Facts) isPi(words []string) bool {
+	isMark := func(word string) bool {
+		return strings.HasPrefix(word, "coherent_pool=") || strings.HasPrefix(word, "bcm2708") || strings.HasPrefix(word, "bcm2709") ||
+			strings.HasPrefix(word, "snd_bcm2835") || strings.HasPrefix(word, "vc_mem.") || strings.HasPrefix(word, "cgroup_enable=")
+	}
+	return f.isLike("raspbian") || slices.ContainsFunc(words, isMark) ||
+		f.Machine.Exists("/boot/firmware/config.txt") || f.Machine.Exists("/boot/config.txt")
 }
 
 // grubFile is what GRUB's configuration is made of.
@@ -122,10 +138,7 @@ func (f *Facts) commandLineFix(text string, words []string) Fix {
 		}
 		return Fix{Text: text + ", and start the machine again", Commands: []Command{byHand(f.editor(), file)}}
 	}
-	isPi := slices.ContainsFunc(words, func(word string) bool {
-		return strings.HasPrefix(word, "coherent_pool=") || strings.HasPrefix(word, "bcm2708")
-	})
-	if isPi {
+	if f.isPi(words) {
 		return Fix{Text: text + ", in cmdline.txt on the boot partition, and start the machine again"}
 	}
 	return Fix{Text: text + ", in the boot loader's configuration, and start the machine again"}
@@ -200,10 +213,40 @@ func (f *Facts) notInKernel(controller string) *cause {
 			fix: Fix{Text: "outside, start this container from a login, or with a manager, that gives it on"},
 		}
 	}
-	return &cause{
-		says: "this kernel has it not for cgroup v2", evidence: Evidence{file, strings.Join(has, " ")},
-		fix: Fix{Text: "take a kernel that was built with it"},
+	if number := f.boundTo(controller); number != "" {
+		return f.boundElsewhere(controller, number)
 	}
+	return &cause{
+		says: "this kernel does not have it for cgroup v2", evidence: Evidence{file, strings.Join(has, " ")},
+		fix: *f.kernelFix(),
+	}
+}
+
+// boundTo returns the number of the v1 hierarchy in which a controller is, mounted or not;
+// "" if it is in none, or that is not known (cgroups(7), /proc/cgroups: 0 is cgroup v2, or
+// none).
+func (f *Facts) boundTo(controller string) string {
+	data, _ := f.Machine.ReadFile("/proc/cgroups")
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 4 && fields[0] == controller && fields[1] != "0" {
+			return fields[1]
+		}
+	}
+	return ""
+}
+
+// boundElsewhere is for a controller in a v1 hierarchy that is not mounted here. It stays
+// there as long as that is mounted anywhere, or has cgroups.
+func (f *Facts) boundElsewhere(controller, number string) *cause {
+	c := &cause{
+		says:     "cgroup v1 has it, in a hierarchy that is not mounted here",
+		evidence: Evidence{"/proc/cgroups", controller + " is in hierarchy " + number},
+		fix:      Fix{Text: "take away what mounts it as cgroup v1, and start the machine again"},
+	}
+	if f.isContainer() {
+		c.fix.Text = "outside, on the machine, " + c.fix.Text
+	}
+	return c
 }
 
 // isRootCgroup tells whether a v2 cgroup is the machine's root, which alone has no type

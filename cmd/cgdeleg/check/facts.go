@@ -429,6 +429,25 @@ var applications = map[string][]string{
 	"xrdp-sesman": {"xrdp-sesman"}, "machinectl": {"machinectl"}, "greetd": {"greetd"},
 }
 
+// servicesOf returns the services that a program of this name asks for; isApplication is
+// false if it is in no list. Distributions build some more than once, and call the others by
+// what they are built with: sshd.pam, sshd.krb5, sshd-session.pam (Alpine). Of a name the
+// kernel shows the first 15 letters.
+func servicesOf(name string) (services []string, isApplication bool) {
+	if services, isApplication = applications[name]; isApplication {
+		return services, true
+	}
+	base, _, isBuild := strings.Cut(name, ".")
+	services, isApplication = applications[base]
+	if !isBuild || !isApplication {
+		return nil, false
+	}
+	if strings.HasPrefix(base, "sshd") { // before OpenSSH 9.8 the service was the program's name
+		services = append(slices.Clone(services), name)
+	}
+	return services, true
+}
+
 // maxAncestors bounds the way from a process up to the first one.
 const maxAncestors = 1000
 
@@ -445,7 +464,8 @@ func findLogin(f *Facts) login {
 	for range maxAncestors {
 		if name, isApplication := IsApplication(f.Machine, pid); isApplication {
 			l.application, l.pid = name, pid
-			l.service = l.pickService(f, applications[name])
+			services, _ := servicesOf(name)
+			l.service = l.pickService(f, services)
 			l.read(f)
 			return l
 		}
@@ -524,6 +544,6 @@ func (f *Facts) locationIn(name string) *location {
 // name.
 func IsApplication(m machine.Machine, pid int) (name string, isApplication bool) {
 	status, _ := m.StatusOf(pid)
-	_, isApplication = applications[status.Name]
+	_, isApplication = servicesOf(status.Name)
 	return status.Name, isApplication && status.UID == 0
 }

@@ -37,8 +37,9 @@ func TestWholeFix(t *testing.T) {
 		}},
 		"no devices any more": {machine: v2, config: config, check: "config-network", changes: []change{
 			veth, write("/etc/lxc/lxc-usernet", "# user type bridge number\nalice  veth lxcbr0 0\n")}, want: []string{
-			config + ":6 lxc.net.0.link = lxcbr0", "/etc/lxc/lxc-usernet:2 alice veth lxcbr0 0, which gives none", "give the user some (10 here)",
-			`sudo sh -c 'printf '\''\n%s\n'\'' '\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`,
+			config + ":6 lxc.net.0.link = lxcbr0", "/etc/lxc/lxc-usernet:2 alice veth lxcbr0 0, which gives none", "/sys/class/net/lxcbr0 is not there",
+			"give the user some (10 here); and make the bridge, or name one that is there",
+			`sudo sh -c 'printf '\''\n%s\n'\'' '\''alice veth lxcbr0 10'\'' >>/etc/lxc/lxc-usernet'`, "editor " + config,
 		}},
 		"one file for all services": {machine: v2, user: "alice", check: "pam-line", changes: []change{
 			remove("/etc/pam.d"), write("/etc/pam.conf", "sshd session required pam_unix.so\n")}, want: []string{

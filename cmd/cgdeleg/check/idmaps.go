@@ -65,7 +65,8 @@ func (f *Facts) checkIDMaps(maps idMaps) Result {
 	}
 	r := failed("IDs in the container's "+maps.name+" are not "+f.Subject.Name+"'s", evidence...)
 	if !canGive {
-		return r.fixed("they may be other people's: write the user's own ranges into "+maps.name, f.edit(maps.lines[0].at.file())).certainIf(f.Partial)
+		ranges, edit := f.ownRangesFor(maps, both)
+		return r.fixed("they may be other people's: write the user's own ranges into "+maps.name+ranges, edit).certainIf(f.Partial)
 	}
 	r.Fix = fix
 	return r.certainIf(f.Partial)
@@ -75,7 +76,7 @@ func (f *Facts) checkIDMaps(maps idMaps) Result {
 // (user_namespaces(7)): lines that share no ID on either side, each inside of one line of
 // this user namespace's own map.
 func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
-	edit := f.edit(maps.lines[0].at.file())
+	edit := f.editAny(maps.lines[0].at.file())
 	share := func(a, b, count, other uint64) bool { return a < b+other && b < a+count }
 	for i, m := range maps.lines {
 		for _, other := range maps.lines[i+1:] {
@@ -95,11 +96,65 @@ func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
 	}
 	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
 		if !slices.ContainsFunc(maps.lines, func(m idMap) bool { return m.kind == kind }) {
-			return failed(fmt.Sprintf(maps.missing, word, kind), maps.lines[0].at).fixed("add one with the user's range", edit).certainIf(maps.isWhole)
+			text, add := f.addOwnRange(maps, both, kind)
+			return failed(fmt.Sprintf(maps.missing, word, kind), maps.lines[0].at).fixed("add one with the user's range"+text, add).certainIf(maps.isWhole)
 		}
 	}
 	return ok("")
 }
+
+// rangeOf returns the subject's range of a kind for a container, if it is known.
+func (f *Facts) rangeOf(both []subIDs, kind byte) (r subid.Range, isKnown bool) {
+	for _, s := range both {
+		if s.kind == kind && (!f.Partial || f.ownsIDs(&s)) {
+			return largest(s.mapped)
+		}
+	}
+	return r, false
+}
+
+// ownRangesFor says which ranges belong into a map in place of those that are there, as ": "
+// and the lines, and writes them if that has a line for each kind, and no more.
+func (f *Facts) ownRangesFor(maps idMaps, both []subIDs) (text string, edit Command) {
+	file := maps.lines[0].at.file()
+	edit = f.editAny(file)
+	var lines []string
+	args := []string{"sed", "-i"}
+	for _, kind := range []byte{'u', 'g'} {
+		r, isKnown := f.rangeOf(both, kind)
+		if !isKnown {
+			return "", edit
+		}
+		lines = append(lines, fmt.Sprintf("%c 0 %d %d", kind, r.First, r.Count))
+	}
+	for _, m := range maps.lines {
+		i := slices.IndexFunc(lines, func(line string) bool { return line[0] == m.kind })
+		number, isNumber := strings.CutPrefix(m.at.Path, file+":")
+		if maps.name == lxcIDMap && isNumber && m.inside == 0 {
+			args = append(args, "-e", fmt.Sprintf("%ss/=.*/= %s/", number, lines[i]))
+		}
+	}
+	if args = append(args, file); maps.name == lxcIDMap && len(maps.lines) == len(lines) && len(args) == len(edit.Args)+5 {
+		edit.Args = args
+	}
+	return ": " + strings.Join(lines, ", and "), edit
+}
+
+// addOwnRange says which line of a kind is missing in a map, and adds it.
+func (f *Facts) addOwnRange(maps idMaps, both []subIDs, kind byte) (text string, add Command) {
+	file := maps.lines[0].at.file()
+	add = f.editAny(file)
+	r, isKnown := f.rangeOf(both, kind)
+	if !isKnown || maps.name != lxcIDMap {
+		return "", add
+	}
+	line := fmt.Sprintf("%s = %c 0 %d %d", lxcIDMap, kind, r.First, r.Count)
+	add.Args = []string{"sh", "-c", fmt.Sprintf(`printf '\n%s\n' >>%s`, line, quote(file))} // the last line may lack its newline
+	return ": " + line, add
+}
+
+// lxcIDMap is LXC's key.
+const lxcIDMap = "lxc.idmap"
 
 // noIDMap is the result for a container's configuration that maps no IDs.
 func (f *Facts) noIDMap() Result {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -13,34 +14,46 @@ type distribution struct {
 	ids      []string // of os-release(5)
 	install  []string
 	idmapper string // the package with newuidmap and newgidmap
+	apparmor string // the package with apparmor_parser; "": there is none
 }
 
 var distributions = []distribution{
-	{[]string{"debian", "ubuntu"}, []string{"apt", "install"}, "uidmap"},
-	{[]string{"fedora", "rhel", "centos"}, []string{"dnf", "install"}, "shadow-utils"},
-	{[]string{"suse", "opensuse"}, []string{"zypper", "install"}, "shadow"},
-	{[]string{"alpine"}, []string{"apk", "add"}, "shadow-subids"},
-	{[]string{"arch"}, []string{"pacman", "-S"}, "shadow"},
-	{[]string{"void"}, []string{"xbps-install"}, "shadow"},
-	{[]string{"gentoo"}, []string{"emerge", "--ask"}, "sys-apps/shadow"},
+	{[]string{"debian", "ubuntu"}, []string{"apt", "install"}, "uidmap", "apparmor"},
+	{[]string{"fedora", "rhel", "centos"}, []string{"dnf", "install"}, "shadow-utils", ""},
+	{[]string{"suse", "opensuse"}, []string{"zypper", "install"}, "shadow", "apparmor-parser"},
+	{[]string{"alpine"}, []string{"apk", "add"}, "shadow-subids", "apparmor"},
+	{[]string{"arch"}, []string{"pacman", "-S"}, "shadow", "apparmor"},
+	{[]string{"void"}, []string{"xbps-install"}, "shadow", "apparmor"},
+	{[]string{"gentoo"}, []string{"emerge", "--ask"}, "sys-apps/shadow", "sys-apps/apparmor"},
 }
 
 // installIDMapTools installs newuidmap and newgidmap, where the distribution is known.
 func (f *Facts) installIDMapTools() *Fix {
+	install, later, isKnown := f.installOf(func(d distribution) string { return d.idmapper })
+	if !isKnown {
+		return &Fix{Text: "install it"}
+	}
+	return &Fix{Text: "install it" + later, Commands: []Command{install}}
+}
+
+// installOf installs a package, which each distribution calls otherwise; later is what is to be
+// done after it. isKnown is false where the distribution is not known, or has none.
+func (f *Facts) installOf(packageOf func(distribution) string) (install Command, later string, isKnown bool) {
 	for _, d := range distributions {
-		if !f.isLike(d.ids...) {
+		name := packageOf(d)
+		if !f.isLike(d.ids...) || name == "" {
 			continue
 		}
-		install, later := f.installer(d)
-		if install == nil {
+		words, later := f.installer(d)
+		if words == nil {
 			break
 		}
-		if f.Machine.Exists("/var/lib/dpkg/info/" + d.idmapper + ".list") {
-			install = append(install, "--reinstall") // or apt says that it is there, whatever of it is missing
+		if f.Machine.Exists("/var/lib/dpkg/info/" + name + ".list") {
+			words = append(words, "--reinstall") // or apt says that it is there, whatever of it is missing
 		}
-		return &Fix{Text: "install it" + later, Commands: []Command{byHand(append(install, d.idmapper)...)}}
+		return byHand(append(words, name)...), later, true
 	}
-	return &Fix{Text: "install it"}
+	return install, "", false
 }
 
 // installer returns what installs a package on this machine of the distribution, and what is
@@ -119,12 +132,22 @@ func releaseValues(release string, keys []string) (values []string) {
 // what is written there is lost, if it can be written at all.
 func (f *Facts) isBuilt() bool { return f.isLike("nixos", "guix") }
 
-// editor is a program that edits a file: the one that was chosen, on Debian.
+// editor is a program that edits a file: the one that was chosen, on Debian, and vi or what
+// is there in its place.
 func (f *Facts) editor() string {
+	programs := []string{"vi", "vim", "nano", "mg", "emacs"}
 	if f.isLike("debian", "ubuntu") {
-		return "editor"
+		programs = append([]string{"editor"}, programs...)
 	}
-	return "vi"
+	if f.Machine.IsRecorded() {
+		return programs[0]
+	}
+	for _, program := range programs {
+		if _, _, answer := f.lookUp(program); answer == machine.Found {
+			return program
+		}
+	}
+	return programs[0]
 }
 
 // possible returns a fix without the commands that do nothing on this machine.
@@ -138,9 +161,46 @@ func (f *Facts) possible(fix *Fix) *Fix {
 	own := *fix
 	own.Commands = slices.DeleteFunc(slices.Clone(fix.Commands), changesEtc)
 	if len(own.Commands) < len(fix.Commands) {
-		own.Text += ", in the configuration from which this machine's /etc is built"
+		own.Text = "in the configuration from which this machine's /etc is built: " + own.Text
 	}
 	return &own
+}
+
+// byRoot has the fix's commands run by the program that does that on this machine, or says
+// that root has to run them.
+func (f *Facts) byRoot(fix *Fix) *Fix {
+	if fix == nil || !slices.ContainsFunc(fix.Commands, func(c Command) bool { return c.Root }) {
+		return fix
+	}
+	own := *fix
+	own.Commands = slices.Clone(fix.Commands)
+	by := f.becomesRoot()
+	for i := range own.Commands {
+		own.Commands[i].by = by
+	}
+	if by == nobody {
+		own.Text += " (as root)"
+	}
+	return &own
+}
+
+// becomesRoot returns sudo or doas, as this machine has it; nobody if it has neither. What
+// was not recorded may be there: reports from before this asked tell nothing of it.
+func (f *Facts) becomesRoot() string {
+	const sudo = "sudo"
+	if f.Machine.IsRecorded() {
+		absent, _ := f.Machine.ReadFile("/" + machine.AbsentFile)
+		if !slices.Contains(strings.Split(string(absent), "\n"), path.Join(toolDir, sudo)) {
+			return sudo
+		}
+	}
+	for _, program := range []string{sudo, "doas"} {
+		switch _, _, answer := f.lookUp(program); {
+		case answer == machine.Found || program == sudo && answer == machine.Unknown:
+			return program
+		}
+	}
+	return nobody
 }
 
 // changesEtc tells whether a command changes what is in /etc.

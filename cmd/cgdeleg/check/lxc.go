@@ -76,8 +76,13 @@ func checkLXCView(f *Facts) Result {
 			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
 	}
+	const some = 3
+	few := evidence
+	if more := len(evidence) - some; more > 1 {
+		few = append(slices.Clone(evidence[:some]), Evidence{"and", fmt.Sprintf("%d hierarchies more", more)})
+	}
 	for _, look := range []func([]Evidence) Result{f.checkCgroupUse, f.checkFreezer} {
-		if r := look(evidence); r.Status != OK {
+		if r := look(few); r.Status != OK {
 			return r
 		}
 	}
@@ -117,17 +122,35 @@ func (f *Facts) lxcOutside(l *location) Result {
 		fixed("move the shell below "+l.base, move)
 }
 
-// openWith opens a session that has these controllers too; nil if none would.
-func (f *Facts) openWith(controllers []string) *Fix {
-	fix := f.openFix(controllers...)
-	if fix == nil {
-		return nil
+// fixedWith adds how a session has these controllers too: by the list of the module's line
+// for every login, and for this shell by a session that is made for it. It adds also alone
+// where neither can be.
+func (r Result) fixedWith(f *Facts, controllers []string, also string) Result {
+	open := f.openFix(controllers...)
+	if open == nil {
+		return r.with(nil, also)
 	}
-	fix.Text = "make a session with " + strings.Join(controllers, ",") + " for this shell"
-	if f.login.module != nil && !f.login.asked.All {
-		fix.Text += fmt.Sprintf("; for every login write -c %s in %s", f.listToOpen(controllers), f.login.module.File)
+	names := strings.Join(controllers, ",")
+	if also != "" {
+		also = "; " + also
 	}
-	return fix
+	if f.login.module == nil || f.login.asked.All {
+		return r.fixed("make a session with "+names+" for this shell"+also, open.Commands...)
+	}
+	list := f.listToOpen(controllers)
+	text := fmt.Sprintf("for every login write -c %s in %s; until then make a session with %s for this shell", list, f.login.module.File, names)
+	return r.fixed(text+also, append([]Command{f.writeList(list)}, open.Commands...)...)
+}
+
+// writeList writes another list behind -c on the module's line.
+func (f *Facts) writeList(list string) Command {
+	line := f.login.module
+	i := slices.Index(line.Args, "-c")
+	if i < 0 || i+1 >= len(line.Args) || strings.Trim(line.Args[i+1], plainNames+",=.") != "" {
+		return byHand(f.editor(), line.File)
+	}
+	script := fmt.Sprintf(`%ds/\(-c[[:blank:]]*\)%s/\1%s/`, line.Number, sedQuoted.Replace(line.Args[i+1]), list)
+	return byHand("sh", "-c", sedInPlace(script, line.File))
 }
 
 func checkConfigIDMap(f *Facts) Result {
@@ -138,7 +161,7 @@ func checkConfigIDMap(f *Facts) Result {
 	if len(lines) == 0 {
 		return f.noIDMap()
 	}
-	maps := idMaps{name: "lxc.idmap", missing: "lxc.idmap has no line for %s IDs (%c)", isWhole: f.isWholeConfig()}
+	maps := idMaps{name: lxcIDMap, missing: "lxc.idmap has no line for %s IDs (%c)", isWhole: f.isWholeConfig()}
 	for _, m := range lines {
 		at := Evidence{fmt.Sprintf("%s:%d", m.Item.File, m.Item.Line), "lxc.idmap = " + m.Item.Value}
 		maps.lines = append(maps.lines, idMap{m.Kind, m.Inside, m.Outside, m.Count, at})
@@ -195,7 +218,7 @@ func limitsHave(count int) string {
 // lackingFix says how controllers are had that the limits of a configuration's file need.
 func (f *Facts) lackingFix(r Result, lacking []string, file string) Result {
 	if f.canOpen(lacking) {
-		return r.with(f.openWith(lacking), "")
+		return r.fixedWith(f, lacking, "")
 	}
 	r.Says += "; no mounted hierarchy has that controller"
 	if names := f.unmounted(lacking); len(names) > 0 {

@@ -81,6 +81,8 @@ func checkMode(f *Facts) Result {
 		return unknown("the cgroup mounts cannot be told", f.discovery)
 	case len(f.found) == 0 && len(unusable) == 0 && len(lines) > 0:
 		return unknown("the cgroup mounts cannot be told", lines[0])
+	case len(f.found) == 0 && len(unusable) == 0 && f.asksCgmanager():
+		return f.cgmanagerResult()
 	case len(f.found) == 0 && len(unusable) == 0:
 		return f.mountResult(failed("no cgroup file system is mounted", Evidence{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}))
 	}
@@ -140,6 +142,27 @@ func (f *Facts) mountResult(r Result) Result {
 		r.Evidence = append(r.Evidence, Evidence{path.Join(cgroupRoot, name), "is there"})
 	}
 	return r.fixed("mount what the kernel has as this machine's init does that; not over " + cgroupRoot + ", where something else stands; " + manager)
+}
+
+// cgmanager is where the daemon of that name has its socket (cgmanager(8)).
+const cgmanager = cgroupRoot + "/cgmanager"
+
+// asksCgmanager tells whether LXC asks that daemon for cgroups: LXC before 3.0 does, where it
+// was built so, before it looks for a cgroup file system (cgroup.c, cgroup_ops_init).
+func (f *Facts) asksCgmanager() bool {
+	return f.System.Version("lxc") != "" && !f.isLXC([]int{3}) && f.Machine.Exists(cgmanager)
+}
+
+// cgmanagerResult is the result for a machine without a mounted cgroup file system, where the
+// daemon may have one of its own.
+func (f *Facts) cgmanagerResult() Result {
+	lxc := "LXC " + f.System.Version("lxc")
+	r := Result{Status: Unknown, Evidence: []Evidence{
+		{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}, {cgmanager, "is there"},
+	}}
+	r.Says = "no cgroup file system is mounted, and it cannot be told whether cgmanager gives " + f.Subject.Name + " cgroups, which " + lxc + " asks first"
+	return r.fixed("ask cgmanager; if it does not answer, mount what the kernel has as this machine's init does that, not over "+cgroupRoot+", where its socket stands",
+		Command{Args: []string{"cgm", "ping"}}, Command{Args: []string{"cgm", "getpidcgroupabs", "memory", fmt.Sprint(f.Subject.PID)}})
 }
 
 // cgroupRoot is where cgroups are usually mounted.
@@ -362,7 +385,7 @@ func checkHierarchies(f *Facts) Result {
 	}
 	for _, name := range missing {
 		if slices.Contains(disabled, name) {
-			fix := f.commandLineFix("add cgroup_enable="+name+" to the kernel's command line", f.readWords("/proc/cmdline"))
+			fix := f.turnedOffBy(name, f.readWords("/proc/cmdline")).fix
 			return r.fixed(fix.Text, fix.Commands...)
 		}
 	}
@@ -439,8 +462,8 @@ func (f *Facts) moduleFile() string {
 		return f.login.module.File
 	}
 	for _, line := range f.login.lines {
-		if strings.HasPrefix(path.Base(line.File), "common-session") {
-			return line.File // Debian's, which many services include
+		if isOfAllLogins(path.Base(line.File)) {
+			return line.File
 		}
 	}
 	service := cmp.Or(f.login.service, "sshd")
@@ -453,6 +476,12 @@ func (f *Facts) moduleFile() string {
 		return allServices
 	}
 	return pamconf.Dirs[0] + "/" + service
+}
+
+// isOfAllLogins tells whether a PAM file is one that a distribution's services for logins
+// include: Debian's, that of Arch, Gentoo and Void, and Alpine's.
+func isOfAllLogins(name string) bool {
+	return strings.HasPrefix(name, "common-session") || name == "system-login" || name == "base-session"
 }
 
 func checkBase(f *Facts) Result {

@@ -67,7 +67,7 @@ func checkLogin(f *Facts) Result {
 	case l.outside:
 		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
-			with(f.openFix(), "or log in by ssh or the console")
+			lasting("log in by ssh or the console", f.openFix())
 	}
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, f.cgroupEvidence())
@@ -82,26 +82,61 @@ func checkLogin(f *Facts) Result {
 		return f.wslResult()
 	}
 	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
-		with(f.openFix(), "or log in by ssh or the console")
+		lasting("log in by ssh or the console", f.openFix())
 }
 
 // strangersResult is the result where root's programs are among the ancestors that no list
-// has: whether they called PAM only their names hint at.
+// has: whether they called PAM only their names hint at. One whose PAM service has no line
+// of the module made no session in either case.
 func (f *Facts) strangersResult() Result {
 	var names []string
 	var evidence []Evidence
+	var without *stranger
 	for _, s := range f.login.strangers {
+		if slices.Contains(names, s.name) {
+			continue
+		}
 		names = append(names, s.name)
 		e := Evidence{fmt.Sprintf("/proc/%d/status", s.pid), s.name}
 		if s.service != "" {
 			e.Value += ", as the PAM service " + s.service
 		}
 		evidence = append(evidence, e)
+		lines, err := pamconf.Session(f.Machine, s.service)
+		if s.service == "" || err != nil || slices.ContainsFunc(lines, func(l pamconf.Line) bool { return l.Is(moduleName) }) {
+			continue
+		}
+		evidence = append(evidence, Evidence{f.serviceFile(s.service), "no line of " + moduleName})
+		if without == nil {
+			without = &s
+		}
 	}
-	return Result{
+	r := Result{
 		Status: Unknown, Evidence: append(evidence, f.cgroupEvidence()...),
 		Says: "it cannot be told whether " + strings.Join(names, " or ") + " called PAM for this shell, and no session was made",
-	}.with(nil, "see whether its PAM service has a line of the module, and what the system's log says of pam_cgdeleg")
+	}
+	if without == nil {
+		return r.with(nil, "see whether its PAM service has a line of the module, and what the system's log says of pam_cgdeleg")
+	}
+	r.Says += ": the PAM service " + without.service + " has no line of the module"
+	next := *f
+	next.login.service = without.service
+	next.login.lines, _ = pamconf.Session(f.Machine, without.service)
+	if f.isBuilt() {
+		return r.with(nil, next.lineInStore())
+	}
+	text, add := next.lineForAll()
+	return r.fixed(text+", the PAM service of "+without.name+", and log in again", add)
+}
+
+// serviceFile returns the file that PAM reads for a service.
+func (f *Facts) serviceFile(service string) string {
+	for _, dir := range pamconf.Dirs {
+		if file := dir + "/" + service; f.Machine.Exists(file) {
+			return file
+		}
+	}
+	return pamconf.Dirs[0] + "/" + service
 }
 
 // hasAny tells whether the process has a cgroup of its own in any hierarchy.
@@ -111,8 +146,27 @@ func (f *Facts) hasAny() bool {
 
 // cgroupEvidence says where the subject's process is.
 func (f *Facts) cgroupEvidence() (all []Evidence) {
+	var values []string
 	for _, l := range f.missing() {
-		all = append(all, Evidence{f.cgroupFile(), l.Name + ":" + l.member})
+		values = append(values, l.Name+":"+l.member)
+	}
+	return f.memberEvidence(values)
+}
+
+// memberEvidence has a line for each cgroup in which the subject's process is, of the values
+// NAME:CGROUP for each hierarchy: most of v1 have the same one.
+func (f *Facts) memberEvidence(values []string) (all []Evidence) {
+	var cgroups []string
+	names := map[string][]string{}
+	for _, value := range values {
+		name, cgroup, _ := strings.Cut(value, ":")
+		if names[cgroup] == nil {
+			cgroups = append(cgroups, cgroup)
+		}
+		names[cgroup] = append(names[cgroup], name)
+	}
+	for _, cgroup := range cgroups {
+		all = append(all, Evidence{f.cgroupFile(), strings.Join(names[cgroup], " ") + ":" + cgroup})
 	}
 	return all
 }
@@ -201,6 +255,17 @@ func (f *Facts) placesToOpen() (names []string) {
 	return names
 }
 
+// lasting adds what helps for good, and behind it what does for this shell until then, if
+// there is such.
+func (r Result) lasting(text string, now *Fix, commands ...Command) Result {
+	r.Fix = &Fix{Text: text, Commands: commands}
+	if now != nil {
+		r.Fix.Text += "; until then " + now.Text
+		r.Fix.Commands = append(slices.Clone(commands), now.Commands...)
+	}
+	return r
+}
+
 // with adds a fix, and to its text what else would help; that alone where there is
 // no other.
 func (r Result) with(fix *Fix, also string) Result {
@@ -256,7 +321,7 @@ func checkModule(f *Facts) Result {
 		}
 		return r.fixed(install + ", for the next login")
 	}
-	return f.withWays(r.with(f.openFix(), "for every login "+install))
+	return f.withWays(r.lasting("for every login "+install, f.openFix()))
 }
 
 // findModule looks for the module where PAM does, and where the login's line has it.
@@ -300,20 +365,23 @@ func (f *Facts) hasPAMDirectory() bool {
 
 func (f *Facts) noPAMResult() Result {
 	r := failed("this machine has no PAM: no login can call the module", append([]Evidence{{pamconf.Dirs[0], "is not there"}}, f.cgroupEvidence()...)...)
-	const every = "for every login have that called by root where the login's shell is started"
+	const every = "for every login have root call cgdeleg open where the login's shell is started"
 	if f.Subject.PID == 0 {
 		return r.fixed("have root call cgdeleg open for each shell of a login")
 	}
 	if f.isDelegated() {
 		return ok("this machine has no PAM, and the shell has cgroups of its own")
 	}
-	return r.with(f.openFix(), every)
+	return r.lasting(every, f.openFix())
 }
 
 func checkPAMLine(f *Facts) Result {
 	l := f.login
 	if f.Partial && l.service == "" {
 		return f.pamLineSeen()
+	}
+	if i := slices.IndexFunc(l.strangers, func(s stranger) bool { return s.service != "" }); l.service == "" && i >= 0 {
+		return skip("the login's PAM service may be " + l.strangers[i].service + ": see login")
 	}
 	if l.service == "" {
 		return skip("the login's service is not known").untoldIf(f.isServiceUntold())
@@ -389,9 +457,7 @@ func (f *Facts) fixedForAll(r Result, text string, commands ...Command) Result {
 		r.Status = Warning
 		return r.fixed(text, commands...)
 	}
-	r = r.with(f.asNextLogin().openFix(), text)
-	r.Fix.Commands = append(r.Fix.Commands, commands...)
-	return r
+	return r.lasting(text, f.asNextLogin().openFix(), commands...)
 }
 
 // misspeltLine returns the line of the service's that was meant to be the module's: one
@@ -567,8 +633,9 @@ func checkPAMOrder(f *Facts) Result {
 	if f.login.module == nil {
 		return skip("there is no line of the module").untoldIf(f.isServiceUntold())
 	}
-	behind := false
+	behind, isMoved := false, false
 	for _, line := range f.login.lines {
+		isMoved = isMoved || line.Is("pam_systemd.so") || line.Is("pam_elogind.so")
 		switch {
 		case line.Is(moduleName):
 			behind = true
@@ -576,6 +643,9 @@ func checkPAMOrder(f *Facts) Result {
 			return failed(fmt.Sprintf("%s comes after it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
 				fixed("put the line of pam_cgdeleg.so after it, and log in again", byHand(f.editor(), f.login.module.File))
 		}
+	}
+	if !isMoved {
+		return ok("nothing in the stack of " + f.login.service + " moves the login")
 	}
 	return ok("")
 }

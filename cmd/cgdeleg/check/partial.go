@@ -339,7 +339,7 @@ func (f *Facts) isMissing(err error) bool { return f.Partial && errors.Is(err, m
 // these has a line of it, or it is known that nobody else is asked.
 func (f *Facts) ownsIDs(s *subIDs) bool {
 	isAsked := f.isRecorded(nsswitchFile) || len(s.own) > 0 || len(s.meant(f.Subject)) > 0
-	return !s.isUnread && isAsked && len(f.subIDServices()) == 0 && (!f.Subject.Nameless || len(s.own) > 0)
+	return !s.isUnread && isAsked && f.subIDService() == "" && (!f.Subject.Nameless || len(s.own) > 0)
 }
 
 // hasAllSubIDs tells whether all files were recorded that tell which subordinate IDs the

@@ -75,8 +75,7 @@ func checkSession(f *Facts) Result {
 	if len(f.found) == 0 {
 		return skip(noHierarchy)
 	}
-	var evidence []Evidence
-	var names []string
+	var values, names []string
 	for _, l := range f.missing() {
 		if errors.Is(l.err, machine.ErrNotRecorded) {
 			return unknown("it cannot be told whose the shell's cgroups are", l.err)
@@ -89,7 +88,7 @@ func checkSession(f *Facts) Result {
 		if l.err != nil {
 			value += ", " + l.err.Error()
 		}
-		evidence = append(evidence, Evidence{f.cgroupFile(), value})
+		values = append(values, value)
 	}
 	if client := f.clientAlone(); client != "" && f.isInUserManager() {
 		return aloneNote("this shell is below systemd's user manager, without a cgroup of its own", client)
@@ -100,9 +99,10 @@ func checkSession(f *Facts) Result {
 	if len(names) == 0 {
 		return f.hasSession()
 	}
+	evidence := f.memberEvidence(values)
 	uses := f.usePAM()
 	if f.login.service == "sshd" && uses.known && !uses.yes {
-		return f.withoutPAMResult(uses.where, evidence) // wherever such a login is: nobody has put it there
+		return f.withoutPAMResult(uses, evidence) // wherever such a login is: nobody has put it there
 	}
 	if confined := f.plan.Confined(); confined != nil {
 		return f.confinedResult(confined, evidence)
@@ -130,7 +130,7 @@ func checkSession(f *Facts) Result {
 		also = "it cannot be told whether sshd called PAM (UsePAM), as " + uses.where.Path + " was not read; " + also
 	}
 	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
-		with(f.openFix(), also)
+		lasting(also, f.openFix())
 }
 
 // hasSession is the result where nothing is missing.
@@ -463,11 +463,7 @@ func checkLimits(f *Facts) Result {
 	if i := slices.IndexFunc(evidence, f.isUsedUp); i >= 0 {
 		r = failed("a limit above the session is used up", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
 	}
-	var commands []Command
-	for _, e := range r.Evidence { // one that is left leaves no more room than before
-		commands = append(commands, byHand("sh", "-c", "echo "+unlimited(e.Path)+" >"+quote(e.Path)))
-	}
-	return r.fixed("raise them where they are set", commands...)
+	return f.liftFix(r)
 }
 
 // isUsedUp tells of a limit that counts things whether no more can be made.

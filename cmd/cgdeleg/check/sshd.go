@@ -19,6 +19,12 @@ type usesPAM struct {
 	yes, known bool
 	// where is what says so, or what was not read.
 	where Evidence
+	// match is the first Match of that file, before which a line that is added has to stand;
+	// below a line UsePAM that stands behind it, where sshd does not take it. A path of ""
+	// means that there is none.
+	match, below Evidence
+	// isWithout tells that the program was built without PAM.
+	isWithout bool
 }
 
 // usePAM tells whether sshd calls PAM. Of a word that is given twice the first counts, and
@@ -28,6 +34,7 @@ func (f *Facts) usePAM() usesPAM {
 	const mostFiles = 256
 	left := mostFiles
 	file := sshdConfig
+	without := f.builtWithoutPAM()
 	for pid := f.login.pid; ; {
 		status, err := f.Machine.StatusOf(pid)
 		if err != nil || pid <= 1 || !strings.HasPrefix(status.Name, "sshd") {
@@ -35,14 +42,37 @@ func (f *Facts) usePAM() usesPAM {
 		}
 		value, other := sshdOptions(f.readArgs(pid))
 		if value != "" {
-			return usesPAM{strings.EqualFold(value, "yes"), true, Evidence{fmt.Sprintf("/proc/%d/cmdline", pid), "-o UsePAM=" + value}}
+			where := Evidence{fmt.Sprintf("/proc/%d/cmdline", pid), "-o UsePAM=" + value}
+			return usesPAM{yes: strings.EqualFold(value, "yes"), known: true, where: where}
 		}
 		if other != "" {
 			file = other
 		}
 		pid = status.Parent
 	}
-	return f.usePAMIn(file, &left)
+	uses := f.usePAMIn(file, &left)
+	if without.Path != "" {
+		uses.yes, uses.known, uses.isWithout = false, true, true
+		uses.where = Evidence{file, "UsePAM does nothing in it"}
+		uses.below = without
+	}
+	return uses
+}
+
+// alpinePAM is what Alpine has in a package of its own (openssh-server-pam): its other sshd
+// is built --without-pam.
+const alpinePAM = "/usr/sbin/sshd.pam"
+
+// builtWithoutPAM says by what it is seen that the login's sshd was built without PAM; the
+// path is "" if it was not, or nobody knows. Where a link of sshd's name leads to the other
+// program, nobody does.
+func (f *Facts) builtWithoutPAM() (e Evidence) {
+	name := f.login.application
+	isSession := name == "sshd-session" // which has its suffix from the package
+	if !f.isLike("alpine") || !isSession && (name != "sshd" || f.Machine.Exists(alpinePAM)) {
+		return e
+	}
+	return Evidence{fmt.Sprintf("/proc/%d/status", f.login.pid), name + ", which Alpine builds without PAM"}
 }
 
 // readArgs returns a process's arguments. Of one that shows something else, as sshd does
@@ -87,6 +117,7 @@ func (f *Facts) usePAMIn(file string, left *int) usesPAM {
 	if *left--; err != nil || *left < 0 {
 		return usesPAM{where: Evidence{file, "was not read"}}
 	}
+	uses := usesPAM{known: true, where: Evidence{file, "no UsePAM"}}
 	number := 0
 	for line := range strings.Lines(string(data)) {
 		number++
@@ -94,26 +125,36 @@ func (f *Facts) usePAMIn(file string, left *int) usesPAM {
 		if len(words) < 2 {
 			continue
 		}
-		switch strings.ToLower(words[0]) {
-		case "match":
-			return usesPAM{known: true, where: Evidence{file, "no UsePAM"}}
-		case "usepam":
-			return usesPAM{strings.EqualFold(words[1], "yes"), true, Evidence{fmt.Sprintf("%s:%d", file, number), strings.TrimSpace(line)}}
-		case "include":
+		at := Evidence{fmt.Sprintf("%s:%d", file, number), strings.TrimSpace(line)}
+		switch keyword := strings.ToLower(words[0]); {
+		case keyword == "match" && uses.match.Path == "":
+			uses.match = at
+		case uses.match.Path != "":
+			if keyword == "usepam" {
+				uses.below = at
+				return uses
+			}
+		case keyword == "usepam":
+			return usesPAM{yes: strings.EqualFold(words[1], "yes"), known: true, where: at}
+		case keyword == "include":
 			for _, pattern := range words[1:] {
 				files, isKnown := f.included(pattern)
 				if !isKnown {
 					return usesPAM{where: Evidence{pattern, "was not read"}}
 				}
 				for _, included := range files {
-					if uses := f.usePAMIn(included, left); !uses.known || uses.where.Path != included {
-						return uses
+					in := f.usePAMIn(included, left)
+					if !in.known || in.where.Path != included {
+						return in
+					}
+					if uses.below.Path == "" && in.below.Path != "" { // a Match ends with its file
+						uses.below = in.below
 					}
 				}
 			}
 		}
 	}
-	return usesPAM{known: true, where: Evidence{file, "no UsePAM"}}
+	return uses
 }
 
 // included returns the files that a pattern of an Include matches, in order; isKnown is false
@@ -145,18 +186,55 @@ func (f *Facts) included(pattern string) (files []string, isKnown bool) {
 }
 
 // withoutPAMResult is the result for a shell that came by an sshd that does not call PAM.
-func (f *Facts) withoutPAMResult(where Evidence, evidence []Evidence) Result {
-	r := failed("sshd did not call PAM for this shell: UsePAM is not set to yes", append([]Evidence{where}, evidence...)...)
-	set := "set UsePAM yes in " + where.file() + " and have sshd read it again"
-	edit := []Command{byHand(f.editor(), where.file())}
-	if strings.HasPrefix(where.Path, "/proc/") {
-		set, edit = "take "+where.Value+" off the command line with which sshd is started, and start it again", nil
+func (f *Facts) withoutPAMResult(uses usesPAM, evidence []Evidence) Result {
+	says := "UsePAM is not set to yes"
+	seen := []Evidence{uses.where}
+	switch {
+	case uses.isWithout:
+		says = "it was built without PAM"
+		seen = []Evidence{uses.below}
+	case uses.below.Path != "":
+		says = "UsePAM stands below Match, where sshd does not take it"
+		seen = []Evidence{uses.match, uses.below}
+		if uses.match.Path == "" {
+			seen = []Evidence{uses.below}
+		}
 	}
+	r := failed("sshd did not call PAM for this shell: "+says, append(seen, evidence...)...)
+	set, commands := f.setUsePAM(uses)
 	if open := f.openFix(); open != nil && f.leftAlone() == nil {
-		r = r.with(open, "for every login "+set)
-	} else {
-		r = r.with(nil, set+"; then log in again")
+		return r.lasting("for every login "+set, open, commands...)
 	}
-	r.Fix.Commands = append(r.Fix.Commands, edit...)
-	return r
+	return r.fixed(set+"; then log in again", commands...)
+}
+
+// setUsePAM has sshd call PAM. With a file that it does not understand sshd ends when it
+// reads it again, and nobody can log in any more: so it is asked before.
+func (f *Facts) setUsePAM(uses usesPAM) (text string, commands []Command) {
+	if strings.HasPrefix(uses.where.Path, "/proc/") {
+		return "take " + uses.where.Value + " off the command line with which sshd is started, and start it again", nil
+	}
+	file, program := uses.where.file(), "sshd"
+	text = "set UsePAM yes in " + file
+	switch at := uses.below; {
+	case !uses.isWithout && at.Path != "":
+		file = at.file()
+		text = "move line " + strings.TrimPrefix(at.Path, file+":") + " of " + file + " above the first Match"
+		if !strings.EqualFold(sshdWords(at.Value)[1], "yes") {
+			text += " and write UsePAM yes there"
+		}
+	case uses.match.Path != "":
+		text += ", above the first Match"
+	}
+	reread := "have sshd read it again"
+	if uses.isWithout {
+		program = alpinePAM
+		if !f.Machine.Exists(alpinePAM) {
+			text = "install openssh-server-pam, " + text
+			commands = append(commands, byHand("apk", "add", "openssh-server-pam"))
+		}
+		reread = "start sshd again, as " + alpinePAM
+	}
+	text += ", see that " + path.Base(program) + " -t finds no error, and " + reread
+	return text, append(commands, byHand(f.editor(), file), byHand(program, "-t"))
 }

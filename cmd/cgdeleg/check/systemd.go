@@ -63,6 +63,9 @@ func (f *Facts) delegationResult() Result {
 	switch {
 	case known && delegated:
 		return ok("systemd delegates "+scope, Evidence{scope, "Delegate=yes"})
+	case file == "" && f.isBuilt():
+		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
+			fixed(f.dropInStore() + ", build the machine anew, " + again)
 	case file == "" && f.brings():
 		return skip("the module's package brings the drop-in that delegates the scopes of logins: see module")
 	case file == "":
@@ -80,6 +83,15 @@ func (f *Facts) delegationResult() Result {
 			fixed("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
 	}
 	return ok("the drop-in is there", Evidence{file, value})
+}
+
+// dropInStore says how the drop-in comes into an /etc that is built from a configuration.
+func (f *Facts) dropInStore() string {
+	text := "in the configuration from which this machine's /etc is built add a drop-in " + dropIn + " with the lines [Scope] and Delegate=cpu memory pids"
+	if f.isLike("nixos") {
+		text += ` (systemd.packages = [ (pkgs.writeTextDir "etc/systemd/system/` + dropIn + `" "[Scope]\nDelegate=cpu memory pids\n") ];)`
+	}
+	return text
 }
 
 // delegateLine returns the file that says whether systemd delegates the scopes of logins,

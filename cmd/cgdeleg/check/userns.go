@@ -57,12 +57,19 @@ var namespaceChecks = []*Check{
 }
 
 func checkUserNamespaces(f *Facts) Result {
-	isKnown := false
+	// The kernel has it, and /proc/self/ns/user, only with CONFIG_USER_NS (fs/proc/base.c);
+	// user.max_user_namespaces it has also without (kernel/ucount.c).
+	const idMap = "/proc/self/uid_map"
+	if f.Machine.Find(idMap) == machine.Absent && !f.Partial {
+		return failed("this kernel has no user namespaces (CONFIG_USER_NS)", Evidence{idMap, "is not there"}).
+			with(f.kernelFix(), "")
+	}
+	isKnown := f.Machine.Find(idMap) == machine.Found && !f.Partial
 	for _, sysctl := range []struct{ file, name string }{
 		{"/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone"},
 		{"/proc/sys/user/max_user_namespaces", "user.max_user_namespaces"},
 	} {
-		isKnown = isKnown || f.Machine.Find(sysctl.file) != machine.Unknown
+		isKnown = isKnown || f.Machine.Find(sysctl.file) == machine.Found
 		if value := f.readWord(sysctl.file); value == "0" {
 			allow := sysctl.name + "=1"
 			if sysctl.name == "user.max_user_namespaces" {
@@ -78,21 +85,12 @@ func checkUserNamespaces(f *Facts) Result {
 	return ok("")
 }
 
-func checkAppArmor(f *Facts) Result {
-	const file = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
-	if f.Machine.Find(file) == machine.Unknown {
-		return unknown("it cannot be told whether AppArmor restricts user namespaces", machine.ErrNotRecorded)
+// kernelFix is what helps where the kernel lacks something.
+func (f *Facts) kernelFix() *Fix {
+	if f.isContainer() {
+		return &Fix{Text: "outside, on the machine, take a kernel that was built with it"}
 	}
-	if f.readWord(file) != "1" {
-		return ok("")
-	}
-	for _, profile := range []string{"/etc/apparmor.d/lxc-start", "/etc/apparmor.d/usr.bin.lxc-start", "/etc/apparmor.d/lxc-unshare", "/etc/apparmor.d/lxc-usernsexec"} {
-		if data, err := f.Machine.ReadFile(profile); err == nil && strings.Contains(string(data), "userns") {
-			return ok("LXC's profile allows it", Evidence{profile, "userns"})
-		}
-	}
-	return warning("AppArmor takes the capabilities of user namespaces from programs without a profile that allows them", Evidence{file, "1"}).
-		with(f.sysctlFix("give the client a profile with \"userns,\", or allow it to all", file, "kernel.apparmor_restrict_unprivileged_userns=0"), "")
+	return &Fix{Text: "take a kernel that was built with it"}
 }
 
 // sysctlFix sets what that file of /proc/sys has. A user namespace has only user.* of its own
@@ -102,7 +100,9 @@ func (f *Facts) sysctlFix(text, file, setting string) *Fix {
 	if isMachines || slices.Contains(f.mountOf(file).Options, "ro") {
 		return &Fix{Text: "outside of this container, " + text + " (" + setting + " in /etc/sysctl.d)"}
 	}
-	return &Fix{Text: text + " (and in /etc/sysctl.d, for the next boot)", Commands: []Command{asRoot("sysctl", "-w", setting)}}
+	const dir = "/etc/sysctl.d" // of which the last file that has it counts
+	keep := fmt.Sprintf("mkdir -p %[1]s && echo %[2]s >%[1]s/99-userns.conf", dir, setting)
+	return &Fix{Text: text + ", for every boot and now", Commands: []Command{asRoot("sh", "-c", keep), asRoot("sysctl", "-w", setting)}}
 }
 
 // toolDirs are where newuidmap and newgidmap are looked for after the caller's PATH, in
@@ -414,10 +414,8 @@ func (s *subIDs) evidence() Evidence {
 }
 
 func checkSubID(f *Facts) Result {
-	if services := f.subIDServices(); len(services) > 0 {
-		return Result{Status: Unknown, Says: "subordinate IDs come from " + strings.Join(services, ", ") + ", which this does not ask",
-			Evidence: []Evidence{{nsswitchFile, "subid: " + strings.Join(services, " ")}}}.
-			fixed("ask for them", Command{Args: []string{"getsubids", f.Subject.Name}}, Command{Args: []string{"getsubids", "-g", f.Subject.Name}})
+	if service := f.subIDService(); service != "" {
+		return f.asksServiceResult(service)
 	}
 	both, err := f.subIDs()
 	if err != nil {
@@ -461,24 +459,54 @@ func checkSubID(f *Facts) Result {
 		return failed(says+", because of a line that newuidmap does not take for it", append(meant, evidence...)...).
 			fixed("correct that line", byHand(append([]string{f.editor()}, filesOf(meant)...)...)).certain()
 	}
-	return failed(says, evidence...).with(f.rangeFix(both, want), "").certain()
+	return failed(says, evidence...).with(f.newRangeFix(both, want), "").certain()
 }
 
 const nsswitchFile = "/etc/nsswitch.conf"
 
-// subIDServices returns the services other than the files that are asked for subordinate
-// IDs: then nobody reads the files (shadow's lib/nss.c).
-func (f *Facts) subIDServices() (services []string) {
+// subIDService returns the service other than the files that is asked for subordinate IDs:
+// then nobody reads the files. shadow takes the first word of the line alone (lib/nss.c); ""
+// if that is files, or this shadow does not know the line.
+func (f *Facts) subIDService() (service string) {
 	data, _ := f.Machine.ReadFile(nsswitchFile)
 	for line := range strings.Lines(string(data)) {
 		line, _, _ = strings.Cut(line, "#")
 		if value, isIt := strings.CutPrefix(strings.TrimSpace(line), "subid:"); isIt {
-			if services = strings.Fields(value); len(services) > 0 && services[0] == "files" {
-				services = nil // these are asked first
+			if words := strings.Fields(value); len(words) > 0 {
+				service = words[0]
 			}
 		}
 	}
-	return services
+	if service == "files" || f.isBeforeLibsubid() {
+		return ""
+	}
+	return service
+}
+
+// isBeforeLibsubid tells whether it is a release with a shadow before 4.9, which reads the
+// files alone.
+func (f *Facts) isBeforeLibsubid() bool {
+	version := versionNumbers(f.release("VERSION_ID"))
+	first := map[string][]int{"debian": {12}, "ubuntu": {22, 10}, "fedora": {35}, "rhel": {9}, "centos": {9}, "rocky": {9}, "almalinux": {9}, "ol": {9}}
+	for id, since := range first {
+		if f.release("ID") == id && len(version) > 0 {
+			return slices.Compare(version, since) < 0
+		}
+	}
+	return false
+}
+
+// asksServiceResult is the result where a directory service has the subordinate IDs.
+func (f *Facts) asksServiceResult(service string) Result {
+	r := Result{
+		Status: Unknown, Says: "subordinate IDs come from " + service + ", which this does not ask",
+		Evidence: []Evidence{{nsswitchFile, "subid: " + service}},
+	}
+	const program = "getsubids" // Fedora has it in a package of its own
+	if _, _, answer := f.lookUp(program); answer == machine.Absent {
+		return r.fixed("look there whether " + f.Subject.Name + " has enough: those in the files do not count")
+	}
+	return r.fixed("ask for them", Command{Args: []string{program, f.Subject.Name}}, Command{Args: []string{program, "-g", f.Subject.Name}})
 }
 
 // unmappedResult is the result where the user has IDs that are none in this user
@@ -488,11 +516,17 @@ func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) 
 	if len(subid.Within(both[0].own, both[0].extents)) == 0 {
 		says = "the subordinate IDs of " + f.Subject.Name + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
 	}
-	return failed(says, evidence...).with(f.insideFix(both, want), "or "+moreIDs)
+	return failed(says, evidence...).with(f.insideFix(both, want), f.orMoreIDs())
 }
 
-// moreIDs is what else helps where a user namespace has too few of a user's IDs.
-const moreIDs = "outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
+// orMoreIDs is what else helps where a container's user namespace has too few of a user's
+// IDs; "" on the machine itself, which has all that there are.
+func (f *Facts) orMoreIDs() string {
+	if !f.inUserNamespace() {
+		return ""
+	}
+	return "or outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
+}
 
 // insideFix takes the subject's lines away that are not wholly in one line of this user
 // namespace's map, and gives it a range that is, where too few are left: who maps all that a
@@ -503,7 +537,7 @@ func (f *Facts) insideFix(both []subIDs, want uint64) *Fix {
 	var left []subIDs
 	isEnough := true
 	for _, s := range both {
-		drop, rest := f.dropUnmapped(s)
+		drop, rest := f.dropLines(s, s.isOutside)
 		isEnough = isEnough && rest.count() >= want
 		drops, left = append(drops, drop...), append(left, rest)
 	}
@@ -517,16 +551,18 @@ func (f *Facts) insideFix(both []subIDs, want uint64) *Fix {
 	return &Fix{Text: "take the lines away that are not in it, and give the user a free range", Commands: append(drops, fix.Commands...)}
 }
 
-// dropUnmapped takes away the subject's lines that are not wholly in one line of the map,
-// and returns what is left without them. usermod does not do that to a user who is logged
-// in. A line that is not written as this would write it is left to a person.
-func (f *Facts) dropUnmapped(s subIDs) (commands []Command, left subIDs) {
+// isOutside tells whether a range is not wholly in one line of this user namespace's map.
+func (s *subIDs) isOutside(r subid.Range) bool {
+	return s.extents != nil && len(subid.Inside([]subid.Range{r}, s.extents)) == 0
+}
+
+// dropLines takes away those of the subject's lines, and returns what is left without them.
+// usermod does not do that to a user who is logged in. A line that is not written as this
+// would write it is left to a person.
+func (f *Facts) dropLines(s subIDs, which func(subid.Range) bool) (commands []Command, left subIDs) {
 	data, _ := f.Machine.ReadFile(s.file)
 	lines := strings.Split(string(data), "\n")
 	left = s
-	isOutside := func(r subid.Range) bool {
-		return s.extents != nil && len(subid.Inside([]subid.Range{r}, s.extents)) == 0
-	}
 	for _, r := range s.own {
 		isPlain := strings.Trim(r.Owner, plainNames) == "" && lines[r.Line-1] == lineOf(r) // and so as good in an expression
 		command := asRoot("sed", "-i", "/^"+lineOf(r)+"$/d", s.file)
@@ -534,15 +570,40 @@ func (f *Facts) dropUnmapped(s subIDs) (commands []Command, left subIDs) {
 			command = byHand(f.editor(), s.file)
 		}
 		isKnown := slices.ContainsFunc(commands, func(c Command) bool { return slices.Equal(c.Args, command.Args) })
-		if isOutside(r) && !isKnown {
+		if which(r) && !isKnown {
 			commands = append(commands, command)
 		}
 	}
-	isDropped := func(r subid.Range) bool { return slices.Contains(s.own, r) && isOutside(r) }
+	isDropped := func(r subid.Range) bool { return slices.Contains(s.own, r) && which(r) }
 	left.all = slices.DeleteFunc(slices.Clone(s.all), isDropped)
 	left.own = slices.DeleteFunc(slices.Clone(s.own), isDropped)
 	left.mapped = left.own
+	if s.extents != nil {
+		left.mapped = usable(left.own, s.extents)
+	}
 	return commands, left
+}
+
+// newRangeFix gives the subject a range, in place of lines that give it the same IDs twice:
+// with those beside it podman would fail as before.
+func (f *Facts) newRangeFix(both []subIDs, want uint64) *Fix {
+	if len(repeatedIn(both)) == 0 {
+		return f.rangeFix(both, want)
+	}
+	var drops []Command
+	var left []subIDs
+	for _, s := range both {
+		isTwice := func(r subid.Range) bool {
+			return slices.ContainsFunc(subid.Repeated(s.own), func(pair [2]subid.Range) bool { return pair[0] == r || pair[1] == r })
+		}
+		drop, rest := f.dropLines(s, isTwice)
+		drops, left = append(drops, drop...), append(left, rest)
+	}
+	fix := f.rangeFix(left, want)
+	if len(repeatedIn(left)) > 0 || len(fix.Commands) == 0 || fix.Commands[0].ByHand {
+		return &Fix{Text: "correct the lines that give IDs twice, and give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
+	}
+	return &Fix{Text: "take the lines away that give IDs twice, and give it a free range", Commands: append(drops, fix.Commands...)}
 }
 
 // podmansResult is the result where the user has enough IDs, and podman would not get them:
@@ -571,7 +632,7 @@ func (f *Facts) podmansResult(both []subIDs, want uint64) (r Result, isTrouble b
 	switch {
 	case len(outside) > 0:
 		return failed("podman maps every line of "+f.Subject.Name+"'s as a whole, and the kernel takes none that is not in one line of this user namespace's map", outside...).
-			with(f.insideFix(both, want), "or "+moreIDs), true
+			with(f.insideFix(both, want), f.orMoreIDs()), true
 	case len(byOthers) > 0:
 		return f.byOtherName(byOthers), true
 	}
@@ -747,11 +808,11 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if twice := repeatedIn(both); len(twice) > 0 {
 		return f.asPodman("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
-			fixed("take one of the lines out, or what both have", byHand(append([]string{f.editor()}, filesOf(twice)...)...)).certainIf(f.knowsOwnIDs(both))
+			with(f.onceFix(both, filesOf(twice)), "").certainIf(f.knowsOwnIDs(both))
 	}
 	if own := f.ownIDIn(both); len(own) > 0 {
 		return f.asPodman(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
-			fixed("give it another range, without its own ID, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certainIf(f.knowsOwnIDs(both))
+			fixed("give it another range, without its own ID"+f.freeRange(both)+", and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	for _, s := range both {
 		for _, r := range s.own {
@@ -762,9 +823,45 @@ func checkSubIDOverlap(f *Facts) Result {
 	}
 	if len(evidence) > 0 {
 		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			fixed("give one of them another range, and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
+			fixed("give one of them another range"+f.freeRange(both)+", and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	return ok("")
+}
+
+// freeRange names a range, as a line of the files, that the subject could have in place of
+// another; "" if none is found.
+func (f *Facts) freeRange(both []subIDs) string {
+	want := uint64(f.Nested) * oneContainer
+	first, found := freeIDs(both, both, want)
+	if !found || !f.mayGive(both, first, want) {
+		return ""
+	}
+	return fmt.Sprintf(" (%d:%d is free)", first, want)
+}
+
+// onceFix has the subject's lines give each ID once: of two lines that have some in common
+// the second goes, if enough are left.
+func (f *Facts) onceFix(both []subIDs, files []string) *Fix {
+	var drops []Command
+	isEnough := true
+	for _, s := range both {
+		var numbers []int
+		for _, pair := range subid.Repeated(s.own) {
+			numbers = append(numbers, pair[1].Line)
+		}
+		slices.Sort(numbers)
+		numbers = slices.Compact(numbers)
+		left := s
+		left.own = slices.DeleteFunc(slices.Clone(s.own), func(r subid.Range) bool { return slices.Contains(numbers, r.Line) })
+		isEnough = isEnough && total(left.own) >= uint64(f.Nested)*oneContainer && len(subid.Repeated(left.own)) == 0
+		if len(numbers) > 0 {
+			drops = append(drops, byHand("sed", "-i", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(numbers)), "d;"), "[]")+"d", s.file))
+		}
+	}
+	if !isEnough {
+		return &Fix{Text: "take one of the lines out, or what both have", Commands: []Command{byHand(append([]string{f.editor()}, files...)...)}}
+	}
+	return &Fix{Text: "take one of the lines out: with the other there are enough", Commands: drops}
 }
 
 // asPodman is a failure where podman is installed, which maps all that a user has. LXC maps

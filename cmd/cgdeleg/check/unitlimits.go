@@ -1,0 +1,105 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// limitProperties are what sets a limit's file in systemd's units (systemd.resource-control(5)).
+var limitProperties = map[string][]string{
+	"pids.max":              {"TasksMax"},
+	"memory.max":            {"MemoryMax"},
+	"memory.limit_in_bytes": {"MemoryMax", "MemoryLimit"},
+}
+
+// unitLimit is a limit in a cgroup of systemd's, which writes its own value there again.
+type unitLimit struct {
+	unit, property string
+	lines          []Evidence // of the unit's files, that say it
+}
+
+// unitLimitOf tells which unit of systemd's has that limit; isOne is false if none has.
+func (f *Facts) unitLimitOf(file string) (l unitLimit, isOne bool) {
+	properties := limitProperties[path.Base(file)]
+	l.unit = path.Base(path.Dir(file))
+	kind := path.Ext(l.unit)
+	if !f.hasSystemd() || len(properties) == 0 || !slices.Contains([]string{".slice", ".scope", ".service"}, kind) {
+		return l, false
+	}
+	l.property = properties[0]
+	for _, name := range f.filesOfUnit(l.unit, kind) {
+		data, _ := f.Machine.ReadFile(name)
+		number := 0
+		for line := range strings.Lines(string(data)) {
+			number++
+			property, _, _ := strings.Cut(strings.TrimSpace(line), "=")
+			if slices.Contains(properties, strings.TrimSpace(property)) {
+				l.lines = append(l.lines, Evidence{fmt.Sprintf("%s:%d", name, number), strings.TrimSpace(line)})
+			}
+		}
+	}
+	return l, true
+}
+
+// filesOfUnit returns a unit's file and its drop-ins: also those for all units that begin as
+// it does up to a dash, and for all of its kind (systemd.unit(5)).
+func (f *Facts) filesOfUnit(unit, kind string) (files []string) {
+	dirs := []string{strings.TrimPrefix(kind, ".") + ".d", unit + ".d"}
+	stem := strings.TrimSuffix(unit, kind)
+	for i, letter := range stem {
+		if letter == '-' && i+1 < len(stem) {
+			dirs = append(dirs, stem[:i+1]+kind+".d")
+		}
+	}
+	for _, unitDir := range append([]string{"/etc/systemd/system.control", "/run/systemd/system.control"}, unitDirs...) {
+		files = append(files, path.Join(unitDir, unit))
+		for _, dir := range dirs {
+			names, _ := f.Machine.ReadDir(path.Join(unitDir, dir))
+			for _, name := range names {
+				if strings.HasSuffix(name, ".conf") {
+					files = append(files, path.Join(unitDir, dir, name))
+				}
+			}
+		}
+	}
+	return files
+}
+
+// liftFix lifts limits where they are set: those of systemd's units in their files, or by
+// systemctl, which writes one. What is written into the cgroup systemd writes over.
+func (f *Facts) liftFix(r Result) Result {
+	var commands []Command
+	var seen []Evidence
+	add := func(c Command) {
+		if !slices.ContainsFunc(commands, func(have Command) bool { return slices.Equal(have.Args, c.Args) }) {
+			commands = append(commands, c)
+		}
+	}
+	isEdited := false
+	text := "raise them where they are set"
+	for _, e := range r.Evidence { // one that is left leaves no more room than before
+		l, isOne := f.unitLimitOf(e.Path)
+		switch {
+		case !isOne:
+			add(byHand("sh", "-c", "echo "+unlimited(e.Path)+" >"+quote(e.Path)))
+		case len(l.lines) == 0:
+			add(byHand("systemctl", "set-property", l.unit, l.property+"=infinity"))
+		default:
+			isEdited = true
+			seen = append(seen, l.lines...)
+			add(byHand(append([]string{f.editor()}, filesOf(l.lines)...)...))
+		}
+	}
+	if isEdited {
+		text += ", and have systemd read that again"
+		add(byHand("systemctl", "daemon-reload"))
+	}
+	for _, e := range seen {
+		if !slices.Contains(r.Evidence, e) {
+			r.Evidence = append(r.Evidence, e)
+		}
+	}
+	return r.fixed(text, commands...)
+}
