@@ -37,7 +37,7 @@ func valueWords(cmd *cobra.Command, invalid *pflag.InvalidValueError) error {
 	case "int":
 		return fmt.Errorf("--%s %q: want a number", flag.Name, value)
 	case "duration":
-		return fmt.Errorf("--%s %q: want a time such as 500ms, 30s or 5m", flag.Name, value)
+		return fmt.Errorf("--%s %q: want seconds, or a time such as 500ms, 30s or 5m", flag.Name, value)
 	default:
 		return fmt.Errorf("--%s %q: %w", flag.Name, value, errors.Unwrap(invalid))
 	}

@@ -143,7 +143,7 @@ func TestUsageErrors(t *testing.T) {
 		"no value":            {"open --user", `--user needs a value: --user NAME; no session was opened; see cgdeleg open --help`},
 		"no value, short":     {"close -u", `-u (--user) needs a value: -u NAME; no session was closed; see cgdeleg close --help`},
 		"no number":           {"check --nested two", `--nested "two": want a number; nothing was checked; see cgdeleg check --help`},
-		"no time":             {"limits apply --wait soon", `--wait "soon": want a time such as 500ms, 30s or 5m; no limit was set; see cgdeleg limits apply --help`},
+		"no time":             {"limits apply --wait soon", `--wait "soon": want seconds, or a time such as 500ms, 30s or 5m; no limit was set; see cgdeleg limits apply --help`},
 		"a value too much":    {"fix --yes=subid", `--yes takes no value: cgdeleg fix --yes subid; nothing was fixed; see cgdeleg fix --help`},
 		"no option at all":    {"status --=x", `"--=x" is no option; nothing was shown; see cgdeleg status --help`},
 		"both":                {"check --pid 3 -u x", `--pid and --user exclude one another; nothing was checked; see cgdeleg check --help`},
