@@ -136,7 +136,7 @@ func failureOf(f *check.Facts, problems []check.Finding) string {
 			without = append(without, p.Name)
 		}
 	}
-	name := f.Subject.Name
+	name := nameOf(f.Subject)
 	switch {
 	case len(stops) == 0 && len(without) == 0:
 		return fmt.Sprintf("Containers of %s start here without some of their limits, because of %s.", name, strings.Join(unlimited, ", "))

@@ -232,7 +232,7 @@ func (all appliedLimits) unapplied() error {
 	for _, a := range all.users {
 		isFaulty := func(l apply.Limited) bool {
 			return slices.ContainsFunc(l.Errs, isDue) || slices.ContainsFunc(l.Outcomes, func(o limits.Outcome) bool {
-				return o.Err != nil && !(all.isDry && o.IsInUse())
+				return o.Err != nil && (!all.isDry || !o.IsInUse())
 			})
 		}
 		if a.err != nil || slices.ContainsFunc(a.all, isFaulty) {

@@ -82,7 +82,7 @@ func (p *usagePrinter) whereColumn(width int) int {
 // flush writes the lines. One that is too long for its file's name gets another one for it,
 // in the same column where that has room.
 func (p *usagePrinter) flush() {
-	width := max(p.screen.width, 80)
+	width := max(p.width, 80)
 	column := p.whereColumn(width)
 	for _, r := range p.rows {
 		if r.label == "" && r.text == "" { // a heading of a session

@@ -195,8 +195,8 @@ func (f *Facts) becomesRoot() string {
 		}
 	}
 	for _, program := range []string{sudo, "doas"} {
-		switch _, _, answer := f.lookUp(program); {
-		case answer == machine.Found || program == sudo && answer == machine.Unknown:
+		_, _, answer := f.lookUp(program)
+		if answer == machine.Found || program == sudo && answer == machine.Unknown {
 			return program
 		}
 	}
