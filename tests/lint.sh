@@ -21,7 +21,7 @@ for module in . tests; do
 		$GO run "$GOLANGCI" run ./...
 	)
 done
-find contrib -name run -print0 | xargs -0 shellcheck # runit and s6 want that name
+find contrib -type f -name run -print0 | xargs -0 shellcheck # runit and s6 want that name
 for source in pam/*.c cmd/trylogin/*.c tests/applications/pamapp/*.c tests/bench/floor/*.c tests/release/testdata/*.c; do
 	gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fanalyzer -O2 -c -o /dev/null "$source"
 done
