@@ -176,6 +176,7 @@ limits_line required limits=required
 fails "where limits are required, bob is refused" timeout "$PATIENCE" ssh -o BatchMode=yes bob@localhost true
 login free alice
 logout_of_logind free
+eventually "the slice is gone, after free" fails_quietly test -e $slice
 
 # The line after pam_systemd's looks at what systemd has set.
 echo 'alice user memory.max=300M pids.max=50%' >$conf
