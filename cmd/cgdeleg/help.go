@@ -52,7 +52,7 @@ var wordsByCommand = map[string]commandWords{
 	}},
 	"limits explain": {"nothing was shown", []exitWords{codeShown, codeUsage, codeUnknown}},
 	"limits apply": {"no limit was set", []exitWords{
-		{"0", "all limits hold"}, {"1", "a limit could not be set, or not yet, or is not known; also with --dry-run"}, codeUsage, codeUnknown, codeRoot,
+		{"0", "all limits hold"}, {"1", "a limit could not be set, or not yet, or is not known"}, codeUsage, codeUnknown, codeRoot,
 	}},
 	"serve": {"nothing was started", []exitWords{{"0", "a signal ended it"}, {"1", "another one runs, or it could not go on"}, codeUsage, codeUnknown, codeRoot}},
 	"run": {"nothing was run", []exitWords{

@@ -374,7 +374,7 @@ var sessionKinds = []kind{
 		name: "controller that is not given on", sites: []string{
 			"giveOnFix: enable it there (and log in again)", "giveOnFix: look whether processes are in", "giveOnFix: have systemd look again",
 			"giveOnFix: add %s to Delegate=", "giveOnFix: Text: text Commands: commands", "causeOf: log in again, and look in the system's log", "notInKernel: outside, start this container",
-			"notInKernel: take a kernel that was built with it", "boundElsewhere: take away what mounts it as cgroup v1", "notGivenOn: end all that runs in it",
+			"boundElsewhere: take away what mounts it as cgroup v1", "notGivenOn: end all that runs in it",
 		},
 		cannot: onV2,
 	},
