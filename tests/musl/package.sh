@@ -30,7 +30,7 @@ amove() {
 		mv "$pkgdir/$path" "$subpkgdir/${path%/*}/"
 	done
 }
-doc() { amove usr/share/man; }
+doc() { amove usr/share/man usr/share/doc; }
 openrc() { amove etc/init.d etc/conf.d; }
 bashcomp() { amove usr/share/bash-completion/completions; }
 fishcomp() { amove usr/share/fish/vendor_completions.d; }

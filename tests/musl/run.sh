@@ -20,7 +20,7 @@ cp -a build/musl/root/. "$stage"
 
 # The packages, as apk add would put them there, and what they must hold.
 tests/musl/package.sh "$scratch/packages"
-(cd "$scratch/packages" && find . -name '.?*' -prune -o -type f -printf '%m %P\n' | sort -k 2) >"$scratch/files"
+(cd "$scratch/packages" && find . -path ./.src -prune -o -type f -printf '%m %P\n' | sort -k 2) >"$scratch/files"
 diff -u tests/musl/package.files "$scratch/files"
 for package in "$scratch"/packages/*; do
 	cp -a "$package/." "$stage"
