@@ -68,7 +68,7 @@ func (p *Plan) Confined() *ConfinedError {
 // shed.
 func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string, r Request) *ConfinedError {
 	for _, at := range left(h, member) {
-		if r.Limits.IsManaged && path.Base(at) == fmt.Sprintf("user-%d.slice", r.UID) {
+		if r.Limits.IsManaged && isSliceOf(at, r.UID) {
 			continue // which has the limits of the same files (cgdeleg limits apply)
 		}
 		dir, err := h.OpenBelow(at)
@@ -82,6 +82,12 @@ func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string, r Requ
 		}
 	}
 	return nil
+}
+
+// isSliceOf tells whether a cgroup is that of all the user's logins (user-UID.slice of
+// systemd.special(7)).
+func isSliceOf(cgroup string, uid int) bool {
+	return path.Base(cgroup) == fmt.Sprintf("user-%d.slice", uid)
 }
 
 // isUserTasksMax tells whether a limit is the number of processes that systemd gives

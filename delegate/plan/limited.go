@@ -88,7 +88,7 @@ func (p *Plan) NotInUnits(m machine.Machine, uid int, given limits.Given) (errs 
 	}
 	for _, s := range p.With(Adopt) {
 		slice := s.Scope
-		for slice != "/" && path.Base(slice) != fmt.Sprintf("user-%d.slice", uid) {
+		for slice != "/" && !isSliceOf(slice, uid) {
 			slice = path.Dir(slice)
 		}
 		errs = append(errs, notIn(m, s.Hierarchy, slice, given.User)...)
