@@ -47,6 +47,9 @@ type Closed struct {
 	// is. EBUSY: other processes are in it; EACCES, EPERM: the closing process
 	// lacks the privileges.
 	Left error
+	// Strayed says why the process is not back in the cgroups from which it came
+	// (*apply.StrayedError of each), nil if it is.
+	Strayed error
 }
 
 // Close moves the process back and removes the session, if no other process is
@@ -83,7 +86,8 @@ func Close(r CloseRequest) (*Closed, error) {
 		left = append(left, c.cleaner.Session(c.ticket.Session))
 		c.cleaner.Rest(c.user, nil)
 	}
-	return &Closed{Session: sessionName(c.ticket), Left: errors.Join(left...)}, nil
+	left = append(left, c.unreached()...)
+	return &Closed{Session: sessionName(c.ticket), Left: errors.Join(left...), Strayed: errors.Join(c.strayed...)}, nil
 }
 
 // Undo takes back an open that did not come to its end, and may have done any part
@@ -119,7 +123,8 @@ func Undo(r CloseRequest) (*Closed, error) {
 		left = append(left, c.cleaner.Session(c.ticket.Session))
 	}
 	left = append(left, c.cleanUp())
-	return &Closed{Session: sessionName(c.ticket), Left: errors.Join(left...)}, nil
+	left = append(left, c.unreached()...)
+	return &Closed{Session: sessionName(c.ticket), Left: errors.Join(left...), Strayed: errors.Join(c.strayed...)}, nil
 }
 
 // cleanUp removes the user's dead sessions: also what an attempt made of which the
@@ -142,8 +147,12 @@ type closing struct {
 	set     *hierarchy.Set
 	manager manager.Manager
 	members []hierarchy.Membership
-	ticket  *ticket.Ticket
-	cleaner *cleanup.Cleaner
+	// isTooDeep tells that there are none because the process is in a user's cgroup: it can
+	// be moved back all the same.
+	isTooDeep bool
+	ticket    *ticket.Ticket
+	cleaner   *cleanup.Cleaner
+	strayed   []error // of Closed.Strayed
 }
 
 func (c *closing) end() {
@@ -189,7 +198,8 @@ func (r *CloseRequest) begin(isWanted func(name string, own []hierarchy.Membersh
 		c.Application, _ = r.Locks.AcquireApplication(r.PID) // nearly always nobody has it
 	}
 	c.members, err = hierarchy.Memberships(r.Machine, r.PID)
-	if r.Detached && isOfEnded(err) {
+	c.isTooDeep = isTooDeep(err)
+	if r.Detached && isOfEnded(err) || c.isTooDeep {
 		err = nil // the session is there all the same
 	}
 	if err != nil {
@@ -241,6 +251,20 @@ func (c *closing) present() layout.ID {
 	return layout.ID{Number: -1}
 }
 
+// isInside tells whether the process is in the session in a hierarchy; or where only its
+// user can have moved it, beside the user's sessions or too deep.
+func (c *closing) isInside(h *hierarchy.Hierarchy) bool {
+	if c.isTooDeep {
+		return hierarchy.PathIn(c.ticket.Former, h.Name) != ""
+	}
+	below, err := h.Below(hierarchy.PathIn(c.members, h.Name))
+	if err != nil {
+		return false
+	}
+	at, ok := layout.SessionAt(h, below)
+	return ok && at == c.ticket.Session || below == layout.UserPath(h, c.ticket.Session.User)
+}
+
 // leave moves the process out of the session in the hierarchies in which it is in
 // it. One that closes in a forked child, or that somebody moved, is in none.
 func (c *closing) leave() (failed []error) {
@@ -249,15 +273,34 @@ func (c *closing) leave() (failed []error) {
 		return nil
 	}
 	for _, h := range c.set.All {
-		if at, ok := layout.SessionOf(h, hierarchy.PathIn(c.members, h.Name)); !ok || at != id || c.hasEnded() {
+		if !c.isInside(h) || c.hasEnded() {
 			continue
 		}
 		err := apply.MoveBack(h, hierarchy.PathIn(c.ticket.Former, h.Name), c.ticket.FormerInode(h.Name), c.PID)
 		if c.Detached && isOfEnded(err) {
 			continue
 		}
-		if err != nil {
+		var strayed *apply.StrayedError
+		switch {
+		case errors.As(err, &strayed):
+			c.strayed = append(c.strayed, err)
+		case err != nil:
 			failed = append(failed, apply.InHierarchy(h, err))
+		}
+	}
+	return failed
+}
+
+// unreached returns why hierarchies cannot be used now in which the login was given
+// something. The process is still there, and all of the session.
+func (c *closing) unreached() (failed []error) {
+	named := c.ticket.Former
+	if !c.manager.KeepsScopes() {
+		named = slices.Concat(named, c.ticket.Adopted)
+	}
+	for _, m := range named {
+		if err := c.set.Unreached(m.Hierarchy); err != nil {
+			failed = append(failed, err)
 		}
 	}
 	return failed

@@ -47,7 +47,7 @@ func TestErrorsThroughWrapping(t *testing.T) {
 			nil, "user ID 1 is a system account's: below UID_MIN 1000 of /etc/login.defs"},
 		{"AccountError of the line", &plan.AccountError{UID: 1, Least: 2}, as[*plan.AccountError], nil, "user ID 1 is below min_uid=2"},
 		{"LeftAloneError", &manager.LeftAloneError{Hierarchy: "pids", Cgroup: "/c"}, as[*manager.LeftAloneError],
-			nil, "hierarchy pids: /c is systemd's or elogind's and no session scope of this user; left alone"},
+			nil, "hierarchy pids: /c is systemd's or elogind's and no session scope of this user; the login stays there"},
 		{"NoWritableCgroupError", &NoWritableCgroupError{}, as[*NoWritableCgroupError], nil, "no hierarchy is delegated to this process"},
 		{"SettingError", &SettingError{File: "a", Delegated: []string{"b", "c"}}, as[*SettingError],
 			nil, `no delegated hierarchy has the file "a"; delegated: b c`},

@@ -46,6 +46,11 @@ func Limit(ctx context.Context, r LimitRequest) ([]apply.Limited, error) {
 	if r.OnlyCompare {
 		return apply.Limit(request), nil
 	}
+	own, err := ownMemberships(r.Machine)
+	if err != nil {
+		return nil, err
+	}
+	leaveSession(set, manager.Of(r.Machine, set), own)
 	held, err := r.Locks.Acquire(user)
 	if err != nil {
 		return nil, err

@@ -67,11 +67,15 @@ type Opened struct {
 	Warnings []error
 }
 
+// RollbackError is an error of Open that could not take back all that it had done. Undo can
+// try again, by what was announced.
+type RollbackError = apply.RollbackError
+
 // Open makes a session in every hierarchy in which the plan wants one, gives the
 // user the scopes that a manager made for the login, and moves the process in. It
 // does all of it or, after an error, nothing: what was made is removed and the
-// process moved back. It also removes dead sessions of the user, within a small
-// bound.
+// process moved back, if the error is no *RollbackError. It also removes dead sessions of
+// the user, within a small bound.
 //
 // Errors are *layout.UserNameError, *apply.HierarchyError with the kernel's
 // *fs.PathError, *plan.DeniedError where there is nothing else, *apply.RequiredError,
@@ -98,13 +102,21 @@ func Open(r OpenRequest) (*Opened, error) {
 // none may be removed. Meanwhile nobody else moves the process, so a close that is not
 // yet done has moved it back.
 func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *apply.Result, err error) {
+	own, err := ownMemberships(r.Machine) // who does not know where it is takes no lock
+	if err != nil {
+		return nil, nil, err
+	}
 	if !r.Machine.IsRecorded() {
 		held, _ := r.Locks.AcquireApplication(r.PID) // nearly always nobody has it
 		defer held.Release()
 		defer held.Remove()
 	}
-	if err := r.findLimits(set); err != nil {
-		return nil, nil, err
+	if r.FindLimits != nil { // from outside of any session
+		leaveSession(set, manager.Of(r.Machine, set), own)
+		own = nil
+		if r.Limits, err = r.FindLimits(); err != nil {
+			return nil, nil, err
+		}
 	}
 	p, err := r.plan(set, user)
 	if err != nil {
@@ -119,10 +131,6 @@ func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *
 	}
 	if !p.DoesAnything() {
 		return o, nil, nil
-	}
-	own, err := ownMemberships(r.Machine)
-	if err != nil {
-		return nil, nil, err
 	}
 	leaveSession(set, p.Manager, own)
 	result, lockErr, err := r.apply(set, p, user)
@@ -139,20 +147,6 @@ func (r *OpenRequest) make(set *hierarchy.Set, user string) (o *Opened, result *
 		return o, nil, nil
 	}
 	return o, result, nil
-}
-
-// findLimits asks for the limits, from outside of any session.
-func (r *OpenRequest) findLimits(set *hierarchy.Set) error {
-	if r.FindLimits == nil {
-		return nil
-	}
-	own, err := ownMemberships(r.Machine)
-	if err != nil {
-		return err
-	}
-	leaveSession(set, manager.Of(r.Machine, set), own)
-	r.Limits, err = r.FindLimits()
-	return err
 }
 
 // Plan returns what Open would do. Errors are those of Open.

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -58,36 +59,35 @@ static void lift_limits(void)
 	}
 }
 
-/* How far to go where neither close_range nor /proc can help. */
+/* How far to go where neither /proc nor close_range can help. */
 #define CLOSE_BLINDLY 4096
 
 /*
- * Closes everything from first on. Before close_range (Linux 5.9), or where a
- * filter forbids it, /proc tells what is open: the limit on descriptors may be a
- * billion, too many to try.
+ * Closes everything from first on. /proc tells what is open: the limit on descriptors may
+ * be a billion, too many to try. close_range(2), of Linux 5.9, comes second, because a
+ * filter that does not know it may kill the caller (seccomp(2)).
  */
 static void close_from(int first)
 {
 	struct dirent *entry;
-	DIR *dir;
+	DIR *dir = opendir("/proc/self/fd");
 	int fd;
 
+	if (dir != NULL) {
+		while ((entry = readdir(dir)) != NULL) {
+			fd = (int)strtol(entry->d_name, NULL, 10); /* 0 of . and .. */
+			if (fd >= first && fd != dirfd(dir))
+				close(fd);
+		}
+		closedir(dir);
+		return;
+	}
 #ifdef SYS_close_range
 	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
 		return;
 #endif
-	dir = opendir("/proc/self/fd");
-	if (dir == NULL) {
-		for (fd = first; fd < CLOSE_BLINDLY; fd++)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(dir)) != NULL) {
-		fd = atoi(entry->d_name);
-		if (fd >= first && fd != dirfd(dir))
-			close(fd);
-	}
-	closedir(dir);
+	for (fd = first; fd < CLOSE_BLINDLY; fd++)
+		close(fd);
 }
 
 /*
@@ -138,6 +138,31 @@ static void shed_caller(void)
 	syscall(SYS_setresuid, 0, 0, 0);
 }
 
+#define KEEP(capability) (1U << (capability)) /* all below 32 */
+
+/*
+ * What a worker needs of root's capabilities (capabilities(7)), which is what
+ * cgdeleg-serve.service leaves the server for logins: it says what each is for. An
+ * application that has fewer keeps those. And no program that is run, id(1), gets more.
+ */
+static void drop_capabilities(void)
+{
+	static const __u32 needed = KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEEP(CAP_SYS_PTRACE) |
+				    KEEP(CAP_SYS_ADMIN) | KEEP(CAP_SYS_NICE);
+	struct __user_cap_header_struct self = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]; /* 32 of the 64 in each */
+
+	/* A filter may forbid any of it: then the worker works with all. */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (syscall(SYS_capget, &self, sets) < 0)
+		return;
+	sets[0].effective &= needed;
+	sets[0].permitted &= needed;
+	sets[1].effective = sets[1].permitted = 0;
+	sets[0].inheritable = sets[1].inheritable = 0;
+	syscall(SYS_capset, &self, sets);
+}
+
 /* What both kinds of worker want of the child that is forked from the application. */
 static void leave_application(void)
 {
@@ -146,6 +171,7 @@ static void leave_application(void)
 	setsid(); /* a ^C at the login is not for us */
 	umask(022);
 	lift_limits();
+	drop_capabilities();
 }
 
 void become_worker(pid_t application, int reply_fd)
@@ -207,6 +233,10 @@ static int open_application(pid_t application)
 	return fd;
 }
 
+/* How long, in seconds, the runtime of a detached worker may take to start. After that the
+ * worker has a time of its own (detachedLife in pam/worker). */
+#define DETACHED_START 20
+
 /* Where the last words go of a worker that nobody waits for: to the system log, as a
  * dying Go runtime has them. */
 static void say_to_log(void)
@@ -241,5 +271,6 @@ void become_detached_worker(pid_t application, int reply_fd)
 		(void)!write(WORKER_REPLY_FD, WORKER_IS_DETACHED, strlen(WORKER_IS_DETACHED));
 	if (pid != 0)
 		_exit(pid > 0 ? 0 : CHILD_CANNOT_RUN);
+	alarm(DETACHED_START); /* nobody else would end one whose runtime hangs */
 	say_to_log();
 }

@@ -399,7 +399,7 @@ static bool take_back(pam_handle_t *pamh, const struct passwd *account, struct o
 	struct outcome undo = ask_worker(pamh, &undoing, account, out->ticket, argc, argv);
 
 	free(undo.ticket);
-	return undo.answered;
+	return undo.answered && undo.result == PAM_SUCCESS;
 }
 
 /* Opens a session by a worker, and by a second one undoes what the first one did

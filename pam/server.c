@@ -43,10 +43,10 @@ static int connect_to_server(void)
 static bool send_request(int fd, char *const argv[])
 {
 	char *packet = malloc(SERVER_REQUEST_MAX), *end;
-	bool fits = packet != NULL, sent;
+	bool fits = true, sent;
 	int i;
 
-	if (!fits)
+	if (packet == NULL)
 		return false;
 	end = stpcpy(packet, SERVER_PROTOCOL) + 1;
 	for (i = ARG_VERB; fits && argv[i] != NULL; i++) {
@@ -78,24 +78,13 @@ static bool take(int fd, bool is_over, char *text, size_t *len)
 	return false;
 }
 
-/* The result is the last line. */
-static bool is_whole(const char *text, size_t len)
-{
-	const char *last;
-
-	if (len == 0 || text[len - 1] != '\n')
-		return false;
-	last = memrchr(text, '\n', len - 1);
-	return last != NULL && strncmp(last + 1, "result ", strlen("result ")) == 0;
-}
-
 /* Hears the answer to its end: 0, or ETIMEDOUT. */
 static int hear(int fd, long long timeout, char *text, size_t *len)
 {
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	long long begun = now_ms();
 
-	while (take(fd, false, text, len) && !is_whole(text, *len)) {
+	while (take(fd, false, text, len) && !reply_is_whole(text, *len)) {
 		long long left = begun + (*len == 0 ? SERVER_PATIENCE : timeout) - now_ms();
 
 		if (left <= 0)

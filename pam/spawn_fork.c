@@ -33,6 +33,7 @@ static _Noreturn void start_runtime(char *const argv[], int argc)
 	start[argc + 1 + WORKER_ENVIRONMENT_LEN] = NULL; /* AT_NULL */
 	start[argc + 1 + WORKER_ENVIRONMENT_LEN + 1] = NULL;
 	environ = start + argc + 1;
+	/* cppcheck-suppress comparePointers ; start.ld makes one array of what is between them */
 	for (entry = go_start_begin; entry < go_start_end; entry++)
 		(*entry)(argc, start, environ);
 	for (;;)

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +25,12 @@
 /* How long, in seconds, the child of a detached worker may take to start it: longer
  * than it waits for the application's lock. */
 #define DETACH_TIMEOUT 2
+
+/* How often there is a look whether a worker has died without a word, in milliseconds. */
+#define LOOK_EVERY 20
+
+/* How long, in microseconds, until the next look at a worker that is about to end. */
+#define PAUSE 100
 
 /*
  * Two connected ends, of which the first does not block. They are never 0, 1 or 2, which
@@ -48,17 +53,6 @@ static int make_channel(int ends[2])
 		if (ends[i] >= 0)
 			close(ends[i]);
 	return -1;
-}
-
-/* A descriptor that polls readable when the worker has ended; -1 before 5.3. */
-static int open_pidfd(pid_t pid)
-{
-#ifdef SYS_pidfd_open
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-#else
-	(void)pid;
-	return -1;
-#endif
 }
 
 /* Reads what there is, until the deadline if somebody writes without end. What can be
@@ -85,91 +79,97 @@ static bool drain(int fd, bool is_over, long long deadline, char *text, size_t *
 	return true;
 }
 
+/* The worker, as the application knows it. */
+struct child {
+	pid_t pid;
+	int status; /* as from waitpid(2); -1 if somebody else has reaped it */
+	bool ended;
+};
+
 /*
- * Reads until the channel is closed or the worker has ended. The channel alone is
- * not enough: a fork by another thread of the application may hold its other
- * end open. Returns 0, or ETIMEDOUT at the deadline.
+ * True when the worker has been reaped, by us or (ECHILD) by the application: by
+ * a SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
  */
-static int collect(int fd, int pidfd, long long deadline, char *text, size_t *len)
+static bool has_ended(struct child *child)
 {
-	struct pollfd wait[2] = { { .fd = fd, .events = POLLIN },
-				  { .fd = pidfd, .events = POLLIN } };
+	pid_t got;
+
+	if (child->ended)
+		return true;
+	do
+		got = waitpid(child->pid, &child->status, WNOHANG | __WALL);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		child->status = -1;
+	child->ended = got != 0;
+	return child->ended;
+}
+
+bool reply_is_whole(const char *text, size_t len)
+{
+	static const char result[] = "result ";
+	const char *last;
+
+	if (len == 0 || text[len - 1] != '\n')
+		return false;
+	last = memrchr(text, '\n', len - 1);
+	return strncmp(last ? last + 1 : text, result, strlen(result)) == 0;
+}
+
+/*
+ * Reads until the worker has said its result, closed the channel or ended. The channel
+ * alone is not enough: a fork by another thread of the application may hold its other end
+ * open, so from time to time there is a look at the worker. A pidfd would tell of its end
+ * at once, but not every filter of system calls (seccomp(2)) knows it, and one that kills
+ * for what it does not know would kill the application. Returns 0, or ETIMEDOUT at the
+ * deadline.
+ */
+static int collect(int fd, struct child *child, long long deadline, char *text, size_t *len)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
 
 	for (;;) {
 		long long left = deadline - now_ms();
 
 		if (left <= 0)
 			return ETIMEDOUT;
-		if (poll(wait, 2, (int)left) < 0 && errno != EINTR)
+		if (poll(&wait, 1, left < LOOK_EVERY ? (int)left : LOOK_EVERY) < 0 && errno != EINTR)
 			return errno;
-		if (!drain(fd, false, deadline, text, len) || (pidfd >= 0 && wait[1].revents))
+		if (!drain(fd, false, deadline, text, len) || reply_is_whole(text, *len) || has_ended(child))
 			return 0;
 	}
 }
 
-/*
- * True when the worker has been reaped, by us or (ECHILD) by the application: by
- * a SIGCHLD handler, by another thread, by the kernel under SIG_IGN.
- */
-static bool reaped(pid_t pid, int *status)
+/* Waits for the worker's end, of which only a moment is left; true if it came before the
+ * deadline. */
+static bool reap(struct child *child, long long deadline)
 {
-	pid_t got;
-
-	do
-		got = waitpid(pid, status, WNOHANG | __WALL);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		*status = -1;
-	return got != 0;
-}
-
-/* Waits for the worker's end; true if it came before the deadline. */
-static bool reap(pid_t pid, int pidfd, long long deadline, int *status)
-{
-	struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-
-	while (!reaped(pid, status)) {
-		long long left = deadline - now_ms();
-
-		if (left <= 0)
+	while (!has_ended(child)) {
+		if (now_ms() >= deadline)
 			return false;
-		/* without a pidfd this is just a pause */
-		poll(&wait, 1, pidfd < 0 ? 1 : (int)left);
+		usleep(PAUSE);
 	}
 	return true;
-}
-
-static void kill_worker(pid_t pid, int pidfd)
-{
-#ifdef SYS_pidfd_send_signal
-	if (pidfd >= 0) {
-		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-		return;
-	}
-#endif
-	(void)pidfd;
-	kill(pid, SIGKILL);
 }
 
 /* Everything between the spawn and the end of the worker. */
 static void attend(pid_t pid, int fd, unsigned timeout, struct worker_reply *reply)
 {
-	int pidfd = open_pidfd(pid);
+	struct child child = { .pid = pid, .status = -1 };
 	long long deadline = now_ms() + timeout * 1000LL;
 	size_t len = 0;
 
-	reply->failure = collect(fd, pidfd, deadline, reply->text, &len);
-	if (!reap(pid, pidfd, deadline, &reply->status)) {
-		kill_worker(pid, pidfd);
+	reply->failure = collect(fd, &child, deadline, reply->text, &len);
+	if (!reap(&child, deadline)) {
+		kill(pid, SIGKILL);
 		reply->failure = ETIMEDOUT;
 		/* one that the kernel does not let die must not keep the login */
-		reap(pid, pidfd, now_ms() + 500, &reply->status);
+		reap(&child, now_ms() + 500);
 	}
 	/* What it said counts, also if this process was stopped until the deadline. */
 	drain(fd, true, now_ms() + 100, reply->text, &len);
 	reply->text[len] = '\0';
-	if (pidfd >= 0)
-		close(pidfd);
+	reply->status = child.status;
 }
 
 /* Runs the child, of either kind, and collects what it says. */

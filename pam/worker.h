@@ -76,6 +76,9 @@ struct worker_reply {
 	int status; /* how the worker ended, as from waitpid(2); -1 if not known */
 };
 
+/* Whether the last line of a reply is its result. */
+bool reply_is_whole(const char *text, size_t len);
+
 /*
  * Runs a worker with these arguments and waits for it at most timeout seconds,
  * and half a second more for one that the kernel does not let die. Leaves nothing

@@ -17,17 +17,18 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
-// adoptAll adopts the scopes. After an error it gives back those that it had.
-func (a *application) adoptAll() error {
+// adoptAll adopts the scopes. After an error it gives back those that it had; kept says
+// which it could not.
+func (a *application) adoptAll() (kept []error, err error) {
 	for i, s := range a.scopes {
 		if err := a.adopt(s); err != nil {
 			for _, done := range slices.Backward(a.scopes[:i+1]) {
-				_ = GiveBack(a.Machine, done.Hierarchy, done.Scope)
+				kept = append(kept, InHierarchy(done.Hierarchy, GiveBack(a.Machine, done.Hierarchy, done.Scope)))
 			}
-			return InHierarchy(s.Hierarchy, err)
+			return kept, InHierarchy(s.Hierarchy, err)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // hasScope tells whether a v1 scope is the user's already: it is that of the login in
@@ -140,7 +141,7 @@ func moveAll(from, to *cgroupfs.Dir) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s does not come empty: %w", from.Path(), unix.EBUSY)
+	return fmt.Errorf("new processes keep coming into %s: %w", from.Path(), unix.EBUSY)
 }
 
 // allowMovesInSlice lets the user move processes between its own sessions: the

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,9 +84,28 @@ func InHierarchy(h *hierarchy.Hierarchy, err error) error {
 // attempts bounds how often a lost race is run again.
 const attempts = 20
 
+// RollbackError says that a run failed and could not take back all that it had done.
+type RollbackError struct {
+	Err error // why it failed
+	// Left says what is not taken back; nil: nothing. What was announced tells how it can be.
+	Left error
+	// Strayed says why the process is not back in the cgroups from which it came
+	// (*StrayedError of each); nil: it is, or in the session.
+	Strayed error
+}
+
+func (e *RollbackError) Error() string {
+	if e.Left == nil {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v; not taken back: %s", e.Err, strings.ReplaceAll(e.Left.Error(), "\n", "; "))
+}
+
+func (e *RollbackError) Unwrap() error { return e.Err }
+
 // Run carries out the plan: all of it or, after an error, nothing. Errors are
 // *HierarchyError with the kernel's *fs.PathError, *plan.DeniedError, and what
-// Announce and Enter return.
+// Announce and Enter return; and a *RollbackError of one of them.
 func Run(r Request) (*Result, error) {
 	a := &application{Request: r, id: layout.ID{User: r.User, Number: -1}}
 	a.scopes = slices.DeleteFunc(r.Plan.With(plan.Adopt), a.hasScope)
@@ -99,9 +119,8 @@ func Run(r Request) (*Result, error) {
 	} else if err := a.makeSession(); err != nil {
 		return nil, err
 	}
-	if err := a.adoptAll(); err != nil {
-		a.rollBack()
-		return nil, err
+	if kept, err := a.adoptAll(); err != nil {
+		return nil, a.rollBack(err, kept...)
 	}
 	warnings, notes := a.sortUnset()
 	return &Result{
@@ -126,6 +145,7 @@ type application struct {
 // part is a session in one hierarchy, as far as it is made.
 type part struct {
 	*plan.Step
+	hasUser    bool          // there is a user/NAME, which may be ours
 	isMade     bool          // user/NAME/N is ours
 	isAttached bool          // the process is in it
 	target     *cgroupfs.Dir // what the process is to enter; nil before it is made
@@ -167,6 +187,10 @@ func (a *application) makeSession() error {
 			return err
 		}
 		err := a.attempt()
+		var kept *RollbackError
+		if errors.As(err, &kept) {
+			return err // another attempt would be announced in the place of this one
+		}
 		if a.leaveOut(err) {
 			if len(a.parts) == 0 { // there is only a scope
 				return a.announce()
@@ -241,7 +265,7 @@ func (a *application) attempt() (err error) {
 			p.target = nil
 		}
 		if err != nil {
-			a.rollBack()
+			err = a.rollBack(err)
 		}
 	}()
 	a.unset = nil
@@ -281,33 +305,51 @@ func (a *application) isAnothers(p *part) bool {
 	return err == nil && p.made != 0 && now != p.made
 }
 
-// rollBack takes the session back, but for what somebody else took back already.
-func (a *application) rollBack() {
+// rollBack takes the session back, but for what somebody else took back already. It returns
+// the cause; as a *RollbackError if something of the session is kept, or of what is kept already.
+func (a *application) rollBack(cause error, kept ...error) error {
 	for _, p := range a.parts {
 		if a.isAnothers(p) {
 			p.isAttached, p.isMade = false, false
 		}
 	}
 	var left []*hierarchy.Hierarchy
+	var strayed []error
+	keep := func(h *hierarchy.Hierarchy, err error) { kept = append(kept, InHierarchy(h, ignoreGone(err))) }
 	for _, p := range slices.Backward(a.parts) {
-		if p.isAttached && MoveBack(p.Hierarchy, p.Member, p.former, a.PID) == nil {
-			left = append(left, p.Hierarchy)
+		if !p.isAttached {
+			continue
 		}
 		p.isAttached = false
+		err := MoveBack(p.Hierarchy, p.Member, p.former, a.PID)
+		if hasLeft(err) {
+			left = append(left, p.Hierarchy)
+			strayed = append(strayed, err)
+		} else {
+			keep(p.Hierarchy, err)
+		}
 	}
 	AwaitSession(a.Machine, left, a.id, a.PID)
 	for _, p := range slices.Backward(a.parts) {
 		if p.isMade {
 			if dir, err := a.id.Open(p.Hierarchy); err == nil {
-				_ = dir.RemoveBelow(&cgroupfs.Budget{Dirs: 64})
+				_ = dir.RemoveBelow(&cgroupfs.Budget{Dirs: 64}) // the session cannot be removed then
 				dir.Close()
 			}
-			_ = a.id.Remove(p.Hierarchy)
+			keep(p.Hierarchy, a.id.Remove(p.Hierarchy))
 		}
 		// also without a session: the limits of the user may be why there is none
-		_ = layout.RemoveUser(p.Hierarchy, a.User) // EBUSY: other sessions
+		err := layout.RemoveUser(p.Hierarchy, a.User)
+		if (p.isMade || p.hasUser) && !cgroupfs.IsOccupied(err) { // by other sessions
+			keep(p.Hierarchy, err)
+		}
 		p.isMade, p.made = false, 0
 	}
+	failure := &RollbackError{Err: cause, Left: errors.Join(kept...), Strayed: errors.Join(strayed...)}
+	if failure.Left == nil && failure.Strayed == nil {
+		return cause
+	}
+	return failure
 }
 
 // inodeInSession returns the inode number of a cgroup, named as in /proc/PID/cgroup,
@@ -331,7 +373,8 @@ func inodeInSession(h *hierarchy.Hierarchy, member string) uint64 {
 // MoveBack moves the process to the cgroup in which it was, named as in
 // /proc/PID/cgroup and with that inode number, if it is not 0; or to the base if that
 // is gone or not known (""). Another of the same name is not the one: it may be the
-// session of somebody who has nothing to do with the process.
+// session of somebody who has nothing to do with the process. A *StrayedError says that it
+// is in the base although its cgroup is still there.
 func MoveBack(h *hierarchy.Hierarchy, former string, inode uint64, pid int) error {
 	err := error(unix.ENOENT)
 	switch {
@@ -343,8 +386,31 @@ func MoveBack(h *hierarchy.Hierarchy, former string, inode uint64, pid int) erro
 	if err == nil || errors.Is(err, unix.ESRCH) {
 		return err
 	}
-	return h.AttachToBase(pid)
+	if baseErr := h.AttachToBase(pid); baseErr != nil || cgroupfs.IsGone(err) {
+		return baseErr
+	}
+	return &StrayedError{Hierarchy: h.Name, Former: former, Err: err}
 }
+
+// hasLeft tells of MoveBack's error whether the process is out of the session.
+func hasLeft(err error) bool {
+	var strayed *StrayedError
+	return err == nil || errors.As(err, &strayed)
+}
+
+// StrayedError says that a process left its session, and could not go back to the cgroup in
+// which it was before: it is in the base, without the limits that it had there.
+type StrayedError struct {
+	Hierarchy string
+	Former    string // as in /proc/PID/cgroup
+	Err       error
+}
+
+func (e *StrayedError) Error() string {
+	return fmt.Sprintf("hierarchy %s: not back in %s, but in the base: %v", e.Hierarchy, e.Former, e.Err)
+}
+
+func (e *StrayedError) Unwrap() error { return e.Err }
 
 func attachToSame(h *hierarchy.Hierarchy, member string, inode uint64, pid int) error {
 	dir, err := h.OpenMember(member)

@@ -196,6 +196,38 @@ func TestRunTakesBack(t *testing.T) {
 	}
 }
 
+// requireKept wants to be told of these hierarchies that something is left in them.
+func requireKept(t *testing.T, kept *RollbackError, hierarchies ...string) {
+	t.Helper()
+	text := fmt.Sprint(kept.Left)
+	for _, h := range hierarchies {
+		if !strings.Contains(text, "hierarchy "+h+": ") || !strings.Contains(kept.Error(), "hierarchy "+h+": ") {
+			t.Errorf("%s is not told as left: %v", h, kept)
+		}
+	}
+}
+
+// What cannot be taken back is told, and what of it is no fault is not.
+func TestRunCannotTakeBack(t *testing.T) {
+	r, dir := aPlan(t)
+	r.Announce = func(*ticket.Ticket) error {
+		return errors.Join(
+			os.WriteFile(filepath.Join(dir, "f/user/alice/0/cgroup.procs"), nil, 0o644), // which is not removed
+			os.Mkdir(filepath.Join(dir, "p/user/alice/0/cgroup.procs"), 0o755),
+			os.RemoveAll(filepath.Join(dir, "f/job")), // the process goes to the base
+		)
+	}
+	_, err := Run(r)
+	var kept *RollbackError
+	if !errors.As(err, &kept) || !errors.Is(err, unix.EISDIR) {
+		t.Fatalf("got %v", err)
+	}
+	requireKept(t, kept, "freezer")
+	if strings.Contains(kept.Error(), "pids: rmdir") || kept.Strayed != nil { // where it was is gone
+		t.Errorf("got %v", kept)
+	}
+}
+
 // A hierarchy is named once, whatever an error has been through.
 func TestInHierarchy(t *testing.T) {
 	h := &hierarchy.Hierarchy{Name: "memory"}

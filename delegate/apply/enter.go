@@ -45,12 +45,13 @@ func (a *application) haveEntered() error {
 	return nil
 }
 
-// findEntered looks where the process is, so that what it entered can be taken back.
+// findEntered looks where the process is, so that what it entered can be taken back. One that
+// its user has moved to where no path is told may have entered all.
 func (a *application) findEntered() error {
 	members, err := hierarchy.Memberships(a.Machine, a.PID)
 	for _, p := range a.parts {
 		at, ok := layout.SessionOf(p.Hierarchy, hierarchy.PathIn(members, p.Name))
-		p.isAttached = ok && at == a.id
+		p.isAttached = ok && at == a.id || errors.Is(err, unix.ENAMETOOLONG)
 	}
 	return err
 }

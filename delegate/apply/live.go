@@ -65,7 +65,7 @@ func Limit(r LimitRequest) (all []Limited) {
 
 // ErrNoSession says that a session, or all of the user's, have no part in the hierarchy: they
 // were opened before there was a limit for which it is needed.
-var ErrNoSession = errors.New("it was opened before there were limits in this hierarchy, and has no cgroup there")
+var ErrNoSession = errors.New("the session was opened before there were limits in this hierarchy, and has no cgroup there")
 
 // without tells of the limits in a hierarchy in which a session has no part, or the user no
 // session.

@@ -56,6 +56,7 @@ func (a *application) makeUser(p *part) error {
 	if err == nil {
 		err = layout.MakeUser(p.Hierarchy, a.User)
 	}
+	p.hasUser = err == nil
 	if err != nil || !a.isLimited(p) {
 		return p.refused(err)
 	}
@@ -123,6 +124,7 @@ func (a *application) descend(p *part, prepare func(parent, child *cgroupfs.Dir)
 	if err := layout.MakeUser(p.Hierarchy, a.User); err != nil {
 		return p.refused(err)
 	}
+	p.hasUser = true
 	user, err := layout.OpenUser(p.Hierarchy, a.User)
 	if err != nil {
 		return p.refused(err)

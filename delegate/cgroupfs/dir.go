@@ -171,7 +171,7 @@ func (d *Dir) join(p string) string {
 // Mkdir makes the child cgroup called name with mode 0755, whatever the umask.
 // EEXIST means that somebody else has it: mkdir is how a name is claimed. A path
 // of several components makes the last one; the others have to be there and be
-// root's.
+// root's. After an error there is none.
 func (d *Dir) Mkdir(name string) error {
 	if err := components(name); err != nil {
 		return d.fail("mkdir", name, err)
@@ -179,7 +179,11 @@ func (d *Dir) Mkdir(name string) error {
 	if err := retry(func() error { return unix.Mkdirat(d.fd, name, 0o755) }); err != nil {
 		return d.fail("mkdir", name, err)
 	}
-	return d.fail("chmod", name, unix.Fchmodat(d.fd, name, 0o755, 0))
+	if err := retry(func() error { return unix.Fchmodat(d.fd, name, 0o755, 0) }); err != nil {
+		_ = d.Rmdir(name) // the caller takes it for one that was not made
+		return d.fail("chmod", name, err)
+	}
+	return nil
 }
 
 // MkdirAny is Mkdir where it does not matter who made it: EEXIST is no error, and
@@ -279,7 +283,7 @@ func (d *Dir) MayWrite() bool {
 
 // Chown gives the directory itself to uid and gid.
 func (d *Dir) Chown(uid, gid int) error {
-	return d.fail("chown", "", unix.Fchown(d.fd, uid, gid))
+	return d.fail("chown", "", retry(func() error { return unix.Fchown(d.fd, uid, gid) }))
 }
 
 // ChownFile gives the file called name to uid and gid.
@@ -287,7 +291,7 @@ func (d *Dir) ChownFile(name string, uid, gid int) error {
 	if err := component(name); err != nil {
 		return d.fail("chown", name, err)
 	}
-	return d.fail("chown", name, unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW))
+	return d.fail("chown", name, retry(func() error { return unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW) }))
 }
 
 // Info is what fstat(2) says of a cgroup's directory.
@@ -337,6 +341,17 @@ func (d *Dir) InodeAt(p string) (uint64, error) {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Fstatat(d.fd, p, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	return st.Ino, d.fail("stat", p, err)
+}
+
+// OwnerAt returns who owns what is at a path below d: a cgroup, or one of its files. Errors
+// are *fs.PathError.
+func (d *Dir) OwnerAt(p string) (uid int, err error) {
+	if err := components(p); err != nil {
+		return 0, d.fail("stat", p, err)
+	}
+	var st unix.Stat_t
+	err = retry(func() error { return unix.Fstatat(d.fd, p, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return int(st.Uid), d.fail("stat", p, err)
 }
 
 // IsDelegated tells whether systemd marked the cgroup as delegated. Known is false

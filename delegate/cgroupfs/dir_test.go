@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // tree makes files (path to content; a path that ends with a slash is a
@@ -67,6 +68,7 @@ var operations = map[string]func(d *Dir, name string) error{
 	"Open":       func(d *Dir, name string) error { _, err := d.Open(name); return err },
 	"Mkdir":      func(d *Dir, name string) error { return d.Mkdir(name) },
 	"InodeAt":    func(d *Dir, name string) error { _, err := d.InodeAt(name); return err },
+	"OwnerAt":    func(d *Dir, name string) error { _, err := d.OwnerAt(name); return err },
 	"MkdirAny":   func(d *Dir, name string) error { return d.MkdirAny(name) },
 	"AddWatch":   func(d *Dir, name string) error { _, err := d.AddWatch(-1, name, unix.IN_CREATE); return err },
 	"Rmdir":      func(d *Dir, name string) error { return d.Rmdir(name) },
@@ -79,7 +81,7 @@ var operations = map[string]func(d *Dir, name string) error{
 func plenty() *Budget { return &Budget{Dirs: 1000} }
 
 // takesPaths are the operations that take a path below the directory, too.
-var takesPaths = []string{"InodeAt", "Mkdir", "MkdirAny", "Rmdir"}
+var takesPaths = []string{"InodeAt", "Mkdir", "MkdirAny", "OwnerAt", "Rmdir"}
 
 // Whatever a name is made of, it must not lead out of the directory.
 func TestNamesRefused(t *testing.T) {
@@ -284,7 +286,7 @@ func TestOpenSteps(t *testing.T) {
 		{"link/b", "/h/link", []error{unix.ENOTDIR, unix.ELOOP}},
 		{"a/up/h", "/h/a/up", []error{unix.ENOTDIR, unix.ELOOP}},
 	} {
-		before := descriptors(t)
+		before := machinetest.Descriptors(t)
 		for how, open := range map[string]func(string) (*Dir, error){"openat2": d.openPath, "steps": d.openSteps} {
 			at, err := open(test.path)
 			switch {
@@ -301,7 +303,7 @@ func TestOpenSteps(t *testing.T) {
 				at.Close()
 			}
 		}
-		if after := descriptors(t); after != before {
+		if after := machinetest.Descriptors(t); after != before {
 			t.Errorf("%s: %d descriptors, %d before", test.path, after, before)
 		}
 	}
@@ -322,7 +324,7 @@ func TestOpenSteps(t *testing.T) {
 func TestNoDescriptorLeaks(t *testing.T) {
 	d, dir := tree(t, map[string]string{"a/cgroup.procs": "1\n", "a/b/cgroup.procs": "x\n"})
 	must(t, os.Symlink("a", filepath.Join(dir, "link")))
-	before := descriptors(t)
+	before := machinetest.Descriptors(t)
 	for range 10 {
 		for _, path := range []string{"/a/b/nosuch", "/link/b", "/a/.."} {
 			if _, err := d.OpenPath(path); err == nil {
@@ -334,25 +336,9 @@ func TestNoDescriptorLeaks(t *testing.T) {
 		_ = d.RemoveTree("a", plenty())
 		_, _, _ = d.Children(0)
 	}
-	if after := descriptors(t); after != before {
+	if after := machinetest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}
-}
-
-// descriptors returns how many this process has open, but for those with which the Go
-// runtime waits for others: it opens them when it first needs them.
-func descriptors(t *testing.T) (count int) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:") {
-			count++
-		}
-	}
-	return count
 }
 
 // Mode 0755 whatever the host's umask: the module runs inside of sshd and su.

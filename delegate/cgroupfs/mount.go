@@ -18,6 +18,11 @@ type MountError struct {
 
 func (e *MountError) Error() string { return fmt.Sprintf("mount point %s: %s", e.Point, e.Reason) }
 
+// Covered is the error of a mount point at which another mount is seen.
+func Covered(point string) *MountError {
+	return &MountError{Point: point, Reason: "covered by another mount"}
+}
+
 // Mount names a mounted cgroup file system, with the words of
 // /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 type Mount struct {
@@ -59,7 +64,7 @@ func (d *Dir) identify(mount Mount) error {
 		return nil
 	}
 	if st.Dev != mount.Device {
-		return &MountError{Point: mount.Point, Reason: "covered by another mount"}
+		return Covered(mount.Point)
 	}
 	var sfs unix.Statfs_t
 	if err := retry(func() error { return unix.Fstatfs(d.fd, &sfs) }); err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // On the running machine the mount point must show the file system that
@@ -29,7 +30,7 @@ func TestOpenMountChecks(t *testing.T) {
 		{"another type, for v2", Mount{Point: "/proc", Device: st.Dev, Unified: true}, "file system type 0x9fa0, want 0x63677270"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := descriptors(t)
+			before := machinetest.Descriptors(t)
 			_, err := OpenMount(machine.Machine{}, test.mount)
 			var mount *MountError
 			if !errors.As(err, &mount) || *mount != (MountError{Point: "/proc", Reason: test.reason}) {
@@ -38,7 +39,7 @@ func TestOpenMountChecks(t *testing.T) {
 			if err != nil && !strings.Contains(err.Error(), "/proc: "+test.reason) {
 				t.Errorf("text %q", err)
 			}
-			if after := descriptors(t); after != before {
+			if after := machinetest.Descriptors(t); after != before {
 				t.Errorf("%d descriptors, %d before", after, before)
 			}
 		})

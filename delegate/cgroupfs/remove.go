@@ -45,7 +45,7 @@ func (d *Dir) RemoveTree(name string, b *Budget) error {
 		return err
 	}
 	err := d.Rmdir(name)
-	if !isOccupied(err) {
+	if !IsOccupied(err) {
 		return ignoreGone(err)
 	}
 	child, err := d.Open(name)
@@ -68,10 +68,10 @@ type removal struct {
 	busy   error // the first cgroup that has processes
 }
 
-// isOccupied tells whether a directory could not be removed because something is
+// IsOccupied tells whether a directory could not be removed because something is
 // in it. Only other file systems than cgroups' tell that by ENOTEMPTY, such as the
 // one that has a recorded machine.
-func isOccupied(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) }
+func IsOccupied(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) }
 
 // pass removes what is below the top as far as the names go that are held at once;
 // more tells that some cgroup had others.
@@ -117,7 +117,7 @@ func (r *removal) removeLeaves(names *[]string) (down string, err error) {
 		}
 		err := r.at.Rmdir(name)
 		switch {
-		case isOccupied(err):
+		case IsOccupied(err):
 			return name, nil
 		case err != nil && !IsGone(err):
 			r.keep(err)
@@ -150,7 +150,7 @@ func (r *removal) remove(child level) bool {
 	err := r.at.Rmdir(child.name)
 	switch {
 	case err == nil || IsGone(err):
-	case child.isPartial && isOccupied(err):
+	case child.isPartial && IsOccupied(err):
 		r.markPartial() // the next pass takes the others
 	default:
 		r.keep(err)

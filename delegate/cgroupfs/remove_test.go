@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // Trees here are of ordinary directories, in which rmdir answers ENOTEMPTY where a
@@ -154,16 +155,16 @@ func TestRemoveBelow(t *testing.T) {
 			levels = test.levels
 			want := 1 + test.depth + test.siblings*max(1, levels)
 			restore := spare(t, 2)
-			before := descriptors(t)
+			before := machinetest.Descriptors(t)
 			seen, most := 0, 0
 			walkErr := d.visit(&Budget{Dirs: want}, func(*Dir) (bool, error) {
 				if seen++; seen%1000 == 0 {
-					most = max(most, descriptors(t))
+					most = max(most, machinetest.Descriptors(t))
 				}
 				return true, nil
 			})
 			err := d.RemoveBelow(&Budget{Dirs: want, Deadline: time.Now().Add(time.Minute)})
-			after := descriptors(t)
+			after := machinetest.Descriptors(t)
 			restore()
 			if walkErr != nil || seen != want || most > before+1 {
 				t.Errorf("the walk saw %d of %d, with %d descriptors of which %d were there before: %v", seen, want, most, before, walkErr)

@@ -12,7 +12,7 @@ import (
 
 // ErrBudget says that a tree was too large, or took too long, to be walked to its
 // end.
-var ErrBudget = errors.New("walk budget used up")
+var ErrBudget = errors.New("too many cgroups to look at in the time that there is")
 
 // Budget bounds walks of trees that a user owns. One Budget is shared by all the
 // walks of one job. The zero Budget allows nothing. How deep a tree is does not

@@ -181,7 +181,7 @@ func (c *Cleaner) session(id layout.ID) (isListed bool, err error) {
 		return false, err
 	}
 	defer closeAll(in)
-	if isListed, err := c.look(id, in); err != nil || len(in) == 0 {
+	if isListed, err := c.look(id, in); err != nil {
 		return isListed, err
 	}
 	var left []error
@@ -203,7 +203,9 @@ func (c *Cleaner) session(id layout.ID) (isListed bool, err error) {
 			fail(p.h, err)
 		}
 	}
-	c.removeUser(id.User, held, hierarchiesOf(in)) // also where another hierarchy keeps the session
+	// also where another hierarchy keeps the session, and where the session is not: who was to
+	// remove both may have been killed in between
+	left = append(left, c.removeUser(id.User, held))
 	return false, errors.Join(left...)
 }
 
@@ -272,25 +274,23 @@ func (p *presence) remove(id layout.ID) error {
 	return err
 }
 
-func hierarchiesOf(in []presence) (all []*hierarchy.Hierarchy) {
-	for _, p := range in {
-		all = append(all, p.h)
-	}
-	return all
-}
-
-// removeUser removes user/NAME in these hierarchies if it is empty, and then the
-// lock's file, which is held. What the kernel says does not matter: EBUSY is other
-// sessions.
-func (c *Cleaner) removeUser(user string, held *lock.Held, in []*hierarchy.Hierarchy) {
+// removeUser removes user/NAME in all hierarchies if it is empty, and then the
+// lock's file, which is held. That there are other sessions is no error.
+func (c *Cleaner) removeUser(user string, held *lock.Held) error {
 	gone := true
-	for _, h := range in {
+	var left []error
+	for _, h := range c.Set.All {
 		err := layout.RemoveUser(h, user)
-		gone = gone && (err == nil || cgroupfs.IsGone(err))
+		isGone := err == nil || cgroupfs.IsGone(err) || errors.Is(err, machine.ErrNotRecorded)
+		gone = gone && isGone
+		if !isGone && !cgroupfs.IsOccupied(err) {
+			left = append(left, apply.InHierarchy(h, err))
+		}
 	}
 	if gone {
 		held.Remove()
 	}
+	return errors.Join(left...)
 }
 
 // Others removes the dead ones among sessions of a user that List, or a login under
@@ -328,7 +328,7 @@ const patience = 2 * time.Minute
 
 // All removes the dead sessions of these users, and user/NAME of those that have
 // none; with dryRun it only tells which. A user whose lock is not to be had does not
-// keep the others': the error is the first such *lock.Error, beside what was cleaned.
+// keep the others': the error is the first of List's, beside what was cleaned.
 func (c *Cleaner) All(users []string, dryRun bool) (all []Cleaned, first error) {
 	for _, user := range users {
 		cleaned, err := c.user(user, dryRun)
@@ -359,7 +359,8 @@ func (c *Cleaner) user(user string, dryRun bool) (all []Cleaned, err error) {
 }
 
 // List lists a user's sessions, none of which is just being made; and removes a
-// user/NAME that has none. The error is a *lock.Error.
+// user/NAME that has none. Errors are *lock.Error, and *apply.HierarchyError where that
+// cannot be removed.
 func (c *Cleaner) List(user string) ([]int, error) {
 	held, err := c.Locks.Acquire(user)
 	if err != nil {
@@ -368,7 +369,7 @@ func (c *Cleaner) List(user string) ([]int, error) {
 	defer held.Release()
 	numbers := layout.Numbers(c.Set, user)
 	if len(numbers) == 0 {
-		c.removeUser(user, held, c.Set.All)
+		return nil, c.removeUser(user, held)
 	}
 	return numbers, nil
 }

@@ -118,7 +118,10 @@ func TestSession(t *testing.T) {
 		{"kept in both", []string{"f/user/alice/3/a/file", "p/user/alice/3/b/file"},
 			[]string{"f/user/alice", "f/user/alice/3", "f/user/alice/3/a", "p/user/alice", "p/user/alice/3", "p/user/alice/3/b"},
 			[]string{"freezer", "pids"}, unix.ENOTEMPTY, true, false},
-		{"gone", []string{"f/user/alice/"}, []string{"f/user/alice"}, nil, nil, false, false},
+		{"gone", []string{"f/user/bob/"}, []string{"f/user/bob"}, nil, nil, false, false},
+		{"gone, and user/NAME is left", []string{"f/user/alice/"}, nil, nil, nil, false, false},
+		{"gone in one, and user/NAME is left", []string{"f/user/alice/", "p/user/alice/3/"}, nil, nil, nil, false, false},
+		{"gone, beside another of the user's", []string{"f/user/alice/", "p/user/alice/4/"}, []string{"p/user/alice", "p/user/alice/4"}, nil, nil, true, false},
 		{"without a lock", []string{"f/user/alice/3/a/", "p/user/alice/3/"}, nil, nil, nil, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

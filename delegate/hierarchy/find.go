@@ -1,6 +1,7 @@
 package hierarchy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,6 +92,21 @@ func (s *Set) ByName(name string) *Hierarchy {
 	return nil
 }
 
+// Unreached returns why a hierarchy is not among All, for one that there was before: an
+// *UnusableError; nil if it is.
+func (s *Set) Unreached(name string) error {
+	if s.ByName(name) != nil {
+		return nil
+	}
+	for _, err := range s.Unusable {
+		var u *UnusableError
+		if errors.As(err, &u) && u.Hierarchy == name {
+			return u
+		}
+	}
+	return &UnusableError{Hierarchy: name, Reason: "not mounted any more"}
+}
+
 // IsUnified tells whether the machine has cgroup v2 alone.
 func (s *Set) IsUnified() bool { return len(s.All) == 1 && s.All[0].IsUnified() }
 
@@ -98,18 +114,21 @@ func (s *Set) IsUnified() bool { return len(s.All) == 1 && s.All[0].IsUnified() 
 // can be reached and in which something can be made; else the first through which
 // it can be reached; else why there is none. Both are nil where none is mounted.
 func best(m machine.Machine, init Membership, mounts []mount) (found *Hierarchy, unusable error) {
-	for _, candidate := range mounts {
+	for i, candidate := range mounts {
 		if !candidate.shows(init.Hierarchy) {
 			continue
 		}
-		candidate.readOnly = isReadOnly(mounts, candidate.point)
+		if isCovered(mounts, i) {
+			unusable = &UnusableError{Hierarchy: init.Hierarchy, Reason: "mounted, but of no use", Err: cgroupfs.Covered(candidate.point)}
+			continue
+		}
 		if found != nil && candidate.readOnly {
 			continue
 		}
 		h, err := locate(m, init, candidate)
 		switch {
 		case err != nil:
-			unusable = &UnusableError{Hierarchy: init.Hierarchy, Reason: "mounted, but of no use", Err: err}
+			unusable = &UnusableError{Hierarchy: init.Hierarchy, Reason: "mounted, but cannot be used", Err: err}
 		case !candidate.readOnly:
 			if found != nil {
 				found.close()
@@ -146,16 +165,16 @@ func (mt *mount) shows(hierarchy string) bool {
 	return true
 }
 
-// isReadOnly tells whether what is seen at the mount point is read-only: the last
-// mount there lies over the others, as where an engine mounted the same hierarchy
-// once more with "ro".
-func isReadOnly(mounts []mount, point string) (readOnly bool) {
-	for _, mt := range mounts {
-		if mt.point == point {
-			readOnly = mt.readOnly
+// isCovered tells whether another cgroup mount is seen at the mount point: the last one
+// there lies over the others, as where an engine mounted the same hierarchy once more with
+// "ro", or a part of it. The device number does not tell these two apart.
+func isCovered(mounts []mount, i int) bool {
+	for _, later := range mounts[i+1:] {
+		if later.point == mounts[i].point {
+			return true
 		}
 	}
-	return readOnly
+	return false
 }
 
 // locate makes a Hierarchy of a mount, if the base can be reached through it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -86,6 +87,22 @@ func (h *Hierarchy) BaseDir() *cgroupfs.Dir { return h.base }
 // OpenBelow opens a cgroup by its path below the mount point. Errors are
 // *fs.PathError.
 func (h *Hierarchy) OpenBelow(below string) (*cgroupfs.Dir, error) { return h.root.OpenPath(below) }
+
+// IsUsers tells whether somebody other than root can stop a process in the cgroup at a path
+// below the mount point: where the user owns it, or one above it, up to the base. On v2 it is
+// enough if that is the file by which processes are moved out of it, into one of the user's.
+func (h *Hierarchy) IsUsers(below string) bool {
+	for at := below; at != h.Base && at != "/" && at != "."; at = path.Dir(at) {
+		what := at
+		if h.IsUnified() {
+			what = path.Join(at, "cgroup.procs")
+		}
+		if uid, err := h.root.OwnerAt(strings.TrimPrefix(what, "/")); err == nil && uid != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // OpenMember opens a cgroup named as in /proc/PID/cgroup. Errors are those of
 // OpenBelow and ErrOutside.

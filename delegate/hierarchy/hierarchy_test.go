@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // place is what is wanted of one hierarchy that was found.
@@ -77,7 +78,7 @@ func TestFind(t *testing.T) {
 		{"lxc-unprivileged", []place{{Unified, sys, "/", "cpuset cpu io memory hugetlb pids rdma misc"}}, nil},
 	} {
 		t.Run(test.host, func(t *testing.T) {
-			before := descriptors(t)
+			before := machinetest.Descriptors(t)
 			set, err := Find(recorded(test.host))
 			if err != nil {
 				t.Fatal(err)
@@ -100,7 +101,7 @@ func TestFind(t *testing.T) {
 				t.Errorf("ByName or IsUnified is wrong")
 			}
 			set.Close()
-			if after := descriptors(t); after != before {
+			if after := machinetest.Descriptors(t); after != before {
 				t.Errorf("%d descriptors, %d before", after, before)
 			}
 		})
@@ -190,13 +191,13 @@ func TestFindShapes(t *testing.T) {
 		{"init.scope of a container that shares its host's namespace", freezer, "2:freezer:/lxc/c1/init.scope\n", "/f/lxc/c1",
 			[]place{v1("freezer", "/f", "/lxc/c1")}, ""},
 		{"init outside of the namespace", freezer, "2:freezer:/../init.scope\n", "/f", nil,
-			`hierarchy freezer: mounted, but of no use: cgroup lies outside of this mount or cgroup namespace: cgroup "/..", mount root "/"`},
+			`hierarchy freezer: mounted, but cannot be used: cgroup lies outside of this mount or cgroup namespace: cgroup "/..", mount root "/"`},
 		{"init's cgroup is not below the mount point", freezer, "2:freezer:/gone\n", "/f", nil,
-			"hierarchy freezer: mounted, but of no use: open /f/gone: no such file or directory"},
+			"hierarchy freezer: mounted, but cannot be used: open /f/gone: no such file or directory"},
 		{"mount point gone", freezer, "2:freezer:/\n", "/other", nil,
-			"hierarchy freezer: mounted, but of no use: open /f: no such file or directory"},
+			"hierarchy freezer: mounted, but cannot be used: open /f: no such file or directory"},
 		{"v2 without cgroup.controllers", "1 1 0:30 / /u rw - cgroup2 none rw\n", "0::/\n", "/u", nil,
-			"hierarchy unified: mounted, but of no use: open /u/cgroup.controllers: no such file or directory"},
+			"hierarchy unified: mounted, but cannot be used: open /u/cgroup.controllers: no such file or directory"},
 		{"first usable mount of two", "1 1 0:30 / /a rw - cgroup c rw,freezer\n" + freezer + "1 1 0:30 / /f2 rw - cgroup c rw,freezer\n", "2:freezer:/\n", "/f",
 			[]place{v1("freezer", "/f", "/")}, ""},
 	} {
@@ -251,22 +252,6 @@ func find(t *testing.T, m machine.Machine) *Set {
 	}
 	t.Cleanup(set.Close)
 	return set
-}
-
-// descriptors returns how many this process has open, but for those with which the Go
-// runtime waits for others: it opens them when it first needs them.
-func descriptors(t *testing.T) (count int) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:") {
-			count++
-		}
-	}
-	return count
 }
 
 // requireNotFound wants a *fs.PathError with the path and the cause.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // Lines of proc_pid_mountinfo(5), as kernels and container engines make them.
@@ -261,13 +262,14 @@ func TestSeveralMounts(t *testing.T) {
 		{"none that has the base", line("/elsewhere", "/a", "rw") + line("/..", "/b", "rw"), "", false, 1},
 		{"the last mount at a point is seen", line("/", "/a", "rw") + line("/", "/b", "rw") + line("/", "/a", "ro"), "/b", false, 0},
 		{"mount point that is gone", line("/", "/gone", "rw") + line("/", "/a", "rw"), "/a", false, 0},
+		{"a part of it is mounted over it", line("/", "/a", "rw") + line("/elsewhere", "/a", "rw"), "", false, 1},
 		{"of three", line("/", "/a", "ro") + line("/elsewhere", "/a", "ro") + line("/", "/b", "rw"), "/b", false, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := record(t, map[string]string{
 				"proc/self/mountinfo": test.mountinfo, "proc/1/cgroup": "2:freezer:/\n", "a/cgroup.procs": "", "b/cgroup.procs": "", machine.StatFile: "",
 			})
-			before := descriptors(t)
+			before := machinetest.Descriptors(t)
 			set, err := Find(m)
 			if err != nil {
 				t.Fatal(err)
@@ -281,7 +283,7 @@ func TestSeveralMounts(t *testing.T) {
 				t.Errorf("found %+v", set.All[0].Mount)
 			}
 			set.Close()
-			if after := descriptors(t); after != before {
+			if after := machinetest.Descriptors(t); after != before {
 				t.Errorf("%d descriptors, %d before", after, before)
 			}
 		})

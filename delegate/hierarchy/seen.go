@@ -44,12 +44,8 @@ func Seen(m machine.Machine, members []Membership) (*Mounts, error) {
 		return nil, err
 	}
 	s := &Mounts{IsWhole: mountsRoot(data) && len(odd) == 0, HasAny: len(mounts) > 0}
-	readOnly := map[string]bool{} // by mount point: what is mounted last lies over the others
-	for _, mt := range mounts {
-		readOnly[mt.point] = mt.readOnly
-	}
 	for _, member := range members {
-		if h, isMounted := seen(member.Hierarchy, mounts, readOnly); isMounted {
+		if h, isMounted := seen(member.Hierarchy, mounts); isMounted {
 			s.All = append(s.All, h)
 		}
 	}
@@ -58,7 +54,7 @@ func Seen(m machine.Machine, members []Membership) (*Mounts, error) {
 
 // seen returns the best mount of a hierarchy: one that can be used, one that can be
 // written.
-func seen(name string, mounts []mount, readOnly map[string]bool) (best Mounted, isMounted bool) {
+func seen(name string, mounts []mount) (best Mounted, isMounted bool) {
 	worth := func(h Mounted) int {
 		switch {
 		case h.Stale:
@@ -68,11 +64,11 @@ func seen(name string, mounts []mount, readOnly map[string]bool) (best Mounted, 
 		}
 		return 3
 	}
-	for _, mt := range mounts {
-		if !mt.shows(name) {
+	for i, mt := range mounts {
+		if !mt.shows(name) || isCovered(mounts, i) {
 			continue
 		}
-		h := Mounted{Name: name, Point: mt.point, ReadOnly: readOnly[mt.point], Stale: hasDotDot(mt.root)}
+		h := Mounted{Name: name, Point: mt.point, ReadOnly: mt.readOnly, Stale: hasDotDot(mt.root)}
 		if !isMounted || worth(h) > worth(best) {
 			best, isMounted = h, true
 		}

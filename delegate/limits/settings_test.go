@@ -14,28 +14,17 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
-// files are what a machine has: path to content.
-type files map[string]string
+// files are what a machine has.
+type files = machinetest.Files
 
 // recorded returns a machine with these files, and its hierarchies; what it has not was
 // absent.
 func recorded(t *testing.T, all ...files) (machine.Machine, *hierarchy.Set) {
 	t.Helper()
-	dir := t.TempDir()
-	for _, some := range append([]files{{machine.StatFile: ""}}, all...) {
-		for name, content := range some {
-			path := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	m := machine.Recorded(dir)
+	m := machine.Recorded(machinetest.Make(t, append([]files{{machine.StatFile: ""}}, all...)...))
 	set, err := hierarchy.Find(m)
 	if err != nil {
 		t.Fatal(err)

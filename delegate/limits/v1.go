@@ -25,7 +25,7 @@ func (at Place) v1(l Limit, list []Limit) ([]Setting, error) {
 		settings, _ := one(memoryLimit, n.v1())
 		return append(at.hierarchical(l), settings...), nil
 	case MemoryHigh:
-		return nil, at.noEquivalent(l, "cgroup v1 knows no such limit (memory.soft_limit_in_bytes holds nobody up)")
+		return nil, at.noEquivalent(l, "cgroup v1 has no such limit (memory.soft_limit_in_bytes slows nobody down)")
 	case MemorySwapMax:
 		return at.memsw(l, list)
 	case CPUMax:

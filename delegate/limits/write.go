@@ -42,11 +42,11 @@ type InUseError struct {
 }
 
 func (e *InUseError) Error() string {
-	holds := "none holds"
+	holds := "no limit holds until then"
 	if e.InForce > 0 {
-		holds = fmt.Sprintf("%d holds", e.InForce)
+		holds = fmt.Sprintf("%d bytes hold until then", e.InForce)
 	}
-	return fmt.Sprintf("%s is not %d bytes yet, because %d are in use; %s until then", e.Limit.Name, e.Want, e.InUse, holds)
+	return fmt.Sprintf("%s is not %d bytes yet, because %d are in use; %s", e.Limit.Name, e.Want, e.InUse, holds)
 }
 
 // Write writes the settings into a cgroup that was just made, where nothing is in use.

@@ -11,7 +11,6 @@ package lock
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -102,10 +101,14 @@ func (l Locks) acquire(kind, name string) (*Held, error) {
 		if err != nil {
 			return nil, &Error{Path: path, Err: err}
 		}
-		if isLinked(fd) {
+		isLinked, err := isLinked(fd)
+		if isLinked {
 			return &Held{fd: fd, path: path}, nil
 		}
 		unix.Close(fd) // removed by who held it
+		if err != nil {
+			return nil, &Error{Path: path, Err: err}
+		}
 	}
 }
 
@@ -120,8 +123,10 @@ func (l Locks) RemoveUnheld() {
 			if err != nil {
 				continue
 			}
-			if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil && isLinked(fd) {
-				_ = unix.Unlink(filepath.Join(l.Dir, kind, entry.Name()))
+			if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+				if isLinked, _ := isLinked(fd); isLinked {
+					_ = unix.Unlink(filepath.Join(l.Dir, kind, entry.Name()))
+				}
 			}
 			unix.Close(fd)
 		}
@@ -144,9 +149,11 @@ func wait(fd int, deadline time.Time) error {
 	}
 }
 
-func isLinked(fd int) bool {
+// isLinked tells whether an open file still has a name.
+func isLinked(fd int) (bool, error) {
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Nlink > 0
+	err := unix.Fstat(fd, &st)
+	return err == nil && st.Nlink > 0, err
 }
 
 // open opens the lock's file, in a directory that is root's alone or that of
@@ -169,7 +176,7 @@ func (l Locks) open(kind, name string) (int, error) {
 		return -1, err
 	}
 	if st.Uid != 0 && int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
-		return -1, &fs.PathError{Op: "use directory that others can write", Path: l.Dir, Err: unix.EPERM}
+		return -1, fmt.Errorf("others than root can write %s: %w", l.Dir, unix.EPERM)
 	}
 	return openFile(dir, kind, name)
 }

@@ -31,8 +31,11 @@ func (l Locks) TakeTurn(user string) (*Turn, error) {
 		}
 		calls := sizeOf(fd) // before the lock is taken: a call that comes meanwhile is for this turn
 		err = tryOrCall(fd)
+		isLinked, lost := isLinked(fd)
 		switch {
-		case !isLinked(fd): // somebody's turn has just ended, and so a call was not heard
+		case lost != nil:
+			err = lost
+		case !isLinked: // somebody's turn has just ended, and so a call was not heard
 			unix.Close(fd)
 			continue
 		case err == nil:

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,22 +32,6 @@ func requirePathError(t *testing.T, err error, path string, wanted ...error) {
 	if !slices.ContainsFunc(wanted, func(want error) bool { return errors.Is(err, want) }) {
 		t.Errorf("%v: want one of %v", err, wanted)
 	}
-}
-
-// descriptors returns how many this process has open, but for those with which the Go
-// runtime waits for others: it opens them when it first needs them.
-func descriptors(t *testing.T) (count int) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:") {
-			count++
-		}
-	}
-	return count
 }
 
 func TestReadDir(t *testing.T) {

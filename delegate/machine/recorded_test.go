@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // hostile is a recorded machine that somebody else made: its links lead out of
@@ -179,7 +181,7 @@ func TestRecordedWithoutDirectory(t *testing.T) {
 
 func TestRecordedLeavesNoDescriptors(t *testing.T) {
 	m, _ := hostile(t)
-	before := descriptors(t)
+	before := machinetest.Descriptors(t)
 	for _, path := range []string{"/within", "/absolute", "/h", "/fifo", "/none"} {
 		_, _ = m.ReadFile(path)
 		_, _ = m.ReadDir(path)
@@ -191,7 +193,7 @@ func TestRecordedLeavesNoDescriptors(t *testing.T) {
 			unix.Close(fd)
 		}
 	}
-	if after := descriptors(t); after != before {
+	if after := machinetest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}
 }
@@ -252,7 +254,7 @@ func TestRecordedAnswers(t *testing.T) {
 // Where there is no openat2(2), the same is opened by steps, and the same is not.
 func TestOpenInSteps(t *testing.T) {
 	m, _ := hostile(t)
-	before := descriptors(t)
+	before := machinetest.Descriptors(t)
 	for _, path := range []string{
 		"/", "/h", "/h/cgroup.procs", "/proc/self/status", "/within", "/withinhmount", "/withinhmount/cgroup.procs", "/h/../h/real", "/fifo",
 		"/absolute", "/relative", "/todir", "/todir/secret", "/toabsolute/secret", "/up", "/up/outside/secret", "/toup", "/h/linked/secret",
@@ -277,7 +279,7 @@ func TestOpenInSteps(t *testing.T) {
 			}
 		}
 	}
-	if after := descriptors(t); after != before {
+	if after := machinetest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}
 }

@@ -40,7 +40,7 @@ type DelegatedElsewhereError struct {
 }
 
 func (e *DelegatedElsewhereError) Error() string {
-	return "hierarchy " + e.Hierarchy + ": elogind delegates " + e.Cgroup + " to the user; left alone"
+	return "hierarchy " + e.Hierarchy + ": elogind delegates " + e.Cgroup + " to the user; the login stays where it is"
 }
 
 func (elogind) Name() string { return ElogindName }
@@ -99,20 +99,25 @@ func isElogindID(s string) bool {
 // read returns whose session it is and the process that opened it, -1 for what is
 // not known.
 func (e elogind) read(id string) (uid, leader int) {
-	uid, leader = -1, -1
 	data, err := e.machine.ReadFile(elogindSessions + "/" + id)
 	if err != nil {
-		return uid, leader
+		return -1, -1
 	}
-	for line := range strings.Lines(string(data)) {
+	return parseElogindSession(string(data))
+}
+
+// parseElogindSession parses a session's file: lines of NAME=VALUE.
+func parseElogindSession(data string) (uid, leader int) {
+	uid, leader = -1, -1
+	for line := range strings.Lines(data) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		n, err := strconv.Atoi(value)
+		n, err := strconv.ParseUint(value, 10, 32)
 		switch {
 		case err != nil:
 		case name == "UID":
-			uid = n
+			uid = int(n)
 		case name == "LEADER":
-			leader = n
+			leader = int(n)
 		}
 	}
 	return uid, leader

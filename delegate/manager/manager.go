@@ -8,7 +8,6 @@ package manager
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
@@ -85,7 +84,7 @@ type LeftAloneError struct {
 }
 
 func (e *LeftAloneError) Error() string {
-	return fmt.Sprintf("hierarchy %s: %s is systemd's or elogind's and no session scope of this user; left alone", e.Hierarchy, e.Cgroup)
+	return fmt.Sprintf("hierarchy %s: %s is systemd's or elogind's and no session scope of this user; the login stays there", e.Hierarchy, e.Cgroup)
 }
 
 // sessionScope takes apart the path, from the base on, of the cgroup that logind
@@ -93,34 +92,20 @@ func (e *LeftAloneError) Error() string {
 // below it.
 func sessionScope(fromBase string) (uid int, id string, itself, ok bool) {
 	parts := strings.SplitN(fromBase, "/", 5)
-	if len(parts) < 4 || parts[0] != "" || parts[1] != "user.slice" {
+	if len(parts) < 4 || parts[0] != "" || parts[1] != UsersSlice {
 		return 0, "", false, false
 	}
-	uid, isUser := between(parts[2], "user-", ".slice", parseUID)
-	id, isSession := between(parts[3], "session-", ".scope", func(s string) (string, bool) { return s, s != "" })
-	return uid, id, len(parts) == 4, isUser && isSession
-}
-
-// between parses what stands between a prefix and a suffix.
-func between[T any](s, prefix, suffix string, parse func(string) (T, bool)) (value T, ok bool) {
-	s, hasPrefix := strings.CutPrefix(s, prefix)
-	s, hasSuffix := strings.CutSuffix(s, suffix)
-	if !hasPrefix || !hasSuffix {
-		return value, false
-	}
-	return parse(s)
-}
-
-func parseUID(s string) (int, bool) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	return int(n), err == nil
+	uid, isUser := UserOfSlice(parts[2])
+	id, isSession := strings.CutPrefix(parts[3], "session-")
+	id, isScope := strings.CutSuffix(id, ".scope")
+	return uid, id, len(parts) == 4, isUser && isSession && isScope && id != ""
 }
 
 // scopesIn returns the cgroups that have the path of a session scope.
 func scopesIn(h *hierarchy.Hierarchy) (all []Scope) {
-	for _, slice := range childrenOf(h, "user.slice") {
-		for _, scope := range childrenOf(h, "user.slice/"+slice) {
-			path := "/user.slice/" + slice + "/" + scope
+	for _, slice := range childrenOf(h, UsersSlice) {
+		for _, scope := range childrenOf(h, UsersSlice+"/"+slice) {
+			path := "/" + UsersSlice + "/" + slice + "/" + scope
 			if uid, _, _, ok := sessionScope(path); ok {
 				all = append(all, Scope{Path: path, UID: uid})
 			}

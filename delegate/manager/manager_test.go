@@ -2,14 +2,13 @@ package manager_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
@@ -22,31 +21,13 @@ const (
 	notDelegated = "not delegated"
 )
 
-// files are what a machine has: path to content.
-type files map[string]string
+// files are what a machine has.
+type files = machinetest.Files
 
 // recorded returns a machine with these files; what it has not was absent.
-func recorded(t *testing.T, all files) machine.Machine {
+func recorded(t testing.TB, all ...files) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	if _, has := all[machine.StatFile]; !has {
-		write(t, dir, machine.StatFile, "")
-	}
-	for name, content := range all {
-		write(t, dir, name, content)
-	}
-	return machine.Recorded(dir)
-}
-
-func write(t *testing.T, dir, name, content string) {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return machine.Recorded(machinetest.Make(t, append([]files{{machine.StatFile: ""}}, all...)...))
 }
 
 // testdata is a machine of delegate/testdata.

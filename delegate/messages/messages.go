@@ -29,7 +29,7 @@ import (
 func Opened(opened *delegate.Opened) []string {
 	texts := warningTexts(opened.Warnings)
 	if opened.Ticket.IsEmpty() && len(opened.AdoptedNames()) == 0 && len(opened.Notes) == 0 && !slices.ContainsFunc(opened.Warnings, saysWhyNothing) {
-		texts = append(texts, "nothing to make a session in; this session has no cgroups of its own")
+		texts = append(texts, "there is no hierarchy in which a session can be made; this session has no cgroups of its own")
 	}
 	return texts
 }
@@ -60,7 +60,7 @@ func warningTexts(warnings []error) (texts []string) {
 		leftOut[reason] = append(leftOut[reason], enable.Controller)
 	}
 	for _, reason := range reasons {
-		texts = append(texts, fmt.Sprintf("left out %s: %s", strings.Join(leftOut[reason], ","), reason))
+		texts = append(texts, fmt.Sprintf("session without %s: %s", strings.Join(leftOut[reason], ","), reason))
 	}
 	return texts
 }
@@ -70,7 +70,7 @@ func reasonOf(e *apply.EnableError) string {
 	case errors.Is(e, unix.EBUSY):
 		return "there are processes in the cgroup that holds user/"
 	case errors.Is(e, unix.ENOENT):
-		return "systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)"
+		return "not in Delegate= of session scopes (50-cgdeleg.conf)"
 	}
 	return e.Err.Error()
 }
@@ -86,15 +86,15 @@ func warningText(w error) string {
 	case errors.As(w, &limit):
 		return limitText(limit)
 	case errors.As(w, &confined):
-		return fmt.Sprintf("%v, which a session of its own would shed: left where it is, without cgroups of its own (confined=move on the PAM line moves it all the same)", w)
+		return fmt.Sprintf("%v: the login stays there, without cgroups of its own, because its session would not be under that limit (confined=move on the PAM line moves it all the same)", w)
 	case errors.As(w, &denied):
-		return fmt.Sprintf("left out %s: root may make no cgroup there: %v", denied.Hierarchy, denied.Err)
+		return fmt.Sprintf("session without %s: root may not make a cgroup there: %v", denied.Hierarchy, denied.Err)
 	case errors.As(w, &undelegated):
 		return fmt.Sprintf("systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", undelegated.Scope)
 	case errors.As(w, &missing):
-		return w.Error() + "; the session is without"
+		return w.Error() + "; ignored"
 	case errors.As(w, &unlocked):
-		return fmt.Sprintf("%v; went on without, dead sessions were not removed", w)
+		return fmt.Sprintf("%v; session made without the lock, dead sessions were not removed", w)
 	}
 	return w.Error()
 }

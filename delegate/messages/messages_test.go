@@ -19,7 +19,7 @@ import (
 
 // The warnings' own words are tested where they are logged, in pam/worker.
 func TestOpenedNothing(t *testing.T) {
-	const nothing = "nothing to make a session in; this session has no cgroups of its own"
+	const nothing = "there is no hierarchy in which a session can be made; this session has no cgroups of its own"
 	without := func(o delegate.Opened) delegate.Opened {
 		o.Ticket.Session.Number = -1
 		return o
@@ -67,8 +67,8 @@ func TestNote(t *testing.T) {
 	}{
 		{&plan.AccountError{UID: 7, Least: 1000, From: "/etc/login.defs"}, "user ID 7 is a system account's: below UID_MIN 1000 of /etc/login.defs, nothing done"},
 		{&plan.AccountError{UID: 7, Least: 8}, "user ID 7 is below min_uid=8, nothing done"},
-		{&manager.LeftAloneError{Hierarchy: "pids", Cgroup: "/x"}, "hierarchy pids: /x is systemd's or elogind's and no session scope of this user; left alone"},
-		{&manager.DelegatedElsewhereError{Hierarchy: "unified", Cgroup: "/1/delegated"}, "hierarchy unified: elogind delegates /1/delegated to the user; left alone"},
+		{&manager.LeftAloneError{Hierarchy: "pids", Cgroup: "/x"}, "hierarchy pids: /x is systemd's or elogind's and no session scope of this user; the login stays there"},
+		{&manager.DelegatedElsewhereError{Hierarchy: "unified", Cgroup: "/1/delegated"}, "hierarchy unified: elogind delegates /1/delegated to the user; the login stays where it is"},
 	} {
 		if got := Note(test.note); got != test.want {
 			t.Errorf("got  %q\nwant %q", got, test.want)
@@ -107,7 +107,7 @@ func TestLimits(t *testing.T) {
 		{"not to be read", &apply.LimitError{Of: "login", Err: &plan.NotInUnitError{Name: limits.PidsMax, File: "/sys/fs/cgroup/user.slice/pids.max"}},
 			"limit pids.max not set: /sys/fs/cgroup/user.slice/pids.max cannot be read"},
 		{"more in use", &apply.LimitError{Of: "user", Err: &limits.InUseError{Limit: limits.Limit{Name: limits.MemoryMax}, InUse: 300, Want: 200, InForce: 400}},
-			"limit of the user: memory.max is not 200 bytes yet, because 300 are in use; 400 holds until then; cgdeleg limits apply lowers it as that falls"},
+			"limit of the user: memory.max is not 200 bytes yet, because 300 are in use; 400 bytes hold until then; cgdeleg limits apply lowers it as that falls"},
 		{"refused by the kernel", &apply.LimitError{Of: "session", Err: unix.EINVAL}, "limit of the session not set: invalid argument"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

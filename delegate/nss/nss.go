@@ -112,20 +112,35 @@ func (p program) groups(user string, deadline time.Time) (names, gids []string, 
 	if len(gids) == 0 {
 		return fail(ErrUnknownUser)
 	}
-	names = strings.Split(strings.TrimSuffix(byName.out, "\x00"), "\x00")
-	if byName.err == nil && byName.out == "" {
-		byName = <-p.start(deadline, "-Gn", "--", user)
-		names = strings.Fields(byName.out)
+	names, err = p.names(byName, deadline, user)
+	if err == nil && slices.ContainsFunc(names, isIn(gids)) {
+		// it has none, or the name service failed for a moment: once more
+		if again, err := p.names(<-p.start(deadline, "-Gnz", "--", user), deadline, user); err == nil && len(again) == len(gids) {
+			names = again
+		}
 	}
 	switch {
-	case byName.err != nil:
-		return fail(byName.err)
+	case err != nil:
+		return fail(err)
 	case len(names) != len(gids): // a name with a blank among them, or no names at all
 		return fail(ErrMalformed)
 	}
 	// A group without a name has its number in its place, which is no name.
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "" || slices.Contains(gids, name) })
 	return names, gids, nil
+}
+
+// names takes an answer to -Gnz apart. An empty one asks again without z.
+func (p program) names(zeroed answer, deadline time.Time, user string) ([]string, error) {
+	if zeroed.err == nil && zeroed.out == "" {
+		all := <-p.start(deadline, "-Gn", "--", user)
+		return strings.Fields(all.out), all.err
+	}
+	return strings.Split(strings.TrimSuffix(zeroed.out, "\x00"), "\x00"), zeroed.err
+}
+
+func isIn(all []string) func(string) bool {
+	return func(s string) bool { return slices.Contains(all, s) }
 }
 
 func isNoID(s string) bool {

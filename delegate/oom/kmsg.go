@@ -14,7 +14,7 @@ import (
 const kernelLogPath = "/dev/kmsg"
 
 // errNamespace says why the kernel's log is of no use in a container.
-var errNamespace = errors.New("not in the initial PID and cgroup namespaces, of which it speaks")
+var errNamespace = errors.New("it tells only of the initial PID and cgroup namespaces, and this process is in others")
 
 // kernelLog is the kernel's log from the moment on at which it was opened; nil is none.
 type kernelLog struct {

@@ -119,37 +119,27 @@ func (s *snapshot) ours(t *tree) {
 	}
 }
 
-// usersSlice has a slice for each user with a session, or with a user manager
-// (systemd.special(7)).
-const usersSlice = "user.slice"
-
 // slices reads systemd's user-UID.slice and below.
 func (s *snapshot) slices(t *tree) {
-	all, err := t.h.BaseDir().Open(usersSlice)
+	all, err := t.h.BaseDir().Open(manager.UsersSlice)
 	if err != nil {
 		return
 	}
 	defer all.Close()
 	s.mark.Children(all)
-	s.above(t, path.Join(t.h.Base, usersSlice))
+	s.above(t, path.Join(t.h.Base, manager.UsersSlice))
 	names, _, _ := all.Children(layout.MaxSessions)
 	for _, name := range names {
-		if uid, ok := uidOfSlice(name); ok {
-			s.user(t, path.Join(t.h.Base, usersSlice, name), &userTree{uid: uid})
+		if uid, ok := manager.UserOfSlice(name); ok {
+			s.user(t, path.Join(t.h.Base, manager.UsersSlice, name), &userTree{uid: uid})
 		}
 	}
-}
-
-func uidOfSlice(name string) (uid int, ok bool) {
-	digits, isSlice := strings.CutSuffix(strings.TrimPrefix(name, "user-"), ".slice")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	return int(n), isSlice && err == nil && strings.HasPrefix(name, "user-")
 }
 
 // elogind reads the cgroups of sessions that are in no user's slice.
 func (s *snapshot) elogind(t *tree, mgr manager.Manager) {
 	for _, scope := range mgr.Scopes(t.h) {
-		if !strings.HasPrefix(scope.Path, "/"+usersSlice+"/") {
+		if !strings.HasPrefix(scope.Path, "/"+manager.UsersSlice+"/") {
 			s.user(t, path.Join(t.h.Base, scope.Path), &userTree{uid: scope.UID})
 		}
 	}

@@ -62,17 +62,39 @@ func leastUID(m machine.Machine) (least int, file string) {
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(data)) {
-			fields := strings.Fields(line)
-			if len(fields) < 2 || fields[0] != "UID_MIN" {
-				continue
-			}
-			if n, err := strconv.ParseInt(fields[1], 0, 64); err == nil && n >= 0 && n <= math.MaxUint32 {
-				return int(n), file
-			}
+		if least, isSaid := parseLeastUID(string(data)); isSaid {
+			return least, file
 		}
 	}
 	return defaultLeastUID, ShadowsDefault
+}
+
+// parseLeastUID returns UID_MIN of a login.defs.
+func parseLeastUID(data string) (least int, isSaid bool) {
+	for line := range strings.Lines(data) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "UID_MIN" {
+			continue
+		}
+		if n, isNumber := parseNumber(fields[1]); isNumber {
+			return int(n), true
+		}
+	}
+	return 0, false
+}
+
+// parseNumber takes a user ID as strtol(3) does with base 0. Go's base 0 would take
+// underscores and 0b as well, which shadow refuses.
+func parseNumber(s string) (n uint64, ok bool) {
+	s = strings.TrimPrefix(s, "+")
+	base := 10
+	if hex, isHex := strings.CutPrefix(strings.ToLower(s), "0x"); isHex {
+		s, base = hex, 16
+	} else if strings.HasPrefix(s, "0") {
+		base = 8
+	}
+	n, err := strconv.ParseUint(s, base, 32)
+	return n, err == nil
 }
 
 // InUserNamespace tells whether the machine is looked at from a user namespace

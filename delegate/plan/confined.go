@@ -8,6 +8,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
 // ConfinedError says that somebody has put the login under a limit, which a move
@@ -87,7 +88,7 @@ func confinedIn(m machine.Machine, h *hierarchy.Hierarchy, member string, r Requ
 // isSliceOf tells whether a cgroup is that of all the user's logins (user-UID.slice of
 // systemd.special(7)).
 func isSliceOf(cgroup string, uid int) bool {
-	return path.Base(cgroup) == fmt.Sprintf("user-%d.slice", uid)
+	return path.Base(cgroup) == manager.UserSlice(uid)
 }
 
 // isUserTasksMax tells whether a limit is the number of processes that systemd gives

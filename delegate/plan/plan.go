@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -183,15 +186,23 @@ func (p *Plan) warn(set *hierarchy.Set, asked hierarchy.ControllerList, missing 
 			return slices.Contains(asked.Names, c)
 		})
 		switch {
-		case isAsked || nothing:
+		case isAsked || nothing || asked.All && isRefused(u):
 			p.Warnings = append(p.Warnings, err)
-		case u != nil && u.Hierarchy == "":
+		case u != nil && (u.Hierarchy == "" || asked.All):
 			p.Notes = append(p.Notes, err)
 		}
 	}
 	if len(missing) > 0 {
 		p.Warnings = append(p.Warnings, &MissingError{Controllers: missing})
 	}
+}
+
+// isRefused tells of a hierarchy that cannot be used whether the kernel refused it, for a
+// reason that may pass. In a container many are of no use for good, because nothing of them
+// is shown there.
+func isRefused(u *hierarchy.UnusableError) bool {
+	var errno unix.Errno
+	return u != nil && errors.As(u.Err, &errno) && !cgroupfs.IsGone(errno)
 }
 
 // With returns the steps with an action.

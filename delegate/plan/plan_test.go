@@ -3,8 +3,6 @@ package plan_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,31 +14,13 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/plan"
 )
 
-// files are what a machine has: path to content.
-type files map[string]string
+// files are what a machine has.
+type files = machinetest.Files
 
 // recorded returns a machine with these files; what it has not was absent.
-func recorded(t *testing.T, all ...files) machine.Machine {
+func recorded(t testing.TB, all ...files) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	write(t, dir, machine.StatFile, "")
-	for _, some := range all {
-		for name, content := range some {
-			write(t, dir, name, content)
-		}
-	}
-	return machine.Recorded(dir)
-}
-
-func write(t *testing.T, dir, name, content string) {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return machine.Recorded(machinetest.Make(t, append([]files{{machine.StatFile: ""}}, all...)...))
 }
 
 // copyOf returns a copy of a machine of delegate/testdata, with more files.
@@ -48,7 +28,7 @@ func copyOf(t *testing.T, name string, more files) machine.Machine {
 	t.Helper()
 	dir := machinetest.Copy(t, "../testdata/"+name)
 	for name, content := range more {
-		write(t, dir, name, content)
+		machinetest.Write(t, dir, name, content)
 	}
 	return machine.Recorded(dir)
 }
@@ -230,13 +210,13 @@ func TestMissing(t *testing.T) {
 	for name, test := range map[string]struct {
 		machine, controllers, warnings, notes string
 	}{
-		"all there":              {"openrc-v2", "memory,pids", "", ""},
-		"pam_cgfs's list on v2":  {"openrc-v2", "freezer,memory,name=systemd", "", `ignored "name=systemd": this machine has only cgroup v2`},
-		"more names on v2":       {"openrc-v2", "name=a,memory,name=b,nosuch", "no mounted hierarchy has \"nosuch\"", `ignored "name=a,name=b": this machine has only cgroup v2`},
-		"a name that v1 lacks":   {"debian12-v1-hybrid", "name=elogind,freezer", "no mounted hierarchy has \"name=elogind\"", ""},
-		"nothing of the list":    {"openrc-v2", "nosuch", "no mounted hierarchy has \"nosuch\"", ""},
-		"mounted, but of no use": {"docker-cgroupns-stale", "memory", "hierarchy memory: mounted, but of no use", ""},
-		"of no use, not asked":   {"docker-cgroupns-stale", "freezer", "", ""},
+		"all there":                   {"openrc-v2", "memory,pids", "", ""},
+		"pam_cgfs's list on v2":       {"openrc-v2", "freezer,memory,name=systemd", "", `ignored "name=systemd": this machine has only cgroup v2`},
+		"more names on v2":            {"openrc-v2", "name=a,memory,name=b,nosuch", "no mounted hierarchy has \"nosuch\"", `ignored "name=a,name=b": this machine has only cgroup v2`},
+		"a name that v1 lacks":        {"debian12-v1-hybrid", "name=elogind,freezer", "no mounted hierarchy has \"name=elogind\"", ""},
+		"nothing of the list":         {"openrc-v2", "nosuch", "no mounted hierarchy has \"nosuch\"", ""},
+		"mounted, but cannot be used": {"docker-cgroupns-stale", "memory", "hierarchy memory: mounted, but cannot be used", ""},
+		"of no use, not asked":        {"docker-cgroupns-stale", "freezer", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := planFor(t, copyOf(t, test.machine, nil), plan.Request{Login: manager.Login{UID: 1000}, Controllers: list(t, test.controllers)})
@@ -281,6 +261,8 @@ func TestAccounts(t *testing.T) {
 		"the administrator's without one":   {files{"etc/login.defs": "GID_MIN 5\n", "usr/etc/login.defs": "UID_MIN 700\n"}, 600, plan.DefaultMinUID, "below UID_MIN 700"},
 		"an octal number":                   {files{"etc/login.defs": "UID_MIN 0764\n"}, 499, plan.DefaultMinUID, "below UID_MIN 500"},
 		"no number":                         {files{"etc/login.defs": "UID_MIN many\nUID_MIN\n"}, 999, plan.DefaultMinUID, "below UID_MIN, which is 1000 by default"},
+		"a number that is one to Go alone":  {files{"etc/login.defs": "UID_MIN 0b1\nUID_MIN 1_0\n"}, 999, plan.DefaultMinUID, "below UID_MIN, which is 1000 by default"},
+		"a hexadecimal number":              {files{"etc/login.defs": "UID_MIN +0x1F4\n"}, 499, plan.DefaultMinUID, "below UID_MIN 500"},
 		"a negative number":                 {files{"etc/login.defs": "UID_MIN -5\n"}, 999, plan.DefaultMinUID, "below UID_MIN, which is 1000 by default"},
 		"a user ID that is larger than int": {nil, 4294967294, plan.DefaultMinUID, ""},
 	} {

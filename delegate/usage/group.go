@@ -2,7 +2,6 @@ package usage
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
 // reader reads each file once in a look: the files of user/NAME are also those that are
@@ -99,7 +99,7 @@ func (r *reader) ofUser(a Account, sessions []Session) group {
 		if err == nil {
 			candidates = append(candidates, layout.UserPath(h, name))
 		}
-		candidates = append(candidates, path.Join(h.Base, "user.slice", fmt.Sprintf("user-%d.slice", a.UID)))
+		candidates = append(candidates, path.Join(h.Base, manager.UsersSlice, manager.UserSlice(a.UID)))
 		candidates = slices.DeleteFunc(candidates, func(below string) bool { return !(cgroup{h, below}).exists() })
 		slices.SortStableFunc(candidates, func(a, b string) int { return holding(sessions, h, b) - holding(sessions, h, a) })
 		if len(candidates) > 0 {

@@ -3,14 +3,13 @@ package usage
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 // recorded is a machine that has these files (path to content), of which those with the
@@ -24,18 +23,10 @@ func recorded(t *testing.T, all ...map[string]string) machine.Machine {
 				absent += "/" + name + "\n"
 				continue
 			}
-			path := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			machinetest.Write(t, dir, name, content)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, machine.AbsentFile), []byte(absent), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	machinetest.Write(t, dir, machine.AbsentFile, absent)
 	return machine.Recorded(dir)
 }
 

@@ -2,11 +2,11 @@ package worker
 
 import (
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/options"
 )
 
@@ -21,7 +21,7 @@ func (r *replier) prepareLimits(req request, s surroundings) (result string) {
 	}
 	switch {
 	case !s.machine.Exists("/run/systemd/system"): // sd_booted(3)
-		r.log("debug", "systemd does not run this machine; the line limits does nothing")
+		r.log("debug", "systemd does not run this machine; the PAM line with limits does nothing")
 		return resultSuccess
 	case req.uid < 0:
 		r.log("error", "user %q is not known to the system; this session has no limits of its own", req.user)
@@ -58,7 +58,7 @@ func (r *replier) sayItems(req request, s surroundings, given limits.Given) (uns
 		return nil, err
 	}
 	defer set.Close()
-	slice := path.Join("user.slice", "user-"+strconv.Itoa(req.uid)+".slice")
+	slice := path.Join(manager.UsersSlice, manager.UserSlice(req.uid))
 	ofUser := limits.ReadTotals(s.machine, set, slice).Resolve(given.User)
 	totals := limits.ReadTotals(s.machine, set, path.Join(slice, "session.scope")).Below(ofUser)
 	items, unsupported := limits.PAMItems(totals.Resolve(given.Session))

@@ -94,7 +94,7 @@ func TestPrepareLimitsElsewhere(t *testing.T) {
 	s, _ := aMachine(t, map[string]string{"etc/cgdeleg/limits.conf": "* session pids.max=50\n"})
 	for _, test := range []struct{ name, uid, options, want string }{
 		{"without systemd", "1000", "", "result success\n"},
-		{"without systemd, and debug", "1000", "debug", "log debug systemd does not run this machine; the line limits does nothing\nresult success\n"},
+		{"without systemd, and debug", "1000", "debug", "log debug systemd does not run this machine; the PAM line with limits does nothing\nresult success\n"},
 		{"without systemd, and required", "1000", "limits=required", "result success\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -106,7 +106,8 @@ func TestUnheardEntering(t *testing.T) {
 		status  int
 		log     string // after the ticket
 	}{
-		{"it has gone", errUnheard, true, 1, "log error user \"alice\": the application does not read the reply; this session has no cgroups of its own\n"},
+		// the files tasks keep the sessions, here
+		{"it has gone", errUnheard, true, 1, "rmdir /f/user/alice/0: directory not empty; this session has no cgroups of its own\n"},
 		{"it is late", os.ErrDeadlineExceeded, true, 0, "session 0\nresult success\n"},
 		{"it is late, and cannot be moved", os.ErrDeadlineExceeded, false, 1, "; this session has no cgroups of its own\n"},
 	} {
@@ -123,6 +124,9 @@ func TestUnheardEntering(t *testing.T) {
 				t.Errorf("status %d, asked with %d files", status, asked)
 			}
 			heard := l.heard.String()
+			if isGone := strings.Contains(heard, "log error user \"alice\": the application does not read the reply"); isGone != errors.Is(test.err, errUnheard) {
+				t.Errorf("said\n%s", heard)
+			}
 			if !strings.HasPrefix(heard, ticket) || !strings.HasSuffix(heard, test.log) || strings.Contains(heard, "result failure") {
 				t.Errorf("said\n%s", heard)
 			}

@@ -74,12 +74,14 @@ func serveOpen(args []string, c Client, s surroundings) error {
 	if w.ticket != "" {
 		undo := append([]string{}, args...)
 		undo[1], undo[7] = "undo", w.ticket
-		run(undo, io.Discard, s) // its result is nobody's
+		undone := &packets{w: io.Discard} // its result is nobody's
+		run(undo, undone, s)
+		w.log += undone.log
 	}
 	if w.err != nil {
-		return fmt.Errorf("the application has given up: %w", w.err)
+		return fmt.Errorf("the application has given up: %w%s", w.err, w.warnings())
 	}
-	return fmt.Errorf("no session was opened: %s", w.failure)
+	return fmt.Errorf("no session was opened: %s%s", w.failure, w.warnings())
 }
 
 // packets are a reply. A ticket is said at once, the rest in one packet, and
@@ -112,6 +114,17 @@ func (p *packets) Write(data []byte) (int, error) {
 	p.log += text
 	p.failure = strings.TrimSpace(strings.TrimPrefix(text, "log error "))
 	return len(data), nil
+}
+
+// warnings returns what the log has that the application does not get to know, such as that a
+// process could not go back to where it was.
+func (p *packets) warnings() (all string) {
+	for line := range strings.Lines(p.log) {
+		if text, isWarning := strings.CutPrefix(line, "log warning "); isWarning {
+			all += "; " + strings.TrimSpace(text)
+		}
+	}
+	return all
 }
 
 func (p *packets) say(packet string) error {

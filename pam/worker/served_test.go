@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,6 +95,18 @@ func TestAnswer(t *testing.T) {
 				t.Error("the application's lock is left")
 			}
 		})
+	}
+}
+
+// What is warned of while nobody is told anything comes into the server's own log.
+func TestWarningsOfServed(t *testing.T) {
+	w := &packets{w: failing{}}
+	r := &replier{w: w}
+	r.reportStrayed(request{user: "alice", pid: 7}, errors.New("hierarchy freezer: not back"))
+	r.log("error", "user %q: failed", "alice")
+	const want = `; user "alice": process 7 left its session, and its limits: hierarchy freezer: not back`
+	if got := w.warnings(); got != want || w.failure != `user "alice": failed` {
+		t.Errorf("got %q and %q", got, w.failure)
 	}
 }
 

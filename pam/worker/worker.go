@@ -115,6 +115,15 @@ func (s surroundings) nameProcess() {
 	}
 }
 
+// liveFor ends the process after that time, by SIGALRM, whatever it hangs in. The C side has
+// set the same alarm until the runtime has started (become_detached_worker in child.c). Where
+// the worker is a program of its own, its runtime ignores that signal.
+func (s surroundings) liveFor(life time.Duration) {
+	if !s.machine.IsRecorded() {
+		_, _ = unix.Setitimer(unix.ItimerReal, unix.Itimerval{Value: unix.NsecToTimeval(int64(life))})
+	}
+}
+
 // application returns what a detached worker was given of the application: its lock, and
 // whether it has ended.
 func (s surroundings) application(pid int) (held *lock.Held, hasEnded func() bool) {
@@ -157,18 +166,27 @@ func run(args []string, w io.Writer, s surroundings) (status int) {
 		result = resultSuccess // a session ends, whatever is left of it
 	case req.verb == "detached-close":
 		s.nameProcess()
+		s.liveFor(detachedLife)
 		r.w = systemLog{socket: s.logSocket, program: detachedName, service: req.service}
 		req.detached = true
 		req.application, req.hasEnded = s.application(req.pid)
 		_ = r.close(req, s, delegate.Close)
 		return 0
 	case req.verb == "undo":
-		_ = r.close(req, s, delegate.Undo)
-		result = resultSuccess
+		isLeft := false
+		err := r.close(req, s, func(c delegate.CloseRequest) (*delegate.Closed, error) {
+			closed, err := delegate.Undo(c)
+			isLeft = err == nil && closed.Left != nil
+			return closed, err
+		})
+		if err == nil && !isLeft { // else the close tries once more
+			result = resultSuccess
+		}
 	default:
 		r.log("error", "bad request from the module: verb %q", req.verb)
 	}
-	if !r.unheard && (!r.isLate || result == resultSuccess) { // else another undoes it
+	// else another undoes it: also where one line could not be said, whichever that was
+	if !r.failed && !r.unheard && (!r.isLate || result == resultSuccess) {
 		r.say("result", result)
 	} else {
 		r.failed = true
@@ -246,7 +264,16 @@ func (r *replier) open(req request, s surroundings) (result string) {
 		RequireLimits: o.RequireLimits,
 		Machine:       s.machine, Locks: s.locks, Deadline: time.Now().Add(min(o.Timeout/2, removalInOpen)), Announce: r.sayTicket, Enter: r.entering(s.enter),
 	})
-	if err != nil {
+	var rollback *delegate.RollbackError
+	if errors.As(err, &rollback) {
+		r.reportStrayed(req, rollback.Strayed)
+		r.failed = r.failed || rollback.Left != nil // there is no result then, and another one undoes the rest
+	}
+	switch {
+	case err != nil && o.RequireLimits:
+		r.log("error", "user %q: %v; this session is refused", req.user, err)
+		return resultFailure
+	case err != nil:
 		r.log("error", "user %q: %v; this session has no cgroups of its own", req.user, err)
 		return resultFailure
 	}
@@ -272,6 +299,13 @@ func (r *replier) report(req request, opened *delegate.Opened) {
 	}
 	if names := opened.HierarchyNames(); len(names) > 0 {
 		r.log("debug", "user %q: session %d opened by %q in %s", req.user, opened.Ticket.Session.Number, req.service, strings.Join(names, " "))
+	}
+}
+
+// reportStrayed says why the process is not back in the cgroups from which it came, if it is not.
+func (r *replier) reportStrayed(req request, strayed error) {
+	if strayed != nil {
+		r.log("warning", "user %q: process %d left its session, and its limits: %v", req.user, req.pid, strayed)
 	}
 }
 
@@ -330,6 +364,9 @@ const (
 // detachedTimeout bounds how long a detached worker removes what the user made.
 const detachedTimeout = time.Minute
 
+// detachedLife is how long a detached worker can live: longer than it can have to do.
+const detachedLife = detachedTimeout + 15*time.Second
+
 // close ends a session in the given way: it is closed, or undone. Its error, of which the
 // log tells, says why nothing was done; what is left of a session is none.
 func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequest) (*delegate.Closed, error)) error {
@@ -352,6 +389,7 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 		r.log("warning", "user %q: session not closed: %v", req.user, err)
 		return err
 	}
+	r.reportStrayed(req, closed.Strayed)
 	if closed.Session == "" && closed.Left == nil {
 		r.log("debug", "user %q: process %d is in no session", req.user, req.pid)
 		return nil
@@ -362,7 +400,7 @@ func (r *replier) close(req request, s surroundings, end func(delegate.CloseRequ
 	}
 	level := "debug"
 	text, isFault := messages.Closed(closed.Session, closed.Left)
-	if isFault {
+	if isFault || req.verb == "undo" && closed.Left != nil { // nobody is to be in what is undone, nor to lack a right
 		level = "warning"
 	}
 	r.log(level, "user %q: %s", req.user, text)

@@ -301,6 +301,28 @@ func TestUnheardTicket(t *testing.T) {
 	requireNothing(t, dir)
 }
 
+// deaf is an application that misses the first line.
+type deaf struct{ heard string }
+
+func (w *deaf) Write(data []byte) (int, error) {
+	if w.heard == "" {
+		w.heard = "-"
+		return 0, unix.ENOMEM
+	}
+	w.heard += string(data)
+	return len(data), nil
+}
+
+// Whichever line could not be said, there is no result, so that all is taken back.
+func TestUnheardLine(t *testing.T) {
+	s, _ := aMachine(t, nil)
+	w := &deaf{}
+	args := arguments("open", "7", "", "", "alice", "", "nosuch", "alsonot")
+	if status := run(args, w, s); status != 1 || !strings.HasPrefix(w.heard, "-log warning ") || strings.Contains(w.heard, "result") {
+		t.Errorf("status %d, it heard %q", status, w.heard)
+	}
+}
+
 // withoutInodes leaves out of a reply which directories a session is.
 func withoutInodes(reply string) string { return madeLine.ReplaceAllString(reply, "") }
 
@@ -345,6 +367,8 @@ func TestCloseAndUndo(t *testing.T) {
 			"log debug user \"alice\": session 0 closed and removed\n", "8", nil},
 		{"undo without a ticket takes what is dead", "undo", "7", "", map[string]string{"f/user/alice/3/": "", "f/user/alice/4/": ""},
 			"log debug user \"alice\": process 7 is in no session\n", "", nil},
+		{"undo while others are in it, which the close tries again", "undo", "7", "session 0 alice\nformer freezer:/\n", map[string]string{"f/user/alice/0/cgroup.procs": "9\n"},
+			"log warning user \"alice\": session 0 closed, left for a later cleanup: hierarchy freezer: /user/alice/0 has processes: device or resource busy\n", "", []string{"0"}},
 		{"undo of a directory alone", "undo", "7", "", map[string]string{"f/user/alice/": ""}, "log debug user \"alice\": process 7 is in no session\n", "", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -352,7 +376,11 @@ func TestCloseAndUndo(t *testing.T) {
 			var out strings.Builder
 			status := run(arguments(test.verb, test.pid, "", "", "alice", test.ticket, "debug"), &out, s)
 			requireKnown(t, out.String())
-			if status != 0 || out.String() != test.want+"result success\n" {
+			result := resultSuccess // a session ends, but what is undone is as if it had not been
+			if test.verb == "undo" && test.left != nil {
+				result = resultFailure
+			}
+			if status != 0 || out.String() != test.want+"result "+result+"\n" {
 				t.Errorf("status %d, reply\n%swant\n%s", status, out.String(), test.want)
 			}
 			if procs, err := os.ReadFile(filepath.Join(dir, "f/cgroup.procs")); err != nil || string(procs) != test.moved {
@@ -408,12 +436,12 @@ func TestReport(t *testing.T) {
 			Selection: hierarchy.Selection{Hierarchy: &hierarchy.Hierarchy{Name: "unified"}}, Action: plan.Adopt, Scope: "/s",
 		}}}}, "log debug user \"u\": session scope delegated in unified\n"},
 		{"left alone", true, delegate.Opened{Ticket: nothing, Notes: []error{&manager.LeftAloneError{Hierarchy: "pids", Cgroup: "/x\n"}}},
-			"log debug user \"u\": hierarchy pids: /x\\n is systemd's or elogind's and no session scope of this user; left alone\n"},
+			"log debug user \"u\": hierarchy pids: /x\\n is systemd's or elogind's and no session scope of this user; the login stays there\n"},
 		{"confined", false, delegate.Opened{Ticket: nothing, Warnings: []error{&plan.ConfinedError{Hierarchy: "memory", File: "/m/job/memory.max", Value: "1"}}},
-			"log warning user \"u\": confined by /m/job/memory.max (1), which a session of its own would shed: left where it is, without cgroups of its own (confined=move on the PAM line moves it all the same)\n"},
+			"log warning user \"u\": confined by /m/job/memory.max (1): the login stays there, without cgroups of its own, because its session would not be under that limit (confined=move on the PAM line moves it all the same)\n"},
 		{"nothing to make it in", false, delegate.Opened{Ticket: nothing, Warnings: []error{&plan.MissingError{Controllers: []string{"a", "b"}}}},
-			"log warning user \"u\": no mounted hierarchy has \"a,b\"; the session is without\n" +
-				"log warning user \"u\": nothing to make a session in; this session has no cgroups of its own\n"},
+			"log warning user \"u\": no mounted hierarchy has \"a,b\"; ignored\n" +
+				"log warning user \"u\": there is no hierarchy in which a session can be made; this session has no cgroups of its own\n"},
 		{"warnings, each in its words", false, delegate.Opened{Ticket: opened(0, "freezer"), Warnings: []error{
 			&apply.EnableError{Controller: "memory", Err: unix.EBUSY},
 			&apply.EnableError{Controller: "cpu", Err: unix.EINVAL},
@@ -423,13 +451,13 @@ func TestReport(t *testing.T) {
 			&hierarchy.UnusableError{Hierarchy: "pids", Reason: "why"},
 			&plan.DeniedError{Hierarchy: "blkio", Err: unix.EROFS},
 			errors.New("two\nlines"),
-		}}, "log warning user \"u\": lock /run/cgdeleg/users/u: read-only file system; went on without, dead sessions were not removed\n" +
+		}}, "log warning user \"u\": lock /run/cgdeleg/users/u: read-only file system; session made without the lock, dead sessions were not removed\n" +
 			"log warning user \"u\": hierarchy pids: why\n" +
-			"log warning user \"u\": left out blkio: root may make no cgroup there: read-only file system\n" +
+			"log warning user \"u\": session without blkio: root may not make a cgroup there: read-only file system\n" +
 			`log warning user "u": two\nlines` + "\n" +
-			"log warning user \"u\": left out memory,pids: there are processes in the cgroup that holds user/\n" +
-			"log warning user \"u\": left out cpu: invalid argument\n" +
-			"log warning user \"u\": left out cpuset: systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)\n"},
+			"log warning user \"u\": session without memory,pids: there are processes in the cgroup that holds user/\n" +
+			"log warning user \"u\": session without cpu: invalid argument\n" +
+			"log warning user \"u\": session without cpuset: not in Delegate= of session scopes (50-cgdeleg.conf)\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder

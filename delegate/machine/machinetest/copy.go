@@ -1,5 +1,5 @@
-// Package machinetest is for tests that change a recorded machine. Nothing but tests may
-// import it.
+// Package machinetest is for tests on recorded machines: it copies them, makes them of files, and
+// counts what a test has left open. Nothing but tests may import it.
 package machinetest
 
 import (

@@ -41,11 +41,11 @@ type Consequence struct{ Text, Meaning string }
 func Consequences() []Consequence { return slices.Clone(consequences) }
 
 var consequences = []Consequence{
-	{"this session has no cgroups of its own", "The user is logged in (but for a line with required), in the cgroup of the application. Containers have no limits, or do not start."},
-	{"this session has no limits of its own", "Of the line with the option limits: pam_systemd was told no limits. The user's slice may have some."},
+	{"this session has no cgroups of its own", "The user is logged in, in the cgroup of the application, unless the control of the PAM line is required. Containers have no limits, or do not start."},
+	{"this session has no limits of its own", "Of the PAM line with the option limits: pam_systemd was told no limits. The user's slice may have some."},
 	{"this session is refused", "With limits=required: the module returns PAM_SESSION_ERR. Whether the user is kept out depends on the control of the line."},
-	{"the session is left for a later cleanup", "Of a logout. The user's next login or cgdeleg cleanup removes the session."},
-	{"what was begun is left for a later cleanup", "Of a login that failed. The next login of the user or cgdeleg cleanup removes what there is."},
+	{"the session is left for a later cleanup", "At a logout. The user's next login or cgdeleg cleanup removes the session."},
+	{"what was begun is left for a later cleanup", "At a login that failed. The next login of the user or cgdeleg cleanup removes what there is."},
 }
 
 // All returns the entries: errors, then warnings, then what is written with debug.

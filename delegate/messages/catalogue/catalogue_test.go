@@ -37,17 +37,17 @@ func TestLinesOfMessages(t *testing.T) {
 	for _, test := range []struct{ level, line, want string }{
 		{catalogue.Warning, warning(&plan.MissingError{Controllers: []string{"nosuch"}}), "no mounted hierarchy has"},
 		{catalogue.Warning, warning(&plan.ConfinedError{File: "/x/pids.max", Value: "10"}), "confined by"},
-		{catalogue.Warning, warning(&plan.DeniedError{Hierarchy: "memory", Err: unix.EROFS}), "left out <HIERARCHY>: root may"},
+		{catalogue.Warning, warning(&plan.DeniedError{Hierarchy: "memory", Err: unix.EROFS}), "session without <HIERARCHY>: root may"},
 		{catalogue.Warning, warning(&manager.ScopeNotDelegatedError{Scope: "/s"}), "systemd does not delegate"},
 		{catalogue.Warning, warning(&lock.Error{Path: "/run/cgdeleg/users/alice", Err: unix.ETIMEDOUT}), "lock <FILE>"},
-		{catalogue.Warning, warning(&apply.EnableError{Controller: "cpu", Err: unix.EBUSY}), "left out <CONTROLLERS>: there are processes"},
-		{catalogue.Warning, warning(&apply.EnableError{Controller: "io", Err: unix.ENOENT}), "left out <CONTROLLERS>: systemd does not"},
-		{catalogue.Warning, warning(&apply.EnableError{Controller: "cpu", Err: unix.EINVAL}), "left out <CONTROLLERS>: <REASON>"},
-		{catalogue.Warning, warning(&hierarchy.UnusableError{Hierarchy: "memory", Reason: "mounted, but of no use", Err: &cgroupfs.MountError{Point: "/m", Reason: "covered by another mount"}}), "hierarchy <HIERARCHY>: mounted"},
+		{catalogue.Warning, warning(&apply.EnableError{Controller: "cpu", Err: unix.EBUSY}), "session without <CONTROLLERS>: there are processes"},
+		{catalogue.Warning, warning(&apply.EnableError{Controller: "io", Err: unix.ENOENT}), "session without <CONTROLLERS>: not in Delegate="},
+		{catalogue.Warning, warning(&apply.EnableError{Controller: "cpu", Err: unix.EINVAL}), "session without <CONTROLLERS>: <REASON>"},
+		{catalogue.Warning, warning(&hierarchy.UnusableError{Hierarchy: "memory", Reason: "mounted, but cannot be used", Err: &cgroupfs.MountError{Point: "/m", Reason: "covered by another mount"}}), "hierarchy <HIERARCHY>: mounted"},
 		{catalogue.Debug, messages.Note(&hierarchy.UnusableError{Reason: "line ignored", Err: &hierarchy.ParseError{File: "mountinfo", Line: 3, Reason: "too few fields"}}), "line ignored: mountinfo"},
-		{catalogue.Warning, warning(of(&limits.InUseError{Limit: memory, Want: 1, InUse: 2, InForce: 3})), "limit of the <SCOPE>: <LIMIT> is not"},
-		{catalogue.Warning, warning(of(&limits.SettingError{Limit: memory, Err: unix.EINVAL})), "limit of the <SCOPE> not set"},
-		{catalogue.Debug, messages.Note(of(&limits.NoEquivalentError{Limit: memory, Hierarchy: "memory", Reason: "v1 has none"})), "limit of the <SCOPE> not set"},
+		{catalogue.Warning, warning(of(&limits.InUseError{Limit: memory, Want: 1, InUse: 2, InForce: 3})), "limit of the <USER OR SESSION>: <LIMIT> is not"},
+		{catalogue.Warning, warning(of(&limits.SettingError{Limit: memory, Err: unix.EINVAL})), "limit of the <USER OR SESSION> not set"},
+		{catalogue.Debug, messages.Note(of(&limits.NoEquivalentError{Limit: memory, Hierarchy: "memory", Reason: "v1 has none"})), "limit of the <USER OR SESSION> not set"},
 		{catalogue.Warning, warning(of(&plan.NoLimitError{Names: []limits.Name{"io.max"}})), "limits <LIMITS> not set"},
 		{catalogue.Debug, messages.Note(&plan.AccountError{UID: 7, Least: 8}), "user ID <UID> is below"},
 		{catalogue.Debug, messages.Note(&plan.AccountError{UID: 7, Least: 1000, From: "/etc/login.defs"}), "user ID <UID> is a system account's: below UID_MIN <N>"},
@@ -108,6 +108,27 @@ func TestManualPage(t *testing.T) {
 	}
 	if want != string(data) {
 		t.Errorf("%s is not what the catalogue says: run this test with -update", page)
+	}
+}
+
+// Each line, and each consequence, was read by somebody who had not written it: READ.md has
+// what that reader understood.
+func TestEachLineWasRead(t *testing.T) {
+	data, err := os.ReadFile("READ.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, e := range catalogue.All() {
+		texts = append(texts, e.Text)
+	}
+	for _, c := range catalogue.Consequences() {
+		texts = append(texts, c.Text)
+	}
+	for _, text := range texts {
+		if !strings.Contains(string(data), "\n| `"+text+"` | ") {
+			t.Errorf("READ.md has no row for %q: have somebody read it who has not written it, and write down what was understood", text)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ var entries = []Entry{
 	},
 	{
 		Levels: []string{Error}, Text: `worker was killed by signal <N>; <CONSEQUENCE>`,
-		Meaning: "Somebody else ended the child process. With 9 it mostly was the kernel, for want of memory.",
+		Meaning: "Somebody else ended the child process. Signal 9 mostly comes from the kernel, for want of memory.",
 		Action:  "Look for \"Out of memory\" or \"oom-kill\" in the kernel's log. With another signal, report it, with what cgdeleg report writes.",
 		Sources: []string{"worker was killed by signal %d; %s"},
 	},
@@ -34,7 +34,7 @@ var entries = []Entry{
 	},
 	{
 		Levels: []string{Error}, Text: `worker ended early; <CONSEQUENCE>`,
-		Meaning: "As the line before; the application took the child's exit status itself.",
+		Meaning: "The child process ended without a result, and the application took its exit status, which is not known.",
 		Action:  lookAtLog,
 		Sources: []string{"worker ended early; %s"},
 	},
@@ -58,7 +58,7 @@ var entries = []Entry{
 	},
 	{
 		Levels: []string{Error}, Text: `worker <FILE> could not be run: <REASON>; the session is left for a later cleanup`,
-		Meaning: "The same at a logout.",
+		Meaning: "The same at a logout: the session was not removed.",
 		Action:  "Install the package of the module again.",
 		Sources: []string{"worker %s could not be run: %s; the session is left for a later cleanup"},
 	},
@@ -90,7 +90,7 @@ var entries = []Entry{
 	},
 	{
 		Levels: []string{Error}, Text: `controller list "<LIST>": <REASON>; this session has no cgroups of its own`,
-		Meaning: "The list after -c cannot be meant: it has all beside other names, or no name.",
+		Meaning: "The list after -c is wrong: it has all beside other names, or no name.",
 		Action:  "Correct the PAM line. Without -c everything is used.",
 		Sources: []string{"controller list %.100q: %s", "%v; this session has no cgroups of its own"},
 	},
@@ -106,19 +106,25 @@ var entries = []Entry{
 		Sources: []string{"user %q is not known to the system; this session has no cgroups of its own", "user %q is not known to the system; this session has no limits of its own"},
 	},
 	{
-		Levels: []string{Error}, Text: `hierarchy <HIERARCHY>: <REASON>; this session has no cgroups of its own`,
-		Meaning: "The kernel refused what was to be done there. Nothing was made, in any hierarchy. The reason names the file. Read-only file system: the cgroups are mounted so, as in many containers. Permission denied, in a container: its root does not own these cgroups; with SELinux: the policy. Resource temporarily unavailable: cgroup.max.descendants or cgroup.max.depth above it is reached. Device or resource busy or No space left on device: what the hierarchy has cannot be given to a new cgroup.",
+		Levels: []string{Error}, Text: `hierarchy <HIERARCHY>: <REASON>; <CONSEQUENCE>`,
+		Meaning: "The kernel refused to make or to fill a cgroup there. Nothing was made, in any hierarchy. The reason names the file. Read-only file system: the cgroups are mounted read-only, as in many containers. Permission denied, in a container: its root does not own these cgroups; with SELinux: the policy. Resource temporarily unavailable: cgroup.max.descendants or cgroup.max.depth above it is reached. Device or resource busy or No space left on device: what the hierarchy has cannot be given to a new cgroup.",
 		Action:  "cgdeleg check --user NAME says which it is, and the fix.",
 		Sources: []string{"hierarchy %s: %v", "user %q: %v; this session has no cgroups of its own"},
 	},
 	{
-		Levels: []string{Error}, Text: `limits are required: <REASON>; this session has no cgroups of its own`,
-		Meaning: "With limits=required: a limit of limits.conf does not hold. The module returns PAM_SESSION_ERR.",
-		Action:  "Correct the limit that is named, or take limits=required from the line.",
-		Sources: []string{"limits are required: "},
+		Levels: []string{Error}, Text: `<REASON>; not taken back: <REASON>; <CONSEQUENCE>`,
+		Meaning: "Opening a session failed for the first reason. What had been done was to be taken back, and part of that failed for the second. Another worker tries again at once, and the logout once more.",
+		Action:  "See the first reason. cgdeleg cleanup removes what is still there, and says what it cannot.",
+		Sources: []string{"%v; not taken back: %s", "user %q: %v; this session has no cgroups of its own"},
 	},
 	{
-		Levels: []string{Error}, Text: `limits are required, and not known: <REASON>; <CONSEQUENCE>`,
+		Levels: []string{Error}, Text: `limits are required: <REASON>; this session is refused`,
+		Meaning: "With limits=required: a limit of limits.conf does not hold.",
+		Action:  "Correct the limit that is named, or take limits=required from the line.",
+		Sources: []string{"limits are required: ", "user %q: %v; this session is refused"},
+	},
+	{
+		Levels: []string{Error}, Text: `limits are required, and not known: <REASON>; this session is refused`,
 		Meaning: "With limits=required: a file of limits could not be read, or the user's groups are not known.",
 		Action:  "cgdeleg limits check names what is wrong with the files. See whether id NAME answers.",
 		Sources: []string{"limits are required, and not known: %w", "user %q: limits are required, and not known: %v; this session is refused"},
@@ -130,8 +136,8 @@ var entries = []Entry{
 		Sources: []string{"user %q: limits are required, and pam_systemd cannot set %s; this session is refused"},
 	},
 	{
-		Levels: []string{Error}, Text: `<REASON>; this session has no cgroups of its own`,
-		Meaning: "What there is could not be read from /proc. No such file or directory: the process that logs in has ended meanwhile.",
+		Levels: []string{Error}, Text: `<REASON>; <CONSEQUENCE>`,
+		Meaning: "The cgroups of the login could not be read from /proc. No such file or directory: the process that logs in has ended meanwhile.",
 		Action:  "See that /proc is mounted, and that root sees all of it.",
 		Sources: []string{"user %q: %v; this session has no cgroups of its own", "%s:%d: %s in %.200q", "larger than %d KiB"},
 	},
@@ -210,13 +216,13 @@ var entries = []Entry{
 		Sources: []string{"limit ", "%s not set: %s is %s", "%s not set: %s cannot be read"},
 	},
 	{
-		Levels: []string{Warning}, Text: `limit of the <SCOPE>: <LIMIT> is not <N> bytes yet, because <N> are in use; <LIMIT IN FORCE> until then; cgdeleg limits apply lowers it as that falls`,
+		Levels: []string{Warning}, Text: `limit of the <USER OR SESSION>: <LIMIT> is not <N> bytes yet, because <N> are in use; <LIMIT IN FORCE>; cgdeleg limits apply lowers it as that falls`,
 		Meaning: "The user's processes use more memory than the limit allows. So that none is killed, an eighth more than they use holds until a later login.",
 		Action:  "cgdeleg limits apply --user NAME lowers it. End some of the processes if it has to hold now.",
-		Sources: []string{"limit of the %s: %v; cgdeleg limits apply lowers it as that falls", "%s is not %d bytes yet, because %d are in use; %s until then", "none holds", "%d holds"},
+		Sources: []string{"limit of the %s: %v; cgdeleg limits apply lowers it as that falls", "%s is not %d bytes yet, because %d are in use; %s", "no limit holds until then", "%d bytes hold until then"},
 	},
 	{
-		Levels: []string{Warning, Debug}, Text: `limit of the <SCOPE> not set: <REASON>`,
+		Levels: []string{Warning, Debug}, Text: `limit of the <USER OR SESSION> not set: <REASON>`,
 		Meaning: "The kernel or the hierarchy does not have this limit: cgroup v1 has no memory.high, a device is not there. With debug also what is no fault.",
 		Action:  "The reason names the limit. cgdeleg limits check says the same without a login.",
 		Sources: []string{"limit of the %s not set: %v", "limit of the %s: %v", "%s: %v", "%s cannot be set in hierarchy %s: %s", "%s: unexpected content %.100q", "not on a block device of its own"},
@@ -224,61 +230,61 @@ var entries = []Entry{
 
 	// Of the session.
 	{
-		Levels: []string{Warning}, Text: `nothing to make a session in; this session has no cgroups of its own`,
+		Levels: []string{Warning}, Text: `there is no hierarchy in which a session can be made; this session has no cgroups of its own`,
 		Meaning: "Nothing that -c names is mounted, or no cgroup file system is.",
 		Action:  "cgdeleg check --user NAME says what is missing.",
-		Sources: []string{"nothing to make a session in; this session has no cgroups of its own"},
+		Sources: []string{"there is no hierarchy in which a session can be made; this session has no cgroups of its own"},
 	},
 	{
-		Levels: []string{Warning}, Text: `no mounted hierarchy has "<CONTROLLERS>"; the session is without`,
+		Levels: []string{Warning}, Text: `no mounted hierarchy has "<CONTROLLERS>"; ignored`,
 		Meaning: "-c names controllers that this machine does not have: they are misspelt, the kernel was built or booted without them (cgroup_disable=memory), or nobody mounted them.",
 		Action:  "Take them from the list, or leave -c out; or mount them.",
-		Sources: []string{"no mounted hierarchy has %.300q", "; the session is without"},
+		Sources: []string{"no mounted hierarchy has %.300q", "; ignored"},
 	},
 	{
-		Levels: []string{Warning}, Text: `left out <CONTROLLERS>: there are processes in the cgroup that holds user/`,
+		Levels: []string{Warning}, Text: `session without <CONTROLLERS>: there are processes in the cgroup that holds user/`,
 		Meaning: "On cgroup v2 a cgroup with processes cannot give controllers to those below it. In a container the first processes often are in its root cgroup.",
 		Action:  "cgdeleg check base says what moves them, and prints the commands.",
-		Sources: []string{"left out %s: %s", "there are processes in the cgroup that holds user/"},
+		Sources: []string{"session without %s: %s", "there are processes in the cgroup that holds user/"},
 	},
 	{
-		Levels: []string{Warning}, Text: `left out <CONTROLLERS>: systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)`,
-		Meaning: "The drop-in delegates other controllers than -c asks for.",
+		Levels: []string{Warning}, Text: `session without <CONTROLLERS>: not in Delegate= of session scopes (50-cgdeleg.conf)`,
+		Meaning: "-c asks for controllers that systemd does not delegate: the drop-in does not name them.",
 		Action:  "Add them to Delegate= in a drop-in of session-.scope, run systemctl daemon-reload, and log in again.",
-		Sources: []string{"left out %s: %s", "systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)"},
+		Sources: []string{"session without %s: %s", "not in Delegate= of session scopes (50-cgdeleg.conf)"},
 	},
 	{
-		Levels: []string{Warning}, Text: `left out <CONTROLLERS>: <REASON>`,
+		Levels: []string{Warning}, Text: `session without <CONTROLLERS>: <REASON>`,
 		Meaning: "The kernel refused to enable these controllers of cgroup v2. Invalid argument for cpu: there is a process with a real-time priority below. The session has the others.",
 		Action:  "cgdeleg check controllers says more.",
-		Sources: []string{"left out %s: %s", "controller %s: %v"},
+		Sources: []string{"session without %s: %s", "controller %s: %v"},
 	},
 	{
-		Levels: []string{Warning}, Text: `left out <HIERARCHY>: root may make no cgroup there: <REASON>`,
+		Levels: []string{Warning}, Text: `session without <HIERARCHY>: root may not make a cgroup there: <REASON>`,
 		Meaning: "In a container: its root does not own the cgroups of this hierarchy, because the user who started it has none there, or they are mounted read-only.",
 		Action:  "On the machine, log in with the module, or without its -c, and start the container again. cgdeleg check container in it says which.",
-		Sources: []string{"left out %s: root may make no cgroup there: %v"},
+		Sources: []string{"session without %s: root may not make a cgroup there: %v"},
 	},
 	{
-		Levels: []string{Warning}, Text: `confined by <FILE> (<VALUE>), which a session of its own would shed: left where it is, without cgroups of its own (confined=move on the PAM line moves it all the same)`,
+		Levels: []string{Warning}, Text: `confined by <FILE> (<VALUE>): the login stays there, without cgroups of its own, because its session would not be under that limit (confined=move on the PAM line moves it all the same)`,
 		Meaning: "Somebody has put this login under the limit that is named, such as a batch system or the script that starts the service. The module leaves it there, in all hierarchies.",
 		Action:  "For a batch job: nothing. Otherwise raise or remove the limit, or put confined=move on the PAM line.",
-		Sources: []string{"%v, which a session of its own would shed: left where it is, without cgroups of its own (confined=move on the PAM line moves it all the same)", "confined by %s (%s)"},
+		Sources: []string{"%v: the login stays there, without cgroups of its own, because its session would not be under that limit (confined=move on the PAM line moves it all the same)", "confined by %s (%s)"},
 	},
 	{
 		Levels: []string{Warning}, Text: `systemd does not delegate <SCOPE>: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session`,
-		Meaning: "On cgroup v2, a scope that systemd does not know to be delegated would lose its controllers with the next daemon-reload. So the module leaves it alone.",
+		Meaning: "On cgroup v2 the module gives the scope to the user only if systemd knows that it is delegated. Otherwise systemd would take its controllers away at the next daemon-reload.",
 		Action:  "cgdeleg fix delegation prints the drop-in, if it is missing. Then systemctl daemon-reload, and log in again.",
 		Sources: []string{"systemd does not delegate %s: /usr/lib/systemd/system/session-.scope.d/50-cgdeleg.conf is missing or not loaded; no cgroup v2 for this session", "scope %s is not delegated"},
 	},
 	{
-		Levels: []string{Warning}, Text: `lock <FILE>: <REASON>; went on without, dead sessions were not removed`,
+		Levels: []string{Warning}, Text: `lock <FILE>: <REASON>; session made without the lock, dead sessions were not removed`,
 		Meaning: "The user's lock could not be taken in a quarter of timeout=, or /run/cgdeleg cannot be written. The session was made.",
 		Action:  "Once: nothing. Each time: see that /run is writable and that /run/cgdeleg is root's, and what process holds the file (fuser FILE).",
-		Sources: []string{"%v; went on without, dead sessions were not removed", "lock %s: %v"},
+		Sources: []string{"%v; session made without the lock, dead sessions were not removed", "lock %s: %v"},
 	},
 	{
-		Levels: []string{Warning, Debug}, Text: `hierarchy <HIERARCHY>: mounted, but of no use: <REASON>`,
+		Levels: []string{Warning, Debug}, Text: `hierarchy <HIERARCHY>: mounted, but cannot be used: <REASON>`,
 		Meaning: "A hierarchy cannot be used, and the session is without it: another file system is mounted over it, or the process is not in its cgroup namespace.",
 		Action:  "cgdeleg check mounts namespace says which.",
 		Sources: []string{"hierarchy %s: %s", "%s: %v", "mount point %s: %s", "cgroup lies outside of this mount or cgroup namespace"},
@@ -306,7 +312,7 @@ var entries = []Entry{
 		Levels: []string{Warning, Debug}, Text: `session <SESSION> closed, left for a later cleanup: <REASON>`,
 		Meaning: "The session could not be removed. With debug: it has processes, such as a container that goes on, another process is removing it, or the application has given up its privileges; the user's next login or cgdeleg cleanup removes it when that is over. As a warning: the kernel refused, for the reason that is named.",
 		Action:  "cgdeleg status shows what is in it.",
-		Sources: []string{"session %s closed, left for a later cleanup: %v", "another process is removing what this user made", "walk budget used up"},
+		Sources: []string{"session %s closed, left for a later cleanup: %v", "another process is removing what this user made", "too many cgroups to look at in the time that there is"},
 	},
 
 	// With debug alone.
@@ -326,13 +332,19 @@ var entries = []Entry{
 		Sources: []string{"session %s closed and removed"},
 	},
 	{
+		Levels: []string{Warning}, Text: `process <PID> left its session, and its limits: <ERROR>`,
+		Meaning: "A logout, or a login that is taken back, moves the application back to the cgroup from which it came. That one refused it, and it is in the base of that hierarchy now, without the limits that it had.",
+		Action:  "None, for an application that ends now, as sshd's process does. The error says what the cgroup refused; one that is frozen, has no CPUs or has controllers enabled below it takes no process.",
+		Sources: []string{"user %q: process %d left its session, and its limits: %v", "hierarchy %s: not back in %s, but in the base: %v"},
+	},
+	{
 		Levels: []string{Debug}, Text: `process <PID> is in no session`,
 		Meaning: "There was nothing to close: no session had been made, or it was removed already.",
 		Sources: []string{"user %q: process %d is in no session"},
 	},
 	{
 		Levels: []string{Debug}, Text: `user ID <UID> is below min_uid=<N>, nothing done`,
-		Meaning: "The PAM line leaves this user out.",
+		Meaning: "min_uid= on the PAM line excludes this user, who gets no session.",
 		Sources: []string{"user ID %d is below min_uid=%d", ", nothing done"},
 	},
 	{
@@ -343,7 +355,7 @@ var entries = []Entry{
 	},
 	{
 		Levels: []string{Debug}, Text: `user ID <UID> is a system account's: below UID_MIN, which is <N> by default, nothing done`,
-		Meaning: "The same where /etc/login.defs does not say where the users' IDs begin.",
+		Meaning: "The same where /etc/login.defs has no UID_MIN.",
 		Sources: []string{"user ID %d is a system account's: below UID_MIN, which is %d by default", ", nothing done"},
 	},
 	{
@@ -352,14 +364,14 @@ var entries = []Entry{
 		Sources: []string{"ignored %q: this machine has only cgroup v2"},
 	},
 	{
-		Levels: []string{Debug}, Text: `hierarchy <HIERARCHY>: <CGROUP> is systemd's or elogind's and no session scope of this user; left alone`,
+		Levels: []string{Debug}, Text: `hierarchy <HIERARCHY>: <CGROUP> is systemd's or elogind's and no session scope of this user; the login stays there`,
 		Meaning: "The login is in a service, or in a scope of another user, as after su. On cgroup v2 its containers have what that cgroup has.",
-		Sources: []string{"hierarchy %s: %s is systemd's or elogind's and no session scope of this user; left alone"},
+		Sources: []string{"hierarchy %s: %s is systemd's or elogind's and no session scope of this user; the login stays there"},
 	},
 	{
-		Levels: []string{Debug}, Text: `hierarchy <HIERARCHY>: elogind delegates <CGROUP> to the user; left alone`,
+		Levels: []string{Debug}, Text: `hierarchy <HIERARCHY>: elogind delegates <CGROUP> to the user; the login stays where it is`,
 		Meaning: "elogind does it itself (DelegateSessionCgroups=yes).",
-		Sources: []string{"hierarchy ", ": elogind delegates ", " to the user; left alone"},
+		Sources: []string{"hierarchy ", ": elogind delegates ", " to the user; the login stays where it is"},
 	},
 	{
 		Levels: []string{Debug}, Text: `hierarchy <HIERARCHY>: <REASON>`,
@@ -372,8 +384,8 @@ var entries = []Entry{
 		Sources: []string{"user %q: pam_systemd is to set %s=%s"},
 	},
 	{
-		Levels: []string{Debug}, Text: `systemd does not run this machine; the line limits does nothing`,
+		Levels: []string{Debug}, Text: `systemd does not run this machine; the PAM line with limits does nothing`,
 		Meaning: "The line with limits is for systemd. Without it, the module's other line sets the limits.",
-		Sources: []string{"systemd does not run this machine; the line limits does nothing"},
+		Sources: []string{"systemd does not run this machine; the PAM line with limits does nothing"},
 	},
 }

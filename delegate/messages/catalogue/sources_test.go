@@ -31,7 +31,7 @@ var elsewhere = map[string]string{
 	"not a regular file":                                              "of files that cgdeleg reads as a user",
 	"a file of the kernel's, named by a user":                         "of files that cgdeleg reads as a user",
 	"nobody can tell the user's groups":                               "of cgdeleg limits",
-	"it was opened before there were limits in this hierarchy, and has no cgroup there": "of cgdeleg limits apply",
+	"the session was opened before there were limits in this hierarchy, and has no cgroup there": "of cgdeleg limits apply",
 	"no CPU list":      "a file with one is ignored",
 	"malformed ticket": "such a ticket counts as none",
 }
