@@ -43,7 +43,7 @@ func (t *target) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&t.container, "container", "", "look also at the configuration of the LXC container `NAME`")
 	flags.StringVar(&t.config, "lxc-config", "", "look also at the LXC configuration `FILE`")
 	flags.StringVar(&t.bundle, "bundle", "", "look also at the configuration of the OCI bundle in `DIR`")
-	flags.IntVar(&t.nested, "nested", 1, "there shall be `N` levels of containers, one in the other")
+	flags.IntVar(&t.nested, "nested", 1, "check whether there can be `N` levels of containers, one in the other")
 	cmd.MarkFlagsMutuallyExclusive("user", "pid")
 	cmd.MarkFlagsMutuallyExclusive("container", "lxc-config")
 }
@@ -79,14 +79,34 @@ func (t *target) facts(m machine.Machine) (*check.Facts, error) {
 	switch {
 	case errors.As(err, &line) && (line.Err == nil || errors.Is(line.Err, fs.ErrNotExist)):
 		f.ConfigError = line // LXC would say the same
+	case errors.Is(err, machine.ErrNotRecorded):
+		f.ConfigError = err
 	case err != nil:
 		return nil, err
 	}
 	if err := t.readBundle(m, f); err != nil {
 		return nil, err
 	}
+	f.Asked = t.asked(f)
 	check.Gather(f)
 	return f, nil
+}
+
+// asked are the options by which the same is asked again. Who asks as root about a shell of
+// the caller's is told how a login of that user is asked about.
+func (t *target) asked(f *check.Facts) (options []string) {
+	isSubject := false
+	for _, name := range []string{"root", "user", "pid"} {
+		if t.flags == nil || !t.flags.Changed(name) {
+			continue
+		}
+		isSubject = isSubject || name != "root"
+		options = append(options, "--"+name, t.flags.Lookup(name).Value.String())
+	}
+	if !isSubject && os.Geteuid() == 0 && !f.Machine.IsRecorded() && !f.IsRoot() {
+		options = append(options, "--user", f.Subject.Name)
+	}
+	return options
 }
 
 // noProcess says why a recorded machine does not tell which process is meant.
@@ -170,12 +190,12 @@ func newCheck(s *settings) *cobra.Command {
 		Aliases: []string{"doctor"},
 		Short:   "Say what keeps containers from starting or from having cgroups, and the fix",
 		Long: `Look at the cgroups of this shell, at the PAM files, at systemd and at what
-unprivileged containers need beside, and say of each trouble where it was seen
+unprivileged containers need beside, and say of each problem where it was seen
 and how it is fixed. Nothing is changed.
 
 Without names, problems are printed alone, and what they come to. Names (or
 codes) of checks choose among them; cgdeleg check --list has them all. A note
-is no trouble; it says what a program needs to use the session.`,
+is no problem; it says what a program needs to use the session.`,
 		Example: `  cgdeleg check                      this shell
   cgdeleg check -q                   only what is wrong, a line each
   cgdeleg check --container c1       also that container's configuration
@@ -358,9 +378,9 @@ func dependenceOf(c *check.Check) string {
 	}
 	names := strings.Join(c.DependsOn, ", ")
 	if c.Sees {
-		return "It is skipped while one of these fails: " + names + ". While one of them is unknown it reports no trouble."
+		return "It is skipped if one of these checks failed: " + names + ". If one of them is unknown, this check says ok where it has seen that for itself, and else is unknown."
 	}
-	return "It is skipped while one of these fails, and unknown while one of them is: " + names + "."
+	return "It is skipped if one of these checks failed, and unknown if one of them is unknown: " + names + "."
 }
 
 // wrapped breaks a text into lines.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -38,7 +37,7 @@ func findingsText(s screen, findings []check.Finding) markup {
 // problemsText is what is wrong or cannot be told, each with its cause and its fix, and
 // what that comes to.
 func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
-	problems := problemsOf(findings)
+	problems := problemsOf(f, findings)
 	shown := problems
 	if f.Partial { // of most nothing is known, and the conclusion names them
 		shown = slices.DeleteFunc(slices.Clone(problems), func(p check.Finding) bool {
@@ -61,10 +60,11 @@ func problemsText(s screen, f *check.Facts, findings []check.Finding) markup {
 	return markup(out.String())
 }
 
-// problemsOf returns what is wrong or cannot be told for a reason of its own.
-func problemsOf(findings []check.Finding) (problems []check.Finding) {
+// problemsOf returns what is wrong or cannot be told for a reason of its own. Of what somebody
+// has pasted nobody knows which programs there are.
+func problemsOf(facts *check.Facts, findings []check.Finding) (problems []check.Finding) {
 	for _, f := range findings {
-		if f.Status == check.Unknown && f.IsOfClient() {
+		if f.Status == check.Unknown && f.IsOfClient() && facts.Partial {
 			continue
 		}
 		if f.Status.IsTrouble() && f.BlockedBy == "" {
@@ -76,7 +76,7 @@ func problemsOf(findings []check.Finding) (problems []check.Finding) {
 
 // conclusion says in one sentence what the problems come to.
 func conclusion(f *check.Facts, problems []check.Finding) string {
-	name := nameOf(f.Subject)
+	name := f.Subject.Called()
 	names := map[check.Status][]string{}
 	for _, p := range problems {
 		names[p.Status] = append(names[p.Status], p.Name)
@@ -86,11 +86,14 @@ func conclusion(f *check.Facts, problems []check.Finding) string {
 	case f.IsRoot() && f.Partial:
 		return "This says nothing about a user: for that, the files of a process of the user's are needed."
 	case f.IsRoot():
-		return "This says nothing about a user: for that, sudo cgdeleg check --user NAME."
+		return "This says nothing about a user: for that, run cgdeleg check --user NAME."
+	case len(failed) > 0 && !f.Partial && len(mayStop(f, problems)) > 0:
+		return fmt.Sprintf("It cannot be told whether %s can start containers here: %s. They would lack cgroups or limits: %s.",
+			name, checksHave(mayStop(f, problems), "is unknown", "are unknown"), checksFailed(failed))
 	case len(failed) > 0:
 		return failureOf(f, problems)
 	case len(unknown) > 0:
-		return fmt.Sprintf("It cannot be told whether %s can start containers here, because of %s.", name, strings.Join(unknown, ", "))
+		return fmt.Sprintf("It cannot be told whether %s can start containers here: %s.", name, checksHave(unknown, "is unknown", "are unknown"))
 	case f.Subject.PID == 0:
 		return fmt.Sprintf("A login of %s can start containers here.", name) + noClients(f)
 	}
@@ -98,75 +101,109 @@ func conclusion(f *check.Facts, problems []check.Finding) string {
 	if len(controllers) == 0 && len(places) == 0 {
 		return fmt.Sprintf("%s can start containers here.", name) + noClients(f)
 	}
-	return fmt.Sprintf("%s can start containers here: %s, in %s.", name, strings.Join(controllers, " "), strings.Join(places, " and ")) + noClients(f)
-}
-
-// nameOf is what the subject is called; one without an account has a number alone.
-func nameOf(s check.Subject) string {
-	if s.Name == strconv.Itoa(s.UID) {
-		return "user " + s.Name
+	if len(controllers) == 0 {
+		return fmt.Sprintf("%s can start containers here, without any controllers, in %s.", name, strings.Join(places, " and ")) + noClients(f)
 	}
-	return s.Name
+	return fmt.Sprintf("%s can start containers here: %s, in %s.", name, strings.Join(controllers, " "), strings.Join(places, " and ")) + noClients(f)
 }
 
 // noClients is a sentence where nothing is seen that starts containers, or LXC would not
 // start those that it makes; "" where all is there, or nobody knows.
 func noClients(f *check.Facts) string {
 	if file, failing := f.NewContainers(); len(failing) > 0 {
-		return fmt.Sprintf(" One that LXC makes anew by %[1]s does not start: cgdeleg check --lxc-config %[1]s %[2]s says why.", file, strings.Join(failing, " "))
+		return fmt.Sprintf(" But a new container that LXC makes from %s does not start: %s says why.", file, f.AskedAgain(append([]string{"--lxc-config", file}, failing...)...))
 	}
 	if f.HasClient() {
 		return ""
 	}
-	return " What starts them is to be installed first: no LXC, podman, runc or crun is found."
+	return " But a program that starts them has to be installed first: no LXC, podman, runc or crun was found."
+}
+
+// mayStop returns the checks that could not be told and without which no container may start,
+// where none has failed that keeps containers from that.
+func mayStop(f *check.Facts, problems []check.Finding) (untold []string) {
+	for _, p := range problems {
+		switch {
+		case p.Status == check.Failed && f.Stops(p):
+			return nil
+		case p.Status == check.Unknown && f.Stops(p):
+			untold = append(untold, p.Name)
+		}
+	}
+	return untold
 }
 
 // failureOf says what the failures come to: containers that do not start, or such without
 // cgroups.
 func failureOf(f *check.Facts, problems []check.Finding) string {
-	var stops, without, unlimited []string
+	if all, podmans := splitPodmans(f, problems); len(podmans) > 0 {
+		return withoutPodman(f, problems, all, podmans)
+	}
+	var stops, without []string
+	why := ""
 	for _, p := range problems {
 		switch {
 		case p.Status != check.Failed:
-		case f.LosesLimits(p):
-			unlimited = append(unlimited, p.Name)
 		case f.Stops(p):
 			stops = append(stops, p.Name)
+			if reason := f.WhyStops(p); reason != "" {
+				why = ", and " + reason
+			}
 		default:
 			without = append(without, p.Name)
 		}
 	}
-	name := nameOf(f.Subject)
+	name := f.Subject.Called()
+	controllers, places := f.Partly(without)
 	switch {
-	case len(stops) == 0 && len(without) == 0:
-		return fmt.Sprintf("Containers of %s start here without some of their limits, because of %s.", name, strings.Join(unlimited, ", "))
+	case len(stops) == 0 && len(places) > 0 && len(controllers) > 0:
+		return fmt.Sprintf("Containers of %s start here with cgroups for %s only, in %s: %s.", name, check.Controllers(controllers), strings.Join(places, " and "), checksFailed(without))
 	case len(stops) == 0 && f.PodmanAsks():
-		return fmt.Sprintf("Containers of %s start here without cgroups, because of %s, but for podman's, which asks systemd's user manager for them.", name, strings.Join(without, ", "))
+		return fmt.Sprintf("Containers of %s start here without cgroups: %s. Those of podman have cgroups: podman asks systemd's user manager for them.", name, checksFailed(without))
 	case len(stops) == 0:
-		return fmt.Sprintf("Containers of %s start here without cgroups, because of %s.", name, strings.Join(without, ", "))
+		return fmt.Sprintf("Containers of %s start here without cgroups: %s.", name, checksFailed(without))
+	case lackNetwork(problems, stops) && len(without) == 0:
+		return fmt.Sprintf("Containers of %s start here only %s: %s.", name, noNetwork, checksFailed(stops))
+	case lackNetwork(problems, stops):
+		return fmt.Sprintf("Containers of %s start here only %s, and without cgroups: %s.", name, noNetwork, checksFailed(append(stops, without...)))
 	case len(without) == 0:
-		return fmt.Sprintf("Containers of %s do not start here, because of %s.", name, strings.Join(stops, ", "))
+		return fmt.Sprintf("Containers of %s do not start here: %s%s.", name, checksFailed(stops), why)
 	}
-	return fmt.Sprintf("Containers of %s do not start here, because of %s, and would have no cgroups, because of %s.", name, strings.Join(stops, ", "), strings.Join(without, ", "))
+	return fmt.Sprintf("Containers of %s do not start here: %s. They would have no cgroups either: %s.", name, checksFailed(stops), checksFailed(without))
+}
+
+// checksFailed says that checks failed.
+func checksFailed(names []string) string { return checksHave(names, "failed", "failed") }
+
+// checksHave says something of checks.
+func checksHave(names []string, one, many string) string {
+	if len(names) == 1 {
+		return "the check " + names[0] + " " + one
+	}
+	return "the checks " + check.Listed(names) + " " + many
 }
 
 // podmanNeeds is a sentence where podman lacks something that it needs by default: where LXC
-// is there as well that is no problem, and a user of podman is to know.
+// is there as well that is no problem, and a user of podman is to know. So it is where a
+// recording does not tell.
 func podmanNeeds(f *check.Facts, findings []check.Finding) string {
-	var names []string
+	var names, unseen []string
 	for _, finding := range findings {
-		if finding.Status == check.Note && strings.HasPrefix(finding.Name, "podman-") {
+		switch {
+		case finding.Status == check.Note && strings.HasPrefix(finding.Name, "podman-"):
 			names = append(names, finding.Name)
+		case finding.Status == check.Skipped && finding.Says == check.UnseenOfPodman:
+			unseen = append(unseen, finding.Name)
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) > 0:
+	case len(unseen) > 0:
+		return " It was not recorded whether podman has what it needs: " + strings.Join(unseen, ", ") + "."
+	default:
 		return ""
 	}
-	whose := ""
-	if os.Geteuid() == 0 && !f.Machine.IsRecorded() && !f.IsRoot() {
-		whose = "--user " + f.Subject.Name + " "
-	}
-	return " podman needs something more: cgdeleg check " + whose + strings.Join(names, " ") + " says what."
+	return " podman needs something more: " + f.AskedAgain(names...) + " says what."
 }
 
 func widest(findings []check.Finding) (wide int) {
@@ -194,9 +231,16 @@ func (s screen) write(out io.Writer, f check.Finding, wide int) {
 	}
 	_ = printf(out, "%9sfix: %s\n", "", s.wrap(f.Fix.Text, 14))
 	for _, c := range f.Fix.Commands {
+		if c.Or {
+			_ = printf(out, "%11s%s\n", "", s.styled(orMark, dim))
+		}
 		_ = printf(out, "%11s%s\n", "", s.styled(c.String(), bold))
 	}
 }
+
+// orMark stands between the commands of two ways to the same end. It does nothing where it
+// is pasted into a shell with them.
+const orMark = "# or:"
 
 // narrowest is the least width of a text that is broken into lines: a column of single words
 // helps nobody.

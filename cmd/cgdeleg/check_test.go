@@ -86,12 +86,39 @@ func TestEmptyUser(t *testing.T) {
 	}
 }
 
+// What the verdict tells to type asks about the same machine and user, and finds the trouble.
+func TestAskedAgain(t *testing.T) {
+	dir := renamed(t, "systemd-v2", "alice")
+	put(t, dir, "etc/lxc/default.conf", "lxc.apparmor.profile = generated\n", 0o644)
+	put(t, dir, "sys/module/apparmor/parameters/enabled", "Y\n", 0o644)
+	out, errOut, _ := runOnDir(dir, "check --user alice")
+	command := "--user alice --lxc-config /etc/lxc/default.conf config-apparmor"
+	if !strings.Contains(out, "can start containers here.") || !strings.Contains(out, "But a new container that LXC makes from /etc/lxc/default.conf does not start: cgdeleg check --root "+dir+" "+command+" says why.") {
+		t.Fatalf("said %s%s", out, errOut)
+	}
+	if out, errOut, code := runOnDir(dir, "check "+command); code != exitFailed || !strings.Contains(out, "FAILED   config-apparmor") {
+		t.Errorf("code %d, said %s%s", code, out, errOut)
+	}
+}
+
 // That LXC wants what no session can have is said, and that there is no fix for it.
 func TestNothingToOpen(t *testing.T) {
 	dir := renamed(t, "no-systemd-v2", "alice")
 	put(t, dir, "home/alice/.config/lxc/lxc.conf", "lxc.cgroup.use = freezer\n", 0o644)
 	out, errOut, code := runOnDir(dir, "check -q lxc-view")
-	if code != exitFailed || !strings.Contains(out, "lxc.cgroup.use wants freezer") {
+	if code != exitFailed || !strings.Contains(out, "lxc.cgroup.use names freezer") {
+		t.Errorf("code %d, said %s%s", code, out, errOut)
+	}
+}
+
+// Of a report of which a container's configuration, or what names its directory, is no part, the
+// other checks have their say.
+func TestConfigurationNotRecorded(t *testing.T) {
+	dir := renamed(t, "no-systemd-v2", "alice")
+	must(t, os.RemoveAll(dir+"/home/alice/.local/share/lxc/c1/config"))
+	put(t, dir, machine.AbsentFile, "/nosuch\n", 0o644)
+	out, errOut, code := runOnDir(dir, "check -q config leaf --container c1")
+	if code != exitUnknown || !strings.Contains(out, "the container's configuration cannot be read: open ") || !strings.Contains(out, ": not recorded") {
 		t.Errorf("code %d, said %s%s", code, out, errOut)
 	}
 }

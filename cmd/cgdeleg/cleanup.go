@@ -66,6 +66,10 @@ containers outlive logins.
 	return cmd
 }
 
+// neededToClean are the capabilities of root that are needed; docs/security.md says what each
+// is for.
+var neededToClean = []int{unix.CAP_DAC_OVERRIDE, unix.CAP_SYS_PTRACE}
+
 func (f *cleanupFlags) check(cmd *cobra.Command, s *settings) error {
 	switch {
 	case f.watch && f.dryRun:
@@ -153,6 +157,7 @@ func watchForCommand(cmd *cobra.Command, request delegate.CleanupRequest, asJSON
 	if os.Geteuid() != 0 {
 		return needsRoot("removing sessions")
 	}
+	dropPrivileges(cmd, neededToClean)
 	ctx, done := untilSignal()
 	defer done()
 	return watch(ctx, request, &watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON})

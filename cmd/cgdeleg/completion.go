@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
@@ -64,6 +65,17 @@ func addCompletions(root *cobra.Command, s *settings) {
 				register(root, strings.TrimPrefix(below.CommandPath(), root.Name()+" "), flag, noFiles)
 			}
 		}
+	}
+}
+
+// describePlainly takes the quotes out of what options are for: a help knows by them what a
+// value is called, but a shell shows them.
+func describePlainly(cmd *cobra.Command) {
+	for _, flags := range []*pflag.FlagSet{cmd.PersistentFlags(), cmd.Flags()} {
+		flags.VisitAll(func(f *pflag.Flag) { _, f.Usage = pflag.UnquoteUsage(f) })
+	}
+	for _, below := range cmd.Commands() {
+		describePlainly(below)
 	}
 }
 

@@ -435,6 +435,48 @@ func TestPAMLines(t *testing.T) {
 	}
 }
 
+// proof is how docs/security.md names a test: by folder and function, or a scenario.
+var proof = regexp.MustCompile("`([^` ]+) ([^` ]+)`")
+
+// Each promise of docs/security.md names tests, and all of them are there.
+func TestPromises(t *testing.T) {
+	_, text, _ := strings.Cut(readDoc(t, "docs/security.md"), "\n## Promises\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	promises := 0
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+		if !strings.HasPrefix(line, "|") || len(cells) != 2 || strings.HasPrefix(strings.TrimSpace(cells[0]), "**") || strings.Contains(cells[0], "---") || strings.Contains(cells[1], "proved by") {
+			continue
+		}
+		promises++
+		proofs := proof.FindAllStringSubmatch(cells[1], -1)
+		if rest := strings.Trim(proof.ReplaceAllString(cells[1], ""), " ,"); len(proofs) == 0 || rest != "" {
+			t.Errorf("%s: this is no list of tests: %s", cells[0], cells[1])
+		}
+		for _, found := range proofs {
+			if folder, name := found[1], found[2]; !hasTest(t, folder, name) {
+				t.Errorf("%s: there is no %s in %s", cells[0], name, folder)
+			}
+		}
+	}
+	if promises < 30 {
+		t.Errorf("only %d promises were looked at", promises)
+	}
+}
+
+// hasTest tells whether a folder has a test of that name, or a scenario if it is that of the
+// virtual machines.
+func hasTest(t *testing.T, folder, name string) bool {
+	t.Helper()
+	if folder == "tests/vm" {
+		return exists("tests/vm/scenarios/" + name + ".sh")
+	}
+	files, _ := filepath.Glob("../../" + folder + "/*_test.go")
+	return slices.ContainsFunc(files, func(file string) bool {
+		return strings.Contains(readDoc(t, strings.TrimPrefix(file, "../../")), "\nfunc "+name+"(t *testing.T) {")
+	})
+}
+
 // Every target of make that is named is one.
 func TestMakeTargets(t *testing.T) {
 	makefiles := readDoc(t, "Makefile") + readDoc(t, "packaging/release/release.mk")
@@ -566,7 +608,7 @@ func TestScdoc(t *testing.T) {
 // docs/checks.md is made of the checks (-update writes it).
 func TestChecksPage(t *testing.T) {
 	var page strings.Builder
-	page.WriteString("# The checks\n\nWhat `cgdeleg check` looks at, in this order. `cgdeleg check --explain NAME` says the\nsame. Of each trouble the screen says where it was seen, and the fix that works there.\n")
+	page.WriteString("# The checks\n\nWhat `cgdeleg check` looks at, in this order. `cgdeleg check --explain NAME` says the\nsame. Of each problem the screen says where it was seen, and the fix that works there.\n")
 	for _, c := range check.All() {
 		fmt.Fprintf(&page, "\n## %s\n\n%s: **%s.**\n\n%s\n", c.Name, c.Code, c.Title, wrapped(c.Explain, 88))
 		if dependence := dependenceOf(c); dependence != "" {

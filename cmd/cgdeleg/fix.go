@@ -21,9 +21,10 @@ func newFix(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fix [NAME]",
 		Short: "Print the commands that fix what a check found, or run them",
-		Long: `Print the commands that fix what the check NAME found. With --yes they are
-run, until one fails, but for those that only a person should run: commands that
-are examples, or that touch an administrator's files (/etc/pam.d).
+		Long: `Print the commands that fix what the check NAME found. Where there are more ways
+than one, "# or:" stands between them. With --yes the commands of the first way
+are run, until one fails, but for those that only a person should run: commands
+that are examples, or that touch an administrator's files (/etc/pam.d).
 
 Without NAME, list what can be fixed.`,
 		Example: `  cgdeleg fix
@@ -76,6 +77,9 @@ Without NAME, list what can be fixed.`,
 			}
 			if !yes {
 				for _, command := range finding.Fix.Commands {
+					if command.Or {
+						_ = printf(cmd.OutOrStdout(), "%s\n", orMark)
+					}
 					if err := printf(cmd.OutOrStdout(), "%s\n", command); err != nil {
 						return err
 					}
@@ -104,7 +108,7 @@ func (t *target) listFixes(cmd *cobra.Command, s *settings) error {
 	}
 	defer f.Close()
 	findings := check.Run(f, check.All(), nil)
-	fixable := slices.DeleteFunc(problemsOf(findings), func(p check.Finding) bool { return p.Fix == nil })
+	fixable := slices.DeleteFunc(problemsOf(f, findings), func(p check.Finding) bool { return p.Fix == nil })
 	return s.paged(cmd, func(out screen) error { return printFixes(out, f, fixable) })
 }
 
@@ -135,10 +139,13 @@ func printNote(w io.Writer, finding check.Finding, yes bool) error {
 	return nil
 }
 
-// runFix runs a fix's commands, but for those that are a person's to run.
+// runFix runs the commands of a fix's first way, but for those that are a person's to run.
 func runFix(cmd *cobra.Command, subject check.Subject, fix *check.Fix) error {
 	ran := 0
 	for _, c := range fix.Commands {
+		if c.Or {
+			break
+		}
 		if c.ByHand {
 			_ = printf(cmd.OutOrStdout(), "# by hand: %s\n", c)
 			continue

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 )
 
 // flagWords says in words of its own what is wrong with an option.
@@ -96,5 +98,5 @@ func excludedWords(err error) string {
 	if len(names) < 2 {
 		return ""
 	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1] + " exclude one another"
+	return check.Listed(names) + " exclude one another"
 }

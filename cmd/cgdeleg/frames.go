@@ -138,7 +138,8 @@ const shortestPause = 100 * time.Millisecond
 var errPause = errors.New("want seconds, or a number with us, ms, s or min, of at least 100ms")
 
 // parsePause understands systemd-cgtop's -d: seconds, or a number with a unit.
-func parsePause(text string) (time.Duration, error) {
+func parsePause(given string) (time.Duration, error) {
+	text := given
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
 		text += "s"
 	}
@@ -147,7 +148,7 @@ func parsePause(text string) (time.Duration, error) {
 	}
 	pause, err := time.ParseDuration(text)
 	if err != nil || pause < shortestPause {
-		return 0, &usageError{fmt.Errorf("delay %q: %w", text, errPause)}
+		return 0, &usageError{fmt.Errorf("TIME %q: %w", given, errPause)}
 	}
 	return pause, nil
 }

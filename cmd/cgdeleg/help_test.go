@@ -156,7 +156,7 @@ func TestUsageErrors(t *testing.T) {
 		"a named hierarchy":   {"--root ../../delegate/testdata/debian12-v1-hybrid open --dry-run -u alice --pid 1001 -c name=systmd", `-c "name=systmd": there is no controller name=systmd (did you mean name=systemd?); no session was opened; see cgdeleg open --help`},
 		"what to do":          {"open -u alice --confined mov", `--confined "mov": want leave or move (did you mean move?); no session was opened; see cgdeleg open --help`},
 		"whom to tell":        {"serve --oom quite", `--oom "quite": want tell, log or quiet (did you mean quiet?); nothing was started; see cgdeleg serve --help`},
-		"a word too much":     {"version x", `"x": want cgdeleg version; nothing was printed; see cgdeleg version --help`},
+		"a word too much":     {"version x", `unexpected "x"; usage: cgdeleg version; nothing was printed; see cgdeleg version --help`},
 		"nothing to fix with": {"fix --yes", `--yes needs the name of what is to be fixed; cgdeleg fix lists what can be; nothing was fixed; see cgdeleg fix --help`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ func newLimitsCheck(s *settings) *cobra.Command {
 		Use:   "check",
 		Short: "Say what is wrong in the files of limits, and the fix",
 		Long: `Read /etc/cgdeleg/limits.conf and limits.d/*.conf as a login does, and say of
-each line what is wrong with it: errors of syntax, limits that there are not,
+each line what is wrong with it: errors of syntax, limits that do not exist,
 lines that nobody can reach, users and groups that do not exist, limits that do
 not go together, limits that this machine cannot set, or that are above what it
 has, and files that are not read because of their names. Nothing is changed.

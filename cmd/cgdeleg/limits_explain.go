@@ -130,11 +130,11 @@ func (e *explained) explain(m machine.Machine, set *hierarchy.Set, name string) 
 		}
 		slice := ""
 		if isSystemds && (h.IsUnified() || hasUserSlice(h)) {
-			slice = sliceOf(e.who.Uid)
+			slice = manager.UserSlice(e.who.Uid)
 		}
 		userPath := layout.UserPath(h, name)
 		if slice != "" {
-			userPath = path.Join("/user.slice", slice)
+			userPath = path.Join("/", manager.UsersSlice, slice)
 		}
 		at := limits.Place{Machine: m, Hierarchy: h, Path: userPath}
 		at.Above = e.inCgroup(at, limitsconf.User, slice, given.User)
@@ -155,7 +155,7 @@ func (e *explained) explain(m machine.Machine, set *hierarchy.Set, name string) 
 
 // hasUserSlice tells whether systemd has logins in a hierarchy of v1.
 func hasUserSlice(h *hierarchy.Hierarchy) bool {
-	dir, err := h.OpenBelow(path.Join(h.Base, "user.slice"))
+	dir, err := h.OpenBelow(path.Join(h.Base, manager.UsersSlice))
 	if err != nil {
 		return false
 	}
@@ -310,9 +310,9 @@ func (l explainedLimit) unit() string {
 	case "memory.memsw.limit_in_bytes":
 		return " of memory and swap together"
 	case "cpu.shares":
-		return " shares (1024 are a weight of 100)"
+		return " shares (1024 stand for a weight of 100)"
 	case "blkio.weight", "blkio.weight_device":
-		return " there (500 are a weight of 100)"
+		return " on its scale (500 stands for a weight of 100)"
 	case "blkio.bfq.weight", "blkio.bfq.weight_device", "io.bfq.weight":
 		return " for bfq, whose scale ends at 1000"
 	}

@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/moby/sys/user"
@@ -49,7 +48,7 @@ func applyToSlices(m machine.Machine, uids []int, errOut io.Writer, wait time.Du
 }
 
 func applyToSliceOf(m machine.Machine, uid int, errOut io.Writer, wait time.Duration, isDry bool) appliedSlice {
-	a := appliedSlice{unit: sliceOf(uid)}
+	a := appliedSlice{unit: manager.UserSlice(uid)}
 	who, found := account.ByUID(m, uid)
 	if !found {
 		who = user.User{Name: strconv.Itoa(uid), Uid: uid}
@@ -86,26 +85,20 @@ func slicesOf(m machine.Machine) (uids []int, err error) {
 		return nil, nil
 	}
 	for _, h := range set.All {
-		dir, err := h.OpenBelow(path.Join(h.Base, "user.slice"))
+		dir, err := h.OpenBelow(path.Join(h.Base, manager.UsersSlice))
 		if err != nil {
 			continue
 		}
 		names, _, _ := dir.Children(1 << 16)
 		dir.Close()
 		for _, name := range names {
-			if uid, ok := uidOfSlice(name); ok && !slices.Contains(uids, uid) {
+			if uid, ok := manager.UserOfSlice(name); ok && !slices.Contains(uids, uid) {
 				uids = append(uids, uid)
 			}
 		}
 	}
 	slices.Sort(uids)
 	return uids, nil
-}
-
-func uidOfSlice(name string) (uid int, ok bool) {
-	number, isUser := strings.CutPrefix(strings.TrimSuffix(name, ".slice"), "user-")
-	uid, err := strconv.Atoi(number)
-	return uid, isUser && err == nil && name == sliceOf(uid)
 }
 
 // printSlices prints a line for each property that was changed, or could not be.

@@ -17,6 +17,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limits"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/systemd"
 )
 
@@ -108,10 +109,8 @@ type sliceLimits struct {
 	patience time.Duration // how long memory may take to be reclaimed
 }
 
-func sliceOf(uid int) string { return fmt.Sprintf("user-%d.slice", uid) }
-
 func (s sliceLimits) apply(ctx context.Context, account user.User, rule []limits.Limit, dryRun bool) ([]sliceChange, error) {
-	slice := slice{sliceLimits: s, name: sliceOf(account.Uid)}
+	slice := slice{sliceLimits: s, name: manager.UserSlice(account.Uid)}
 	if len(rule) == 0 && !hasSliceState(s.states, account.Uid) {
 		return nil, nil // the bus costs a millisecond of each login
 	}
@@ -121,7 +120,7 @@ func (s sliceLimits) apply(ctx context.Context, account user.User, rule []limits
 	}
 	defer set.Close()
 	slice.set = set
-	below := path.Join("user.slice", slice.name)
+	below := path.Join(manager.UsersSlice, slice.name)
 	wanted, unsupported := limits.UnitProperties(limits.ReadTotals(s.machine, set, below).Resolve(rule))
 	if len(unsupported) > 0 {
 		err = &unsupportedError{slice.name, unsupported}
@@ -319,7 +318,7 @@ func (s slice) memory() (m memoryUse) {
 		if !h.Has("memory") {
 			continue
 		}
-		dir, err := h.OpenBelow(path.Join(h.Base, "user.slice", s.name))
+		dir, err := h.OpenBelow(path.Join(h.Base, manager.UsersSlice, s.name))
 		if err == nil {
 			return memoryUse{dir: dir, isV1: !h.IsUnified()}
 		}

@@ -38,6 +38,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run is main with its surroundings passed in. It returns the exit code.
 func run(args []string, out, errOut io.Writer) int {
 	root := newRoot()
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		describePlainly(root)
+	}
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -116,9 +119,10 @@ func usageArgs(fit cobra.PositionalArgs) cobra.PositionalArgs {
 		if fit(cmd, args) == nil {
 			return nil
 		}
-		words := fmt.Errorf("want: cgdeleg %s", cmd.Use)
+		usage := cmd.Parent().CommandPath() + " " + cmd.Use
+		words := fmt.Errorf("an argument is missing; usage: %s", usage)
 		if len(args) > 0 {
-			words = fmt.Errorf("%q: want cgdeleg %s", strings.Join(args, " "), cmd.Use)
+			words = fmt.Errorf("unexpected %q; usage: %s", strings.Join(args, " "), usage)
 		}
 		return orMeantUser(&usageError{words}, machine.Machine{}, cmd, args)
 	}

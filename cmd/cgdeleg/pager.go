@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -42,16 +44,16 @@ func (s *settings) pager(out screen) []string {
 	if s.noPager || !out.isTerminal || isDumb() {
 		return nil
 	}
-	names := pagers
 	if isSecure() {
-		names = []string{"less"}
-	} else if command, isSet := os.LookupEnv("PAGER"); isSet {
+		return secureLess()
+	}
+	if command, isSet := os.LookupEnv("PAGER"); isSet {
 		if command = strings.TrimSpace(command); command == "" || command == "cat" {
 			return nil
 		}
 		return []string{"/bin/sh", "-c", command}
 	}
-	for _, name := range names {
+	for _, name := range pagers {
 		if path, err := lookPath(name); err == nil {
 			return []string{path}
 		}
@@ -59,11 +61,41 @@ func (s *settings) pager(out screen) []string {
 	return nil
 }
 
-// isSecure tells whether the pager must not be a way to a shell: who is root here logged in
-// as another user, and may be allowed this command alone (sudoers(5)).
+// isSecure tells whether the pager must not be a way to a shell, or to other files: this is
+// another user than the one who asks, who may be allowed this command alone (sudoers(5)).
 func isSecure() bool {
-	_, isOther := realCaller()
-	return isOther
+	if name := os.Getenv("DOAS_USER"); name != "" && name != "root" {
+		return true
+	}
+	return slices.ContainsFunc(askers(), func(uid int) bool { return uid != os.Geteuid() })
+}
+
+// secureLess returns less, if it is the one that knows LESSSECURE. That of busybox does not:
+// it reads, and writes, any file.
+func secureLess() []string {
+	path, err := lookPathOfRoot("less")
+	if err != nil {
+		return nil
+	}
+	command := exec.Command(path, "--version")
+	command.Env = secureEnvironment()
+	if version, err := command.Output(); err != nil || !bytes.HasPrefix(version, []byte("less ")) {
+		return nil
+	}
+	return []string{path}
+}
+
+// secureEnvironment is the environment of a secure less. Of the asker's variables it has what
+// the terminal needs: others run a program (LESSOPEN), take the security back
+// (LESSSECURE_ALLOW), or name a file that does (HOME, LESSKEYIN).
+func secureEnvironment() []string {
+	env := []string{"LESSSECURE=1"}
+	for _, name := range []string{"TERM", "LANG", "LC_ALL", "LC_CTYPE"} {
+		if value, isSet := os.LookupEnv(name); isSet {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // isDumb tells whether the terminal can do no more than write lines.
@@ -80,12 +112,13 @@ func (s screen) page(text string, pager []string) error {
 	}
 	command := exec.Command(pager[0], pager[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(text), s.Writer, os.Stderr
-	command.Env = append(os.Environ(), "LESS="+lessOptions)
+	command.Env = os.Environ()
+	if isSecure() {
+		command.Env = secureEnvironment()
+	}
+	command.Env = append(command.Env, "LESS="+lessOptions)
 	if s.utf8 {
 		command.Env = append(command.Env, "LESSCHARSET=utf-8")
-	}
-	if isSecure() {
-		command.Env = append(command.Env, "LESSSECURE=1")
 	}
 	// ^C is for the pager. Caught and not ignored, because it would inherit the latter.
 	signals := make(chan os.Signal, 1)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -53,12 +55,20 @@ func TestPager(t *testing.T) {
 // setPager has the tests use a pager that reads no keys.
 func setPager(t *testing.T, command string) {
 	t.Helper()
-	t.Setenv("SUDO_UID", "")
+	setAskers(t, nil)
 	if isSecure() { // less would wait for keys
-		t.Skip("root who logged in as another user has no PAGER")
+		t.Skip("who logged in as another user has no PAGER")
 	}
 	t.Setenv("TERM", "xterm")
 	t.Setenv("PAGER", command)
+}
+
+// setAskers says who asks.
+func setAskers(t *testing.T, env map[string]string) {
+	t.Helper()
+	for _, name := range []string{"SUDO_UID", "PKEXEC_UID", "DOAS_USER"} {
+		t.Setenv(name, env[name])
+	}
 }
 
 // The exit code is that of the command, whatever the pager ends with.
@@ -70,17 +80,53 @@ func TestPagerExitCode(t *testing.T) {
 	}
 }
 
-// Root who logged in as another user gets less alone, as which nobody starts a shell.
+// Who asks as another user gets no pager of theirs.
 func TestSecurePager(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+	setAskers(t, nil)
+	if isSecure() {
+		t.Skip("this login is another user's, which cannot be taken back")
+	}
+	own := strconv.Itoa(os.Geteuid())
+	for name, test := range map[string]struct {
+		env      map[string]string
+		isSecure bool
+	}{
+		"nobody":           {nil, false},
+		"sudo":             {map[string]string{"SUDO_UID": "4242"}, true},
+		"sudo to oneself":  {map[string]string{"SUDO_UID": own}, false},
+		"sudo by root":     {map[string]string{"SUDO_UID": "0"}, false},
+		"pkexec":           {map[string]string{"PKEXEC_UID": "4242"}, true},
+		"pkexec in a sudo": {map[string]string{"SUDO_UID": own, "PKEXEC_UID": "4242"}, true},
+		"doas":             {map[string]string{"DOAS_USER": "alice"}, true},
+		"doas by root":     {map[string]string{"DOAS_USER": "root"}, false},
+		"no user ID":       {map[string]string{"SUDO_UID": "alice"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TERM", "xterm")
+			t.Setenv("PAGER", "/bin/sh")
+			setAskers(t, test.env)
+			pager := (&settings{}).pager(screen{isTerminal: true, width: 80, height: 24})
+			if isTheirs := slices.Contains(pager, "/bin/sh"); isTheirs == test.isSecure {
+				t.Errorf("the pager is %q", pager)
+			}
+		})
+	}
+}
+
+// What takes less's security back does not get through.
+func TestSecureEnvironment(t *testing.T) {
+	for _, name := range []string{"LESSOPEN", "LESSSECURE_ALLOW", "LESSKEYIN", "HOME", "LESSSECURE", "LC_ALL"} {
+		t.Setenv(name, "theirs")
 	}
 	t.Setenv("TERM", "xterm")
-	t.Setenv("PAGER", "/bin/sh")
-	t.Setenv("SUDO_UID", "1000")
-	s := settings{}
-	if pager := s.pager(screen{isTerminal: true, width: 80, height: 24}); len(pager) > 1 || len(pager) == 1 && !strings.HasSuffix(pager[0], "/less") {
-		t.Errorf("the pager is %q", pager)
+	env := secureEnvironment()
+	for name, want := range map[string]bool{
+		"LESSSECURE=1": true, "TERM=xterm": true, "LC_ALL=theirs": true,
+		"LESSSECURE=theirs": false, "LESSOPEN=theirs": false, "LESSSECURE_ALLOW=theirs": false, "LESSKEYIN=theirs": false, "HOME=theirs": false,
+	} {
+		if slices.Contains(env, name) != want {
+			t.Errorf("%s is in the environment: %v, want %v", name, !want, want)
+		}
 	}
 }
 

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,21 +32,32 @@ func runOnTerminal(t *testing.T, size terminalSize, args ...string) (shown, said
 }
 
 // shownOnTerminal returns what a function writes to a terminal.
+//
+// What has not been read when the last one closes the terminal may be lost with it, on a busy
+// machine. So it stays open until the end has come, which is a NUL: it is written over and over,
+// since the kernel may also forget to hand on what was in its buffer until there is more.
 func shownOnTerminal(t *testing.T, size terminalSize, show func(w io.Writer)) string {
 	t.Helper()
 	master, slave := openTerminal(t, size)
-	read := make(chan string)
+	defer slave.Close()
+	read := make(chan string, 1)
 	go func() {
-		var out bytes.Buffer
-		_, err := io.Copy(&out, master) // EIO when nobody has the terminal any more
-		if err != nil && !errors.Is(err, unix.EIO) {
-			fmt.Fprintf(&out, "reading the terminal: %v", err)
+		shown, err := bufio.NewReader(master).ReadString(0)
+		if err != nil {
+			shown += fmt.Sprintf("reading the terminal: %v", err)
 		}
-		read <- out.String()
+		read <- strings.TrimSuffix(shown, "\x00")
 	}()
 	show(slave)
-	slave.Close()
-	return <-read
+	for {
+		_, err := slave.Write([]byte{0})
+		must(t, err)
+		select {
+		case shown := <-read:
+			return shown
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // openTerminal returns both ends of a new terminal, which writes lines as they are.

@@ -368,6 +368,9 @@ func recordVersions(f *check.Facts) string {
 			fmt.Fprintf(&out, "%s not delegated\n", scope)
 		}
 	}
+	if refuses, isAsked := f.RefusesNamespaces(); isAsked {
+		fmt.Fprintf(&out, "%s %s\n", namespacesWord, map[bool]string{true: refusedWord, false: "allowed"}[refuses])
+	}
 	return out.String()
 }
 

@@ -15,27 +15,51 @@ import (
 // separates words in paths and files.
 type redaction struct {
 	names map[string]string // and what they are replaced by
-	odd   []string          // those of the names that are more than one word
+	odd   *strings.Replacer // of those of the names that are more than one word; nil: there are none
 }
 
 // redaction returns one for what was recorded: of the subject's name, of those in
 // the files of subordinate IDs and of those of people in /etc/passwd. Kept are
 // the names that are also words by which the checks find something.
 func (r *recorder) redaction() (rd *redaction, kept []string) {
-	rd = &redaction{names: map[string]string{}}
-	fixed := r.fixedWords()
-	for i, name := range userNames(r.machine, r.subject.Name) {
-		switch {
-		case fixed[name]:
+	names, fixed := userNames(r.machine, r.subject.Name), r.fixedWords()
+	for _, name := range names {
+		if fixed[name] {
 			kept = append(kept, name)
-			continue
-		case strings.ContainsFunc(name, isSeparator):
-			rd.odd = append(rd.odd, name)
 		}
-		rd.names[name] = fmt.Sprintf("user%d", i+1)
 	}
-	return rd, kept
+	return newRedaction(names, fixed), kept
 }
+
+// newRedaction returns one for names, but for the fixed ones.
+func newRedaction(names []string, fixed map[string]bool) *redaction {
+	rd := &redaction{names: map[string]string{}}
+	var odd []string
+	for i, name := range names {
+		if fixed[name] {
+			continue
+		}
+		number := i + 1
+		for slices.Contains(names, standIn(number)) { // it would be taken for that user, or replaced in its turn
+			number += len(names)
+		}
+		rd.names[name] = standIn(number)
+		if strings.ContainsFunc(name, isSeparator) {
+			odd = append(odd, name)
+		}
+	}
+	slices.SortFunc(odd, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	var pairs []string
+	for _, name := range odd {
+		pairs = append(pairs, name, rd.names[name])
+	}
+	if len(pairs) > 0 {
+		rd.odd = strings.NewReplacer(pairs...)
+	}
+	return rd
+}
+
+func standIn(number int) string { return fmt.Sprintf("user%d", number) }
 
 // firstPerson is the first user ID that is a person's (login.defs(5), UID_MIN).
 const firstPerson = 1000
@@ -55,7 +79,12 @@ func userNames(m machine.Machine, subject string) []string {
 			names = append(names, a.Name)
 		}
 	}
-	var all []string
+	return distinctNames(names)
+}
+
+// distinctNames returns each of the names once. That of root is everybody's, and a number
+// is no name.
+func distinctNames(names []string) (all []string) {
 	for _, name := range names {
 		isNumber := strings.Trim(name, "0123456789") == ""
 		if name != "root" && !isNumber && !slices.Contains(all, name) {
@@ -76,8 +105,8 @@ func (rd *redaction) text(text string) string {
 	if len(rd.names) == 0 {
 		return text
 	}
-	for _, name := range rd.odd {
-		text = strings.ReplaceAll(text, name, rd.names[name])
+	if rd.odd != nil {
+		text = rd.odd.Replace(text)
 	}
 	var out strings.Builder
 	for text != "" {
@@ -99,14 +128,21 @@ func (rd *redaction) text(text string) string {
 
 // word replaces a name, also one at the end of a sentence.
 func (rd *redaction) word(word string) string {
-	if with, isName := rd.names[word]; isName {
-		return with
-	}
-	bare := strings.TrimRight(word, ".-")
-	if with, isName := rd.names[bare]; isName {
-		return with + word[len(bare):]
+	for bare, isMore := word, true; isMore; bare, isMore = cutMark(bare) {
+		if with, isName := rd.names[bare]; isName {
+			return with + word[len(bare):]
+		}
 	}
 	return word
+}
+
+// cutMark takes the last dot or dash from the end of a word.
+func cutMark(word string) (before string, found bool) {
+	before = strings.TrimSuffix(word, ".")
+	if before == word {
+		before = strings.TrimSuffix(word, "-")
+	}
+	return before, before != word
 }
 
 // redacted returns a file's content without names. The kernel's files of
@@ -195,7 +231,7 @@ const fixedText = `
 // and bundleWords those in a bundle's configuration.
 const (
 	podmanWords = `
-	containers.conf.d containers.rootless.conf.d containers cgroups enabled disabled no-conmon split cgroup_conf default_ulimits netns private bridge host pids_limit
+	containers.conf.d containers.rootless.conf.d containers cgroups enabled disabled no-conmon split cgroup_conf default_ulimits netns pidns private bridge host pids_limit volumes
 	runtimes crun runc helper_binaries_dir network_cmd_path network default_rootless_network_cmd pasta slirp4netns append left out
 	storage driver overlay overlay2 vfs btrfs graphroot rootless_storage_path options mount_program fuse-overlayfs HOME USER UID
 	core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack`

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
 func must(t *testing.T, err error) {
@@ -311,7 +312,7 @@ func TestRedactionIsThorough(t *testing.T) {
 }
 
 func TestRedactionOfText(t *testing.T) {
-	rd := redaction{names: map[string]string{"al": "user1", "bo-b": "user2", "j.d": "user3", `W\x`: "user4", "é": "user5"}, odd: []string{`W\x`}}
+	rd := redaction{names: map[string]string{"al": "user1", "bo-b": "user2", "j.d": "user3", `W\x`: "user4", "é": "user5"}, odd: strings.NewReplacer(`W\x`, "user4")}
 	for _, test := range []struct{ name, in, want string }{
 		{"alone", "al", "user1"},
 		{"between separators", "/al/al:al,al al@h=al\n", "/user1/user1:user1,user1 user1@h=user1\n"},
@@ -324,6 +325,24 @@ func TestRedactionOfText(t *testing.T) {
 		{"nothing", "", ""},
 	} {
 		if got := rd.text(test.in); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// Nobody is called as another one is, however users are called.
+func TestRedactionOfOddNames(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		names    []string
+		in, want string
+	}{
+		{"one that begins as another", []string{"a b", "a b c"}, "a b c, a b", "user2, user1"},
+		{"one that is called as another is to be", []string{"alice", "user1"}, "alice user1", "user3 user2"},
+		{"of more than one word, and the same", []string{"a b", "user1"}, "a b user1", "user3 user2"},
+		{"with a dot at its end", []string{"al", "al."}, "al. al.- al- al", "user2 user2- user1- user1"},
+	} {
+		if got := newRedaction(test.names, nil).text(test.in); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
@@ -454,6 +473,7 @@ func TestReportOfHome(t *testing.T) {
 	put(t, dir, home+".config/lxc/notes", "private\n", 0o644)
 	put(t, dir, "versions", "lxc 5.0.2\npodman 4.3.1\ncrun 1.8.1\n", 0o644)
 	put(t, dir, "usr/bin/slirp4netns", "", 0o755)
+	put(t, dir, "usr/bin/conmon", "", 0o755)
 	put(t, dir, home+".config/containers/containers.conf", "[containers]\nenv = [\"TOKEN=secret\"]\n[engine]\n  cgroup_manager = \"cgroupfs\"\n", 0o644)
 	put(t, dir, home+"included.conf", "# nothing\n", 0o644)
 	put(t, dir, home+"more/a.conf", "# nothing\nlxc.include = /home/alice/deeper\n", 0o644)
@@ -499,6 +519,8 @@ func TestReportOfRuntimes(t *testing.T) {
 			dir := renamed(t, "no-systemd-v2", "alice")
 			put(t, dir, "versions", "lxc 5.0.2\npodman 5.4.2\ncrun 1.21\n", 0o644)
 			put(t, dir, "usr/bin/pasta", "", 0o755)
+			put(t, dir, "usr/bin/conmon", "", 0o755)
+			put(t, dir, "usr/lib/podman/netavark", "", 0o755)
 			put(t, dir, "variables", "CONTAINERS_CONF_OVERRIDE /home/alice/my.conf\nCONTAINERS_STORAGE_CONF /home/alice/s.conf\n", 0o644)
 			put(t, dir, home+".config/containers/containers.conf", test.conf, 0o644)
 			put(t, dir, home+"s.conf", test.store, 0o644)
@@ -641,5 +663,37 @@ func TestReportKeepsLinesOfMemoryStat(t *testing.T) {
 	}
 	if got := r.relevant("/sys/fs/cgroup/x/cgroup.stat", data); got != data {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What the kernel said of user namespaces under a filter of system calls is in the report, and
+// without a filter nobody asks.
+func TestReportOfFilter(t *testing.T) {
+	for name, test := range map[string]struct {
+		machine, said, want string // what the kernel says, and the report has
+	}{
+		"refused":   {"docker-seccomp-leaf", "user-namespaces refused\n", "user-namespaces refused\n"},
+		"allowed":   {"docker-seccomp-leaf", "user-namespaces allowed\n", "user-namespaces allowed\n"},
+		"no filter": {"docker-masked-proc", "user-namespaces refused\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := machinetest.Copy(t, "check/testdata/tried/"+test.machine)
+			put(t, dir, "versions", test.said, 0o644)
+			m := machine.Recorded(dir)
+			f := &check.Facts{Machine: m, System: systemOf(m)}
+			var err error
+			if f.Subject, err = check.Caller(m); err != nil {
+				t.Fatal(err)
+			}
+			check.Gather(f)
+			defer f.Close()
+			if got := recordVersions(f); got != test.want {
+				t.Errorf("the report has %q, want %q", got, test.want)
+			}
+			got := check.Run(f, []*check.Check{check.ByName("userns")}, nil)[0]
+			if isSaid := strings.Contains(got.Says, "forbids user namespaces"); isSaid != (name == "refused") {
+				t.Errorf("check says %q", got.Says)
+			}
+		})
 	}
 }

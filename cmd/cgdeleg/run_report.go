@@ -80,7 +80,7 @@ func (r *runReport) forWant() string {
 // others says that something was killed of which the command did not die.
 func (r *runReport) others() string {
 	if n, isKnown := r.Memory.OOMKills.Known(); isKnown && n > 0 {
-		return fmt.Sprintf("; %s of it %s killed %s", plural(int(n), "process"), oneOrMany(n, "was", "were"), r.forWant())
+		return fmt.Sprintf("; %d of its processes %s killed %s", n, oneOrMany(n, "was", "were"), r.forWant())
 	}
 	return ""
 }

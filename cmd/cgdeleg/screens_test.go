@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/cgroupfs"
@@ -99,7 +100,7 @@ func requireGolden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		t.Errorf("%s", diff.Diff(golden, want, "got", []byte(got)))
 	}
 }
 

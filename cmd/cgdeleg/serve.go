@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/privilege"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/server"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/limitsconf"
@@ -21,9 +22,9 @@ func newServe(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer logins and logouts, and remove dead sessions",
-		Long: `Stay, and do for the PAM module at logins and logouts what else a process of
-each does that has to be started. Nothing depends on it: where it does not run,
-or does not answer within 50 ms, the module does without.
+		Long: `Stay, and make and remove the sessions of logins and logouts, for which the PAM
+module otherwise starts a process each time. Nothing depends on it: where it
+does not run, or does not answer within 50 ms, the module starts that process.
 
 It also removes sessions when their last process has ended, and says a line for
 each, as cgdeleg cleanup --watch does. When the kernel kills a user's process
@@ -47,12 +48,27 @@ Only one can run. It takes the socket that systemd listens on for it, or makes
 			case os.Geteuid() != 0:
 				return needsRoot("answering logins")
 			}
+			dropPrivileges(cmd, neededToServe)
 			return serve(&watchLog{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: asJSON}, oomTells)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs (docs/json.md)")
 	cmd.Flags().StringVar(&oomTells, "oom", tellAll, "whom to tell of killed processes and refused ones: `WHOM` is tell (the log and the users), log or quiet (nobody)")
 	return cmd
+}
+
+// neededToServe are the capabilities of root that are needed; docs/security.md says what each
+// is for.
+var neededToServe = []int{
+	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_SYS_ADMIN, unix.CAP_SYS_NICE, unix.CAP_SYS_PTRACE, unix.CAP_SYSLOG,
+}
+
+// dropPrivileges leaves a command that stays these capabilities, no_new_privs and a filter of
+// system calls. One that cannot be executed again for that works with what it has.
+func dropPrivileges(cmd *cobra.Command, needed []int) {
+	if err := privilege.Drop(needed...); err != nil {
+		complain(cmd.ErrOrStderr(), "privileges that are not needed are kept: %v", err)
+	}
 }
 
 // newServer returns a server on systemd's socket, or on one of its own.

@@ -437,6 +437,9 @@ func (f *sessionFlags) close(cmd *cobra.Command, who user.User) error {
 		}
 		return &failure{fmt.Sprintf("process %d is in no session of %s", f.pid, printable(f.user))}
 	}
+	if closed.Strayed != nil {
+		complain(cmd.ErrOrStderr(), "process %d left its session, and its limits: %v", f.pid, closed.Strayed)
+	}
 	if alone := f.ownSudo(closed); alone != "" {
 		complain(cmd.ErrOrStderr(), "session %s closed: process %d has left it. Only %s is still in it, which runs this command: the next login of the user, or cgdeleg cleanup, removes the session", closed.Session, f.pid, alone)
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/account"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/trial"
 	"github.com/cgdeleg/pam_cgdeleg/delegate"
@@ -121,6 +123,8 @@ func versionWithin(patience time.Duration, path string, options ...string) answe
 	defer cancel()
 	command := exec.CommandContext(ctx, path, append(options, "--version")...)
 	defer withoutConfiguration(command)()
+	// Several of them are Go's, and gone before they could use their memory again.
+	command.Env = append(command.Env, "GOGC=off")
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return unix.Kill(-command.Process.Pid, unix.SIGKILL) }
 	command.WaitDelay = patience / 10
@@ -189,6 +193,11 @@ func lookPath(program string) (string, error) {
 	if os.Geteuid() != 0 {
 		return exec.LookPath(program)
 	}
+	return lookPathOfRoot(program)
+}
+
+// lookPathOfRoot finds a program where only root puts some.
+func lookPathOfRoot(program string) (string, error) {
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
 		if path, err := exec.LookPath(dir + "/" + program); err == nil {
 			return path, nil
@@ -252,26 +261,53 @@ func (liveSystem) KnowsVariables(s check.Subject) bool {
 }
 
 func (liveSystem) SudoUser() string {
-	if name := os.Getenv("SUDO_USER"); name != "root" {
+	if name := cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("DOAS_USER")); name != "root" {
 		return name
 	}
 	return ""
 }
 
-// realCaller returns the user ID of who asks as root, by sudo(8) or by the login that the
-// kernel remembers (pam_loginuid(8)).
+// realCaller returns the user ID of who asks as root.
 func realCaller() (uid int, isKnown bool) {
 	if os.Geteuid() != 0 {
 		return 0, false
 	}
-	const unset = 1<<32 - 1
-	loginUID, _ := os.ReadFile("/proc/self/loginuid")
-	for _, text := range []string{os.Getenv("SUDO_UID"), strings.TrimSpace(string(loginUID))} {
-		if id, err := strconv.ParseUint(text, 10, 32); err == nil && id != 0 && id != unset {
-			return int(id), true
-		}
+	for _, uid := range askers() {
+		return uid, true
 	}
 	return 0, false
+}
+
+// askers returns the user IDs of who may be asking, but for root's: by sudo(8), by pkexec(1),
+// by doas(1), and by the login that the kernel remembers (pam_loginuid(8)).
+func askers() (uids []int) {
+	const unset = 1<<32 - 1
+	loginUID, _ := os.ReadFile("/proc/self/loginuid")
+	doasUID := ""
+	if u, err := account.ByName(machine.Machine{}, os.Getenv("DOAS_USER")); err == nil { // which tells the name alone
+		doasUID = strconv.Itoa(u.Uid)
+	}
+	for _, text := range []string{os.Getenv("SUDO_UID"), os.Getenv("PKEXEC_UID"), doasUID, strings.TrimSpace(string(loginUID))} {
+		if id, err := strconv.ParseUint(text, 10, 32); err == nil && id != 0 && id != unset {
+			uids = append(uids, int(id))
+		}
+	}
+	return uids
+}
+
+// UserNamespace starts a process in one, which then finds no program to run: the file is no
+// directory. Another error than that, and than a refusal, says nothing of namespaces.
+func (liveSystem) UserNamespace() (err error, isAsked bool) {
+	_, err = syscall.ForkExec("/proc/self/exe/none", []string{"none"}, &syscall.ProcAttr{
+		Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER},
+	})
+	switch {
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, true
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOSYS):
+		return err, true
+	}
+	return nil, false
 }
 
 // Probe moves a process that does nothing but wait into a new cgroup, and takes
@@ -323,5 +359,19 @@ func (r recordedSystem) IsDelegated(unit string) (delegated, known bool) {
 }
 
 func (recordedSystem) SudoUser() string { return "" }
+
+// The line of a recorded machine that says what came of a user namespace.
+const (
+	namespacesWord = "user-namespaces"
+	refusedWord    = "refused"
+)
+
+func (r recordedSystem) UserNamespace() (err error, isAsked bool) {
+	answer := r.says(versionsFile, namespacesWord)
+	if answer == refusedWord {
+		return unix.EPERM, true
+	}
+	return nil, answer != ""
+}
 
 func (recordedSystem) Probe() error { return errRecorded }

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,5 +57,49 @@ func TestLookPath(t *testing.T) {
 	}
 	if path, err := lookPath("true"); err != nil || filepath.Dir(path) == dir {
 		t.Errorf("true is %q: %v", path, err)
+	}
+}
+
+// Who asks as root is who typed the command: sudo and pkexec tell the number, doas the name.
+func TestAskers(t *testing.T) {
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want int
+	}{
+		"sudo":                        {map[string]string{"SUDO_UID": "4242"}, 4242},
+		"pkexec":                      {map[string]string{"PKEXEC_UID": "4243"}, 4243},
+		"doas":                        {map[string]string{"DOAS_USER": "nobody"}, 65534},
+		"doas by root":                {map[string]string{"DOAS_USER": "root"}, -1},
+		"doas by nobody who is known": {map[string]string{"DOAS_USER": "nosuch user"}, -1},
+		"no number":                   {map[string]string{"SUDO_UID": "alice"}, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setAskers(t, nil)
+			others := askers() // that of this login
+			setAskers(t, test.env)
+			want := others
+			if test.want >= 0 {
+				want = append([]int{test.want}, others...)
+			}
+			if got := askers(); !slices.Equal(got, want) {
+				t.Errorf("got %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// The kernel is asked for a user namespace, and what forbids one is told from what says
+// nothing.
+func TestUserNamespace(t *testing.T) {
+	if _, err := exec.LookPath("unshare"); err != nil {
+		t.Skip("unshare(1) is not installed")
+	}
+	err, isAsked := liveSystem{}.UserNamespace()
+	allowed := exec.Command("unshare", "--user", "true").Run() == nil
+	if isAsked && (err == nil) != allowed {
+		t.Errorf("it says %v, and unshare(1) can make one: %v", err, allowed)
+	}
+	if !isAsked && allowed {
+		t.Error("it was not asked, and unshare(1) can make one")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/check"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/oom"
 )
 
@@ -39,7 +40,7 @@ func killedText(e *oom.Event, isMore bool) string {
 	case rest > 0:
 		return fmt.Sprintf("%d %s killed", e.Count, oneOrMany(e.Count, "process was", "processes were"))
 	}
-	return enumerated(who) + oneOrMany(e.Count, " was", " were") + " killed"
+	return check.Listed(who) + oneOrMany(e.Count, " was", " were") + " killed"
 }
 
 func forksText(count int64, isMore bool) string {
@@ -63,14 +64,6 @@ func oneOrMany(count int64, one, many string) string {
 		return one
 	}
 	return many
-}
-
-// enumerated joins names as in a sentence.
-func enumerated(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 func whereText(e *oom.Event) string {

@@ -47,7 +47,7 @@ modules wrote to the system log, and what PAM returned. Then close the session,
 and say what is left.
 
 All session modules of the service run, which may mount or unlock things; with
---only-ours the lines of pam_cgdeleg.so alone. Where systemd runs it starts the
+--only-ours the lines of pam_cgdeleg.so alone. Where systemd runs, it starts the
 login, as it starts sshd, because in this shell's own session no other would be
 opened.
 `,

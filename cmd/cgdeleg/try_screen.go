@@ -32,7 +32,7 @@ func judge(o tryOptions, uid int, outcome *trial.Outcome) judgement {
 	}
 	switch {
 	case outcome.Open == nil:
-		say(exitUnknown, "It cannot be told what a %s gets: libpam did not come back.", login)
+		say(exitUnknown, "It cannot be told what a %s gets: libpam did not return.", login)
 	case outcome.Open.Result != 0 && notLoaded(outcome) != "":
 		say(exitFailed, "PAM opened no session for %s by %s: it cannot load the module: %s.", o.user, o.service, notLoaded(outcome))
 	case outcome.Open.Result != 0:
@@ -151,7 +151,7 @@ func subgroupText(p trial.Place) string {
 	case p.Entered && p.IsNew:
 		return "made, entered"
 	case p.Entered:
-		return "entered, was there before"
+		return "entered, not made"
 	}
 	return "no"
 }

@@ -334,7 +334,7 @@ func limitsOf(u *usage.Usage) []usage.Limit {
 var shownValues = []sortKey{
 	{"memory", func(u *usage.Usage) usage.Count { return u.Memory.Now }},
 	{"cpu", func(u *usage.Usage) usage.Count { return u.CPU.Used }},
-	{"processes", func(u *usage.Usage) usage.Count { return u.Processes.Now }},
+	{"tasks", func(u *usage.Usage) usage.Count { return u.Processes.Now }},
 	{"io", func(u *usage.Usage) usage.Count { return u.IO.Read }},
 }
 

@@ -71,14 +71,12 @@ type watchLog struct {
 }
 
 // cleanup removes the dead sessions. The lock, for which logins have to wait, is
-// only taken where a look without it showed some.
+// only taken where a look without it showed some. What is wrong with a user's does not keep
+// the others': the error is the first.
 func (l *watchLog) cleanup(request delegate.CleanupRequest) error {
 	look := request
 	look.DryRun = true
-	looked, err := delegate.Cleanup(look)
-	if err != nil {
-		return err
-	}
+	looked, first := delegate.Cleanup(look)
 	cleaned := map[string]bool{}
 	for _, s := range looked {
 		if errors.Is(s.Left, unix.EBUSY) || cleaned[s.User] {
@@ -90,11 +88,11 @@ func (l *watchLog) cleanup(request delegate.CleanupRequest) error {
 		for _, r := range results {
 			l.tell(r)
 		}
-		if err != nil {
-			return err
+		if first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 func (l *watchLog) tell(s cleanup.Cleaned) {

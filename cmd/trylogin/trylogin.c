@@ -136,6 +136,7 @@ static void close_from(int first)
 {
 	DIR *dir;
 	struct dirent *entry;
+	int fd;
 
 #ifdef SYS_close_range
 	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
@@ -143,8 +144,8 @@ static void close_from(int first)
 #endif
 	dir = opendir("/proc/self/fd"); /* before Linux 5.9 */
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		if (atoi(entry->d_name) >= first && atoi(entry->d_name) != dirfd(dir))
-			close(atoi(entry->d_name));
+		if ((fd = (int)strtol(entry->d_name, NULL, 10)) >= first && fd != dirfd(dir))
+			close(fd);
 	if (dir != NULL)
 		closedir(dir);
 }

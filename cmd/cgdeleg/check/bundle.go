@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/ociconf"
+	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
@@ -28,7 +29,7 @@ var bundleChecks = []*Check{
 	},
 	{
 		Code: "CGD-071", Name: "bundle-userns", Title: "The bundle has a user namespace that the user may make",
-		Explain:   "An ordinary user's container needs the namespace \"user\" in linux.namespaces, which crun adds by itself, and uidMappings and gidMappings of the user's own ID and subordinate IDs. runc gives files of its own to the container's root, which therefore has to be the user. The other IDs in the configuration, those of process.user and of uid= and gid= among the options of mounts, have to be in these maps; a proc, sysfs or mqueue can be mounted only with a PID, network or IPC namespace of the container's own. runc spec --rootless makes such a configuration.",
+		Explain:   "An ordinary user's container needs the namespace \"user\" in linux.namespaces, which crun adds by itself, and uidMappings and gidMappings of the user's own ID and subordinate IDs. runc gives files of its own to the container's root, which therefore has to be the user. The other IDs in the configuration, those of process.user and of uid= and gid= among the options of mounts, have to be in these maps; a proc, sysfs or mqueue can be mounted only with a PID, network or IPC namespace of the container's own, and no namespace that is there already can be joined by its path. runc spec --rootless makes such a configuration.",
 		DependsOn: []string{"bundle", "subid"}, needs: aBundle, run: checkBundleUserns,
 	},
 	{
@@ -42,7 +43,7 @@ var bundleChecks = []*Check{
 		DependsOn: []string{"bundle", "session", "writable"}, needs: aBundle, run: checkBundleLimits,
 	},
 	{
-		Code: "CGD-074", Name: "bundle-rootfs", Title: "The bundle's root file system is there, and the container's",
+		Code: "CGD-074", Name: "bundle-rootfs", Title: "The bundle's root file system is there, and belongs to the container's IDs",
 		Explain:   "root.path, in the bundle's directory if it is no absolute path, has to be a directory through which the container's root may go, on a mount from which programs may be run. If its owner is none of the container's IDs, it belongs to nobody in the container, which can write there only if the mode lets the user write.",
 		DependsOn: []string{"bundle"}, needs: aBundle, run: checkBundleRootfs,
 	},
@@ -75,9 +76,9 @@ func checkBundle(f *Facts) Result {
 	case f.Bundle == nil:
 		return skip("no --bundle was given").certain()
 	case f.Bundle.Root == nil:
-		return failed("the bundle's configuration lacks \"root\", the path of the root file system", f.said("no root")).fixed("add it", f.editBundle())
+		return failed("the bundle's configuration lacks \"root\", the path of the root file system: the runtime starts nothing", f.said("no root")).fixed("add \"root\"", f.editBundle())
 	case f.Bundle.Process == nil:
-		return failed("the bundle's configuration lacks \"process\", the program to run", f.said("no process")).fixed("add it", f.editBundle())
+		return failed("the bundle's configuration lacks \"process\", the program to run: the runtime starts nothing", f.said("no process")).fixed("add \"process\"", f.editBundle())
 	}
 	return ok("")
 }
@@ -88,7 +89,7 @@ func (f *Facts) noBundle() Result {
 	for _, program := range []string{"runc", "crun"} {
 		if file, _, answer := f.lookUp(program); answer == machine.Found && f.usersFiles().Exists(f.BundleDir) {
 			script := "cd " + quote(f.BundleDir) + " && " + file + " spec --rootless"
-			return r.fixed("make one in that directory", Command{Args: []string{"sh", "-c", script}, ByHand: true})
+			return r.fixed("make a config.json in "+f.BundleDir, Command{Args: []string{"sh", "-c", script}, ByHand: true})
 		}
 	}
 	return r
@@ -101,18 +102,18 @@ func checkBundleUserns(f *Facts) Result {
 	namespace, isThere := f.Bundle.Namespace("user")
 	switch {
 	case !isThere && !f.hasRunc():
-		return ok("crun makes one by itself")
+		return ok("crun makes a user namespace by itself")
 	case !isThere:
-		return failed("the bundle has no user namespace, without which an ordinary user starts nothing", f.said("linux.namespaces without user")).
+		return failed("the bundle has no user namespace, without which an ordinary user starts no container", f.said("linux.namespaces without user")).
 			fixed("add {\"type\": \"user\"} to linux.namespaces, and uidMappings and gidMappings; runc spec --rootless writes a whole configuration", f.editBundle())
 	case namespace.Path != "":
-		return ok("it is that of " + namespace.Path)
+		return ok("the bundle joins the user namespace " + namespace.Path)
 	}
 	maps, r := f.bundleMaps()
 	if r.Status != OK {
 		return r
 	}
-	for _, look := range []func(idMaps) Result{f.checkIDMaps, f.checkContainerRoot, f.checkProcessUser, f.checkMountIDs, f.checkKernelMounts} {
+	for _, look := range []func(idMaps) Result{f.checkIDMaps, f.checkContainerRoot, f.checkProcessUser, f.checkMountIDs, f.checkJoined, f.checkKernelMounts} {
 		if r := look(maps); r.Status != OK {
 			return r
 		}
@@ -134,7 +135,7 @@ func (f *Facts) bundleMaps() (maps idMaps, r Result) {
 		switch {
 		case len(side.list) == 0:
 			return maps, failed("the bundle has a user namespace and no "+side.key, f.said("no %s", side.key)).
-				fixed("map the container's root to the user's own ID: "+f.ownMap(side.kind), f.editBundle())
+				fixed("map the container's root to the user's own ID: "+f.ownMap(side.kind, subid.Range{}), f.editBundle())
 		case len(side.list) > mostMaps:
 			return maps, failed(fmt.Sprintf("%s has more lines than the %d that the kernel takes", side.key, mostMaps), f.said("%s: %d lines", side.key, len(side.list))).
 				fixed("write fewer and longer ranges", f.editBundle())
@@ -147,13 +148,27 @@ func (f *Facts) bundleMaps() (maps idMaps, r Result) {
 	return maps, ok("")
 }
 
-// ownMap maps the subject's own ID to the container's root.
-func (f *Facts) ownMap(kind byte) string {
+// rangeAfterRoot is the subject's range for the IDs after the container's root; none where it
+// is not known.
+func (f *Facts) rangeAfterRoot(kind byte) (r subid.Range) {
+	if both, err := f.subIDs(); err == nil {
+		r, _ = f.rangeOf(both, kind)
+	}
+	return r
+}
+
+// ownMap maps the subject's own ID to the container's root, and a range to the IDs after it, if
+// there is one.
+func (f *Facts) ownMap(kind byte, after subid.Range) string {
 	key, id := "uidMappings", f.Subject.UID
 	if kind == 'g' {
 		key, id = "gidMappings", f.Subject.GID
 	}
-	return fmt.Sprintf(`"%s": [{"containerID": 0, "hostID": %d, "size": 1}]`, key, id)
+	text := fmt.Sprintf(`"%s": [{"containerID": 0, "hostID": %d, "size": 1}`, key, id)
+	if after.Count > 0 {
+		text += fmt.Sprintf(`, {"containerID": 1, "hostID": %d, "size": %d}`, after.First, after.Count)
+	}
+	return text + "]"
 }
 
 // outside returns what an ID of the container's is outside; ok is false if it is not
@@ -178,12 +193,12 @@ func (f *Facts) checkContainerRoot(maps idMaps) Result {
 		switch {
 		case !f.hasRunc():
 		case !isMapped:
-			return failed("runc starts no container whose root is not mapped", f.said("%s without containerID 0", side.key)).
-				fixed("map the container's root to the user's own ID: "+f.ownMap(side.kind), f.editBundle())
+			return failed("runc starts nothing: the container's root is not mapped", f.said("%s without containerID 0", side.key)).
+				fixed("map the container's root to the user's own ID: "+f.ownMap(side.kind, subid.Range{}), f.editBundle())
 		case id != uint64(side.own):
-			return failed("runc gives files of its own to the container's root, and "+f.Subject.Name+" may give none to "+strconv.FormatUint(id, 10),
+			return failed(fmt.Sprintf("runc starts nothing: it changes the owner of files of its own to the container's root, ID %d here, and %s may change it only to the own ID, %d", id, f.Subject.Name, side.own),
 				f.said("%s: containerID 0 is %d", side.key, id)).
-				fixed("map the container's root to the user's own ID, and the IDs after it to the user's range: "+f.ownMap(side.kind), f.editBundle())
+				fixed("map the container's root to the user's own ID, and the IDs after it to the user's range: "+f.ownMap(side.kind, f.rangeAfterRoot(side.kind)), f.editBundle())
 		}
 	}
 	return ok("")
@@ -198,14 +213,14 @@ func (f *Facts) checkProcessUser(maps idMaps) Result {
 		return f.unmappedUser("process.user.gid", user.GID)
 	}
 	if len(user.AdditionalGIDs) > 0 && f.hasRunc() {
-		return failed("runc sets no additional groups for an ordinary user", f.said("process.user.additionalGids = %d", user.AdditionalGIDs)).
-			fixed("take them out", f.editBundle())
+		return failed("runc starts nothing: an ordinary user may not have it set additional groups", f.said("process.user.additionalGids = %d", user.AdditionalGIDs)).
+			fixed("remove process.user.additionalGids", f.editBundle())
 	}
 	return ok("")
 }
 
 func (f *Facts) unmappedUser(key string, id uint32) Result {
-	return failed("the container's process is to be a user, or of a group, that is not mapped", f.said("%s = %d", key, id)).
+	return failed(fmt.Sprintf("%s is %d, which no line of uidMappings or gidMappings has: the runtime refuses to start the container", key, id), f.said("%s = %d", key, id)).
 		fixed("write an ID that is in the maps, or map more of the user's subordinate IDs", f.editBundle())
 }
 
@@ -220,10 +235,24 @@ func (f *Facts) checkMountIDs(maps idMaps) Result {
 				continue
 			}
 			if _, isMapped := maps.outside(key[0], id); !isMapped {
-				return failed("a mount is to belong to an ID that is not mapped", f.said("mounts: %s %s", mount.Destination, option)).
-					fixed("take that option out, or map more of the user's subordinate IDs", f.editBundle())
+				return failed("a mount has "+option+", which no line of uidMappings or gidMappings has: the runtime refuses to start the container", f.said("mounts: %s %s", mount.Destination, option)).
+					fixed("remove the option "+option+", or map more of the user's subordinate IDs", f.editBundle())
 			}
 		}
+	}
+	return ok("")
+}
+
+// checkJoined looks for namespaces that the container is to join, beside a user namespace of its
+// own: setns(2) takes CAP_SYS_ADMIN in the one that owns them, and nobody has it in another than
+// that new one. runc 1.1.5 was seen to start nothing.
+func (f *Facts) checkJoined(idMaps) Result {
+	for _, n := range f.Bundle.Linux.Namespaces {
+		if n.Path == "" || n.Type == "user" {
+			continue
+		}
+		return failed("the runtime starts nothing: a container with a user namespace of its own may not join the "+n.Type+" namespace "+n.Path, f.said("linux.namespaces: %s with path %q", n.Type, n.Path)).
+			fixed("remove \"path\" from the namespace \""+n.Type+"\" in linux.namespaces: the container then has one of its own", f.editBundle())
 	}
 	return ok("")
 }
@@ -243,7 +272,7 @@ func (f *Facts) checkKernelMounts(idMaps) Result {
 			if mount.Type == "sysfs" {
 				text += ", or bind-mount the machine's /sys, as runc spec --rootless does"
 			}
-			return failed("a user may mount "+mount.Type+" only in a container with a "+kind+" namespace of its own", f.said("mounts: %s of type %s", mount.Destination, mount.Type)).
+			return failed("a user may mount "+mount.Type+" only in a container that has its own "+kind+" namespace", f.said("mounts: %s of type %s", mount.Destination, mount.Type)).
 				fixed(text, f.editBundle())
 		}
 	}
@@ -257,6 +286,8 @@ func checkBundleCgroup(f *Facts) Result {
 	switch wanted := f.Bundle.CgroupsPath(); {
 	case f.refusesCrun() && f.System.Version("runc") == "" && f.System.Version("crun") != "":
 		return failed("crun starts nothing where cgroup v2 has controllers beside v1").fixed("install runc")
+	case f.hasRunc() && f.isUnified() && runcOnV2(f.System.Version("runc")) == machine.Absent:
+		return failed("runc "+f.System.Version("runc")+" makes no cgroups for users on cgroup v2").fixed("use crun, or a newer runc", f.install("crun")...)
 	case wanted == "":
 		return f.withoutCgroupsPath()
 	case f.isUnified():
@@ -287,7 +318,7 @@ func (f *Facts) cgroupsPathV2(wanted string) Result {
 	case l == nil || l.err != nil:
 		return unknown("it cannot be told where the session is", f.unseen())
 	case strings.Count(wanted, ":") == 2:
-		return ok("for systemd's user manager", said)
+		return ok("the cgroupsPath is for systemd's user manager", said)
 	case !path.IsAbs(wanted) && !f.hasRunc():
 		return unknown("it cannot be told where crun makes its cgroup", errors.New("the cgroupsPath has no leading slash"))
 	case !path.IsAbs(wanted): // beside the process's own (cgroups/fs2, defaultDirPath)
@@ -299,7 +330,7 @@ func (f *Facts) cgroupsPathV2(wanted string) Result {
 	case inSession:
 		return ok("", said)
 	case elsewhereOwn:
-		return ok("in another cgroup of "+f.Subject.Name+"'s than the session", evidence...)
+		return ok("the cgroupsPath is in another cgroup of "+f.Subject.Name+"'s than the session", evidence...)
 	case unseen:
 		return unknown("it cannot be told whether the bundle's cgroupsPath can be made", f.unseen())
 	case inLeaf:
@@ -315,7 +346,7 @@ func (f *Facts) betterPath(l *location) string {
 	if !f.hasRunc() && !makesCgroups(f.System.Version("crun")) {
 		return "write " + cgroupsPath(l.base) + ", with this session's number"
 	}
-	return "take linux.cgroupsPath out: the runtime then makes a cgroup in the session; or write " + cgroupsPath(l.base)
+	return "remove linux.cgroupsPath: the runtime then makes a cgroup in the session; or write " + cgroupsPath(l.base)
 }
 
 // place is where a cgroup that was asked for would be.
@@ -398,7 +429,7 @@ func (f *Facts) cgroupsPathV1(wanted string) Result {
 	if len(evidence) > most {
 		evidence = evidence[:most]
 	}
-	text := "take linux.cgroupsPath out: runc then makes a cgroup where there is a session"
+	text := "remove linux.cgroupsPath: runc then makes a cgroup where there is a session"
 	if !f.hasRunc() {
 		text = "have a session in all hierarchies, by a line of the module without -c, and write its path"
 	}
@@ -422,9 +453,9 @@ func checkBundleLimits(f *Facts) Result {
 		switch {
 		case isUnified && !f.isUnified():
 			return failed("linux.resources.unified is for cgroup v2: the runtime refuses it here", said).
-				fixed("write these limits under memory, cpu and pids, and take unified out", f.editBundle())
+				fixed("write these limits under memory, cpu and pids, and remove unified", f.editBundle())
 		case isUnified && (!strings.Contains(name, ".") || strings.Contains(name, "/")):
-			return failed("the runtime does not take "+strconv.Quote(name)+" for a file of a cgroup", said).
+			return failed(noCgroupFile(name), said).
 				fixed("write CONTROLLER.FILE, such as memory.high", f.editBundle())
 		case controller == "" && f.isUnified():
 			idle = append(idle, said)
@@ -437,14 +468,14 @@ func checkBundleLimits(f *Facts) Result {
 		}
 	}
 	if len(lacking) > 0 {
-		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the bundle's limits need: the runtime refuses to start the container", without...)
+		r := failed("the session lacks "+Controllers(lacking)+", which the bundle's limits need: the runtime refuses to start the container", without...)
 		return f.lackingFix(r, lacking, f.bundleFile())
 	}
 	if r := f.checkBundleRlimits(); r.Status != OK {
 		return r
 	}
 	if len(idle) > 0 {
-		return warning("limits are for cgroup v1, and the runtime ignores them", idle...).fixed("take them out", f.editBundle())
+		return warning("limits are for cgroup v1, and the runtime ignores them", idle...).fixed("remove these limits", f.editBundle())
 	}
 	return ok(limitsHave(len(f.Bundle.Limits())))
 }
@@ -455,7 +486,7 @@ func (f *Facts) checkBundleRlimits() Result {
 		if name == "as" || rlimitRows[name] == "" {
 			continue
 		}
-		if r := f.checkHardLimit(name, limit.Hard, f.said("process.rlimits: %s hard %d", limit.Type, limit.Hard), f.editBundle()); r.Status != OK {
+		if r := f.checkHardLimit("the runtime refuses to start the container", name, limit.Hard, f.said("process.rlimits: %s hard %d", limit.Type, limit.Hard), f.editBundle()); r.Status != OK {
 			return r
 		}
 	}
@@ -472,10 +503,10 @@ func checkBundleRootfs(f *Facts) Result {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return failed("the bundle's root file system is not there", said, Evidence{dir, "is no directory"}).
-			fixed("unpack it there, or correct root.path", f.editBundle())
+			fixed("unpack the root file system in "+dir+", or correct root.path", f.editBundle())
 	case errors.Is(err, fs.ErrPermission):
 		return failed(f.Subject.Name+" may not go to the bundle's root file system", said, Evidence{dir, "may not be looked at"}).
-			fixed("open the directories above it, or unpack it where " + f.Subject.Name + " may go")
+			fixed("open the directories above " + dir + ", or unpack the root file system where " + f.Subject.Name + " may go")
 	case err != nil:
 		return unknown("the bundle's root file system cannot be looked at", err)
 	case slices.Contains(f.mountOf(dir).Options, "noexec"):
@@ -494,7 +525,7 @@ func (f *Facts) checkRootfsOwner(dir string, st machine.Stat) Result {
 	}
 	maps, r := f.bundleMaps()
 	if r.Status != OK {
-		return skip("see bundle-userns")
+		return skip("the bundle's ID maps cannot be used: see the check bundle-userns")
 	}
 	evidence := Evidence{dir, ownerAndMode(st)}
 	isContainers := slices.ContainsFunc(maps.lines, func(m idMap) bool {
@@ -505,10 +536,10 @@ func (f *Facts) checkRootfsOwner(dir string, st machine.Stat) Result {
 		return ok("", evidence)
 	case st.Mode&0o1 == 0 && !f.maySearch(st):
 		return failed("the container's root may not go through its root file system, whose owner is none of its IDs", evidence).
-			fixed("unpack it as " + f.Subject.Name)
+			fixed("unpack the root file system as " + f.Subject.Name)
 	case f.Bundle.Root.ReadOnly || f.mayWrite(st):
 		return ok("", evidence)
 	}
-	return warning("the bundle's root file system belongs to "+strconv.Itoa(st.UID)+", which is none of the container's IDs: its root cannot write there", evidence).
-		fixed("unpack it as " + f.Subject.Name + ", or write \"readonly\": true below \"root\"")
+	return warning("the bundle's root file system belongs to user ID "+strconv.Itoa(st.UID)+", which is none of the container's IDs: its root cannot write there", evidence).
+		fixed("unpack the root file system as " + f.Subject.Name + ", or write \"readonly\": true below \"root\"")
 }

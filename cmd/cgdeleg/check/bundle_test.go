@@ -62,6 +62,9 @@ func wide(kind string) []string {
 	return []string{one, strings.TrimSuffix(one, "]") + `, {"containerID": 1, "hostID": 100000, "size": 65535}]`}
 }
 
+// whole is the map that has all of the user's IDs.
+func whole(kind string) string { return strings.Replace(wide(kind)[1], "65535", "65536", 1) }
+
 // inDir puts the bundle there, with a root file system of alice's.
 func inDir(t *testing.T, dir string, text string) {
 	t.Helper()
@@ -133,7 +136,7 @@ func TestBundle(t *testing.T) {
 		"a cgroupsPath, v1, no -c": {aCase: aCase{machine: v1, change: everywhere}, edits: []string{`"resources"`, `"cgroupsPath": "/user/alice/0/c1", "resources"`}},
 
 		"no file": {aCase: aCase{machine: v2, change: remove(bundleFile), want: []string{"failed:bundle"}, says: "there is no config.json in the bundle", fix: `sh -c 'cd /home/alice/b && /usr/bin/runc spec --rootless'`}},
-		"no JSON": {aCase: aCase{machine: v2, want: []string{"failed:bundle"}, says: "the runtime does not understand " + bundleFile, evidence: bundleFile + ":2: \"root\": x", fix: "editor " + bundleFile},
+		"no JSON": {aCase: aCase{machine: v2, want: []string{"failed:bundle"}, says: "the runtime starts nothing: it does not understand " + bundleFile, evidence: bundleFile + ":2: \"root\": x", fix: "editor " + bundleFile},
 			text: "{\n\"root\": x}"},
 		"another type":        {aCase: aCase{machine: v2, want: []string{"failed:bundle"}, evidence: "cannot unmarshal string"}, edits: asked(`"memory": {"limit": "64M"}`)},
 		"nested without end":  {aCase: aCase{machine: v2, want: []string{"failed:bundle"}, evidence: "exceeded max depth"}, text: strings.Repeat(`{"linux":`, 20_000)},
@@ -145,35 +148,36 @@ func TestBundle(t *testing.T) {
 		"no user IDs":                      {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "no linux.uidMappings", fix: `"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]`}, edits: []string{`"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],`, ""}},
 		"more lines than the kernel takes": {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "more lines than the 340"}, edits: manyMaps},
 		"IDs twice":                        {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "have an ID in common"}, edits: []string{`"gidMappings": [`, `"gidMappings": [{"containerID": 0, "hostID": 100000, "size": 9}, `}},
-		"more IDs than the user's": {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "are not alice's", evidence: "/etc/subuid: alice:100000:65536", fix: "usermod --add-subuids 300000-300004 --add-subgids 300000-300004 alice"},
+		"more IDs than the user's": {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "are not among alice's subordinate IDs", evidence: "/etc/subuid: alice:100000:65536", fix: "usermod --add-subuids 300000-300004 alice"},
 			edits: []string{`"uidMappings": [`, `"uidMappings": [{"containerID": 1, "hostID": 300000, "size": 5}, `}},
-		"another's IDs":                     {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "are not alice's", fix: "they may be other people's"}, edits: []string{`"uidMappings": [`, `"uidMappings": [{"containerID": 1, "hostID": 5, "size": 2}, `}},
-		"a root that is not the user, runc": {aCase: aCase{machine: v2, clients: runc, want: []string{"failed:bundle-userns"}, says: "may give none to 100000"}, edits: []string{`"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]`, `"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}]`}},
-		"a root that is nobody, runc":       {aCase: aCase{machine: v2, clients: runc, want: []string{"failed:bundle-userns"}, says: "whose root is not mapped"}, edits: []string{`"gidMappings": [{"containerID": 0`, `"gidMappings": [{"containerID": 7`}},
-		"a process of nobody's":             {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "that is not mapped", evidence: "process.user.uid = 1000"}, edits: []string{`{"uid": 0`, `{"uid": 1000`}},
-		"additional groups":                 {aCase: aCase{machine: v2, clients: runc, want: []string{"failed:bundle-userns"}, says: "no additional groups"}, edits: []string{`"gid": 0}`, `"gid": 0, "additionalGids": [5]}`}},
-		"runc spec's devpts":                {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "an ID that is not mapped", evidence: "mounts: /dev/pts gid=5"}, edits: []string{`"mode=0620"`, `"mode=0620", "gid=5"`}},
+		"another's IDs":                     {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "are not among alice's subordinate IDs", fix: whole("uid") + ", and " + whole("gid")}, edits: []string{`"uidMappings": [`, `"uidMappings": [{"containerID": 1, "hostID": 5, "size": 2}, `}},
+		"a root that is not the user, runc": {aCase: aCase{machine: v2, clients: runc, want: []string{"failed:bundle-userns"}, says: "ID 100000 here, and alice may change it only to the own ID, 1000", fix: whole("uid")}, edits: []string{`"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]`, `"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}]`}},
+		"a root that is nobody, runc":       {aCase: aCase{machine: v2, clients: runc, want: []string{"failed:bundle-userns"}, says: "the container's root is not mapped"}, edits: []string{`"gidMappings": [{"containerID": 0`, `"gidMappings": [{"containerID": 7`}},
+		"a process of nobody's":             {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "process.user.uid is 1000, which no line of uidMappings or gidMappings has", evidence: "process.user.uid = 1000"}, edits: []string{`{"uid": 0`, `{"uid": 1000`}},
+		"additional groups":                 {aCase: aCase{machine: v2, clients: runc, want: []string{"failed:bundle-userns"}, says: "may not have it set additional groups"}, edits: []string{`"gid": 0}`, `"gid": 0, "additionalGids": [5]}`}},
+		"runc spec's devpts":                {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "a mount has gid=5, which no line of uidMappings or gidMappings has", evidence: "mounts: /dev/pts gid=5"}, edits: []string{`"mode=0620"`, `"mode=0620", "gid=5"`}},
 		"runc spec's devpts with a range":   {aCase: aCase{machine: v2}, edits: append(wide("gid"), `"mode=0620"`, `"mode=0620", "gid=5"`)},
+		"a PID namespace by its path":       {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "may not join the pid namespace /proc/1/ns/pid", fix: ""}, edits: []string{`{"type": "pid"}`, `{"type": "pid", "path": "/proc/1/ns/pid"}`}},
 		"sysfs without a network":           {aCase: aCase{machine: v2, want: []string{"failed:bundle-userns"}, says: "a user may mount sysfs only", fix: "bind-mount the machine's /sys"}, edits: []string{`"type": "none"`, `"type": "sysfs"`}},
 
 		"the cgroupsPath of another login":  {aCase: aCase{machine: v2, want: []string{"failed:bundle-cgroup"}, says: "is not in this session", evidence: "/sys/fs/cgroup/user: owner 0:0", fix: `"cgroupsPath": "/user/alice/0/CONTAINER"`}, edits: []string{`"resources"`, `"cgroupsPath": "/user/bob/7/c1", "resources"`}},
-		"a cgroupsPath in the leaf":         {aCase: aCase{machine: v2, want: []string{"failed:bundle-cgroup"}, says: "in the leaf", fix: "take linux.cgroupsPath out"}, edits: []string{`"resources"`, `"cgroupsPath": "/user/alice/0/init.scope/c1", "resources"`}},
-		"a cgroupsPath, v1, -c":             {aCase: aCase{machine: v1, want: []string{"failed:bundle-cgroup"}, says: "may not make it in misc", fix: "take linux.cgroupsPath out"}, edits: []string{`"resources"`, `"cgroupsPath": "/user/alice/0/c1", "resources"`}},
+		"a cgroupsPath in the leaf":         {aCase: aCase{machine: v2, want: []string{"failed:bundle-cgroup"}, says: "in the leaf", fix: "remove linux.cgroupsPath"}, edits: []string{`"resources"`, `"cgroupsPath": "/user/alice/0/init.scope/c1", "resources"`}},
+		"a cgroupsPath, v1, -c":             {aCase: aCase{machine: v1, want: []string{"failed:bundle-cgroup"}, says: "may not make it in misc", fix: "remove linux.cgroupsPath"}, edits: []string{`"resources"`, `"cgroupsPath": "/user/alice/0/c1", "resources"`}},
 		"an old crun without a cgroupsPath": {aCase: aCase{machine: v2, clients: oldCrun, change: remove("/usr/bin/runc"), want: []string{"failed:bundle-cgroup"}, says: "drops the bundle's limits silently", fix: `"cgroupsPath": "/user/alice/0/CONTAINER"`}, edits: asked(`"memory": {"limit": 1}`)},
 		"a new crun without a cgroupsPath":  {aCase: aCase{machine: v2, clients: crun, change: remove("/usr/bin/runc")}, edits: asked(`"memory": {"limit": 1}`)},
 
-		"a limit without its controller, v1":      {aCase: aCase{machine: v1, want: []string{"failed:bundle-limits"}, says: "lacks pids, which the bundle's limits need", evidence: "linux.resources.pids.limit", fix: "sudo cgdeleg open --user alice --pid 190 -c freezer,memory,name=openrc,pids"}, edits: asked(`"pids": {"limit": 5}`)},
-		"a limit without its controller, systemd": {aCase: aCase{machine: v2sd, want: []string{"failed:bundle-limits"}, says: "lacks io", evidence: "linux.resources.blockIO.weight"}, edits: asked(`"blockIO": {"weight": 5}`)},
+		"a limit without its controller, v1":      {aCase: aCase{machine: v1, want: []string{"failed:bundle-limits"}, says: "lacks the controller pids, which the bundle's limits need", evidence: "linux.resources.pids.limit", fix: "sudo cgdeleg open --user alice --pid 190 -c freezer,memory,name=openrc,pids"}, edits: asked(`"pids": {"limit": 5}`)},
+		"a limit without its controller, systemd": {aCase: aCase{machine: v2sd, want: []string{"failed:bundle-limits"}, says: "lacks the controller io", evidence: "linux.resources.blockIO.weight"}, edits: asked(`"blockIO": {"weight": 5}`)},
 		"unified on v1":                  {aCase: aCase{machine: v1, want: []string{"failed:bundle-limits"}, says: "is for cgroup v2"}, edits: asked(`"unified": {"memory.max": "1"}`)},
 		"unified":                        {aCase: aCase{machine: v2}, edits: asked(`"unified": {"memory.max": "1", "cgroup.freeze": "0"}`)},
-		"unified without its controller": {aCase: aCase{machine: v2sd, want: []string{"failed:bundle-limits"}, says: "lacks io"}, edits: asked(`"unified": {"io.max": "1"}`)},
+		"unified without its controller": {aCase: aCase{machine: v2sd, want: []string{"failed:bundle-limits"}, says: "lacks the controller io"}, edits: asked(`"unified": {"io.max": "1"}`)},
 		"unified, a path":                {aCase: aCase{machine: v2, want: []string{"failed:bundle-limits"}, says: `"../memory.max"`}, edits: asked(`"unified": {"../memory.max": "1"}`)},
 		"limits of v1 alone":             {aCase: aCase{machine: v2, want: []string{"warning:bundle-limits"}, says: "the runtime ignores them", evidence: "linux.resources.network.classID"}, edits: asked(`"network": {"classID": 5}`)},
 		"a ulimit above the shell's":     {aCase: aCase{machine: v2, change: limits("4096"), want: []string{"failed:bundle-limits"}, says: "the limit nofile in the configuration is above", evidence: "RLIMIT_NOFILE hard 8192"}, edits: []string{`"rlimits": []`, `"rlimits": [{"type": "RLIMIT_NOFILE", "hard": 8192, "soft": 1}]`}},
 
 		"no root file system":       {aCase: aCase{machine: v2, want: []string{"failed:bundle-rootfs"}, says: "is not there", evidence: `root.path = "nosuch"`}, edits: []string{`"path": "rootfs"`, `"path": "nosuch"`}},
 		"a root that is a file":     {aCase: aCase{machine: v2, want: []string{"failed:bundle-rootfs"}, evidence: bundleFile + ": is no directory"}, edits: []string{`"path": "rootfs"`, `"path": "config.json"`}},
-		"a root of root's":          {aCase: aCase{machine: v2, change: stat(bundleDir+"/rootfs", machine.Stat{Mode: 0o40755}), want: []string{"warning:bundle-rootfs"}, says: "belongs to 0"}, edits: []string{`, "readonly": true`, ""}},
+		"a root of root's":          {aCase: aCase{machine: v2, change: stat(bundleDir+"/rootfs", machine.Stat{Mode: 0o40755}), want: []string{"warning:bundle-rootfs"}, says: "belongs to user ID 0"}, edits: []string{`, "readonly": true`, ""}},
 		"a root of root's, read":    {aCase: aCase{machine: v2, change: stat(bundleDir+"/rootfs", machine.Stat{Mode: 0o40755})}},
 		"a root that is closed":     {aCase: aCase{machine: v2, change: stat(bundleDir+"/rootfs", machine.Stat{Mode: 0o40700}), want: []string{"failed:bundle-rootfs"}, says: "may not go through"}},
 		"a root on another mount":   {aCase: aCase{machine: v2, change: appendTo("/proc/self/mountinfo", "99 22 0:99 / /home/alice/b rw,noexec - ext4 /dev/vdb rw\n"), want: []string{"failed:bundle-rootfs"}, says: "noexec", fix: "remount,exec /home/alice/b"}},

@@ -73,19 +73,27 @@ func (f *Facts) checkCgroupUse(evidence []Evidence) Result {
 	}
 	_, at, _ := lxcconf.CgroupUse(f.usersFiles(), f.lxcConf())
 	if better := f.betterUse(use, usable, skipped); better != nil {
-		r := failed("LXC refuses to start: "+whyLacking(lacking), itemEvidence(at))
-		return r.fixed("write lxc.cgroup.use = "+strings.Join(better, ",")+", or take that line out", f.edit(at.File))
+		r := failed("LXC refuses to start containers: "+whyLacking(lacking), itemEvidence(at))
+		return r.fixed("write lxc.cgroup.use = "+strings.Join(better, ",")+", or remove the line lxc.cgroup.use", f.edit(at.File))
 	}
 	is := "is"
 	if len(lacking) > 1 {
 		is = "are"
 	}
-	r := failed("lxc.conf's lxc.cgroup.use wants "+strings.Join(lacking, ",")+", which "+is+" not delegated: LXC refuses to start", append([]Evidence{itemEvidence(at)}, evidence...)...)
+	r := failed("LXC refuses to start containers: lxc.cgroup.use names "+strings.Join(lacking, ",")+", which "+is+" not delegated", append([]Evidence{itemEvidence(at)}, evidence...)...)
 	without, text := f.useWithout(use, lacking, at)
-	if f.openFix(lacking...) == nil {
-		return r.fixed(text, without)
+	isElse := func(name string) bool { return f.unified() == nil || f.notListed(name) == nil }
+	switch {
+	case f.openFix(lacking...) != nil:
+		r = r.fixedWith(f, lacking, "or "+text)
+		r.Fix.Commands = append(r.Fix.Commands, or(without)...)
+		return r
+	case !slices.ContainsFunc(lacking, isElse):
+		says, seen, fix := causesOf(lacking, f.causeOf)
+		r.Says, r.Evidence = r.Says+says, append(r.Evidence, seen...)
+		return r.fixed(fix.Text+"; or "+text, append(fix.Commands, or(without)...)...)
 	}
-	return r.fixedWith(f, lacking, "or "+text)
+	return r.fixed(text, without)
 }
 
 // useWithout has lxc.cgroup.use demand only what LXC finds; nothing, if that is nothing.
@@ -94,7 +102,7 @@ func (f *Facts) useWithout(use, lacking []string, at lxcconf.Item) (edit Command
 	edit = f.edit(at.File)
 	if len(left) == 0 {
 		edit.Args = []string{"sed", "-i", fmt.Sprintf("%dd", at.Line), at.File}
-		return edit, "take the line of lxc.cgroup.use out of " + at.File
+		return edit, "remove the line lxc.cgroup.use from " + at.File
 	}
 	if names := strings.Join(left, ","); strings.Trim(names, plainNames+",=.") == "" {
 		edit.Args = []string{"sed", "-i", fmt.Sprintf("%ds/=.*/= %s/", at.Line, names), at.File}
@@ -156,7 +164,7 @@ func (f *Facts) ignoredUse() Result {
 	if !found || !isLacking || !f.isUnified() || f.isLXC(useOnV2Since) {
 		return ok("")
 	}
-	r := note("LXC " + f.System.Version("lxc") + " does not look at lxc.cgroup.use on cgroup v2; LXC 4.0.10 and later refuse to start without all that it names")
+	r := note("LXC " + f.System.Version("lxc") + " does not look at lxc.cgroup.use on cgroup v2; LXC 4.0.7 and later refuse to start containers without all that it names")
 	r.Evidence = []Evidence{itemEvidence(at)}
 	return r
 }
@@ -165,10 +173,16 @@ func (f *Facts) ignoredUse() Result {
 // cgroup v1.
 func (f *Facts) checkFreezer(evidence []Evidence) Result {
 	const freezer = "freezer"
-	needs := f.isLXC([]int{3}) && !f.isLXC(freezerUntil) && !f.isUnified()
-	if usable, _ := f.usedByLXC(nil); !needs || slices.Contains(usable, freezer) {
+	if !f.lacksFreezer() {
 		return ok("")
 	}
-	return failed("LXC "+f.System.Version("lxc")+" refuses to start where the controller freezer is not delegated", evidence...).
+	return failed("LXC "+f.System.Version("lxc")+" refuses to start containers where the controller freezer is not delegated", evidence...).
 		fixedWith(f, []string{freezer}, "")
+}
+
+// lacksFreezer tells whether LXC is such an old one, and has no freezer.
+func (f *Facts) lacksFreezer() bool {
+	needs := f.isLXC([]int{3}) && !f.isLXC(freezerUntil) && !f.isUnified()
+	usable, _ := f.usedByLXC(nil)
+	return needs && !slices.Contains(usable, "freezer")
 }

@@ -83,6 +83,12 @@ func TestJobsOf(t *testing.T) {
 		"/job_7/slurm":                                         false,
 		"/slurm/uid_1000":                                      false,
 		"/slurm/job_x":                                         false,
+		"/pbs_jobs.service/jobid/123.pbs1":                     true,
+		"/pbspro.slice/pbspro-123.slice":                       true,
+		"/pbs_jobs.service":                                    false,
+		"/pbs_jobs.service/jobs/123.pbs1":                      true,
+		"/pbs_jobs.service/jobid":                              false,
+		"/user/alice/0/pbs_jobs.service/jobid/1":               false,
 		"/":                                                    false,
 	} {
 		if got := jobsOf([]hierarchy.Membership{{Hierarchy: "memory", Path: member}}); (len(got) > 0) != want {

@@ -52,12 +52,19 @@ type Command struct {
 	// ByHand tells that only a person should run it: it is an example, or
 	// touches files that are an administrator's (/etc/pam.d).
 	ByHand bool `json:"manual"`
+	// Or tells that another way begins here: this command and those after it are in place
+	// of what stands before. The first command of a fix never has it.
+	Or bool `json:"or"`
 
 	by string // what has root run it: "": sudo
 }
 
-// nobody is who becomes root by a command where neither sudo nor doas is there.
-const nobody = "-"
+// Who becomes root by a command where neither sudo nor doas is there: nobody, and where commands
+// of the user's stand beside it, it is marked.
+const (
+	nobody = "-"
+	marked = "#"
+)
 
 // Fix is how a finding is fixed.
 type Fix struct {
@@ -77,6 +84,8 @@ type Result struct {
 	isCertain bool // see certain
 	// isUntold tells that it holds only if what the check depends on is known.
 	isUntold bool
+	// isPodmans tells that it is podman's trouble and not LXC's.
+	isPodmans bool
 }
 
 // Check is one thing that is looked at.
@@ -99,12 +108,14 @@ type Check struct {
 	// ofMounts tells that it goes by the hierarchies that are mounted, though it may have
 	// something to say without any.
 	ofMounts bool
-	run      func(*Facts) Result
+	// ofEnvironment tells that it is about the shell's environment, which is in no file.
+	ofEnvironment bool
+	run           func(*Facts) Result
 }
 
 // IsOfClient tells whether it is about a program that may not be there, and that nobody may
-// have asked about.
-func (c *Check) IsOfClient() bool { return c.program != "" }
+// have asked about; or about what such programs find in a shell's environment.
+func (c *Check) IsOfClient() bool { return c.program != "" || c.ofEnvironment }
 
 // New returns a check that anybody's facts will do for, beside those of All.
 func New(name, title string, run func(*Facts) Result) *Check {
@@ -140,7 +151,7 @@ type Finding struct {
 // those that it depends on.
 func All() []*Check {
 	var all []*Check
-	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, lxcChecks, containerChecks, bundleChecks, clientChecks, podmanChecks} {
+	for _, group := range [][]*Check{machineChecks, pamChecks, systemdChecks, sessionChecks, namespaceChecks, runtimeChecks, lxcChecks, containerChecks, bundleChecks, clientChecks, podmanChecks} {
 		all = append(all, group...)
 	}
 	return all
@@ -194,7 +205,7 @@ func (r *run) one(c *Check) Finding {
 	block := r.blocked(c)
 	switch finding.BlockedBy = block.name; {
 	case block.status == Failed:
-		finding.Result = skip("fix " + block.name + " first")
+		finding.Result = skip("first fix what the check " + block.name + " found")
 	case block.name != "" && !c.Sees && !c.alone:
 		finding.Result = cannotBeTold(block.name)
 	default:
@@ -212,8 +223,11 @@ func (r *run) one(c *Check) Finding {
 		finding.Evidence = []Evidence{} // [] in JSON, not null
 	}
 	finding.Fix = r.f.byRoot(r.f.possible(finding.Fix))
-	if finding.Fix != nil && finding.Fix.Commands == nil {
-		finding.Fix.Commands = []Command{}
+	if finding.Fix != nil {
+		finding.Fix.Commands = append([]Command{}, finding.Fix.Commands...)
+		if len(finding.Fix.Commands) > 0 {
+			finding.Fix.Commands[0].Or = false // no command is left of the first way
+		}
 	}
 	r.done[c.Name] = finding
 	return finding
@@ -266,6 +280,14 @@ func (f *Facts) resultOf(c *Check) Result {
 	if f.Partial {
 		return f.resultOfPart(c)
 	}
+	if r, isOne := f.noCgroupsResult(c); isOne {
+		return r
+	}
+	return f.atDeadEnd(c, f.resultAnywhere(c))
+}
+
+// resultAnywhere is what the check itself finds, if there is what it needs.
+func (f *Facts) resultAnywhere(c *Check) Result {
 	if reason := f.lacks(c.needs); reason != "" {
 		return skip(reason)
 	}
@@ -275,7 +297,7 @@ func (f *Facts) resultOf(c *Check) Result {
 // cannotBeTold is the result of a check that depends on one that could not be told: its
 // reason is said once, there.
 func cannotBeTold(name string) Result {
-	return Result{Status: Unknown, Says: "it cannot be told before " + name + " can"}
+	return Result{Status: Unknown, Says: "it cannot be told: the check " + name + " is unknown"}
 }
 
 // ok is the result of a check that found no trouble. Without words of its own it
@@ -304,12 +326,57 @@ func (r Result) fixed(text string, commands ...Command) Result {
 	return r
 }
 
+// or marks these commands as another way to the same end.
+func or(commands ...Command) []Command {
+	commands = slices.Clone(commands)
+	if len(commands) > 0 {
+		commands[0].Or = true
+	}
+	return commands
+}
+
+// without returns the commands but for some. Other ways begin with the first command that is
+// left of them.
+func without(commands []Command, isOut func(Command) bool) (left []Command) {
+	begins := false
+	for _, c := range commands {
+		begins = begins || c.Or
+		if isOut(c) {
+			continue
+		}
+		c.Or = begins
+		left, begins = append(left, c), false
+	}
+	return left
+}
+
 func failed(says string, evidence ...Evidence) Result {
 	return Result{Status: Failed, Says: says, Evidence: evidence}
 }
 
 func warning(says string, evidence ...Evidence) Result {
 	return Result{Status: Warning, Says: says, Evidence: evidence}
+}
+
+// AskedAgain is the command that asks about the same subject again, with these words.
+func (f *Facts) AskedAgain(words ...string) string {
+	return Command{Args: slices.Concat([]string{"cgdeleg", "check"}, f.Asked, words)}.String()
+}
+
+// Listed joins names as in a sentence.
+func Listed(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// Controllers are the names of controllers, said to be such: memory is the machine's as well.
+func Controllers(names []string) string {
+	if len(names) == 1 {
+		return "the controller " + names[0]
+	}
+	return "the controllers " + Listed(names)
 }
 
 // asRoot is a command that root has to run.
@@ -322,11 +389,14 @@ func byHand(args ...string) Command { return Command{Args: args, Root: true, ByH
 // sudo before it, or what the machine has in its place.
 func (c Command) String() string {
 	var words []string
-	if c.Root && c.by != nobody {
+	if c.Root && c.by != nobody && c.by != marked {
 		words = append(words, cmp.Or(c.by, "sudo"))
 	}
 	for _, arg := range c.Args {
 		words = append(words, quote(arg))
+	}
+	if c.Root && c.by == marked {
+		words = append(words, "# as root")
 	}
 	return strings.Join(words, " ")
 }

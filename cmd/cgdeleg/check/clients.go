@@ -45,7 +45,7 @@ func (f *Facts) client(program string) (version string, none *Result) {
 	case !f.isDelegated():
 		reason = "this shell has no cgroup of its own"
 	case f.elsewhere() != nil:
-		reason = "this shell is not in the cgroup that elogind delegates: see lxc-view"
+		reason = "this shell is not in the cgroup that elogind delegates: see the check lxc-view"
 	default:
 		return f.System.Version(program), nil
 	}
@@ -81,8 +81,10 @@ func checkRunc(f *Facts) Result {
 	switch {
 	case none != nil:
 		return *none
+	case f.isUnified() && runcOnV2(version) == machine.Absent:
+		return note("runc " + version + " makes no cgroups for users on cgroup v2: use crun")
 	case f.sessionPath() == "":
-		return note("runc " + version + " makes its cgroups in the session; give it no cgroupsPath: the session has another in each hierarchy")
+		return note("runc " + version + " makes its cgroups in the session; give it no cgroupsPath: the session's path is not the same in all hierarchies")
 	case f.isUnified() || f.login.asked.All:
 		return ok("runc " + version + " makes its cgroups in the session")
 	}
@@ -100,11 +102,11 @@ func checkCrun(f *Facts) Result {
 	case f.isUnified() && makesCgroups(version):
 		return ok("crun " + version + " makes its cgroups in the session")
 	case session == "":
-		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session has another in each: use runc")
+		return note("crun " + version + " wants one cgroupsPath for all hierarchies, and the session's path is not the same in all: use runc")
 	case f.isUnified() || f.login.asked.All:
-		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits silently", cgroupsPath(session))
+		return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json; otherwise it drops limits silently", cgroupsPath(session))
 	}
-	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, or drops limits silently, and a line of the module without -c", cgroupsPath(session))
+	return note("crun "+version+" needs a cgroupsPath below \"linux\" in config.json, and a line of the module without -c; otherwise it drops limits silently", cgroupsPath(session))
 }
 
 // makesCgroups tells whether a version of crun makes a cgroup that was not asked
@@ -148,12 +150,12 @@ func checkPodman(f *Facts) Result {
 	}
 	conf := f.podmanConf()
 	if f.asksManager(conf) {
-		return ok("podman " + version + " asks systemd's user manager")
+		return ok("podman " + version + " asks systemd's user manager for its cgroups")
 	}
 	crun := f.System.Version("crun")
 	takesCrun := crun != "" && path.Base(cmp.Or(conf.Engine.Runtime, "crun")) == "crun"
 	if takesCrun && !makesCgroups(crun) {
-		return note("podman "+version+" with crun "+crun+" needs the session as its parent, or drops limits silently",
+		return note("podman "+version+" with crun "+crun+" needs to be told the session as the parent of its containers' cgroups; otherwise it drops limits silently",
 			"podman --cgroup-manager=cgroupfs run --cgroup-parent="+quote(f.sessionPath())+" IMAGE")
 	}
 	return ok("podman " + version + " makes its cgroups in the session, by --cgroup-manager=cgroupfs")

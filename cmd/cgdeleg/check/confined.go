@@ -24,8 +24,8 @@ type confiner struct {
 func (f *Facts) confinedResult(c *plan.ConfinedError, evidence []Evidence) Result {
 	by := f.confinerOf(c)
 	evidence = slices.Concat([]Evidence{{c.File, brief(c.Value)}}, by.evidence, evidence)
-	r := failed(by.name+" limits this login ("+c.File+"), and the module does not move a login out of a limit", evidence...)
-	line := "the option confined=move on the module's line in " + f.moduleFile() + " has logins moved out of it, as pam_cgfs did"
+	r := failed(by.name+" limits this login ("+c.File+"), and the module does not move a login out of a limit: its containers have no cgroups of their own", evidence...)
+	line := "the option confined=move on the module's line in " + f.moduleFile() + " has logins moved out of such limits, as pam_cgfs did"
 	if by.isJobs {
 		return r.fixed("containers of this login stay under that limit, without cgroups of their own; " + line)
 	}

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/lxcconf"
@@ -21,22 +23,22 @@ import (
 var containerChecks = []*Check{
 	{
 		Code: "CGD-057", Name: "config", Title: "The container's configuration can be read, and LXC knows its keys",
-		Explain: "LXC refuses to start a container of whose configuration it does not understand a line or does not know a key, or cannot read a file that lxc.include names. The keys are compared with those of LXC 3 to 6. Values are not looked at, but by the checks that are about them.",
+		Explain: "LXC refuses to start a container of whose configuration it does not understand a line or does not know a key, or cannot read a file that lxc.include names. The keys are compared with those of LXC 3 to 6; of some it is known which version brought them. A limit lxc.prlimit.NAME above the shell's own hard limit keeps it from starting too: only root may raise that. A seccomp profile (lxc.seccomp.profile), a list of mounts (lxc.mount.fstab), a hook that is run before the container's init or the source of a bind mount keeps it from starting where that is not there; only those with absolute paths are looked at, and of the mounts only those without the option optional. The container has to have a user namespace of its own, or share another container's (lxc.namespace.keep, .clone and .share.*): in a user namespace of its own it may join no other namespace, and may mount sysfs only in a network namespace of its own (with lxc.net.N.type = none it has none), proc only in a PID namespace and mqueue only in an IPC namespace of its own. Other values are looked at only by the checks that are about them.",
 		run:     checkConfig,
 	},
 	{
 		Code: "CGD-054", Name: "config-network", Title: "The user may have the container's network devices",
-		Explain: "A network device of type veth is made by lxc-user-nic, which is set-user-ID root. It makes as many as /etc/lxc/lxc-usernet gives to the user on that bridge (lxc-usernet(5)), and the bridge has to be there. Other types but empty and none need root.",
+		Explain: "A network device of type veth is made by lxc-user-nic, which is set-user-ID root. It makes as many as /etc/lxc/lxc-usernet gives to the user on that bridge (lxc-usernet(5)), and the bridge has to be there. With lxc.net.N.type = none the container shares the machine's network, and LXC cannot mount sysfs for it: see the check config. All types other than veth, empty and none need root.",
 		needs:   aConfig, run: checkConfigNetwork,
 	},
 	{
 		Code: "CGD-055", Name: "config-apparmor", Title: "The container's AppArmor profile can be loaded",
-		Explain: "With lxc.apparmor.profile = generated LXC runs apparmor_parser, which it looks for along PATH. Debian has it in /usr/sbin, where an ordinary user's PATH does not lead, or in a package that is not installed. Where AppArmor is off the setting does nothing.",
+		Explain: "With lxc.apparmor.profile = generated, which Debian has in /etc/lxc/default.conf, LXC makes a profile for each container and has AppArmor load it. AppArmor takes profiles from root alone, so that no container of an ordinary user starts with it. A profile that is loaded may be named; with unconfined the container has no profile. Where AppArmor is off the setting does nothing.",
 		needs:   aConfig, run: checkConfigAppArmor,
 	},
 	{
 		Code: "CGD-056", Name: "config-rootfs", Title: "The container's root owns its file system",
-		Explain:   "What is in a container's root file system belongs to the IDs of its lxc.idmap. One that was copied or unpacked by root, or made with another range, belongs to nobody in the container, whose init then cannot be run or cannot write.",
+		Explain:   "A root file system in an image or on a block device (loop, lvm, nbd, rbd) can be mounted by root alone, and one of overlay by users since Linux 5.11. What is in a container's root file system belongs to the IDs of its lxc.idmap. One that was copied or unpacked by root, or made with another range, belongs to nobody in the container, whose init then cannot be run or cannot write.",
 		DependsOn: []string{"config-idmap"}, needs: aConfig, run: checkConfigRootfs,
 	},
 }
@@ -79,27 +81,76 @@ func checkConfig(f *Facts) Result {
 		if r.Status != Failed && f.Partial && !f.isWholeConfig() {
 			return f.unreadResult()
 		}
+		if r.Status == OK {
+			r = f.checkPrlimits().certain()
+		}
+		for _, look := range []func() Result{f.checkReturns, f.checkConfigNamespaces, f.checkNeededFiles} {
+			if r.Status == OK && !f.Partial {
+				r = look()
+			}
+		}
 		return r
 	}
-	r := failed(f.ConfigError.Error())
 	var line *confparse.ParseError
 	if errors.As(f.ConfigError, &line) {
-		r = failed("LXC does not understand a line of the configuration: "+line.Reason, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), line.Text})
-		if line.Err != nil {
-			r.Evidence = append(r.Evidence, Evidence{"its cause", line.Err.Error()})
-		}
-		return r.fixed("correct that line, or install what has the file", f.editAny(line.File)).certain()
+		return f.lineResult(line).certain()
 	}
-	return r.certain()
+	if errors.Is(f.ConfigError, machine.ErrNotRecorded) {
+		return unknown("the container's configuration cannot be read", f.ConfigError)
+	}
+	return failed("the container's configuration cannot be read: " + f.ConfigError.Error()).
+		fixed("let " + f.Subject.Name + " read the configuration, and go through the directories above it").certain()
+}
+
+// checkReturns looks for lines that end as Windows has them, by the one that keeps the container
+// from starting with LXC before 4.0.
+func (f *Facts) checkReturns() Result {
+	item := f.rootfsItem()
+	if !item.Returned || f.isLXC([]int{4}) {
+		return ok("")
+	}
+	fix := f.editAny(item.File)
+	fix.Args, fix.ByHand = []string{"sed", "-i", `s/\r$//`, item.File}, fix.Root
+	return failed("LXC "+f.System.Version("lxc")+" takes the carriage return at the end of a line for a part of the value, and does not find the container's root file system", Evidence{itemEvidence(item).Path, item.Key + " = " + item.Value + "\r"}).
+		fixed("remove the carriage returns from "+item.File, fix)
+}
+
+// lineResult is the result for a line of the configuration that LXC stops at.
+func (f *Facts) lineResult(line *confparse.ParseError) Result {
+	_, included, _ := strings.Cut(line.Text, "=")
+	included = strings.TrimSpace(included)
+	says := "LXC does not understand a line of the configuration, and refuses to start the container: " + line.Reason
+	text := fmt.Sprintf("correct line %d of %s", line.Line, line.File)
+	switch line.Reason {
+	case lxcconf.Relative:
+		says = "lxc.include names a relative path: LXC looks for it in the directory from which it is started, and elsewhere refuses to start the container"
+		text = "write the absolute path of " + included + " in " + line.File
+	case lxcconf.Unreadable:
+		says = "LXC cannot read " + included + ", which the configuration includes, and refuses to start the container"
+		text += ", or install the package that has " + included
+	}
+	r := failed(says, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), line.Text})
+	if line.Err != nil {
+		r.Evidence = append(r.Evidence, Evidence{"its cause", line.Err.Error()})
+	}
+	return r.fixed(text, f.editAny(line.File))
 }
 
 // usernetFile gives users network devices (lxc-usernet(5)).
 const usernetFile = "/etc/lxc/lxc-usernet"
 
+// fewDevices is how many a fix gives.
+const fewDevices = 10
+
 func checkConfigNetwork(f *Facts) Result {
 	asksAny := false
+	nic := ok("")                         // what is known of lxc-user-nic, if nothing else is wrong
+	wanted := map[string][]lxcconf.Item{} // by bridge
 	for _, n := range networksOf(f.Config) {
 		kind := itemEvidence(n.kind)
+		if f.isRefused(n.kind) {
+			return skip("LXC does not know the key " + n.kind.Key + " any more: see the check config")
+		}
 		switch n.kind.Value {
 		case "", "empty", "none":
 			continue
@@ -107,10 +158,10 @@ func checkConfigNetwork(f *Facts) Result {
 			asksAny = true
 		default:
 			return failed("a network device of type "+n.kind.Value+" can be given to a container by root alone", kind).
-				fixed("take type veth with a bridge, or empty", f.editAny(n.kind.File)).certainIf(f.isLastWord(n.kind))
+				fixed("set "+n.kind.Key+" to veth, with a bridge, or to empty", f.editAny(n.kind.File)).certainIf(f.isLastWord(n.kind))
 		}
-		if r := f.checkUserNIC(kind); r.Status != OK {
-			return r
+		if nic = f.checkUserNIC(kind); nic.Status == Failed {
+			return nic
 		}
 		look := f.checkBridge
 		if n.link.Value == "" {
@@ -119,6 +170,15 @@ func checkConfigNetwork(f *Facts) Result {
 		if r := look(n.link); r.Status != OK {
 			return r
 		}
+		if n.link != n.kind {
+			wanted[n.link.Value] = append(wanted[n.link.Value], n.link)
+		}
+	}
+	if r := f.checkQuotas(wanted); r.Status != OK {
+		return r
+	}
+	if nic.Status != OK {
+		return nic
 	}
 	return ok("").certainIf(!asksAny && f.isWholeConfig())
 }
@@ -126,8 +186,11 @@ func checkConfigNetwork(f *Facts) Result {
 // withoutBridge is the result for a veth device without a bridge: lxc-user-nic is then
 // asked for a bridge called none.
 func (f *Facts) withoutBridge(kind lxcconf.Item) Result {
-	data, _ := f.Machine.ReadFile(usernetFile)
-	if f.usernetGives(string(data), "none") {
+	data, err := f.Machine.ReadFile(usernetFile)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return unknown("it cannot be told whether "+f.Subject.Name+" may have network devices", err)
+	case f.usernetGives(string(data), "none"):
 		return ok("")
 	}
 	return failed("a network device of type veth has no lxc.net.N.link, and lxc-user-nic makes none without a bridge",
@@ -143,11 +206,11 @@ var userNICs = func() (files []string) {
 			files = append(files, path.Dir(dir)+"/lxc/lxc-user-nic")
 		}
 	}
-	return append(files, "/usr/libexec/lxc/lxc-user-nic", "/run/wrappers/bin/lxc-user-nic")
+	return append(files, "/usr/libexec/lxc/lxc-user-nic", "/run/wrappers/bin/lxc-user-nic", "/usr/local/libexec/lxc/lxc-user-nic", "/usr/local/lib/lxc/lxc-user-nic")
 }()
 
-// checkUserNIC looks whether what makes a user's network devices may do so. Where it is
-// not found nothing is said: it is a part of LXC.
+// checkUserNIC looks whether what makes a user's network devices is there, and may do so. LXC has
+// its path built in, and who built another LXC has put it where nobody looks.
 func (f *Facts) checkUserNIC(asked Evidence) Result {
 	for _, file := range userNICs {
 		st, err := f.Machine.Stat(file)
@@ -156,15 +219,27 @@ func (f *Facts) checkUserNIC(asked Evidence) Result {
 		}
 		switch {
 		case st.NoSetUID || f.onNoSUID(file):
-			return failed("lxc-user-nic is on a mount that ignores set-user-ID (nosuid)", asked, Evidence{file, "on " + f.mountOf(file).Point}).
+			return failed("lxc-user-nic is on a mount that ignores set-user-ID (nosuid), and can make no network device: the container does not start", asked, Evidence{file, "on " + f.mountOf(file).Point}).
 				with(f.remounted(file, "nosuid", "suid"), "")
 		case !isSetUserIDRoot(st):
-			return failed("lxc-user-nic is not set-user-ID root, and can make no network device", asked, Evidence{file, ownerAndMode(st)}).
-				fixed("make it so", asRoot("chown", "root:root", file), asRoot("chmod", "4755", file))
+			return failed("lxc-user-nic is not set-user-ID root, and can make no network device: the container does not start", asked, Evidence{file, ownerAndMode(st)}).
+				fixed("make lxc-user-nic set-user-ID root", asRoot("chown", "root:root", file), asRoot("chmod", "4755", file))
 		}
-		break
+		return ok("")
 	}
-	return ok("")
+	r := unknown("it cannot be told whether LXC has lxc-user-nic, which makes the network devices, and without which the container does not start", f.whyNoUserNIC())
+	r.Evidence = []Evidence{asked}
+	return r
+}
+
+// whyNoUserNIC says why lxc-user-nic was not found.
+func (f *Facts) whyNoUserNIC() error {
+	for _, file := range userNICs {
+		if f.Machine.Find(file) == machine.Unknown || f.isBeforeAbsent() {
+			return f.unseen()
+		}
+	}
+	return errors.New("it is in none of the directories in which distributions have it")
 }
 
 // network is a device of a container's.
@@ -225,7 +300,7 @@ func (f *Facts) checkBridge(link lxcconf.Item) Result {
 	if f.usernetGives(string(data), bridge) {
 		return there
 	}
-	r := failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic refuses it", at, f.usernetEvidence(string(data), bridge))
+	r := failed(f.Subject.Name+" may have no network device on "+bridge+": lxc-user-nic makes none, and the container does not start", at, f.usernetEvidence(string(data), bridge))
 	r = f.usernetFix(r, string(data), bridge)
 	if there.Status == Failed { // one that is left would be the next trouble
 		r.Says += "; and " + there.Says
@@ -244,21 +319,59 @@ func (f *Facts) bridgeThere(link lxcconf.Item, at Evidence) Result {
 		return unknown("it cannot be told whether the bridge "+bridge+" is there", machine.ErrNotRecorded)
 	case machine.Absent:
 		r := failed("the bridge "+bridge+" is not there", at, Evidence{dir, "is not there"})
-		const lxcNet = "lxc-net.service"
-		if bridge == "lxcbr0" && f.hasSystemd() && f.hasUnit(lxcNet) {
-			return r.fixed("start what makes it (USE_LXC_BRIDGE in /etc/default/lxc-net)", asRoot("systemctl", "enable", "--now", lxcNet))
+		if commands := f.startOfBridge(bridge); commands != nil {
+			if off, isOff := f.bridgeOff(r, link, commands); isOff {
+				return off
+			}
+			return r.fixed("start the service that makes "+bridge+", now and at boot"+f.bridgeSetting(), commands...)
 		}
 		return r.fixed("make the bridge, or name one that is there", f.editAny(link.File))
 	}
 	return ok("")
 }
 
+// bridgeSetting names what has LXC's service make no bridge.
+func (f *Facts) bridgeSetting() string {
+	if file := "/etc/default/lxc-net"; f.Machine.Exists(file) {
+		return "; with USE_LXC_BRIDGE=\"false\" in " + file + " it makes none"
+	}
+	return ""
+}
+
+// startOfBridge returns what starts the service that makes LXC's own bridge, now and at boot: of
+// LXC's own packages, or of Alpine's lxc-bridge; nil where none is seen. update-rc.d and service
+// are Debian's, and ask whichever init it has.
+func (f *Facts) startOfBridge(bridge string) []Command {
+	const lxcNet, ofAlpine = "lxc-net", "dnsmasq.lxcbr0"
+	_, _, update := f.lookUp("update-rc.d")
+	isScript := func(name string) bool { return f.Machine.Exists("/etc/init.d/" + name) }
+	openRC := func(name string) []Command {
+		return []Command{asRoot("rc-update", "add", name), asRoot("rc-service", name, "start")}
+	}
+	switch isOpenRC := f.Machine.Exists("/run/openrc"); {
+	case bridge != "lxcbr0":
+		return nil
+	case f.hasSystemd():
+		if unit := lxcNet + ".service"; f.hasUnit(unit) {
+			return []Command{asRoot("systemctl", "enable", "--now", unit)}
+		}
+	case isScript(lxcNet) && update == machine.Found:
+		return []Command{asRoot("update-rc.d", lxcNet, "defaults"), asRoot("service", lxcNet, "start")}
+	case isScript(lxcNet) && isOpenRC:
+		return openRC(lxcNet)
+	case isScript(ofAlpine) && isOpenRC:
+		return openRC(ofAlpine)
+	}
+	return nil
+}
+
 // usernetLine is a line of usernetFile.
 type usernetLine struct {
 	number int
 	text   string
-	most   int  // how many devices it gives
-	blank  bool // a blank stands before the name, and lxc-user-nic passes the line over
+	name   string // of the user, or of a group behind "@"
+	most   int    // how many devices it gives
+	blank  bool   // a blank stands before the name, and lxc-user-nic passes the line over
 }
 
 // usernetLines returns the lines that are for the user, or a group of the user's, and the
@@ -279,7 +392,7 @@ func (f *Facts) usernetLines(text, bridge string) (all []usernetLine) {
 		group, isGroup := strings.CutPrefix(words[0], "@")
 		if words[0] == f.Subject.Name || isGroup && slices.Contains(f.groupNames(), group) {
 			isBlank := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
-			all = append(all, usernetLine{number, strings.Join(words, " "), most, isBlank})
+			all = append(all, usernetLine{number, strings.Join(words, " "), words[0], most, isBlank})
 		}
 	}
 	return all
@@ -288,6 +401,69 @@ func (f *Facts) usernetLines(text, bridge string) (all []usernetLine) {
 // usernetGives tells whether a line gives a device.
 func (f *Facts) usernetGives(text, bridge string) bool {
 	return slices.ContainsFunc(f.usernetLines(text, bridge), func(l usernetLine) bool { return l.most > 0 && !l.blank })
+}
+
+// checkQuotas looks whether the user may have as many devices on each bridge as the container
+// asks for.
+func (f *Facts) checkQuotas(wanted map[string][]lxcconf.Item) Result {
+	data, _ := f.Machine.ReadFile(usernetFile)
+	for _, bridge := range slices.Sorted(maps.Keys(wanted)) {
+		links := wanted[bridge]
+		given, lines := f.usernetQuota(string(data), bridge)
+		if len(links) <= given {
+			continue
+		}
+		r := failed(fmt.Sprintf("the container asks for %d network devices on %s, of which %s may have %d: lxc-user-nic says \"Quota reached\", and the container does not start", len(links), bridge, f.Subject.Name, given))
+		for _, link := range links {
+			r.Evidence = append(r.Evidence, itemEvidence(link))
+		}
+		for _, l := range lines {
+			r.Evidence = append(r.Evidence, Evidence{fmt.Sprintf("%s:%d", usernetFile, l.number), l.text})
+		}
+		return f.quotaFix(r, lines, bridge, max(len(links), fewDevices)).certainIf(f.isWholeConfig() && f.knowsUsernet(bridge))
+	}
+	return ok("")
+}
+
+// usernetQuota returns how many devices a user may have on a bridge, and by which lines. Each
+// name's devices are counted for themselves, and of a name's lines the one that gives most is the
+// last to be used up (lxc_user_nic.c, get_nic_if_avail).
+func (f *Facts) usernetQuota(text, bridge string) (given int, lines []usernetLine) {
+	for _, l := range f.usernetLines(text, bridge) {
+		if l.blank || l.most <= 0 {
+			continue
+		}
+		if i := slices.IndexFunc(lines, func(before usernetLine) bool { return before.name == l.name }); i < 0 {
+			lines = append(lines, l)
+		} else if l.most > lines[i].most {
+			lines[i] = l
+		}
+	}
+	for _, l := range lines {
+		given += l.most
+	}
+	return given, lines
+}
+
+// quotaFix has the user's own line give more devices, or another line if it has none.
+func (f *Facts) quotaFix(r Result, lines []usernetLine, bridge string, most int) Result {
+	for _, l := range lines {
+		if isPlain := l.text == fmt.Sprintf("%s veth %s %d", l.name, bridge, l.most); isPlain && l.name == f.Subject.Name {
+			return r.fixed(f.allowDevices(most, bridge), asRoot("sed", "-i", fmt.Sprintf(`%ds/[0-9]\{1,\}[^0-9]*$/%d/`, l.number, most), usernetFile))
+		}
+	}
+	return r.fixed(f.allowDevices(most, bridge), f.addUsernet(most, bridge))
+}
+
+// allowDevices says what a line of usernetFile does.
+func (f *Facts) allowDevices(most int, bridge string) string {
+	return fmt.Sprintf("allow %s %d network devices on %s", f.Subject.Name, most, bridge)
+}
+
+// addUsernet adds a line of the user's. The last one may lack its newline.
+func (f *Facts) addUsernet(most int, bridge string) Command {
+	line := fmt.Sprintf("%s veth %s %d", f.Subject.Name, bridge, most)
+	return asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)
 }
 
 // usernetEvidence says why no line gives one.
@@ -308,11 +484,32 @@ func (f *Facts) usernetEvidence(text, bridge string) Evidence {
 func (f *Facts) usernetFix(r Result, text, bridge string) Result {
 	for _, l := range f.usernetLines(text, bridge) {
 		if l.blank && l.most > 0 {
-			return r.fixed("take the blank before that line out", asRoot("sed", "-i", fmt.Sprintf(`%ds/^[[:blank:]]*//`, l.number), usernetFile))
+			return r.fixed(fmt.Sprintf("remove the blank before line %d of %s", l.number, usernetFile), asRoot("sed", "-i", fmt.Sprintf(`%ds/^[[:blank:]]*//`, l.number), usernetFile))
 		}
 	}
-	line := f.Subject.Name + " veth " + bridge + " 10"
-	return r.fixed("give the user some (10 here)", asRoot("sh", "-c", "printf '\\n%s\\n' "+quote(line)+" >>"+usernetFile)) // the last line may lack its newline
+	if group := f.newGroup(text, bridge); group != "" {
+		r.Evidence = append(r.Evidence, Evidence{"/etc/group", f.Subject.Name + " is in " + group + ", and this shell is not yet"})
+		return r.fixed("log in again: the group " + group + " may have network devices on " + bridge)
+	}
+	return r.fixed(f.allowDevices(fewDevices, bridge), f.addUsernet(fewDevices, bridge))
+}
+
+// newGroup returns a group that may have devices on the bridge, and to which the user was
+// added after this shell was started: lxc-user-nic asks for the groups of the process
+// (getgroups(2)). It is "" if there is none.
+func (f *Facts) newGroup(text, bridge string) string {
+	data, _ := f.Machine.ReadFile("/etc/group")
+	groups, _ := user.ParseGroupFilter(strings.NewReader(string(data)), func(g user.Group) bool {
+		return f.Subject.PID != 0 && slices.Contains(g.List, f.Subject.Name) && !slices.Contains(f.Subject.Groups, g.Gid)
+	})
+	own := *f
+	for _, g := range groups {
+		own.Subject.Groups = []int{g.Gid}
+		if own.usernetGives(text, bridge) {
+			return g.Name
+		}
+	}
+	return ""
 }
 
 // groupNames returns the names of the subject's groups, as far as the files have them.
@@ -333,8 +530,8 @@ func (f *Facts) hasUnit(name string) bool {
 }
 
 func checkConfigAppArmor(f *Facts) Result {
-	item, isSet := f.Config.Last("lxc.apparmor.profile")
-	const enabled = "/sys/module/apparmor/parameters/enabled"
+	const key, enabled = "lxc.apparmor.profile", "/sys/module/apparmor/parameters/enabled"
+	item, isSet := f.Config.Last(key)
 	switch {
 	case !isSet || item.Value != "generated":
 		return ok("").certainIf(f.isWholeConfig() || isSet && f.isLastWord(item))
@@ -343,45 +540,65 @@ func checkConfigAppArmor(f *Facts) Result {
 	case f.readWord(enabled) != "Y":
 		return ok("AppArmor is off")
 	}
-	at := itemEvidence(item)
-	const parser = "apparmor_parser"
-	file, _, answer := f.lookUp(parser)
-	inPath := f.System.SearchPath()
-	switch {
-	case answer == machine.Unknown:
-		return unknown("it cannot be told whether "+parser+" is there", machine.ErrNotRecorded)
-	case answer == machine.Absent:
-		const tools = "install AppArmor's tools"
-		const without = "; without AppArmor's protection the container starts with lxc.apparmor.profile = unconfined in "
-		r := failed("LXC finds no "+parser+" for the container's generated profile", at)
-		install, later, isKnown := f.installOf(func(d distribution) string { return d.apparmor })
-		if !isKnown {
-			return r.fixed(tools + without + item.File)
-		}
-		return r.fixed(tools+later+without+item.File, install)
-	case len(inPath) > 0 && !slices.Contains(inPath, path.Dir(file)):
-		return failed("LXC finds no "+parser+" for the container's generated profile: it is in "+path.Dir(file)+", and PATH does not lead there", at).
-			fixed("add it to PATH, also in the profile of the login's shell", Command{Args: []string{"export", "PATH=" + strings.Join(append(slices.Clone(inPath), path.Dir(file)), ":")}, ByHand: true})
+	edit := f.editAny(item.File)
+	if !edit.Root { // a file that is no other's
+		edit.Args = []string{"sed", "-i", fmt.Sprintf("%ds/=.*/= unconfined/", item.Line), item.File}
+		edit.ByHand = false
 	}
-	return ok("")
+	return failed("LXC would load a profile that it generates for the container, and AppArmor takes none from "+f.Subject.Name+", only from root: the container does not start", itemEvidence(item), Evidence{enabled, "Y"}).
+		fixed("write lxc.apparmor.profile = unconfined, or name a profile that is loaded, such as lxc-container-default-cgns; the container's user namespace confines it all the same", edit)
+}
+
+// ofRoots are the kinds of storage that LXC mounts from a block device, which no user may
+// (lxc.container.conf(5), lxc.rootfs.path).
+var ofRoots = []string{"loop", "lvm", "nbd", "rbd"}
+
+// rootfsItem returns the line with the container's root file system, none if it has none.
+func (f *Facts) rootfsItem() lxcconf.Item {
+	item, isSet := f.Config.Last("lxc.rootfs.path")
+	if !isSet {
+		item, _ = f.Config.Last("lxc.rootfs")
+	}
+	return item
+}
+
+// mountedByRoot is the result for a root file system that only root can mount.
+func (f *Facts) mountedByRoot(item lxcconf.Item, what string) Result {
+	return failed("only root can mount the container's root file system, which is "+what, itemEvidence(item)).
+		fixed("make the container again in a directory, by lxc-create -B dir, as "+f.Subject.Name+", "+anew+"; or unpack its root file system in a directory, and name that in "+item.File, f.editAny(item.File))
 }
 
 func checkConfigRootfs(f *Facts) Result {
+	item := f.rootfsItem()
+	if kind, _, isKind := strings.Cut(item.Value, ":"); isKind && slices.Contains(ofRoots, kind) {
+		return f.mountedByRoot(item, "of the kind "+kind).certainIf(f.isLastWord(item))
+	}
+	if r := f.checkRootfsOverlay(); r.Status != OK {
+		return r
+	}
 	dir := f.rootfs()
+	if strings.HasPrefix(dir, "zfs:") {
+		return unknown("it cannot be told whether "+f.Subject.Name+" may mount the container's root file system", errors.New("it is of the kind zfs"))
+	}
 	if !strings.HasPrefix(dir, "/") {
 		return skip("the container's root file system is no directory")
 	}
 	st, err := f.usersFiles().Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return failed("the container's root file system is not there", Evidence{dir, "is not there"}).
-			fixed("make the container again by lxc-create, as " + f.Subject.Name)
+		return f.rootfsGone(item, dir)
 	case err != nil:
 		return unknown("the container's root file system cannot be looked at", err)
 	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG: // LXC takes it for an image
+		return f.mountedByRoot(item, "a file")
+	case unix.S_IFBLK:
+		return f.mountedByRoot(item, "a block device")
+	}
 	maps, err := f.Config.IDMaps()
 	if err != nil {
-		return skip("see config-idmap")
+		return skip("the container's ID map cannot be understood: see the check config-idmap")
 	}
 	var kinds []string
 	for _, m := range maps {
@@ -390,7 +607,7 @@ func checkConfigRootfs(f *Facts) Result {
 		}
 		kinds = append(kinds, "lxc.idmap = "+m.Item.Value)
 	}
-	return failed("the container's root file system belongs to "+strconv.Itoa(st.UID)+", which is none of the container's IDs",
-		Evidence{dir, ownerAndMode(st)}, Evidence{"the configuration", strings.Join(kinds, ", ")}).
-		fixed("make the container again by lxc-create, as " + f.Subject.Name + ", or give its files to the container's IDs")
+	return failed("the container's root file system belongs to user ID "+strconv.Itoa(st.UID)+", which is none of the container's IDs: its init cannot be run, or cannot write",
+		itemEvidence(item), Evidence{dir, ownerAndMode(st)}, Evidence{"the configuration", strings.Join(kinds, ", ")}).
+		fixed("make the container again by lxc-create, as " + f.Subject.Name + ", under another name; or change the owners of its files to the container's IDs")
 }

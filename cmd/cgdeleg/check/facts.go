@@ -34,12 +34,16 @@ type Facts struct {
 	// BundleError is why the one that was asked about cannot be used: *confparse.ParseError,
 	// or an error of its file's.
 	BundleError error
-	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError.
+	// ConfigError is why the one that was asked about cannot be used: *confparse.ParseError, or
+	// machine.ErrNotRecorded.
 	ConfigError error
 	// Service is the PAM service of a login of a subject without a process; "": sshd.
 	Service string
 	// Nested is how many levels of containers there shall be; at least 1.
 	Nested int
+	// Asked are the options of cgdeleg check that say which machine and which subject these
+	// are the facts of: whoever asks again asks with them.
+	Asked []string
 	// Probe allows to make a cgroup, to see whether it works.
 	Probe bool
 	// System answers what no file does.
@@ -80,6 +84,9 @@ type System interface {
 	KnowsVariables(s Subject) bool
 	// SudoUser returns who runs this as root by sudo; "" if nobody does.
 	SudoUser() string
+	// UserNamespace makes a user namespace in a process that ends at once. isAsked is
+	// false if the kernel cannot be asked, as of a recorded machine.
+	UserNamespace() (err error, isAsked bool)
 	// Probe makes a cgroup below the caller's own, moves a process in, takes it
 	// out and removes the cgroup.
 	Probe() error
@@ -91,7 +98,7 @@ var Programs = programsOf(clientChecks, "lxc", "systemd")
 // Variables are those of the subject's environment that a check wants to know. Each names
 // a file or a directory, or is a word.
 var Variables = []string{
-	busVariable, "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+	busVariable, "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "XDG_CONFIG_HOME", "XDG_DATA_HOME", runtimeDirVariable,
 }
 
 // programsOf returns the programs and those that the checks are about.
@@ -139,7 +146,7 @@ func Gather(f *Facts) {
 		f.locations = readLocations(f)
 	}
 	f.login = findLogin(f)
-	if f.login.application == "" && f.hasAny() {
+	if (f.login.application == "" || isSessionless(f.login.application)) && f.hasAny() {
 		f.login.asked = f.delegatedNames()
 	}
 	f.plan = f.loginPlan()
@@ -204,11 +211,11 @@ func (f *Facts) lacks(what needs) string {
 	case what == aProcess && len(f.found) == 0:
 		return noHierarchy
 	case what == aBundle && f.BundleError != nil:
-		return "the configuration cannot be read: see bundle"
+		return "the configuration cannot be read: see the check bundle"
 	case what == aBundle && f.Bundle == nil:
 		return "no --bundle was given"
 	case what == aConfig && f.ConfigError != nil:
-		return "the configuration cannot be read: see config"
+		return "the configuration cannot be read: see the check config"
 	case what == aConfig && f.Config == nil:
 		return f.noConfig()
 	}
@@ -238,8 +245,17 @@ func (f *Facts) IsRoot() bool {
 	return f.Subject.UID == 0 && isKnown && !f.inUserNamespace()
 }
 
-// isUnified tells whether the machine has cgroup v2 alone.
-func (f *Facts) isUnified() bool { return f.set.IsUnified() }
+// isUnified tells whether the machine has cgroup v2 alone, to programs that start containers.
+func (f *Facts) isUnified() bool {
+	return f.set.IsUnified() || len(f.found) > 1 && !slices.ContainsFunc(f.found, func(h *hierarchy.Hierarchy) bool { return !h.IsUnified() && !f.isStray(h) })
+}
+
+// isStray tells whether a hierarchy of v1 is mounted elsewhere than below /sys/fs/cgroup, where
+// v2 itself is mounted: LXC, runc and crun then take the machine for one with v2 alone.
+func (f *Facts) isStray(h *hierarchy.Hierarchy) bool {
+	v2 := f.unified()
+	return v2 != nil && v2.Mount.Point == cgroupRoot && !h.IsUnified() && !strings.HasPrefix(h.Mount.Point, cgroupRoot+"/")
+}
 
 // unified returns the v2 hierarchy if it has controllers; nil if not.
 func (f *Facts) unified() *hierarchy.Hierarchy {
@@ -422,8 +438,8 @@ func strangerOf(f *Facts, pid int, status machine.Status) (s stranger, isOne boo
 // applications are the programs that call PAM for a login and the services that
 // they name.
 var applications = map[string][]string{
-	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "sshd-auth": {"sshd"}, "dropbear": {"dropbear"},
-	"login": {"login"}, "su": {"su", "su-l"}, "runuser": {"runuser", "runuser-l"}, "sudo": {"sudo", "sudo-i"},
+	"sshd": {"sshd"}, "sshd-session": {"sshd"}, "sshd-auth": {"sshd"}, "dropbear": {"dropbear"}, "tinysshd": {"tinysshd"},
+	"login": {"login", "remote"}, "su": {"su", "su-l"}, "runuser": {"runuser", "runuser-l"}, "sudo": {"sudo", "sudo-i"},
 	"cron": {"cron"}, "crond": {"crond", "cron"}, "atd": {"atd"}, "doas": {"doas"},
 	"lightdm": {"lightdm"}, "sddm-helper": {"sddm"}, "gdm-session-wor": {"gdm-password"}, "xdm": {"xdm"},
 	"xrdp-sesman": {"xrdp-sesman"}, "machinectl": {"machinectl"}, "greetd": {"greetd"},
@@ -461,15 +477,23 @@ func findLogin(f *Facts) login {
 		return l
 	}
 	pid := f.Subject.PID
+	noted := f.notedLogin()
 	for range maxAncestors {
+		status, err := f.Machine.StatusOf(pid)
+		if service := f.knownService(noted, pid, status); err == nil && service != "" {
+			l.application, l.pid, l.service, l.strangers = status.Name, pid, service, nil
+			l.read(f)
+			return l
+		}
 		if name, isApplication := IsApplication(f.Machine, pid); isApplication {
 			l.application, l.pid = name, pid
 			services, _ := servicesOf(name)
 			l.service = l.pickService(f, services)
-			l.read(f)
+			if !isSessionless(name) { // of whose service no line is run
+				l.read(f)
+			}
 			return l
 		}
-		status, err := f.Machine.StatusOf(pid)
 		if err != nil {
 			l.hidden = errHidden
 			if errors.Is(err, machine.ErrNotRecorded) {
@@ -492,9 +516,16 @@ func findLogin(f *Facts) login {
 }
 
 // pickService takes the second of two services where the application was asked
-// for a login shell (su -, sudo -i) and the machine has a file for that.
+// for a login shell (su -, sudo -i), or login for one from elsewhere, and the machine has a
+// file for that.
 func (l *login) pickService(f *Facts, services []string) string {
 	if len(services) < 2 || !pamconf.Exists(f.Machine, services[1]) {
+		return services[0]
+	}
+	if services[0] == "login" {
+		if f.isRemoteLogin(l.pid) {
+			return services[1]
+		}
 		return services[0]
 	}
 	data, _ := f.Machine.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.pid))
@@ -502,6 +533,24 @@ func (l *login) pickService(f *Facts, services []string) string {
 		return services[1]
 	}
 	return services[0]
+}
+
+// servers start login for a user from elsewhere, and tell it the host (login -h).
+var servers = []string{"tailscaled", "telnetd", "in.telnetd", "rlogind", "in.rlogind", "klogind"}
+
+// isRemoteLogin tells whether a login(1) was told a host. util-linux's then asks for the PAM
+// service remote; it shows its command line no longer ("login -- alice"), so that its parent
+// has to tell.
+func (f *Facts) isRemoteLogin(pid int) bool {
+	if slices.ContainsFunc(f.readArgs(pid), func(arg string) bool { return strings.HasPrefix(arg, "-h") }) {
+		return true
+	}
+	status, err := f.Machine.StatusOf(pid)
+	if err != nil {
+		return false
+	}
+	parent, err := f.Machine.StatusOf(status.Parent)
+	return err == nil && parent.UID == 0 && slices.Contains(servers, parent.Name)
 }
 
 // read reads the service's stack.

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/subid"
@@ -19,6 +20,11 @@ type idMap struct {
 // subordinate one.
 func (m *idMap) isOwnID(s Subject) bool {
 	return m.count == 1 && (m.kind == 'u' && m.outside == uint64(s.UID) || m.kind == 'g' && m.outside == uint64(s.GID))
+}
+
+// wants tells whether the map has a line of that kind for these very IDs.
+func (maps *idMaps) wants(kind byte, m idMap) bool {
+	return slices.ContainsFunc(maps.lines, func(o idMap) bool { return o.kind == kind && o.outside == m.outside && o.count == m.count })
 }
 
 // idMaps is a map as a kind of configuration has it, with the words for that.
@@ -40,8 +46,9 @@ func (f *Facts) checkIDMaps(maps idMaps) Result {
 		return r
 	}
 	var evidence []Evidence
-	fix := &Fix{Text: "give the user these IDs"}
-	canGive, isSeen := true, true
+	canGive, isSeen, isOver := true, true, true
+	var groups, files []string
+	var commands []Command
 	for _, m := range maps.lines {
 		own := both[0]
 		if m.kind == 'g' {
@@ -53,23 +60,56 @@ func (f *Facts) checkIDMaps(maps idMaps) Result {
 			continue
 		}
 		evidence = append(evidence, m.at, own.evidence())
-		canGive = canGive && f.mayGive(both, m.outside, m.count)
-		for _, c := range f.giveSubIDs(both, m.outside, m.count) {
-			if !slices.ContainsFunc(fix.Commands, func(have Command) bool { return slices.Equal(have.Args, c.Args) }) {
-				fix.Commands = append(fix.Commands, c)
+		isOver = isOver && subid.Covers(own.own, m.outside, 1)
+		kinds := slices.DeleteFunc(slices.Clone(both), func(s subIDs) bool { return !maps.wants(s.kind, m) })
+		switch isGroup := f.isOwnGroup(m); {
+		case isGroup:
+			kinds = both[1:]
+			groups = append(groups, strconv.FormatUint(m.outside, 10))
+		case !f.mayGive(both, m.outside, m.count):
+			canGive = false
+		}
+		for _, s := range kinds {
+			if !slices.Contains(files, s.file) {
+				files = append(files, s.file)
 			}
+		}
+		for _, c := range f.giveSubIDs(kinds, m.outside, m.count) {
+			commands = withCommand(commands, c)
 		}
 	}
 	if len(evidence) == 0 {
 		return ok("").certainIf(isSeen && maps.isWhole && both[0].extents != nil && both[1].extents != nil)
 	}
-	r := failed("IDs in the container's "+maps.name+" are not "+f.Subject.Name+"'s", evidence...)
+	r := failed("IDs in the container's "+maps.name+" are not among "+f.Subject.Called()+"'s subordinate IDs: newuidmap or newgidmap refuses them, and the container does not start", evidence...)
 	if !canGive {
 		ranges, edit := f.ownRangesFor(maps, both)
-		return r.fixed("they may be other people's: write the user's own ranges into "+maps.name+ranges, edit).certainIf(f.Partial)
+		return r.fixed("these IDs may be those of other users: write "+f.Subject.Called()+"'s own into "+maps.name+ranges, edit).certainIf(f.Partial)
 	}
-	r.Fix = fix
+	slices.Sort(files)
+	slices.Reverse(files)
+	fix := &Fix{Text: "give " + f.Subject.Called() + " these IDs in " + Listed(files), Commands: commands}
+	if r.Fix = fix; isOver && len(groups) == 0 && maps.name == lxcIDMap {
+		if ranges, _ := f.ownRangesFor(maps, both); ranges != "" {
+			fix.Text += "; or write those that " + f.Subject.Called() + " has into " + maps.name + ranges
+		}
+	}
+	if len(groups) > 0 {
+		group, line, it := "group", "this line", "it"
+		if len(groups) > 1 {
+			group, line, it = "groups", "these lines", "them"
+		}
+		fix.Text += fmt.Sprintf("; %s is in the %s %s, and with %s the container's root is in %s as well", f.Subject.Called(), group, Listed(groups), line, it)
+	}
 	return r.certainIf(f.Partial)
+}
+
+// isOwnGroup tells whether the line maps nothing but a group that the subject is in, as for a
+// device's files. newgidmap wants a line for that in /etc/subgid, which gives the subject no
+// more than it has.
+func (f *Facts) isOwnGroup(m idMap) bool {
+	isIn := func(gid int) bool { return gid > 0 && uint64(gid) == m.outside }
+	return m.kind == 'g' && m.count == 1 && slices.ContainsFunc(f.Subject.Groups, isIn)
 }
 
 // checkMapItself looks whether the kernel would take the map, whoever's the IDs are
@@ -81,8 +121,8 @@ func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
 	for i, m := range maps.lines {
 		for _, other := range maps.lines[i+1:] {
 			if m.kind == other.kind && (share(m.inside, other.inside, m.count, other.count) || share(m.outside, other.outside, m.count, other.count)) {
-				return failed("two lines of "+maps.name+" have an ID in common, and the kernel takes none twice", m.at, other.at).
-					fixed("write them so that they do not overlap: leave an ID that has a line of its own out of the range", edit).certain()
+				return failed("two lines of "+maps.name+" have an ID in common, and the kernel takes no ID twice", m.at, other.at).
+					fixed("write the two lines so that they do not overlap: leave an ID that has a line of its own out of the range", edit).certain()
 			}
 		}
 		own := &both[0]
@@ -90,14 +130,14 @@ func (f *Facts) checkMapItself(maps idMaps, both []subIDs) Result {
 			own = &both[1]
 		}
 		if own.extents != nil && len(subid.Inside([]subid.Range{{First: m.outside, Count: m.count}}, own.extents)) == 0 {
-			return failed("a line of "+maps.name+" has IDs that are not in one line of this user namespace's map", m.at, own.mapEvidence()).
-				fixed("outside, give this container more IDs, or write IDs into "+maps.name+" that it has", edit).certain()
+			return failed("a range of "+maps.name+" is not wholly within a single line of "+own.mapFile+" (the IDs of the container in which this runs), and the kernel refuses such a map", m.at, own.mapEvidence()).
+				fixed("outside, give this container more IDs ("+f.keeper().ids+"); or write only IDs into "+maps.name+" that "+own.mapFile+" has here", edit).certain()
 		}
 	}
 	for kind, word := range map[byte]string{'u': "user", 'g': "group"} {
 		if !slices.ContainsFunc(maps.lines, func(m idMap) bool { return m.kind == kind }) {
 			text, add := f.addOwnRange(maps, both, kind)
-			return failed(fmt.Sprintf(maps.missing, word, kind), maps.lines[0].at).fixed("add one with the user's range"+text, add).certainIf(maps.isWhole)
+			return failed(fmt.Sprintf(maps.missing, word, kind), maps.lines[0].at).fixed("add a line with "+f.Subject.Called()+"'s range of "+word+" IDs"+text, add).certainIf(maps.isWhole)
 		}
 	}
 	return ok("")
@@ -114,7 +154,8 @@ func (f *Facts) rangeOf(both []subIDs, kind byte) (r subid.Range, isKnown bool) 
 }
 
 // ownRangesFor says which ranges belong into a map in place of those that are there, as ": "
-// and the lines, and writes them if that has a line for each kind, and no more.
+// and the lines, and writes them if that has a line for each kind, and no more. A bundle's are
+// JSON, and there the container's root has to be the user itself (checkContainerRoot).
 func (f *Facts) ownRangesFor(maps idMaps, both []subIDs) (text string, edit Command) {
 	file := maps.lines[0].at.file()
 	edit = f.editAny(file)
@@ -125,7 +166,11 @@ func (f *Facts) ownRangesFor(maps idMaps, both []subIDs) (text string, edit Comm
 		if !isKnown {
 			return "", edit
 		}
-		lines = append(lines, fmt.Sprintf("%c 0 %d %d", kind, r.First, r.Count))
+		line := fmt.Sprintf("%c 0 %d %d", kind, r.First, r.Count)
+		if maps.name != lxcIDMap {
+			line = f.ownMap(kind, r)
+		}
+		lines = append(lines, line)
 	}
 	for _, m := range maps.lines {
 		i := slices.IndexFunc(lines, func(line string) bool { return line[0] == m.kind })
@@ -158,8 +203,8 @@ const lxcIDMap = "lxc.idmap"
 
 // noIDMap is the result for a container's configuration that maps no IDs.
 func (f *Facts) noIDMap() Result {
-	r := failed("the configuration has no lxc.idmap: only root can start it")
-	const text = "add lines lxc.idmap with the user's ranges to it"
+	r := failed("the configuration has no lxc.idmap: only root can start the container")
+	text := "add lines lxc.idmap with " + f.Subject.Called() + "'s ranges to the configuration"
 	both, err := f.subIDs()
 	var lines []string
 	for _, s := range both {

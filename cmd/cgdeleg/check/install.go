@@ -1,10 +1,12 @@
 package check
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
 )
 
@@ -14,26 +16,27 @@ type distribution struct {
 	ids      []string // of os-release(5)
 	install  []string
 	idmapper string // the package with newuidmap and newgidmap
-	apparmor string // the package with apparmor_parser; "": there is none
+	// scopeMaker is the package with pam_systemd.so; "": systemd's own, or there is none
+	scopeMaker string
 }
 
 var distributions = []distribution{
-	{[]string{"debian", "ubuntu"}, []string{"apt", "install"}, "uidmap", "apparmor"},
-	{[]string{"fedora", "rhel", "centos"}, []string{"dnf", "install"}, "shadow-utils", ""},
-	{[]string{"suse", "opensuse"}, []string{"zypper", "install"}, "shadow", "apparmor-parser"},
-	{[]string{"alpine"}, []string{"apk", "add"}, "shadow-subids", "apparmor"},
-	{[]string{"arch"}, []string{"pacman", "-S"}, "shadow", "apparmor"},
-	{[]string{"void"}, []string{"xbps-install"}, "shadow", "apparmor"},
-	{[]string{"gentoo"}, []string{"emerge", "--ask"}, "sys-apps/shadow", "sys-apps/apparmor"},
+	{[]string{"debian", "ubuntu"}, []string{"apt", "install"}, "uidmap", "libpam-systemd"},
+	{[]string{"fedora", "rhel", "centos"}, []string{"dnf", "install"}, "shadow-utils", "systemd-pam"},
+	{[]string{"suse", "opensuse"}, []string{"zypper", "install"}, "shadow", ""},
+	{[]string{"alpine"}, []string{"apk", "add"}, "shadow-subids", ""},
+	{[]string{"arch"}, []string{"pacman", "-S"}, "shadow", ""},
+	{[]string{"void"}, []string{"xbps-install"}, "shadow", ""},
+	{[]string{"gentoo"}, []string{"emerge", "--ask"}, "sys-apps/shadow", ""},
 }
 
 // installIDMapTools installs newuidmap and newgidmap, where the distribution is known.
 func (f *Facts) installIDMapTools() *Fix {
 	install, later, isKnown := f.installOf(func(d distribution) string { return d.idmapper })
 	if !isKnown {
-		return &Fix{Text: "install it"}
+		return &Fix{Text: "install newuidmap and newgidmap"}
 	}
-	return &Fix{Text: "install it" + later, Commands: []Command{install}}
+	return &Fix{Text: "install newuidmap and newgidmap" + later, Commands: []Command{install}}
 }
 
 // installOf installs a package, which each distribution calls otherwise; later is what is to be
@@ -152,14 +155,18 @@ func (f *Facts) editor() string {
 
 // possible returns a fix without the commands that do nothing on this machine.
 func (f *Facts) possible(fix *Fix) *Fix {
-	if f.Partial && fix != nil { // nobody knows what works there
+	switch {
+	case fix == nil:
+		return nil
+	case f.Partial: // nobody knows what works there
 		return &Fix{Text: fix.Text}
-	}
-	if fix == nil || !f.isBuilt() {
-		return fix
+	case f.isAndroid(): // its system is read-only, and its users are not root
+		return &Fix{Text: fix.Text, Commands: without(fix.Commands, func(c Command) bool { return c.Root })}
+	case !f.isBuilt():
+		return f.withoutEtc(fix)
 	}
 	own := *fix
-	own.Commands = slices.DeleteFunc(slices.Clone(fix.Commands), changesEtc)
+	own.Commands = without(fix.Commands, changesEtc)
 	if len(own.Commands) < len(fix.Commands) {
 		own.Text = "in the configuration from which this machine's /etc is built: " + own.Text
 	}
@@ -175,6 +182,9 @@ func (f *Facts) byRoot(fix *Fix) *Fix {
 	own := *fix
 	own.Commands = slices.Clone(fix.Commands)
 	by := f.becomesRoot()
+	if by == nobody && slices.ContainsFunc(fix.Commands, func(c Command) bool { return !c.Root }) {
+		by = marked
+	}
 	for i := range own.Commands {
 		own.Commands[i].by = by
 	}
@@ -188,19 +198,48 @@ func (f *Facts) byRoot(fix *Fix) *Fix {
 // was not recorded may be there: reports from before this asked tell nothing of it.
 func (f *Facts) becomesRoot() string {
 	const sudo = "sudo"
-	if f.Machine.IsRecorded() {
-		absent, _ := f.Machine.ReadFile("/" + machine.AbsentFile)
-		if !slices.Contains(strings.Split(string(absent), "\n"), path.Join(toolDir, sudo)) {
-			return sudo
-		}
+	if f.isAndroid() {
+		return nobody
 	}
-	for _, program := range []string{sudo, "doas"} {
-		_, _, answer := f.lookUp(program)
-		if answer == machine.Found || program == sudo && answer == machine.Unknown {
-			return program
+	if _, _, answer := f.lookUp("doas"); answer == machine.Found {
+		if _, _, answer := f.lookUp(sudo); answer != machine.Found {
+			return "doas"
 		}
+		return sudo
 	}
-	return nobody
+	if f.isBeforeAbsent() || f.Machine.IsRecorded() && !f.sawNo(path.Join(toolDir, sudo)) {
+		return sudo
+	}
+	if _, _, answer := f.lookUp(sudo); answer == machine.Absent {
+		return nobody
+	}
+	return sudo
+}
+
+// isBeforeAbsent tells whether a machine was recorded before recordings listed what was looked
+// for and not there: what such a one lacks may be there, if this did not ask for it then.
+func (f *Facts) isBeforeAbsent() bool {
+	if !f.Machine.IsRecorded() {
+		return false
+	}
+	_, err := f.Machine.ReadFile("/" + machine.AbsentFile)
+	return err != nil
+}
+
+// sawNo tells whether a recording says that a file was not there.
+func (f *Facts) sawNo(file string) bool {
+	absent, _ := f.Machine.ReadFile("/" + machine.AbsentFile)
+	return slices.Contains(strings.Split(string(absent), "\n"), file)
+}
+
+// isAndroid tells whether Android runs the machine: its init, or the cgroup that it makes for
+// each of an application's processes, where it shows no others (hidepid).
+func (f *Facts) isAndroid() bool {
+	init, _ := f.Machine.ReadFile("/proc/1/cmdline")
+	return strings.HasPrefix(string(init), "/system/bin/init") || f.Machine.Exists("/system/build.prop") ||
+		slices.ContainsFunc(f.members, func(m hierarchy.Membership) bool {
+			return strings.Contains(m.Path+"/", fmt.Sprintf("/uid_%d/pid_", f.Subject.UID))
+		})
 }
 
 // changesEtc tells whether a command changes what is in /etc.

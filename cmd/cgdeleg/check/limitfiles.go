@@ -65,15 +65,15 @@ func (f *Facts) ignoredLimits(limits []lxcconf.Limit, isUnified bool) Result {
 	if isUnified {
 		version = "v2"
 	}
-	text := "take them out: cgroup " + version + " has nothing that does the same"
+	text := "remove these limits: cgroup " + version + " has nothing that does the same"
 	if lines := f.limitLines(twinsOf(limits, isUnified), isUnified); len(lines) > 0 {
-		text = "in their place write for cgroup " + version + ": " + strings.Join(lines, "; ")
+		text = "in place of these limits write, for cgroup " + version + ": " + strings.Join(lines, "; ")
 	}
 	var edit []Command
 	for _, file := range filesOf(evidence) {
 		edit = append(edit, f.editAny(file))
 	}
-	return warning("limits are for the other version of cgroups, and LXC ignores them", evidence...).fixed(text, edit...)
+	return warning("limits of the container are for the other version of cgroups, and LXC ignores them", evidence...).fixed(text, edit...)
 }
 
 // limitFile looks for the file into which LXC writes a limit. The container's cgroup, which is
@@ -97,7 +97,7 @@ func (f *Facts) limitFile(l lxcconf.Limit) (dir string, answer machine.Answer) {
 // findLimit looks for a limit's file. What is not in an old recording nobody has looked for.
 func (f *Facts) findLimit(file string) machine.Answer {
 	answer := f.Machine.Find(file)
-	if answer == machine.Absent && f.Machine.IsRecorded() && !f.Machine.Exists("/"+machine.AbsentFile) {
+	if answer == machine.Absent && f.isBeforeAbsent() {
 		return machine.Unknown
 	}
 	return answer
@@ -126,17 +126,20 @@ func (f *Facts) checkLimitFiles(limits []lxcconf.Limit) Result {
 // noLimitFile is the result for a limit whose file is not there: it is the other version's
 // name, or a wrong one.
 func (f *Facts) noLimitFile(l lxcconf.Limit, dir string) Result {
-	r := failed("the session's cgroup has no file "+l.File+", into which LXC would write a limit of the container's",
+	r := failed("the session's cgroup has no file "+l.File+", into which LXC would write a limit of the container's: LXC refuses to start the container",
 		limitEvidence(l), Evidence{path.Join(dir, l.File), "is not there"})
 	if lines := f.limitLines(twinsOf([]lxcconf.Limit{l}, l.Unified), l.Unified); len(lines) > 0 {
-		return r.fixed("in its place write "+strings.Join(lines, "; "), f.editAny(l.Item.File))
+		return r.fixed("in place of "+l.Item.Key+" write "+strings.Join(lines, "; "), f.editAny(l.Item.File))
+	}
+	if strings.HasPrefix(l.File, swapFiles) {
+		return f.noSwapFiles(r, l)
 	}
 	const mostEdits = 2
 	names, _ := f.Machine.ReadDir(dir)
 	for _, name := range names {
 		if strings.Contains(name, ".") && edits(name, l.File) <= mostEdits {
-			return r.fixed("in its place write "+limitKey(l.Unified, name)+" = "+l.Value, f.editAny(l.Item.File))
+			return r.fixed("in place of "+l.Item.Key+" write "+limitKey(l.Unified, name)+" = "+l.Value, f.editAny(l.Item.File))
 		}
 	}
-	return r.fixed("write the name of a file that "+dir+" has, or take that line out", f.editAny(l.Item.File))
+	return r.fixed("write the name of a file that "+dir+" has, or remove the line of "+l.Item.Key, f.editAny(l.Item.File))
 }

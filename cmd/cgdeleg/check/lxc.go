@@ -14,13 +14,13 @@ import (
 // if one was named.
 var lxcChecks = []*Check{
 	{
-		Code: "CGD-050", Name: "lxc-v1", Title: "This LXC still knows cgroup v1",
-		Explain:   "LXC 7.0 and later have no cgroup v1 (lxc/lxc#4671).",
+		Code: "CGD-050", Name: "lxc-v1", Title: "This LXC knows the machine's version of cgroups",
+		Explain:   "LXC 7.0 and later have no cgroup v1 (lxc/lxc#4671). LXC before 3.0 has no cgroup v2: where v2 is alone it starts nothing.",
 		DependsOn: []string{"mode"}, run: checkLXCv1,
 	},
 	{
 		Code: "CGD-051", Name: "lxc-view", Title: "LXC finds cgroups for its containers",
-		Explain:   "LXC takes its own cgroup, a trailing /init.scope off, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead. That is a list with commas and without blanks, of which the first line counts; a v1 hierarchy is left out if one of its controllers is not in it, and on v2 LXC before 4.0.7 does not look at it. LXC before 3.0.4 refuses to start on v1 without freezer.",
+		Explain:   "LXC takes its own cgroup, without a trailing /init.scope, as the base of its containers' cgroups, and uses a v1 hierarchy if it may write that directory, v2 if it may write every file of /sys/kernel/cgroup/delegate there. With none that it may use it starts containers without cgroups, silently; lxc.cgroup.use in ~/.config/lxc/lxc.conf makes it refuse instead. That is a list with commas and without blanks, of which the first line counts; a v1 hierarchy is left out if one of its controllers is not in it, and on v2 LXC before 4.0.7 does not look at it. LXC before 3.0.4 refuses to start on v1 without freezer. It looks for cgroups in /sys/fs/cgroup alone: there has to be v2, or in it a directory for each v1 hierarchy, with the name that /proc/self/cgroup has for it.",
 		DependsOn: []string{"session", "writable", "parents"}, needs: aProcess, run: checkLXCView,
 	},
 	{
@@ -29,8 +29,8 @@ var lxcChecks = []*Check{
 		DependsOn: []string{"subid"}, alone: true, needs: aConfig, run: checkConfigIDMap,
 	},
 	{
-		Code: "CGD-053", Name: limitsCheck, Title: "The session has the controllers of the container's limits",
-		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2, and a file of that name there. On v1 LXC refuses to start without; on v2 it goes on without the limit.",
+		Code: "CGD-053", Name: "config-limits", Title: "The session has the controllers of the container's limits",
+		Explain:   "A limit lxc.cgroup.FILE needs its controller's v1 hierarchy, lxc.cgroup2.FILE its controller on v2, and a file of that name there. Without these LXC refuses to start the container, if it has a cgroup. A container with limits and without any cgroup is started on v2, where they do not hold; on v1 it is refused, too.",
 		DependsOn: []string{"session", "lxc-view"}, alone: true, needs: aConfig, run: checkConfigLimits,
 	},
 }
@@ -42,10 +42,13 @@ func checkLXCv1(f *Facts) Result {
 	}
 	isV2, isKnown := f.hasNoV1()
 	if isV2 {
+		if r := f.beforeUnified(version); r.Status != OK {
+			return r.certainIf(isKnown)
+		}
 		return ok("LXC " + version + ", on cgroup v2").certainIf(isKnown)
 	}
 	if slices.Compare(versionNumbers(version), []int{7}) >= 0 {
-		return failed("LXC "+version+" does not know cgroup v1 any more").
+		return failed("LXC "+version+" does not know cgroup v1, which this machine has, and starts no container").
 			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("LXC " + version).certainIf(isKnown)
@@ -56,13 +59,13 @@ func checkLXCView(f *Facts) Result {
 		if at := f.ofManager(); at != nil && f.managerOfLXC() == machine.Found {
 			return f.useInManager(at)
 		}
-		return skip(client + " asks systemd's user manager")
+		return skip(client + " asks systemd's user manager for its cgroups")
 	}
 	if none := f.podmanSetsNone(); none != "" {
 		return skip(none)
 	}
 	if f.isInUserManager() {
-		return skip("this shell is below systemd's user manager: see leaf")
+		return skip("this shell is below systemd's user manager: see the check leaf")
 	}
 	if l := f.elsewhere(); l != nil {
 		return f.lxcOutside(l)
@@ -71,7 +74,7 @@ func checkLXCView(f *Facts) Result {
 	var usable []string
 	for i := range f.locations {
 		l := &f.locations[i]
-		if l.delegated() && (len(l.Controllers) > 0) {
+		if l.delegated() && (len(l.Controllers) > 0) && f.isSeenByLXC(l) {
 			usable = append(usable, f.seenByLXC(l)...)
 			evidence = append(evidence, Evidence{l.path(), l.Name})
 		}
@@ -79,12 +82,16 @@ func checkLXCView(f *Facts) Result {
 	const some = 3
 	few := evidence
 	if more := len(evidence) - some; more > 1 {
-		few = append(slices.Clone(evidence[:some]), Evidence{"and", fmt.Sprintf("%d hierarchies more", more)})
+		few = slices.Clone(evidence[:some])
+		few[some-1].Value += fmt.Sprintf(", and %d more hierarchies", more)
 	}
 	for _, look := range []func([]Evidence) Result{f.checkCgroupUse, f.checkFreezer} {
 		if r := look(few); r.Status != OK {
 			return r
 		}
+	}
+	if r := f.checkLXCMounts(); r.Status != OK {
+		return r
 	}
 	if len(evidence) == 0 {
 		return failed("LXC would start containers without any cgroup", f.cgroupEvidence()...).with(f.openFix(), "")
@@ -93,10 +100,10 @@ func checkLXCView(f *Facts) Result {
 		// LXC then stays in the leaf, where the shell is (cgfsng.c, cgroup_relative)
 		if item, found := f.Config.Last("lxc.cgroup.relative"); found && item.Value == "1" {
 			return failed("lxc.cgroup.relative has LXC make its cgroups in the leaf, where no controller can be enabled", itemEvidence(item)).
-				fixed("take that line out", f.edit(item.File))
+				fixed("remove the line lxc.cgroup.relative", f.edit(item.File))
 		}
 	}
-	return ok("in "+strings.Join(usable, " "), evidence...)
+	return ok("LXC finds cgroups for "+strings.Join(usable, " "), evidence...)
 }
 
 // seenByLXC returns what LXC takes a hierarchy for: of v2 the controllers of its own
@@ -130,7 +137,7 @@ func (r Result) fixedWith(f *Facts, controllers []string, also string) Result {
 	if open == nil {
 		return r.with(nil, also)
 	}
-	names := strings.Join(controllers, ",")
+	names := Controllers(controllers)
 	if also != "" {
 		also = "; " + also
 	}
@@ -138,7 +145,7 @@ func (r Result) fixedWith(f *Facts, controllers []string, also string) Result {
 		return r.fixed("make a session with "+names+" for this shell"+also, open.Commands...)
 	}
 	list := f.listToOpen(controllers)
-	text := fmt.Sprintf("for every login write -c %s in %s; until then make a session with %s for this shell", list, f.login.module.File, names)
+	text := fmt.Sprintf("so that every later session has %[3]s: write -c %[1]s in %[2]s; for this shell, now: make a session with %[3]s", list, f.login.module.File, names)
 	return r.fixed(text+also, append([]Command{f.writeList(list)}, open.Commands...)...)
 }
 
@@ -156,7 +163,7 @@ func (f *Facts) writeList(list string) Command {
 func checkConfigIDMap(f *Facts) Result {
 	lines, err := f.Config.IDMaps()
 	if err != nil {
-		return failed("lxc.idmap cannot be understood: " + err.Error()).fixed("correct that line").certain()
+		return failed("LXC does not understand lxc.idmap, and refuses to start the container: " + err.Error()).fixed("correct lxc.idmap").certain()
 	}
 	if len(lines) == 0 {
 		return f.noIDMap()
@@ -188,14 +195,14 @@ func checkConfigLimits(f *Facts) Result {
 	}
 	at := f.ofManager()
 	if client := f.clientAlone(); client != "" && (at == nil || f.managerOfLXC() != machine.Found) {
-		return skip(client + " asks systemd's user manager")
+		return skip(client + " asks systemd's user manager for its cgroups")
 	}
 	limits := f.Config.Limits()
 	if lacking, evidence := f.lackingForLimits(); len(lacking) > 0 {
 		if at != nil {
 			return f.limitsInManager(at, lacking, evidence)
 		}
-		r := failed("the session lacks "+strings.Join(lacking, ", ")+", which the container's limits need", evidence...)
+		r := failed("LXC refuses to start the container: the session lacks "+Controllers(lacking)+", which the container's limits need", evidence...)
 		return f.lackingFix(r, lacking, evidence[0].file())
 	}
 	if r := f.checkLimitFiles(limits); r.Status != OK {
@@ -217,14 +224,26 @@ func limitsHave(count int) string {
 
 // lackingFix says how controllers are had that the limits of a configuration's file need.
 func (f *Facts) lackingFix(r Result, lacking []string, file string) Result {
-	if f.canOpen(lacking) {
+	// Of a session that is there on cgroup v2, another one would change nothing.
+	if f.canOpen(lacking) && (f.openFix(lacking...) != nil || !f.isUnified()) {
 		return r.fixedWith(f, lacking, "")
 	}
-	r.Says += "; no mounted hierarchy has that controller"
-	if names := f.unmounted(lacking); len(names) > 0 {
-		return r.fixed("mount the hierarchy, and look again", f.mountCommands(names)...)
+	if f.isUnified() && f.unified() != nil {
+		return f.lackingOnV2(r, lacking, file)
 	}
-	return r.fixed("take these limits out of the configuration", f.editAny(file))
+	r.Says += "; no mounted hierarchy has " + Controllers(lacking)
+	if names := f.unmounted(lacking); len(names) > 0 {
+		return r.fixed("mount the hierarchy, and run cgdeleg check again", f.mountCommands(names)...)
+	}
+	return r.fixed("remove these limits from the configuration", f.editAny(file))
+}
+
+// lackingOnV2 is lackingFix for what the session could have, or nothing on this machine can.
+func (f *Facts) lackingOnV2(r Result, lacking []string, file string) Result {
+	says, evidence, fix := causesOf(lacking, f.causeOf)
+	r.Says += says
+	r.Evidence = append(r.Evidence, evidence...)
+	return r.fixed(fix.Text+"; or remove these limits from the configuration", append(fix.Commands, or(f.editAny(file))...)...)
 }
 
 // ignores tells whether LXC passes a limit over, because it is for the other

@@ -44,11 +44,11 @@ var machineChecks = []*Check{
 	},
 	{
 		Code: "CGD-005", Name: "hierarchies", Title: "The controllers that -c asks for are mounted",
-		Explain:   "The PAM line's -c names v1 controllers, named v1 hierarchies (name=systemd) or v2. The module makes a session where it finds them and says in the log what it did not find.",
+		Explain:   "The PAM line's -c names v1 controllers, named v1 hierarchies (name=systemd) or v2. The module makes a session where it finds them and says in the log what it did not find. On cgroup v2 it enables the controllers that the list names and no others, except in a scope of systemd's, where Delegate= counts; without -c it enables all.",
 		DependsOn: []string{"mode", "container"}, needs: hasCgroup, run: checkHierarchies,
 	},
 	{
-		Code: "CGD-006", Name: "base", Title: "Controllers can be enabled below the cgroup that holds user/",
+		Code: "CGD-006", Name: "base", Title: "Controllers can be enabled where sessions are made (user/NAME/N)",
 		Explain:   "On cgroup v2 a cgroup with processes in it cannot give controllers to its children, unless it is the machine's root (Documentation/admin-guide/cgroup-v2.rst, \"No Internal Process Constraint\"). In a container the first processes often sit in the container's root cgroup.",
 		DependsOn: []string{"mode", "container"}, needs: hasCgroup, run: checkBase,
 	},
@@ -61,12 +61,12 @@ func checkUser(f *Facts) Result {
 	if f.IsRoot() {
 		name := cmp.Or(f.System.SudoUser(), "NAME")
 		return warning("root needs no delegation: this says nothing about a user").
-			fixed("check a user's login instead, or without sudo in it", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
+			fixed("run cgdeleg check as the user, without sudo; or as root for a user's login", Command{Args: []string{"cgdeleg", "check", "--user", name}, ByHand: true})
 	}
 	if f.Subject.PID == 0 {
 		return ok(fmt.Sprintf("what a login of %s would get", f.Subject.Name))
 	}
-	return ok(fmt.Sprintf("%s, by process %d", f.Subject.Name, f.Subject.PID))
+	return ok(fmt.Sprintf("%s, the user of process %d", f.Subject.Name, f.Subject.PID))
 }
 
 func checkMode(f *Facts) Result {
@@ -76,11 +76,11 @@ func checkMode(f *Facts) Result {
 	unusable, lines := f.unusable()
 	switch {
 	case f.discovery != nil && f.hidesProcesses():
-		return f.askedAsRoot(unknown("it cannot be told which cgroups are the machine's base", errHidden))
+		return f.askedAsRoot(unknown("it cannot be told in which cgroup sessions would be made", errHidden))
 	case f.discovery != nil:
-		return unknown("the cgroup mounts cannot be told", f.discovery)
+		return unknown("it cannot be told which cgroups are mounted", f.discovery)
 	case len(f.found) == 0 && len(unusable) == 0 && len(lines) > 0:
-		return unknown("the cgroup mounts cannot be told", lines[0])
+		return unknown("it cannot be told which cgroups are mounted", lines[0])
 	case len(f.found) == 0 && len(unusable) == 0 && f.asksCgmanager():
 		return f.cgmanagerResult()
 	case len(f.found) == 0 && len(unusable) == 0:
@@ -112,10 +112,15 @@ func checkMode(f *Facts) Result {
 }
 
 // errHidden is why others' processes are not seen.
-var errHidden = errors.New("/proc shows no processes but the user's own (hidepid)")
+var errHidden = errors.New("/proc shows no processes but the user's own, as where it is mounted with hidepid")
 
-// askedAsRoot adds who is shown what hidepid hides.
+// askedAsRoot adds who is shown what hidepid hides, and the mount if that has it.
 func (f *Facts) askedAsRoot(r Result) Result {
+	for _, option := range f.procOptions() {
+		if strings.HasPrefix(option, "hidepid=") {
+			r.Evidence = append(r.Evidence, Evidence{"/proc/self/mountinfo", "/proc " + option})
+		}
+	}
 	if f.Subject.PID == 0 {
 		return r.fixed("ask as root", asRoot("cgdeleg", "check", "--user", f.Subject.Name))
 	}
@@ -128,20 +133,25 @@ func (f *Facts) hidesProcesses() bool {
 	return f.Machine.Find("/proc/1") == machine.Absent || f.Machine.Find("/proc/1/cgroup") == machine.Absent
 }
 
+// mountKernels mounts what there is, where that may not be told exactly.
+const mountKernels = "mount the cgroup file systems that this kernel has (/proc/cgroups, /proc/filesystems)"
+
 // mountResult adds how to mount what the kernel has, where nothing else stands in its place.
 func (f *Facts) mountResult(r Result) Result {
 	const manager = "in a container, have its manager mount them (LXC: lxc.mount.auto = cgroup:mixed:force)"
 	names, err := f.Machine.ReadDir(cgroupRoot)
 	switch {
 	case err != nil:
-		return r.fixed("mount what the kernel has; " + manager)
+		return r.fixed(mountKernels + "; " + manager)
+	case len(names) == 0 && f.Machine.Exists("/run/openrc") && f.Machine.Exists("/etc/init.d/cgroups") && !f.isContainer():
+		return r.fixed("have OpenRC mount the cgroup file systems, now and at boot", asRoot("rc-update", "add", "cgroups"), asRoot("rc-service", "cgroups", "start"))
 	case len(names) == 0:
-		return r.fixed("mount what the kernel has; "+manager, f.mountAll())
+		return r.fixed(mountKernels+"; "+manager, f.mountAll())
 	}
 	for _, name := range first(names) {
 		r.Evidence = append(r.Evidence, Evidence{path.Join(cgroupRoot, name), "is there"})
 	}
-	return r.fixed("mount what the kernel has as this machine's init does that; not over " + cgroupRoot + ", where something else stands; " + manager)
+	return r.fixed(mountKernels + ", where this machine's init mounts them; not over " + cgroupRoot + ", which is in use; " + manager)
 }
 
 // cgmanager is where the daemon of that name has its socket (cgmanager(8)).
@@ -160,8 +170,8 @@ func (f *Facts) cgmanagerResult() Result {
 	r := Result{Status: Unknown, Evidence: []Evidence{
 		{"/proc/self/mountinfo", "no line of type cgroup or cgroup2"}, {cgmanager, "is there"},
 	}}
-	r.Says = "no cgroup file system is mounted, and it cannot be told whether cgmanager gives " + f.Subject.Name + " cgroups, which " + lxc + " asks first"
-	return r.fixed("ask cgmanager; if it does not answer, mount what the kernel has as this machine's init does that, not over "+cgroupRoot+", where its socket stands",
+	r.Says = "no cgroup file system is mounted, and it cannot be told whether cgmanager, which " + lxc + " asks first, gives " + f.Subject.Name + " cgroups"
+	return r.fixed("ask cgmanager; if it does not answer, "+mountKernels+", where this machine's init mounts them; not over "+cgroupRoot+", where cgmanager's socket is",
 		Command{Args: []string{"cgm", "ping"}}, Command{Args: []string{"cgm", "getpidcgroupabs", "memory", fmt.Sprint(f.Subject.PID)}})
 }
 
@@ -189,7 +199,7 @@ func checkMounts(f *Facts) Result {
 	}
 	if len(unusable) == 0 {
 		// Anybody with fusermount can make such a line: it is no reason to unmount anything.
-		return warning("what a line that cannot be understood mounts is not used, if it is a cgroup file system", evidence...)
+		return warning("a line of mountinfo cannot be understood: if it mounts a cgroup file system, that is not used", evidence...)
 	}
 	if i := slices.IndexFunc(unusable, notRecorded); i >= 0 {
 		return unknown("it cannot be told whether the mounts can be used", unusable[i])
@@ -200,16 +210,20 @@ func checkMounts(f *Facts) Result {
 		names = append(names, u.Hierarchy)
 		stale = stale || strings.Contains(u.Error(), `mount root "/..`)
 	}
-	reason := "covered by something else, or of another part of the tree than that in which this shell is"
-	if stale {
-		reason = "mounted before this cgroup namespace was made (root /..), so that no process can find its cgroup there"
+	hierarchies, it, was := "hierarchy", "it", "it was"
+	if len(names) > 1 {
+		hierarchies, it, was = "hierarchies", "them", "they were"
 	}
-	r := warning(fmt.Sprintf("no use of %s: %s", strings.Join(names, " "), reason), evidence...)
+	reason := "another mount covers " + it + ", or the part of the tree that is mounted is not that in which this shell is"
+	if stale {
+		reason = was + " mounted before this cgroup namespace was made (root /..), so that no process can find its cgroup there"
+	}
+	r := warning(fmt.Sprintf("the %s %s cannot be used: %s", hierarchies, Listed(names), reason), evidence...)
 	if len(f.found) == 0 {
 		r.Status = Failed
 	}
 	if covers := f.coversOf(names); !stale && len(covers) > 0 {
-		return r.fixed("take away what is mounted over them", covers...)
+		return r.fixed("unmount what covers the hierarchies", covers...)
 	}
 	var commands []Command
 	for _, name := range names {
@@ -217,7 +231,7 @@ func checkMounts(f *Facts) Result {
 		// the kernel mounts nothing of the same file system over itself (EBUSY)
 		commands = append(commands, asRoot("umount", dir), mount)
 	}
-	return r.fixed("mount them again, inside of the container", commands...)
+	return r.fixed("mount the hierarchies again, inside of the container", commands...)
 }
 
 // coversOf unmounts what lies over hierarchies; none where that is not so for all of them.
@@ -273,10 +287,10 @@ func checkReadOnly(f *Facts) Result {
 	if len(evidence) == len(f.found) {
 		r = failed("the cgroups are mounted read-only", evidence...)
 	}
-	if f.inDocker() {
-		return r.fixed(dockerText)
+	if f.nobodyMounts() {
+		return r.fixed(f.cgroupsOutside())
 	}
-	return r.fixed("mount them writable", commands...)
+	return r.fixed("mount the cgroups writable", commands...)
 }
 
 // dockerText is how a container of Docker's gets cgroups that can be written.
@@ -347,7 +361,7 @@ func checkNamespace(f *Facts) Result {
 	}
 	members, err := f.memberships()
 	if err != nil {
-		return unknown("this process's cgroups cannot be told", err)
+		return unknown("it cannot be told in which cgroups this process is", err)
 	}
 	var evidence []Evidence
 	for _, m := range members {
@@ -365,7 +379,7 @@ func checkNamespace(f *Facts) Result {
 
 func checkHierarchies(f *Facts) Result {
 	if err := f.login.askedErr; err != nil {
-		return failed(err.Error(), f.moduleLine()...).
+		return failed("the module does not understand the list after -c, and makes no session: "+err.Error(), f.moduleLine()...).
 			fixed("correct the list after -c in "+f.moduleFile()+", and log in again", byHand(f.editor(), f.moduleFile()))
 	}
 	missing := f.notMounted()
@@ -379,14 +393,14 @@ func checkHierarchies(f *Facts) Result {
 			evidence = append(evidence, Evidence{"/proc/cgroups", name + " is off"})
 		}
 	}
-	r := warning("no mounted hierarchy has "+strings.Join(missing, ","), evidence...)
+	r := warning("the module's -c asks for "+strings.Join(missing, ",")+", which no mounted hierarchy has", evidence...)
 	if len(f.wanted()) == 0 {
 		r.Status = Failed
 	}
 	for _, name := range missing {
 		if slices.Contains(disabled, name) {
-			fix := f.turnedOffBy(name, f.readWords("/proc/cmdline")).fix
-			return r.fixed(fix.Text, fix.Commands...)
+			c := f.turnedOffBy(name, f.readWords("/proc/cmdline"))
+			return r.fixed(c.of(c.fix.Text, []string{name}), c.fix.Commands...)
 		}
 	}
 	if unknown := f.notControllers(missing); len(unknown) > 0 {
@@ -394,9 +408,9 @@ func checkHierarchies(f *Facts) Result {
 		return r.fixed("correct the list after -c in "+f.moduleFile()+", and log in again", byHand(f.editor(), f.moduleFile()))
 	}
 	if f.isUnified() { // v1 hierarchies beside it would take their controllers away
-		return r.fixed("take them off -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
+		return r.fixed("remove "+strings.Join(missing, ",")+" from the list after -c in "+f.moduleFile(), byHand(f.editor(), f.moduleFile()))
 	}
-	return r.fixed("mount them, or take them off -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
+	return r.fixed("mount "+strings.Join(missing, ",")+", or remove that from the list after -c in "+f.moduleFile(), byHands(f.mountCommands(missing))...)
 }
 
 // notControllers returns the names that are none of a controller of this kernel's; none
@@ -462,7 +476,7 @@ func (f *Facts) moduleFile() string {
 		return f.login.module.File
 	}
 	for _, line := range f.login.lines {
-		if isOfAllLogins(path.Base(line.File)) {
+		if isOfAllLogins(path.Base(line.File)) && !f.isGenerated(line.File) {
 			return line.File
 		}
 	}
@@ -476,6 +490,20 @@ func (f *Facts) moduleFile() string {
 		return allServices
 	}
 	return pamconf.Dirs[0] + "/" + service
+}
+
+// isGenerated tells whether a program writes a PAM file anew, and with it what others wrote
+// there: openSUSE's pam-config, or authselect. Their files say so.
+func (f *Facts) isGenerated(file string) bool {
+	data, _ := f.Machine.ReadFile(file)
+	for line := range strings.Lines(string(data)) {
+		comment, isComment := strings.CutPrefix(strings.TrimSpace(strings.ToLower(line)), "#")
+		isSaid := strings.Contains(comment, "autogenerated") || strings.Contains(comment, "generated by") || strings.Contains(comment, "will be overwritten")
+		if isComment && isSaid {
+			return true
+		}
+	}
+	return false
 }
 
 // isOfAllLogins tells whether a PAM file is one that a distribution's services for logins
@@ -495,16 +523,22 @@ func checkBase(f *Facts) Result {
 			wanted = s.Enable
 		}
 	}
+	if h.Mount.ReadOnly {
+		return skip("cgroup v2 is mounted read-only: see the check mounts")
+	}
 	base := location{Hierarchy: h, base: h.Base}
 	enabled := f.readWords(base.path("cgroup.subtree_control"))
 	off := slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return slices.Contains(enabled, c) })
 	here := f.readWords(base.path("cgroup.procs"))
 	isRoot := !f.Machine.Exists(base.path("cgroup.type")) // only the machine's root has none
+	if own := f.locationIn(h.Name); len(here) > 0 && own != nil && own.delegated() && own.base == h.Base {
+		return skip("this shell's own cgroup is that below which sessions are made: see the check leaf")
+	}
 	if len(off) > 0 && len(here) > 0 && !isRoot {
-		return warning(fmt.Sprintf("%s cannot be enabled: there are processes in the cgroup itself", strings.Join(off, ",")),
+		return warning(fmt.Sprintf("%s cannot be enabled for sessions: there are processes in %s itself, below which sessions are made", Controllers(off), base.path()),
 			Evidence{base.path("cgroup.procs"), strings.Join(first(here), " ")},
 			Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")}).
-			fixed("move them to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
+			fixed("move the processes of "+base.path()+" to a leaf, before anybody logs in", asRoot("sh", "-c", fmt.Sprintf(
 				"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(base.path()))))
 	}
 	return ok("", Evidence{base.path("cgroup.subtree_control"), strings.Join(enabled, " ")})
@@ -541,10 +575,10 @@ func checkContainer(f *Facts) Result {
 	switch {
 	case len(given) == 0 && len(denied) > 0:
 		return failed("this container was started without cgroups of its own: its root may make none", evidence...).
-			fixed("outside, start it from a login that has cgroups", outside)
+			fixed("outside, start this container from a login that has cgroups", outside)
 	case len(lacking) > 0:
-		return failed("this container was started without a cgroup of its own in "+strings.Join(lacking, ",")+", which the containers in it need", evidence...).
-			fixed("outside, start it from a login that has "+strings.Join(lacking, ",")+" too", outside)
+		return failed("this container was started without a cgroup of its own for "+Controllers(lacking)+", which the containers in it need", evidence...).
+			fixed("outside, start this container from a login that has "+Controllers(lacking)+" too", outside)
 	}
-	return ok("in "+strings.Join(given, " "), evidence...)
+	return ok("this container has cgroups for "+strings.Join(given, " "), evidence...)
 }

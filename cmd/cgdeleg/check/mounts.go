@@ -50,7 +50,7 @@ func (f *Facts) coverOf(dir string) string {
 // was mounted outside are locked (mount_namespaces(7)), and Docker lets nobody mount.
 func (f *Facts) remounted(file, option, word string) *Fix {
 	point := f.mountOf(file).Point
-	if f.inUserNamespace() || f.inDocker() {
+	if f.inUserNamespace() || f.nobodyMounts() {
 		return &Fix{Text: "outside, have " + point + " of this container mounted without " + option}
 	}
 	return &Fix{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/pamconf"
@@ -18,7 +19,7 @@ import (
 // have given it cgroups.
 var pamChecks = []*Check{
 	{
-		Code: "CGD-010", Name: "login", Title: "This shell came by a login",
+		Code: "CGD-010", Name: "login", Title: "This shell was started by a login",
 		Explain:   "Cgroups are made when a program opens a PAM session: sshd, login, su, sudo, cron. lxc-attach, docker exec and nsenter put a shell into a container without any of them.",
 		DependsOn: []string{"mode", "mounts", "namespace", "container"}, needs: aLogin, run: checkLogin,
 	},
@@ -29,7 +30,7 @@ var pamChecks = []*Check{
 	},
 	{
 		Code: "CGD-012", Name: "pam-line", Title: "The login's PAM service has a line of the module",
-		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups. Words on that line which the module does not know it ignores, and says so in the log.",
+		Explain: "Only services whose file in /etc/pam.d has a line \"session optional pam_cgdeleg.so\", by themselves or by an include, make cgroups. The module ignores words on that line that it does not know, and says so in the log.",
 		Sees:    true, DependsOn: []string{"login", "module"}, needs: aUser, run: checkPAMLine,
 	},
 	{
@@ -43,7 +44,7 @@ var pamChecks = []*Check{
 		Sees:    true, DependsOn: []string{"pam-line"}, needs: aUser, run: checkPAMReached,
 	},
 	{
-		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not there as well",
+		Code: "CGD-014", Name: "pam-cgfs", Title: "pam_cgfs is not used beside the module",
 		Explain: "LXC's pam_cgfs makes cgroups of the same names and removes empty ones of other logins, by whichever service they came. Every service of /etc/pam.d and /usr/lib/pam.d is looked at.",
 		run:     checkPAMCgfs,
 	},
@@ -52,22 +53,28 @@ var pamChecks = []*Check{
 func checkLogin(f *Facts) Result {
 	l := f.login
 	switch {
+	case f.hasNoPAM() && f.Subject.PID != 0 && !f.hasAny():
+		return skip("this machine has no PAM: see the check module")
+	case isSessionless(l.application) && !f.hasAny() && f.clientAlone() == "":
+		return f.sessionlessResult()
+	case f.callsNoPAM() && !f.hasAny() && f.clientAlone() == "" && f.leftAlone() == nil:
+		return f.noServiceResult()
 	case l.application != "":
-		return ok(fmt.Sprintf("by %s (process %d)", l.application, l.pid))
+		return ok(fmt.Sprintf("by %s (process %d)", f.wholeName(l.pid, l.application), l.pid))
 	case f.isInUserManager():
 		return skip("this shell is below systemd's user manager")
 	case f.hasAny():
-		return ok("its login has ended, or was none, and it has cgroups of its own")
+		return ok("the shell's login has ended, or there was none, and the shell has cgroups of its own")
 	case f.clientAlone() != "":
 		return skip("no login is found among this shell's ancestors; " + f.needsNoModule())
 	case errors.Is(l.hidden, errHidden):
-		return f.askedAsRoot(unknown("its ancestors cannot be told", l.hidden))
+		return f.askedAsRoot(unknown("it cannot be told which processes are the shell's ancestors", l.hidden))
 	case l.hidden != nil:
-		return unknown("its ancestors cannot be told", l.hidden)
+		return unknown("it cannot be told which processes are the shell's ancestors", l.hidden)
 	case l.outside:
-		return failed("this shell came past PAM: by lxc-attach, docker exec or nsenter, from outside of this container",
+		return failed("this shell was started without PAM, by lxc-attach, docker exec or nsenter from outside of this container",
 			append([]Evidence{{fmt.Sprintf("/proc/%d/status", f.Subject.PID), "its ancestors end outside of this PID namespace"}}, f.cgroupEvidence()...)...).
-			lasting("log in by ssh or the console", f.openFix())
+			lasting("log in by ssh or on the console", f.openFix())
 	}
 	if reason := f.leftAlone(); reason != nil {
 		return f.leftAloneResult(reason, f.cgroupEvidence())
@@ -78,11 +85,38 @@ func checkLogin(f *Facts) Result {
 	if len(l.strangers) > 0 {
 		return f.strangersResult()
 	}
+	if r, isOne := f.endedResult(); isOne {
+		return r
+	}
+	if f.isInOwnScope() {
+		return f.scopedResult()
+	}
 	if l.isWSL {
 		return f.wslResult()
 	}
-	return failed("this shell came past PAM: no program that calls it is among its ancestors", f.cgroupEvidence()...).
-		lasting("log in by ssh or the console", f.openFix())
+	if s := f.serverOfUsers(); s != "" {
+		return failed("this shell was started without PAM: "+s, f.cgroupEvidence()...).
+			lasting("log in by ssh to the server that runs as root, or on the console", f.openFix())
+	}
+	return failed("this shell was started without PAM: no program that calls PAM is among its ancestors", f.cgroupEvidence()...).
+		lasting("log in by ssh or on the console", f.openFix())
+}
+
+// sessionless are the servers of ssh that open no PAM session, whatever the file of their service
+// has: dropbear asks PAM for passwords at most (github.com/mkj/dropbear/issues/421), and tinysshd,
+// which takes keys alone, does not call it.
+var sessionless = []string{"dropbear", "tinysshd"}
+
+func isSessionless(application string) bool { return slices.Contains(sessionless, application) }
+
+// sessionlessResult is the result for a login by a program that opens no PAM session.
+func (f *Facts) sessionlessResult() Result {
+	says := "this shell was started by " + f.login.application + ", which opens no PAM session: no module is called for its logins"
+	r := failed(says, f.cgroupEvidence()...)
+	if f.leftAlone() != nil && f.hasSystemd() {
+		return f.waysToScope(r)
+	}
+	return r.lasting("log in on the console, or by OpenSSH's server, where it is built with PAM", f.openFix())
 }
 
 // strangersResult is the result where root's programs are among the ancestors that no list
@@ -93,10 +127,10 @@ func (f *Facts) strangersResult() Result {
 	var evidence []Evidence
 	var without *stranger
 	for _, s := range f.login.strangers {
-		if slices.Contains(names, s.name) {
+		if slices.Contains(names, f.wholeName(s.pid, s.name)) {
 			continue
 		}
-		names = append(names, s.name)
+		names = append(names, f.wholeName(s.pid, s.name))
 		e := Evidence{fmt.Sprintf("/proc/%d/status", s.pid), s.name}
 		if s.service != "" {
 			e.Value += ", as the PAM service " + s.service
@@ -116,7 +150,11 @@ func (f *Facts) strangersResult() Result {
 		Says: "it cannot be told whether " + strings.Join(names, " or ") + " called PAM for this shell, and no session was made",
 	}
 	if without == nil {
-		return r.with(nil, "see whether its PAM service has a line of the module, and what the system's log says of pam_cgdeleg")
+		usual := ""
+		if slices.Contains(names, "jupyterhub") { // c.PAMAuthenticator.service
+			usual = " (login, if its configuration names no other)"
+		}
+		return r.with(nil, "see whether the PAM service of "+strings.Join(names, " or ")+usual+" has a line of the module, and what the system's log says of pam_cgdeleg")
 	}
 	r.Says += ": the PAM service " + without.service + " has no line of the module"
 	next := *f
@@ -126,7 +164,7 @@ func (f *Facts) strangersResult() Result {
 		return r.with(nil, next.lineInStore())
 	}
 	text, add := next.lineForAll()
-	return r.fixed(text+", the PAM service of "+without.name+", and log in again", add)
+	return r.fixed(text+", for the PAM service "+without.service+" of "+without.name+", and log in again", add)
 }
 
 // serviceFile returns the file that PAM reads for a service.
@@ -255,12 +293,15 @@ func (f *Facts) placesToOpen() (names []string) {
 	return names
 }
 
-// lasting adds what helps for good, and behind it what does for this shell until then, if
-// there is such.
+// everyLogin stands before what gives all later logins cgroups.
+const everyLogin = "so that every later login gets cgroups: "
+
+// lasting adds what helps for good, and behind it the session for this shell, if one can be
+// made.
 func (r Result) lasting(text string, now *Fix, commands ...Command) Result {
 	r.Fix = &Fix{Text: text, Commands: commands}
 	if now != nil {
-		r.Fix.Text += "; until then " + now.Text
+		r.Fix.Text += "; for this shell, now: make a session"
 		r.Fix.Commands = append(slices.Clone(commands), now.Commands...)
 	}
 	return r
@@ -304,6 +345,8 @@ func checkModule(f *Facts) Result {
 	switch none := f.needsNoModule(); {
 	case answer == machine.Found:
 		return ok(file)
+	case f.inDocker() && f.isBelowManager():
+		return skip("this shell is in a container below its host's user manager, from which the module would not move it")
 	case none != "":
 		return skip(none)
 	case answer == machine.Unknown:
@@ -311,17 +354,20 @@ func checkModule(f *Facts) Result {
 	case f.hasNoPAM():
 		return f.noPAMResult()
 	case f.isBuilt():
-		return skip("modules are named by their paths here, and no line names it: see pam-line")
+		return skip("modules are named by their paths here, and no line names it: see the check pam-line")
 	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
 	const install = "install pam_cgdeleg, from its package or by make install"
+	if f.isDelegated() && f.nobodyLogsIn() {
+		return skip("the shell has cgroups of its own, and no program is seen in this container by which anybody logs in")
+	}
 	if f.Subject.PID == 0 || f.isDelegated() {
 		if f.isDelegated() {
 			r.Status = Warning
 		}
-		return r.fixed(install + ", for the next login")
+		return r.fixed(everyLogin + install)
 	}
-	return f.withWays(r.lasting("for every login "+install, f.openFix()))
+	return f.withWays(r.lasting(everyLogin+install, f.openFix()))
 }
 
 // findModule looks for the module where PAM does, and where the login's line has it.
@@ -365,11 +411,11 @@ func (f *Facts) hasPAMDirectory() bool {
 
 func (f *Facts) noPAMResult() Result {
 	r := failed("this machine has no PAM: no login can call the module", append([]Evidence{{pamconf.Dirs[0], "is not there"}}, f.cgroupEvidence()...)...)
-	const every = "for every login have root call cgdeleg open where the login's shell is started"
+	const every = everyLogin + "have root call cgdeleg open where the login's shell is started"
 	if f.Subject.PID == 0 {
 		return r.fixed("have root call cgdeleg open for each shell of a login")
 	}
-	if f.isDelegated() {
+	if f.hasAny() {
 		return ok("this machine has no PAM, and the shell has cgroups of its own")
 	}
 	return r.lasting(every, f.openFix())
@@ -381,33 +427,52 @@ func checkPAMLine(f *Facts) Result {
 		return f.pamLineSeen()
 	}
 	if i := slices.IndexFunc(l.strangers, func(s stranger) bool { return s.service != "" }); l.service == "" && i >= 0 {
-		return skip("the login's PAM service may be " + l.strangers[i].service + ": see login")
+		return skip("the login's PAM service may be " + l.strangers[i].service + ": see the check login")
 	}
 	if l.service == "" {
-		return skip("the login's service is not known").untoldIf(f.isServiceUntold())
+		return skip("the login's PAM service is not known").untoldIf(f.isServiceUntold())
 	}
 	if f.hasNoPAM() {
 		return skip("this machine has no PAM")
+	}
+	if isSessionless(l.application) {
+		return skip(l.application + " opens no PAM session: no line of its PAM service is run")
+	}
+	if f.Subject.PID == 0 && isSessionless(l.service) {
+		return failed(l.service + " opens no PAM session: no module is called for its logins").
+			fixed("have users log in on the console, or by OpenSSH's server, where it is built with PAM")
+	}
+	if f.callsNoPAM() {
+		return skip(l.application + " calls no PAM here")
 	}
 	if l.err != nil {
 		return unknown("the PAM service "+l.service+" cannot be read", l.err)
 	}
 	if l.module != nil {
+		if line := f.absentPath(); line != nil {
+			return f.absentPathResult(*line)
+		}
 		if account := f.leftOut(); account != nil {
 			return f.leftOutResult(account)
+		}
+		if !l.module.KnowsControl() {
+			return f.wrongControl()
 		}
 		if len(l.ignored) > 0 {
 			return f.ignoredWords()
 		}
-		return ok(l.service+" has one", f.moduleLine()...)
+		return ok("the PAM service "+l.service+" has a line of the module", f.moduleLine()...)
 	}
 	if none := f.needsNoModule(); none != "" {
 		return skip("the PAM service " + l.service + " has no line of the module; " + none)
 	}
+	if line, kind := f.lineOfOtherType(); line != nil {
+		return f.otherTypeResult(*line, kind)
+	}
 	if line := f.misspeltLine(); line != nil {
 		return f.misspeltResult(*line)
 	}
-	r := failed(fmt.Sprintf("it came by %s, whose PAM service %q has no line of the module", l.application, l.service), f.cgroupEvidence()...)
+	r := failed(fmt.Sprintf("the login came through %s, whose PAM service %q has no line of the module", f.wholeName(l.pid, l.application), l.service), f.cgroupEvidence()...)
 	if f.Subject.PID == 0 {
 		r = failed(fmt.Sprintf("the PAM service %q has no line of the module", l.service))
 	}
@@ -422,12 +487,12 @@ func checkPAMLine(f *Facts) Result {
 // their paths in a store: PAM looks for a bare name in its own package, and the path of
 // another module leads into that one's.
 func (f *Facts) lineInStore() string {
-	text := "for every login build the package of pam_cgdeleg, and in the configuration from which this machine's /etc is built give the service a line with the path of pam_cgdeleg.so in that package"
+	text := everyLogin + "build the package of pam_cgdeleg, and in the configuration from which this machine's /etc is built give the service a line with the path of pam_cgdeleg.so in that package"
 	if f.isLike("nixos") {
 		text += " (security.pam.services." + f.login.service + ".rules.session.cgdeleg.modulePath)"
 	}
 	if slices.ContainsFunc(f.login.lines, func(l pamconf.Line) bool { return l.Is(predecessor) }) {
-		text += ", in place of that of pam_cgfs.so"
+		text += ", in place of the line of pam_cgfs.so"
 	}
 	return text
 }
@@ -440,7 +505,7 @@ func (f *Facts) ignoredWords() Result {
 	for _, complaint := range f.login.ignored {
 		r.Evidence = append(r.Evidence, Evidence{"what it logs", complaint})
 	}
-	text := "correct them"
+	text := "correct these words of the module's line"
 	if i := slices.Index(line.Args, "-c"); i >= 0 && i+2 < len(line.Args) && strings.HasSuffix(line.Args[i+1], ",") {
 		text = "write the list after -c without blanks (-c " + line.Args[i+1] + line.Args[i+2] + ")"
 	}
@@ -481,7 +546,7 @@ func (f *Facts) misspeltResult(line pamconf.Line) Result {
 	r := failed(fmt.Sprintf("the PAM service %q has a line of %s, and the module is called %s", f.login.service, name, moduleName),
 		append([]Evidence{lineEvidence(line)}, f.cgroupEvidence()...)...)
 	script := fmt.Sprintf(`%ds/%s/%s/`, line.Number, sedQuoted.Replace(name), moduleName)
-	return f.fixedForAll(r, fmt.Sprintf("for every login write %s in place of %s in %s", moduleName, name, line.File), byHand("sed", "-i", script, line.File))
+	return f.fixedForAll(r, fmt.Sprintf(everyLogin+"write %s in place of %s in %s", moduleName, name, line.File), byHand("sed", "-i", script, line.File))
 }
 
 // sedQuoted makes a name a regular expression of sed's that stands for it.
@@ -521,11 +586,11 @@ func (f *Facts) leftOut() (account *plan.AccountError) {
 }
 
 func (f *Facts) leftOutResult(e *plan.AccountError) Result {
-	says := fmt.Sprintf("the line leaves out users below min_uid=%d, and %s is %d", e.Least, f.Subject.Name, f.Subject.UID)
-	text := "lower min_uid"
+	says := fmt.Sprintf("the module's line has min_uid=%d, and %[2]s has the user ID %[3]d: the module makes no session for %[2]s", e.Least, f.Subject.Name, f.Subject.UID)
+	text := "lower min_uid on the module's line"
 	if e.From != "" {
 		says = fmt.Sprintf("%s is a system account: users from 1 to %d, below UID_MIN (%s), get no cgroups", f.Subject.Name, e.Least-1, e.From)
-		text = fmt.Sprintf("add min_uid=%d to the line, if it shall have cgroups all the same", e.UID)
+		text = fmt.Sprintf("add min_uid=%d to the module's line, if %s shall have cgroups all the same", e.UID, f.Subject.Name)
 	}
 	return failed(says, f.moduleLine()...).fixed(text+", and log in again", byHand(f.editor(), f.login.module.File))
 }
@@ -543,19 +608,31 @@ func (f *Facts) lineForAll() (text string, add Command) {
 		line = f.login.service + " " + line
 	}
 	file, isMissing := f.administrators(vendors)
-	text = fmt.Sprintf("add the line %q to %s", line, file)
 	if f.hasProfile(file) {
 		// A line by hand would stand there twice when the profile is switched on again.
-		return "for every login switch its profile on; if pam-auth-update leaves a file alone that was edited, " + text,
+		return everyLogin + profileOn("cgdeleg", file, fmt.Sprintf("add the line %q to it", line)),
 			byHand("pam-auth-update", "--enable", "cgdeleg")
 	}
-	text = "for every login " + text
+	text = fmt.Sprintf(everyLogin+"add the line %q to %s", line, copied(vendors, file, isMissing))
 	script := fmt.Sprintf(`printf '\n%s\n' >>%s`, line, quote(file)) // the last line may lack its newline
 	if isMissing {
-		text += ", a copy of " + vendors
 		script = fmt.Sprintf("cp %s %s && %s", quote(vendors), quote(file), script)
 	}
 	return text, byHand("sh", "-c", script)
+}
+
+// profileOn says how a profile of pam-auth-update is switched on, and what is to be done where
+// that does not change the file.
+func profileOn(name, file, byHand string) string {
+	return fmt.Sprintf("switch on the profile %q of pam-auth-update; if %s was edited by hand, pam-auth-update does not change it: then %s", name, file, byHand)
+}
+
+// copied names the file of an administrator's, and says how it is made where it is missing.
+func copied(vendors, file string, isMissing bool) string {
+	if !isMissing {
+		return file
+	}
+	return file + ", which you first copy from " + vendors
 }
 
 // renamedFile is the file in which pam-line's fix has our module take pam_cgfs's place; "" if
@@ -588,12 +665,12 @@ func (f *Facts) asNextLogin() *Facts {
 func (f *Facts) renamed(file string) (text string, rename Command) {
 	const script = `s/pam_cgfs\.so/pam_cgdeleg.so/`
 	if f.hasProfile(file) {
-		return "for every login take pam_cgfs's line out of " + file + " and switch pam_cgdeleg's profile on",
+		return everyLogin + "remove the line of pam_cgfs.so from " + file + ", and switch on the profile \"cgdeleg\" of pam-auth-update",
 			byHand("sh", "-c", sedInPlace(`/pam_cgfs\.so/d`, file)+" && pam-auth-update --enable cgdeleg")
 	}
-	text = "for every login write pam_cgdeleg.so in place of pam_cgfs.so in "
+	text = everyLogin + "write pam_cgdeleg.so in place of pam_cgfs.so in "
 	if own, isMissing := f.administrators(file); isMissing {
-		return text + own + ", made of " + file, byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", script, quote(file), quote(own)))
+		return text + copied(file, own, true), byHand("sh", "-c", fmt.Sprintf("sed '%s' %s >%s", script, quote(file), quote(own)))
 	}
 	return text + file, byHand("sh", "-c", sedInPlace(script, file))
 }
@@ -640,8 +717,8 @@ func checkPAMOrder(f *Facts) Result {
 		case line.Is(moduleName):
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
-			return failed(fmt.Sprintf("%s comes after it and moves the login away", line.Module), append(f.moduleLine(), lineEvidence(line))...).
-				fixed("put the line of pam_cgdeleg.so after it, and log in again", byHand(f.editor(), f.login.module.File))
+			return failed(fmt.Sprintf("the line of %s comes after that of %s, and moves the login out of the session that the module has made", path.Base(line.Module), moduleName), append(f.moduleLine(), lineEvidence(line))...).
+				fixed("put the line of pam_cgdeleg.so after that of "+path.Base(line.Module)+", and log in again", byHand(f.editor(), f.login.module.File))
 		}
 	}
 	if !isMoved {
@@ -657,6 +734,10 @@ func checkPAMReached(f *Facts) Result {
 		return skip("there is no line of the module").untoldIf(f.isServiceUntold())
 	}
 	lines := f.login.lines
+	if line := f.refusingLine(); line != nil && !f.isDelegated() {
+		return failed(fmt.Sprintf("line %d of %s refuses every session, and PAM does not come to the line of %s", line.Number, line.File, moduleName), append([]Evidence{controlEvidence(*line)}, f.moduleLine()...)...).
+			fixed(fmt.Sprintf("remove line %d of %s, and log in again", line.Number, line.File), byHand(f.editor(), line.File))
+	}
 	var skips []pamconf.Skip
 	always := false
 	for i, l := range lines {
@@ -676,34 +757,42 @@ func checkPAMReached(f *Facts) Result {
 	if f.isDelegated() {
 		return ok("")
 	}
-	var seen []Evidence
-	for _, s := range skips {
-		e := lineEvidence(s.Line)
-		e.Value = s.Control + " " + e.Value
-		seen = append(seen, e)
-	}
-	seen = append(seen, f.moduleLine()...)
+	seen := append(skipEvidence(skips), f.moduleLine()...)
 	if always {
 		return failed(fmt.Sprintf("line %d of %s always skips the line of pam_cgdeleg.so", skips[0].Number, skips[0].File), seen...).
-			fixed("put the line of pam_cgdeleg.so before it"+shorter(skips[0].Jump)+", and log in again", byHand(f.editor(), f.login.module.File))
+			fixed(f.putBefore(skips[0])+"; log in again", byHand(f.editor(), f.login.module.File))
+	}
+	if f.Subject.PID != 0 && !f.Partial && checkSession(f).Status == Failed {
+		return skip("a line before that of pam_cgdeleg.so may skip it: see the check session")
 	}
 	r := warning("a line before that of pam_cgdeleg.so may skip it", seen...)
 	if !pamconf.Exists(f.Machine, f.login.service) {
 		return r
 	}
-	return r.fixed("see whether it does: cgdeleg try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
+	return r.fixed("see whether PAM reaches the module's line: cgdeleg try opens a session as the service does", asRoot("cgdeleg", "try", f.Subject.Name, "--service", f.login.service))
 }
 
-// shorter says how a jump has to be changed when one of the lines that it skips is put
-// before it: it would skip another, and past the end of the stack libpam lets nobody in.
-func shorter(jump int) string {
-	switch jump {
-	case 0:
+// shorter says how a jump has to be changed when so many of the lines that it skips are put
+// before it: it would skip others, and past the end of the stack libpam lets nobody in.
+func shorter(s pamconf.Skip, fewer int) string {
+	if s.Jump == 0 {
 		return ""
-	case 1:
-		return ", write ignore there in place of the jump 1"
 	}
-	return fmt.Sprintf(", write %d there in place of the jump %d", jump-1, jump)
+	next, lines := "ignore", "one line"
+	if s.Jump > fewer {
+		next = strconv.Itoa(s.Jump - fewer)
+	}
+	if fewer > 1 {
+		lines = "two lines"
+	}
+	var words []string
+	for _, word := range strings.Fields(strings.Trim(s.Control, "[]")) {
+		if on, action, _ := strings.Cut(word, "="); action == strconv.Itoa(s.Jump) {
+			word = on + "=" + next
+		}
+		words = append(words, word)
+	}
+	return fmt.Sprintf(", and in that line write [%s] in place of %s, as it then has %s fewer to jump over", strings.Join(words, " "), s.Control, lines)
 }
 
 // alwaysSkips tells whether the first line that may skip the module's does so at every
@@ -725,7 +814,7 @@ func checkPAMCgfs(f *Facts) Result {
 	for _, dir := range pamconf.Dirs {
 		more, err := f.Machine.ReadDir(dir)
 		if errors.Is(err, machine.ErrNotRecorded) && dir == pamconf.Dirs[0] {
-			return unknown("it cannot be told whether pam_cgfs has a line", err)
+			return unknown("it cannot be told whether a PAM service has a line of pam_cgfs", err)
 		}
 		names = append(names, more...)
 	}
@@ -746,14 +835,14 @@ func checkPAMCgfs(f *Facts) Result {
 		}
 	}
 	if len(lines) == 0 && f.renamedFile() != "" {
-		return skip("pam-line says how the module takes its place")
+		return skip("the check pam-line says how the module takes the place of pam_cgfs")
 	}
 	if len(lines) == 0 {
 		return ok("")
 	}
-	r := warning("pam_cgfs has a line; its logouts remove empty cgroups of other logins", lines...).certain()
+	r := warning("a PAM service has a line of pam_cgfs, which at a logout removes empty cgroups of other logins", lines...).certain()
 	if f.Machine.Exists(cgfsProfile) {
-		return r.fixed("take its package away, and what pam-auth-update does not know by hand", byHand("apt-get", "remove", "libpam-cgfs"))
+		return r.fixed("remove the package libpam-cgfs, and by hand the lines of pam_cgfs.so that pam-auth-update has not written", byHand("apt-get", "remove", "libpam-cgfs"))
 	}
 	var commands []Command
 	for _, e := range lines {
@@ -762,7 +851,7 @@ func checkPAMCgfs(f *Facts) Result {
 			commands = append(commands, c)
 		}
 	}
-	return r.fixed("take its line out, or its package away", commands...)
+	return r.fixed("remove the lines of pam_cgfs.so, or its package", commands...)
 }
 
 // What Debian's libpam-cgfs and our package give to pam-auth-update.

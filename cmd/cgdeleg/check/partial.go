@@ -11,6 +11,7 @@ import (
 	"github.com/cgdeleg/pam_cgdeleg/delegate/hierarchy"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/layout"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
 
 // Of a part of a machine (Facts.Partial) most of what a check goes by was not recorded, and
@@ -105,7 +106,7 @@ func (f *Facts) userSeen() Result {
 	case f.Subject.UID == 0:
 		return unknown("it cannot be told whether it is the machine's root or a container's", errNotRecorded("/proc/self/uid_map"))
 	}
-	return ok(f.Subject.Name + ", by the process whose files these are").certain()
+	return ok(f.Subject.Name + ", the user of the process whose files these are").certain()
 }
 
 // modeSeen is the check mode by the mounts that were recorded.
@@ -113,7 +114,7 @@ func (f *Facts) modeSeen() Result {
 	const mountinfo = "/proc/self/mountinfo"
 	switch {
 	case f.mounts == nil:
-		return unknown("the cgroup mounts cannot be told", errNotRecorded(mountinfo))
+		return unknown("it cannot be told which cgroups are mounted", errNotRecorded(mountinfo))
 	case !f.mounts.HasAny && f.mounts.IsWhole:
 		return f.mountResult(failed("no cgroup file system is mounted", Evidence{mountinfo, "no line of type cgroup or cgroup2"})).certain()
 	case !f.mounts.HasAny:
@@ -164,11 +165,11 @@ func (f *Facts) mountsSeen() Result {
 	switch all := len(f.mounts.All); {
 	case all > 0 && len(stale) == all:
 		return failed("the cgroups were mounted before this cgroup namespace was made (root /..), so that no process can find its cgroup there", stale...).
-			fixed("mount them again" + inside).certain()
-	case len(readOnly) > 0 && len(stale)+len(readOnly) == all && f.inDocker():
-		return failed("the cgroups are mounted read-only", readOnly...).fixed(dockerText).certain()
+			fixed("mount the cgroups again" + inside).certain()
+	case len(readOnly) > 0 && len(stale)+len(readOnly) == all && f.nobodyMounts():
+		return failed("the cgroups are mounted read-only", readOnly...).fixed(f.cgroupsOutside()).certain()
 	case len(readOnly) > 0 && len(stale)+len(readOnly) == all:
-		return failed("the cgroups are mounted read-only", readOnly...).fixed("mount them writable" + inside).certain()
+		return failed("the cgroups are mounted read-only", readOnly...).fixed("mount the cgroups writable" + inside).certain()
 	}
 	r := unknown("it cannot be told whether the mounts can be used", errNotRecorded("the cgroups"))
 	r.Evidence = slices.Concat(stale, readOnly)
@@ -179,7 +180,7 @@ func (f *Facts) mountsSeen() Result {
 // cgroups are.
 func (f *Facts) sessionSeen() Result {
 	if f.lost != nil {
-		return unknown("the shell's cgroups cannot be told", f.lost)
+		return unknown("it cannot be told in which cgroups the shell is", f.lost)
 	}
 	jobs := jobsOf(f.members)
 	var own []string
@@ -194,11 +195,18 @@ func (f *Facts) sessionSeen() Result {
 		}
 	}
 	if len(jobs) > 0 && len(own) > 0 {
-		return tornFrom(own, evidence).certain()
+		return tornFrom(jobsManager(f.members), own, evidence).certain()
 	}
 	says := "it cannot be told whose the shell's cgroups are"
 	if len(jobs) > 0 {
-		says = "Slurm has put this shell into a job (" + hierarchy.PathIn(f.members, jobs[0]) + "); " + says
+		says = jobsManager(f.members) + " has put this shell into a job (" + hierarchy.PathIn(f.members, jobs[0]) + "); " + says
+	}
+	for _, m := range f.members {
+		isOfNamed := !f.Subject.Nameless && f.Subject.Name != "root" && strings.Contains(m.Path, "/"+manager.UserSlice(0)+"/")
+		if others := f.othersLogin(m.Path); others != "" && (f.Subject.UID >= 0 || isOfNamed) {
+			says = "the shell is in systemd's " + unitOf(m.Path) + others + "; " + says
+			break
+		}
 	}
 	r := unknown(says, errNotRecorded("their owners"))
 	const some = 5
@@ -228,15 +236,15 @@ func (f *Facts) controllersSeen() (r Result, ok bool) {
 	}
 	words := f.readWords("/proc/cmdline")
 	isEnabled := func(c string) bool {
-		return slices.ContainsFunc(words, func(word string) bool {
-			value, isEnable := strings.CutPrefix(word, "cgroup_enable=")
-			return isEnable && slices.Contains(strings.Split(value, ","), c)
-		})
+		return slices.ContainsFunc(words, func(word string) bool { return enables(word, c) })
 	}
 	kernelHas := f.isRecorded("/proc/cgroups")
 	var lacking []string
-	var first *cause
+	causes := map[string]cause{}
 	for _, c := range expected {
+		if slices.Contains(f.readWords("/sys/fs/cgroup/cgroup.controllers"), c) {
+			continue // whatever the command line says, the kernel has it
+		}
 		off := f.turnedOffBy(c, words)
 		isOff := slices.Contains(f.disabledControllers(), c)
 		// Without the kernel's own word, cgroup_enable= may have turned it on again.
@@ -244,14 +252,14 @@ func (f *Facts) controllersSeen() (r Result, ok bool) {
 			continue
 		}
 		lacking = append(lacking, c)
-		if first == nil {
-			first = off
-		}
+		causes[c] = *off
 	}
-	if first == nil {
+	if len(lacking) == 0 {
 		return r, false
 	}
-	return warning("no session has "+strings.Join(lacking, " ")+", because "+first.says, first.evidence).fixed(first.fix.Text).certain(), true
+	r = lacks("every session", lacking, func(controller string) cause { return causes[controller] })
+	r.Fix.Commands = nil // for a machine of which nobody knows more
+	return r.certain(), true
 }
 
 // limitsSeen tells of the container's limits that LXC ignores on this machine, whatever the
@@ -271,7 +279,7 @@ func (f *Facts) limitsSeen() (r Result, ok bool) {
 // pamLineSeen tells of the PAM services that were recorded whether they have a line of the
 // module. By which of them the shell came is not known.
 func (f *Facts) pamLineSeen() Result {
-	r := Result{Status: Unknown, Says: "it cannot be told by which PAM service the shell came"}
+	r := Result{Status: Unknown, Says: "it cannot be told which PAM service the shell's login used"}
 	names, _ := f.Machine.ReadDir(pamconf.Dirs[0])
 	for _, name := range names {
 		lines, err := pamconf.Session(f.Machine, name)

@@ -97,12 +97,12 @@ func (f *Facts) notMounted() []string {
 
 // missing returns where the subject's process should have a cgroup of its own and
 // has none. A v2 without controllers beside v1 is no loss: nothing is limited there.
-// Nor is one that a manager keeps for itself beside v1.
+// Nor is one that a manager keeps for itself beside v1, or a v1 hierarchy that no client uses.
 func (f *Facts) missing() (all []*location) {
 	for i := range f.locations {
 		l := &f.locations[i]
 		isKept := l.IsUnified() && !f.isUnified() && reasonOf[*manager.LeftAloneError](l.step) != nil
-		if l.step == nil || l.delegated() || len(l.Controllers) == 0 || isDenied(l.step) || isKept {
+		if l.step == nil || l.delegated() || len(l.Controllers) == 0 || isDenied(l.step) || isKept || f.isStray(l.Hierarchy) {
 			continue
 		}
 		all = append(all, l)

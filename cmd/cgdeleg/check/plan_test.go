@@ -67,17 +67,17 @@ func TestAgreesWithOpen(t *testing.T) {
 		isNoFix string // what is no part of them
 	}{
 		"elogind's session, of this login": {machine: v2, changes: []change{elogindSession(sshd, "/1")}, pid: sshd,
-			action: plan.Adopt, status: check.Failed, says: "though its login has a line"},
+			action: plan.Adopt, status: check.Failed, says: "though the login's PAM service has a line"},
 		"elogind's session, whose leader is another process": {machine: v2, changes: []change{elogindSession(99, "/1")}, pid: sshd,
-			action: plan.Leave, status: check.Failed, says: "the shell is in elogind's /1, and only", fix: "log in by ssh", isNoFix: "cgdeleg open"},
+			action: plan.Leave, status: check.Failed, says: "the shell is in /1, a cgroup of elogind's", fix: "log in by ssh", isNoFix: "cgdeleg open"},
 		"elogind's scope, whose leader is another process": {machine: v2, changes: []change{elogindSession(99, "/user.slice/user-1000.slice/session-1.scope")}, pid: sshd,
-			action: plan.Leave, status: check.Failed, says: "the shell is in elogind's /user.slice", isNoFix: "cgdeleg open"},
+			action: plan.Leave, status: check.Failed, says: "the shell is in /user.slice", isNoFix: "cgdeleg open"},
 		"elogind delegates by itself": {machine: v2, changes: []change{elogindSession(sshd, "/1/session"), cgroup("/1/delegated", alices)}, pid: sshd,
 			action: plan.Leave, status: check.OK, says: "elogind delegates /1/delegated to the user: containers belong below it"},
 		"Slurm's job": {machine: slurm, pid: 700,
 			action: plan.Leave, status: check.Failed, says: "Slurm's pam_slurm_adopt limits this login", fix: "confined=move", isNoFix: "cgdeleg open"},
 		"Slurm's job, moved": {machine: slurm, pid: 700, changes: []change{appendMove("/etc/pam.d/common-session")},
-			action: plan.Make, status: check.Failed, says: "though its login has a line"},
+			action: plan.Make, status: check.Failed, says: "though the login's PAM service has a line"},
 		"cgrules": {machine: slurm, pid: 700, changes: []change{replace("/etc/pam.d/sshd", "account required pam_slurm_adopt.so\n", ""), write("/etc/cgrules.conf", "# rules\nalice\t*\tslurm/uid_%U/job_4242/step_extern\n")},
 			action: plan.Leave, status: check.Failed, says: "cgrules (/etc/cgrules.conf) limits this login", fix: "confined=move", isNoFix: "cgdeleg open"},
 		"cgrules without a rule": {machine: slurm, pid: 700, changes: []change{replace("/etc/pam.d/sshd", "account required pam_slurm_adopt.so\n", ""), write("/etc/cgrules.conf", "# rules\n\n")},
@@ -89,11 +89,11 @@ func TestAgreesWithOpen(t *testing.T) {
 		"a service that OpenRC limits": {machine: limited, pid: 4709,
 			action: plan.Leave, status: check.Failed, says: "OpenRC's service sshd limits this login (/sys/fs/cgroup/openrc.sshd/pids.max)", fix: "confined=move", isNoFix: "cgdeleg open"},
 		"a service that OpenRC does not limit": {machine: limited, pid: 4709, changes: []change{write("/sys/fs/cgroup/openrc.sshd/pids.max", "max\n")},
-			action: plan.Make, status: check.Failed, says: "though its login has a line"},
+			action: plan.Make, status: check.Failed, says: "though the login's PAM service has a line"},
 		"systemd's cron": {machine: stock, pid: 99, changes: []change{delegateConf, write("/proc/self/cgroup", "0::/system.slice/cron.service\n"), write("/proc/99/cgroup", "0::/system.slice/cron.service\n")},
-			action: plan.Leave, status: check.Failed, says: "the shell is in systemd's cron.service, and only the scope", fix: "systemd-run --user", isNoFix: "cgdeleg open"},
+			action: plan.Leave, status: check.Failed, says: "the shell is in cron.service; only the scope", fix: "systemd-run --user", isNoFix: "cgdeleg open"},
 		"systemd's, below a service": {machine: stock, pid: 99, changes: []change{delegateConf, write("/proc/self/cgroup", "0::/user.slice/user-1000.slice/user@1000.service/session.slice\n"), write("/proc/99/cgroup", "0::/user.slice/user-1000.slice/user@1000.service/session.slice\n")},
-			action: plan.Leave, status: check.Failed, says: "the shell is in systemd's user@1000.service", isNoFix: "cgdeleg open"},
+			action: plan.Leave, status: check.Failed, says: "the shell is in user@1000.service", isNoFix: "cgdeleg open"},
 		"outside of systemd's units": {machine: stock, pid: 99, changes: []change{delegateConf, write("/proc/self/cgroup", "0::/wsl-user/distro-1/non-systemd\n"), write("/proc/99/cgroup", "0::/wsl-user/distro-1/non-systemd\n")},
 			action: plan.Leave, status: check.Failed, says: "the shell is in /wsl-user/distro-1/non-systemd, outside of the units", isNoFix: "cgdeleg open"},
 	} {
@@ -190,7 +190,7 @@ func TestSystemAccounts(t *testing.T) {
 		"one below UID_MIN":            {[]change{write("/etc/login.defs", "UID_MIN 500\n")}, check.Failed, "users from 1 to 499"},
 		"a person of UID_MIN":          {[]change{write("/etc/login.defs", "UID_MIN\t100\n")}, check.OK, ""},
 		"one that the line lets in":    {[]change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=400")}, check.OK, ""},
-		"one that the line leaves out": {[]change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=450")}, check.Failed, "the line leaves out users below min_uid=450, and daemon is 400"},
+		"one that the line leaves out": {[]change{replace(common, "pam_cgdeleg.so", "pam_cgdeleg.so min_uid=450")}, check.Failed, "the module's line has min_uid=450, and daemon has the user ID 400"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := recorded(t, v2, append(test.changes, appendTo("/etc/passwd", "daemon:x:400:400::/:/bin/sh\n"))...)
@@ -311,7 +311,9 @@ func record(t *testing.T, dir string, m machine.Machine, notes *machine.Notes) {
 			makeAll(t, dir, m, "/", []string{q.Path})
 		}
 	}
-	write(machine.AbsentFile, absent.String())(t, dir)
+	if m.Exists("/"+machine.AbsentFile) || !m.Exists("/"+machine.StatFile) { // else it is older than that file
+		write(machine.AbsentFile, absent.String())(t, dir)
+	}
 	write(machine.StatFile, stats.String())(t, dir)
 }
 

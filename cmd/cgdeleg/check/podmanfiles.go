@@ -29,7 +29,7 @@ func (f *Facts) podmanConf() *podmanconf.Config {
 func (f *Facts) readPodmanConf() (conf *podmanconf.Config, failure error) {
 	conf = &podmanconf.Config{}
 	for _, file := range f.containersConf() {
-		data, err := f.usersFiles().ReadFile(file)
+		data, err := f.readConfiguration(file)
 		if err == nil {
 			err = conf.Read(file, string(data))
 		} else if f.isPassedOver(file, err) {
@@ -40,6 +40,19 @@ func (f *Facts) readPodmanConf() (conf *podmanconf.Config, failure error) {
 		}
 	}
 	return conf, failure
+}
+
+// readConfiguration reads a file as the user. What of it was recorded somebody else may have read:
+// its owner and mode say whether podman could.
+func (f *Facts) readConfiguration(file string) ([]byte, error) {
+	data, err := f.usersFiles().ReadFile(file)
+	if !f.Machine.IsRecorded() || err != nil && !errors.Is(err, machine.ErrNotRecorded) {
+		return data, err
+	}
+	if st, statErr := f.Machine.Stat(file); statErr == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && !f.may(st, 0o4) {
+		return nil, &fs.PathError{Op: "open", Path: file, Err: fs.ErrPermission}
+	}
+	return data, err
 }
 
 // isPassedOver tells whether podman goes on without a file that gives this error: one
@@ -55,10 +68,16 @@ func (f *Facts) isPassedOver(file string, err error) bool {
 }
 
 // isNamed tells whether a variable of the environment names the file.
-func (f *Facts) isNamed(file string) bool {
-	return slices.ContainsFunc([]string{"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF"}, func(name string) bool {
-		return f.variable(name) == file
-	})
+func (f *Facts) isNamed(file string) bool { return f.namedBy(file) != "" }
+
+// namedBy returns the variable of the environment that names the file; "" if none does.
+func (f *Facts) namedBy(file string) string {
+	for _, name := range []string{"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF"} {
+		if f.variable(name) == file {
+			return name
+		}
+	}
+	return ""
 }
 
 // variable returns a variable that names a file or a directory, as far as that can be
@@ -77,6 +96,7 @@ const (
 	systemConfig   = "/etc"
 	overrideSince  = 4_06 // podman that knows CONTAINERS_CONF_OVERRIDE, as 100 * major + minor
 	appendSince    = 4_08
+	netavarkSince  = 4_00
 	cgroupSince    = 4_06 // cgroup_conf
 	rootlessSince  = 4_07 // default_rootless_network_cmd
 	pastaSince     = 5_00 // is the default
@@ -170,6 +190,7 @@ func (f *Facts) dropIns(dir string) (files []string) {
 type storage struct {
 	podmanconf.Storage
 	file      string // that says the driver, or would
+	runRoot   string // where the state of containers is; "" if nothing says so, or that is not known
 	graphRoot string // where images and containers are; "" if that is not known
 	said      string // which key names graphRoot; "" if none does
 	failure   error  // because of which podman starts nothing
@@ -190,8 +211,9 @@ func (f *Facts) readStorage() (s storage) {
 		}
 	}
 	if !isOwn { // the rest of the system's is for root
-		s.Storage.Storage.GraphRoot, s.Storage.Storage.Options = "", podmanconf.Storage{}.Storage.Options
+		s.Storage.Storage.GraphRoot, s.Storage.Storage.RunRoot, s.Storage.Storage.Options = "", "", podmanconf.Storage{}.Storage.Options
 	}
+	s.runRoot = f.expanded(s.Storage.Storage.RunRoot)
 	for key, value := range map[string]string{"graphroot": s.Storage.Storage.GraphRoot, "rootless_storage_path": s.Storage.Storage.RootlessPath} {
 		if value != "" && (key == "graphroot" || s.Storage.Storage.GraphRoot == "") {
 			s.said, s.graphRoot = key, f.expanded(value)
@@ -205,7 +227,7 @@ func (f *Facts) readStorage() (s storage) {
 
 // readStorageFile reads one of the files; isRead is false if it is not there.
 func (f *Facts) readStorageFile(s *storage, file string) (isRead bool) {
-	data, err := f.usersFiles().ReadFile(file)
+	data, err := f.readConfiguration(file)
 	if err == nil {
 		s.file = file
 		s.failure = s.Read(file, string(data))
@@ -244,15 +266,25 @@ func (f *Facts) configResult(of string, err error) Result {
 	var pathErr *fs.PathError
 	switch {
 	case errors.As(err, &line):
-		return failed(of+" does not understand "+line.File, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), brief(line.Text)}, Evidence{"its cause", line.Reason}).
-			fixed("correct that line", f.editAny(line.File))
+		return failed(of+" starts nothing: it does not understand "+line.File, Evidence{fmt.Sprintf("%s:%d", line.File, line.Line), brief(line.Text)}, Evidence{"its cause", line.Reason}).
+			fixed(fmt.Sprintf("correct line %d of %s", line.Line, line.File), f.editAny(line.File))
 	case errors.As(err, &pathErr) && errors.Is(err, fs.ErrNotExist):
-		return failed(pathErr.Path+", which "+of+" is to read, is not there", Evidence{pathErr.Path, "is not there"})
+		variable := f.namedBy(pathErr.Path)
+		return failed(fmt.Sprintf("%s starts nothing: the variable %s names %s, which is not there", of, variable, pathErr.Path), Evidence{pathErr.Path, "is not there"}).
+			fixed("make the file " + pathErr.Path + ", or unset " + variable)
 	case errors.As(err, &pathErr) && errors.Is(err, fs.ErrPermission):
-		return failed(of+" may not read "+pathErr.Path, Evidence{pathErr.Path, f.ownerOf(pathErr.Path)}).
-			fixed("let " + f.Subject.Name + " read it, and go through the directories above")
+		return failed(of+" starts nothing: it may not read "+pathErr.Path, Evidence{pathErr.Path, f.ownerOf(pathErr.Path)}).
+			fixed("let "+f.Subject.Name+" read "+pathErr.Path+", and go through the directories above it", f.giveConfiguration(pathErr.Path)...)
 	}
-	return unknown("it cannot be told what "+of+" is asked for", err)
+	return unknown("the configuration of "+of+" cannot be read", err)
+}
+
+// giveConfiguration gives the user a file of the user's own that root has made.
+func (f *Facts) giveConfiguration(file string) []Command {
+	if st, err := f.Machine.Stat(file); err != nil || st.UID == f.Subject.UID || !f.isBelowHome(file) {
+		return nil
+	}
+	return []Command{asRoot("chown", fmt.Sprintf("%d:%d", f.Subject.UID, f.Subject.GID), file)}
 }
 
 // ownerOf says whose a file is, as evidence.

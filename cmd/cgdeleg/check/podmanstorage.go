@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -23,7 +24,7 @@ func checkPodmanStorage(f *Facts) Result {
 		return *none
 	}
 	s := f.readStorage()
-	for _, look := range []func(*storage) Result{f.checkDriver, f.checkGraphRoot, f.checkGraphMount} {
+	for _, look := range []func(*storage) Result{f.checkDriver, f.checkGraphRoot, f.checkRunRoot, f.checkGraphMount} {
 		if r := look(&s); r.Status != OK {
 			return r
 		}
@@ -31,7 +32,7 @@ func checkPodmanStorage(f *Facts) Result {
 	if s.graphRoot == "" {
 		return ok("")
 	}
-	return ok("in "+s.graphRoot, Evidence{s.graphRoot, cmp.Or(s.driver(f), "the driver that podman finds")})
+	return ok("podman's images are in "+s.graphRoot, Evidence{s.graphRoot, cmp.Or(s.driver(f), "the driver that podman finds")})
 }
 
 // driver returns which one is asked for.
@@ -56,8 +57,8 @@ func (f *Facts) checkDriver(s *storage) Result {
 		return f.checkOverlay(s, said)
 	case "btrfs":
 		if kind := f.mountOf(s.graphRoot).Type; s.graphRoot != "" && kind != "" && kind != "btrfs" {
-			return failed("podman's storage driver is btrfs, and its images are on "+kind, said, Evidence{"/proc/self/mountinfo", f.mountOf(s.graphRoot).Point + " " + kind}).
-				fixed("write driver = \"overlay\"", f.editAny(s.file))
+			return failed("podman starts nothing: its storage driver is btrfs, and its images are on "+kind, said, Evidence{"/proc/self/mountinfo", f.mountOf(s.graphRoot).Point + " " + kind}).
+				fixed(f.driverText(s), f.editAny(s.file))
 		}
 		return ok("")
 	default:
@@ -65,7 +66,7 @@ func (f *Facts) checkDriver(s *storage) Result {
 			return ok("") // for root; podman ignores it for users
 		}
 		return failed("podman starts nothing: only root can use the storage driver "+driver, said).
-			fixed("write driver = \"overlay\", or vfs", f.editAny(s.file))
+			fixed(f.driverText(s), f.editAny(s.file))
 	}
 }
 
@@ -75,7 +76,10 @@ const fuseOverlay = "fuse-overlayfs"
 func (f *Facts) checkOverlay(s *storage, said Evidence) Result {
 	program := s.MountProgram()
 	if program == "" {
-		return f.checkNativeOverlay(said)
+		if r := f.checkOverlayOn(s, said); r.Status != OK {
+			return r
+		}
+		return f.checkNativeOverlay(s, said)
 	}
 	const device = "/dev/fuse"
 	named := Evidence{s.file, "mount_program = " + strconv.Quote(program)}
@@ -83,20 +87,47 @@ func (f *Facts) checkOverlay(s *storage, said Evidence) Result {
 	case answer == machine.Unknown:
 		return unknown("it cannot be told whether "+program+" is there", f.unseen())
 	case answer == machine.Absent:
-		text := "install " + path.Base(program)
-		if f.mountsOverlay() == machine.Found {
-			text += ", or take the line out: this kernel lets users mount overlay"
+		text, commands := "install "+path.Base(program), f.install(fuseOverlay)
+		if f.mountsOverlayOn(s) {
+			text += ", or remove the line mount_program: this kernel lets users mount overlay"
+			commands = append(commands, or(f.editAny(s.file))...)
 		}
-		return failed("podman starts nothing: its mount_program "+program+" is not there", named).
-			fixed(text, append(f.install(fuseOverlay), f.editAny(s.file))...)
+		return failed("podman starts nothing: its mount_program "+program+" is not there", named).fixed(text, commands...)
 	case path.Base(program) == fuseOverlay && f.Machine.Find(device) == machine.Absent:
-		return failed("podman's mount_program needs "+device+", which is not there", named, Evidence{device, "is not there"}).
-			fixed("give this machine or container the device, or take the line out", f.editAny(s.file))
+		return failed("podman starts nothing: its mount_program needs "+device+", which is not there", named, Evidence{device, "is not there"}).
+			fixed("give this machine or container the device "+device+", or "+f.withoutProgram(s), f.editAny(s.file))
 	}
 	return ok("")
 }
 
-func (f *Facts) checkNativeOverlay(said Evidence) Result {
+// lacksFuse tells whether there is no device for fuse-overlayfs. Old recordings do not say.
+func (f *Facts) lacksFuse() bool {
+	return f.Machine.Find("/dev/fuse") == machine.Absent && !f.isBeforeAbsent()
+}
+
+// mountsOverlayOn tells whether the kernel is known to let users mount overlay where podman's
+// images are.
+func (f *Facts) mountsOverlayOn(s *storage) bool {
+	return f.mountsOverlay() == machine.Found && s.graphRoot != "" && f.refusesBacking(f.mountOf(s.graphRoot).Type) == machine.Absent
+}
+
+// driverText says which driver podman can have here.
+func (f *Facts) driverText(s *storage) string {
+	if f.mountsOverlayOn(s) {
+		return "write driver = \"overlay\""
+	}
+	return "write driver = \"vfs\", which every file system takes"
+}
+
+// withoutProgram says how podman's images do without a mount_program.
+func (f *Facts) withoutProgram(s *storage) string {
+	if f.mountsOverlayOn(s) {
+		return "remove the line mount_program"
+	}
+	return "write driver = \"vfs\", which needs no mount_program"
+}
+
+func (f *Facts) checkNativeOverlay(s *storage, said Evidence) Result {
 	const release = "/proc/sys/kernel/osrelease"
 	_, _, fuse := f.lookUp(fuseOverlay)
 	switch native := f.mountsOverlay(); {
@@ -105,9 +136,12 @@ func (f *Facts) checkNativeOverlay(said Evidence) Result {
 	case native == machine.Unknown || fuse == machine.Unknown:
 		return unknown("it cannot be told whether users may mount overlay", f.unseen())
 	}
-	return failed("podman's storage driver is overlay, which no user may mount before Linux 5.11, and there is no "+fuseOverlay,
-		said, Evidence{release, f.readWord(release)}).
-		fixed("install "+fuseOverlay, f.install(fuseOverlay)...)
+	r := failed("podman starts nothing: its storage driver is overlay, which no user may mount before Linux 5.11, and there is no "+fuseOverlay,
+		said, Evidence{release, f.readWord(release)})
+	if f.lacksFuse() {
+		return r.fixed(f.driverText(s), f.editAny(cmp.Or(s.file, f.userConfig()+storageFile)))
+	}
+	return r.fixed("install "+fuseOverlay, f.install(fuseOverlay)...)
 }
 
 // mountsOverlay tells whether the kernel lets users mount overlay in a user namespace:
@@ -151,7 +185,7 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 		return failed("podman starts nothing: the path of its images is not absolute", said).
 			fixed("write an absolute path, such as $HOME/.local/share/containers/storage", f.editAny(s.file))
 	}
-	dir, st, err := f.nearest(s.graphRoot)
+	dir, st, err := f.shut(s.graphRoot)
 	evidence := []Evidence{{dir, ownerAndMode(st)}}
 	if s.said != "" {
 		evidence = append([]Evidence{said}, evidence...)
@@ -162,15 +196,105 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 	case err != nil && !errors.Is(err, fs.ErrPermission):
 		return unknown("it cannot be told whether "+f.Subject.Name+" may write where podman's images are", err)
 	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return failed("podman cannot store images in "+s.graphRoot+": "+dir+" is no directory", evidence...).fixed("name another place", f.editAny(cmp.Or(s.file, dir)))
+		return failed("podman starts nothing: it cannot store images in "+s.graphRoot+": "+dir+" is no directory", evidence...).fixed("name another directory for podman's images", f.editAny(cmp.Or(s.file, dir)))
 	case err == nil && (f.may(st, 0o3) || slices.Contains(st.Searchers, f.Subject.UID)):
 		return ok("") // what an ACL gives beside is not known
 	}
 	r := failed("podman starts nothing: "+f.Subject.Name+" may not write in "+dir+", where its images are to be", evidence...)
 	if s.said == "" {
-		return f.byDefault(r.fixed("make " + s.graphRoot + " as root, and give it to " + f.Subject.Name))
+		return f.byDefault(r.with(f.giveBack(s.graphRoot), ""))
 	}
-	return r.fixed("name a directory of "+f.Subject.Name+"'s, or let it write there", f.editAny(s.file))
+	return r.fixed("name a directory of "+f.Subject.Name+"'s, or let "+f.Subject.Name+" write in "+dir, f.editAny(s.file))
+}
+
+// shut returns what nearest does, or the directory above through which the user may not go: then
+// nobody needs to know what is below.
+func (f *Facts) shut(dir string) (at string, st machine.Stat, err error) {
+	at, st, err = f.nearest(dir)
+	if !errors.Is(err, machine.ErrNotRecorded) && !errors.Is(err, fs.ErrPermission) {
+		return at, st, err
+	}
+	for above := at; above != "/"; {
+		above = path.Dir(above)
+		if is, known := f.Machine.Stat(above); known == nil {
+			if is.Mode&unix.S_IFMT == unix.S_IFDIR && !f.maySearch(is) && !slices.Contains(is.Searchers, f.Subject.UID) {
+				return above, is, nil
+			}
+			break
+		}
+	}
+	return at, st, err
+}
+
+// giveBack is what helps where the user may not write into a directory of the user's own. root's
+// podman with the user's HOME makes all from .local/share/containers on, and more is in it.
+func (f *Facts) giveBack(dir string) *Fix {
+	below, isBelow := strings.CutPrefix(dir, f.Subject.Home+"/")
+	if f.Subject.Home != "" && isBelow {
+		at := f.Subject.Home
+		for name := range strings.SplitSeq(below, "/") {
+			at = path.Join(at, name)
+			st, err := f.Machine.Stat(at)
+			switch {
+			case err != nil:
+			case st.UID == 0:
+				owner := fmt.Sprintf("%d:%d", f.Subject.UID, f.Subject.GID)
+				return &Fix{Text: "give " + f.Subject.Name + " " + at + ", with all that is in it", Commands: []Command{asRoot("chown", "-R", owner, at)}}
+			case !f.may(st, 0o3):
+				return &Fix{Text: "let " + f.Subject.Name + " write in " + at, Commands: []Command{{Args: []string{"chmod", "u+rwx", at}}}}
+			}
+		}
+	}
+	return &Fix{Text: "make " + dir + " as root, and give it to " + f.Subject.Name}
+}
+
+// checkRunRoot looks whether the user may write where the configuration has podman keep the state of
+// containers. What is in podman's database holds over it (libpod, mergeDBConfig), and podman writes
+// into a new one before it finds that it may not write there.
+func (f *Facts) checkRunRoot(s *storage) Result {
+	if s.runRoot == "" {
+		return ok("") // none is named, or it cannot be told where that is
+	}
+	const key = "runroot"
+	said := Evidence{s.file, key + " = " + strconv.Quote(s.Storage.Storage.RunRoot)}
+	dir, st, err := f.shut(s.runRoot)
+	isDir := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	switch {
+	case isDir && (f.may(st, 0o3) || slices.Contains(st.Searchers, f.Subject.UID)):
+		return ok("") // what an ACL gives beside is not known
+	case err != nil && !errors.Is(err, fs.ErrPermission):
+		return unknown("it cannot be told whether "+f.Subject.Name+" may write in "+s.runRoot+", the runroot of podman's configuration", err)
+	}
+	says, text := f.Subject.Name+" may not write in "+dir+", where its runroot is to be", "remove the line runroot"
+	database, answer := f.findDatabase(s)
+	r := failed("podman starts nothing: " + says)
+	switch answer {
+	case machine.Found:
+		r = unknown("it cannot be told whether podman starts: "+says, errors.New("the runroot that podman had first is in "+database+", and that one holds"))
+		text += "; if podman info says permission denied even then, remove " + database + ", and with it podman's list of containers"
+	case machine.Unknown:
+		r = unknown("it cannot be told whether podman starts: "+says, errors.New("perhaps podman had another runroot first, which then holds"))
+	}
+	r.Evidence = []Evidence{said, {dir, ownerAndMode(st)}}
+	return r.fixed(text, f.editAny(s.file))
+}
+
+// findDatabase looks for podman's: that of SQLite, or of BoltDB (before podman 4.8 the only one).
+func (f *Facts) findDatabase(s *storage) (file string, answer machine.Answer) {
+	if s.graphRoot == "" {
+		return "", machine.Unknown
+	}
+	answer = machine.Absent
+	for _, name := range []string{"db.sql", "libpod/bolt_state.db"} {
+		file = path.Join(s.graphRoot, name)
+		switch f.usersFiles().Find(file) {
+		case machine.Found:
+			return file, machine.Found
+		case machine.Unknown:
+			answer = machine.Unknown
+		}
+	}
+	return file, answer
 }
 
 // nearest returns the directory itself, or the nearest above that is there.
@@ -201,16 +325,16 @@ func (f *Facts) onMount(s *storage) Result {
 	if s.said != "" {
 		evidence = append([]Evidence{s.storageSetting()}, evidence...)
 	}
-	elsewhere := "name a directory on another mount by graphroot in " + cmp.Or(s.file, f.userConfig()+storageFile)
+	elsewhere := "name a directory for podman's images on another mount, by graphroot in " + cmp.Or(s.file, f.userConfig()+storageFile)
 	_, _, fuse := f.lookUp(fuseOverlay)
 	switch {
 	case slices.Contains(at.Options, "ro"):
-		return failed("podman's images are on a mount that is read-only", evidence...).fixed(elsewhere)
+		return failed("podman starts nothing: its images are on a mount that is read-only", evidence...).fixed(elsewhere)
 	case slices.Contains(at.Options, "noexec"):
 		return failed("podman's images are on a mount from which nothing may be run (noexec)", evidence...).with(f.remounted(s.graphRoot, "noexec", "exec"), "")
 	case slices.Contains(ownersFixed, at.Type) && s.MountProgram() == "" && fuse != machine.Found:
-		return warning("podman's images are on "+at.Type+", where no user can store files of its container's other users", evidence...).
-			fixed(elsewhere + ", or install " + fuseOverlay)
+		return warning("podman's images are on "+at.Type+", which cannot hold files of other user IDs than "+f.Subject.Name+"'s own: most images cannot be unpacked there", evidence...).
+			fixed(elsewhere)
 	}
 	return ok("")
 }

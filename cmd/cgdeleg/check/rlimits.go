@@ -40,19 +40,19 @@ func parseUlimit(text string) (name string, hard uint64, ok bool) {
 }
 
 // checkHardLimit looks whether a container may be given a limit: none above the shell's own
-// hard limit, which only root raises (setrlimit(2)). The runtime then starts nothing.
-func (f *Facts) checkHardLimit(name string, want uint64, said Evidence, edit Command) Result {
+// hard limit, which only root raises (setrlimit(2)). Refusal says what becomes of it else.
+func (f *Facts) checkHardLimit(refusal, name string, want uint64, said Evidence, edit Command) Result {
 	file := f.Subject.Proc + "/limits"
 	data, err := f.Machine.ReadFile(file)
 	switch row, hard, found := hardLimit(string(data), rlimitRows[name]); {
 	case errors.Is(err, fs.ErrNotExist) && f.Subject.Proc == "":
 		return ok("") // there is no process
 	case err != nil:
-		return unknown("it cannot be told whether the limit of "+name+" can be had", err)
+		return unknown("it cannot be told whether the shell may set the limit "+name, err)
 	case found && want > hard:
-		return failed("the limit "+name+" in the configuration is above the shell's own hard limit: the runtime starts nothing",
+		return failed("the limit "+name+" in the configuration is above the shell's own hard limit: "+refusal,
 			said, Evidence{file, row}).
-			fixed("write at most the shell's hard limit, or raise that (limits.conf(5)) and log in again", edit)
+			fixed("write at most the shell's hard limit, or raise the hard limit (limits.conf(5)) and log in again", edit)
 	}
 	return ok("")
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -24,7 +25,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-030", Name: "session", Title: "This shell is in cgroups of the user's own",
-		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, says RUNNING, and ignores its limits. LXC 6 and podman need none on cgroup v2 where systemd's user manager answers: they ask it for a scope, LXC by the bus that $DBUS_SESSION_BUS_ADDRESS names, and where that is not set, or before 6.0.4, by that of user 1000. The module leaves a login alone that a manager keeps elsewhere, and one that somebody has put under a limit which it would be moved out of (confined= in pam_cgdeleg(8)).",
+		Explain: "In each hierarchy that -c asks for, the shell's cgroup has to be the user's: there LXC, podman and runc make those of their containers. LXC starts a container also without any, and says RUNNING: on cgroup v2 it ignores the container's limits then, and on v1 refuses to start a container that has limits. LXC 6 and podman need none on cgroup v2 where systemd's user manager answers: they ask it for a scope, LXC by the bus that $DBUS_SESSION_BUS_ADDRESS names, and where that is not set, or before 6.0.4, by that of user 1000. A login that a manager keeps elsewhere stays there, and so does one that somebody has put under a limit out of which it would be moved (confined= in pam_cgdeleg(8)).",
 		Sees:    true, alone: true, DependsOn: []string{"login", "pam-line", "pam-order", "pam-reached", "delegation", "hierarchies", "parents"}, needs: aLogin, run: checkSession,
 	},
 	{
@@ -39,7 +40,7 @@ var sessionChecks = []*Check{
 	},
 	{
 		Code: "CGD-034", Name: "controllers", Title: "The session has the controllers that containers' limits need",
-		Explain:   "A limit whose controller the session does not have is refused by LXC on v1, and ignored by it on v2. Where LXC 6 or podman asks systemd's user manager for a scope, the controllers are those of user@UID.service (Delegate= in systemd.resource-control(5)).",
+		Explain:   "LXC refuses to start a container with a limit whose controller the session does not have; on v2 only if the container has a cgroup at all. Where LXC 6 or podman asks systemd's user manager for a scope, the controllers are those of user@UID.service (Delegate= in systemd.resource-control(5)).",
 		DependsOn: []string{"writable"}, alone: true, needs: aProcess, run: checkControllers,
 	},
 	{
@@ -48,8 +49,8 @@ var sessionChecks = []*Check{
 		DependsOn: []string{"session"}, needs: hasCgroup, run: checkRealtime,
 	},
 	{
-		Code: "CGD-036", Name: "limits", Title: "The limits above leave room for a container",
-		Explain:   "The limits of every cgroup above the session hold for what runs in it: too few processes (pids.max) or too little memory stop a container while it starts.",
+		Code: "CGD-036", Name: "limits", Title: "The limits above the session leave room for a container",
+		Explain:   "The limits of every cgroup above the session hold for what runs in it: too few processes (pids.max) or too little memory stop a container while it starts. Where cgroup.max.descendants or cgroup.max.depth allows no more cgroups, or no deeper ones, none can be made for it.",
 		DependsOn: []string{"session"}, needs: hasCgroup, run: checkLimits,
 	},
 	{
@@ -70,7 +71,7 @@ func checkSession(f *Facts) Result {
 		return f.sessionSeen()
 	}
 	if f.lost != nil {
-		return unknown("the shell's cgroups cannot be told", f.lost)
+		return unknown("it cannot be told in which cgroups the shell is", f.lost)
 	}
 	if len(f.found) == 0 {
 		return skip(noHierarchy)
@@ -94,7 +95,7 @@ func checkSession(f *Facts) Result {
 		return aloneNote("this shell is below systemd's user manager, without a cgroup of its own", client)
 	}
 	if f.isInUserManager() && len(names) == 0 {
-		return skip("this shell is below systemd's user manager: see leaf")
+		return skip("this shell is below systemd's user manager: see the check leaf")
 	}
 	if len(names) == 0 {
 		return f.hasSession()
@@ -124,13 +125,20 @@ func checkSession(f *Facts) Result {
 	if r, isMoved := f.moverResult(evidence); isMoved {
 		return r
 	}
-	also := "if PAM was called for it, the module said in the system's log why it did not: look for pam_cgdeleg"
+	also := "look in the system's log for pam_cgdeleg: if PAM was called for this login, the module says there why it made no session"
 	if f.login.service == "sshd" && !uses.known {
 		evidence = append(evidence, uses.where)
 		also = "it cannot be told whether sshd called PAM (UsePAM), as " + uses.where.Path + " was not read; " + also
 	}
-	return failed("the shell has no cgroup of its own in "+strings.Join(names, " ")+", though its login has a line of the module", evidence...).
-		lasting(also, f.openFix())
+	says := "has no cgroup of its own in " + strings.Join(names, " ") + ", though the login's PAM service has a line of the module"
+	if owner := f.othersSession(); owner != "" {
+		says = "is in a session that was made for " + owner + ", and " + says
+	}
+	r := failed("the shell "+says, evidence...)
+	if skips := f.skipsOfModule(); len(skips) > 0 {
+		return f.skippedResult(r, skips)
+	}
+	return r.lasting(also, f.openFix())
 }
 
 // hasSession is the result where nothing is missing.
@@ -151,14 +159,20 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 		return r
 	}
 	if !f.hasSystemd() {
-		return failed("the shell is in elogind's "+reason.Cgroup+", and only the session of a login of "+f.Subject.Name+"'s own, which the login's program opened, can be delegated", evidence...).
-			fixed("log in by ssh or the console")
+		return failed(fmt.Sprintf("the shell is in %[1]s, a cgroup of elogind's that was not made for a login of %[2]s: only such a cgroup can be delegated to %[2]s, so that the shell's containers have no cgroups", reason.Cgroup, f.Subject.Name), evidence...).
+			fixed("log in by ssh or on the console")
 	}
-	where := "systemd's " + unitOf(reason.Cgroup) + f.othersLogin(reason.Cgroup)
+	if r, isService := f.serviceResult(reason, evidence); isService {
+		return r
+	}
+	if r, isUnplaced := f.unplacedResult(reason, evidence); isUnplaced {
+		return r
+	}
+	where := unitOf(reason.Cgroup) + f.othersLogin(reason.Cgroup)
 	if unitOf(reason.Cgroup) == "" {
 		where = reason.Cgroup + ", outside of the units that systemd makes for logins"
 	}
-	return f.waysToScope(failed("the shell is in "+where+", and only the scope of a login of "+f.Subject.Name+"'s own can be delegated", evidence...))
+	return f.waysToScope(failed(fmt.Sprintf("the shell is in %[1]s; only the scope of %[2]s's own login can be delegated to %[2]s, so that the shell's containers have no cgroups", where, f.Subject.Name), evidence...))
 }
 
 // waysToScope adds how to come into a scope that systemd delegates, from a shell that is in
@@ -166,7 +180,7 @@ func (f *Facts) leftAloneResult(reason *manager.LeftAloneError, evidence []Evide
 func (f *Facts) waysToScope(r Result) Result {
 	text := "log in by ssh (also to localhost) or on the console"
 	if !f.seesSSHD() {
-		text = "log in on the console, or by ssh (also to localhost) where its server runs"
+		text = "log in on the console, or by ssh (also to localhost) where OpenSSH's server runs"
 	}
 	var commands []Command
 	if start, linger := f.startManager(); start != "" {
@@ -174,12 +188,12 @@ func (f *Facts) waysToScope(r Result) Result {
 		commands = linger
 	}
 	if f.Machine.Exists(userBus(f.Subject.UID)) {
-		text += ", or ask systemd for a scope for one command"
-		commands = append(commands, f.runInScope())
+		text += ", or ask systemd's user manager for a scope for one command"
+		commands = append(commands, or(f.runInScope())...)
 	}
 	if _, _, answer := f.lookUp("machinectl"); answer != machine.Absent { // Debian has it in a package of its own
-		text += ", or have root log in for you"
-		commands = append(commands, Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true})
+		text += ", or have root log in as " + f.Subject.Name
+		commands = append(commands, or(Command{Args: []string{"machinectl", "shell", f.Subject.Name + "@"}, Root: true, ByHand: true})...)
 	}
 	return r.fixed(text, commands...)
 }
@@ -208,7 +222,7 @@ func checkWritable(f *Facts) Result {
 	if f.isInUserManager() {
 		return skip("this shell is below systemd's user manager")
 	}
-	var evidence []Evidence
+	var evidence, ofGroup []Evidence
 	for i := range f.locations {
 		l := &f.locations[i]
 		if l.err != nil || !l.ownsDirectory() {
@@ -217,11 +231,15 @@ func checkWritable(f *Facts) Result {
 		evidence = append(evidence, l.denied...)
 		st, err := f.Machine.Stat(l.path())
 		if err == nil && st.UID == f.Subject.UID && st.GID != f.Subject.GID && !slices.Contains(f.Subject.Groups, st.GID) {
-			evidence = append(evidence, Evidence{l.path(), fmt.Sprintf("owner %d:%d, but the user's group is %d", st.UID, st.GID, f.Subject.GID)})
+			ofGroup = append(ofGroup, Evidence{l.path(), fmt.Sprintf("owner %d:%d, but the user's group is %d", st.UID, st.GID, f.Subject.GID)})
 		}
 	}
 	if len(evidence) > 0 {
-		return failed("not every file of the session is the user's", evidence...).
+		return failed("not every file of the session is the user's: LXC does not use such a session", append(evidence, ofGroup...)...).
+			with(f.openFix(), "or log in again")
+	}
+	if len(ofGroup) > 0 {
+		return warning("the session is the user's, but its group is not: containers start in it, and lxc-attach fails", ofGroup...).
 			with(f.openFix(), "or log in again")
 	}
 	return ok("")
@@ -242,7 +260,8 @@ func checkParents(f *Facts) Result {
 	for _, e := range evidence {
 		commands = append(commands, asRoot("chmod", "o+x", e.Path))
 	}
-	return failed("directories above the session's cgroup cannot be searched", evidence...).fixed("open them", commands...)
+	return failed(f.Subject.Name+" may not go through directories above the session's cgroup, and cannot reach it: containers have no cgroups", evidence...).
+		fixed("open the directories above the session", commands...)
 }
 
 // closedAbove returns the directories above the subject's cgroup that it may not go through.
@@ -278,18 +297,30 @@ func checkLeaf(f *Facts) Result {
 	}
 	if unit := unitOf(l.member); strings.Contains(l.member, "/user@") && unit != "" {
 		if client := f.clientAlone(); client != "" {
-			return skip(client + " asks systemd's user manager: see session")
+			return skip(client + " asks systemd's user manager for its cgroups: see the check session")
 		}
-		return failed("this shell is in "+unit+", which systemd's user manager does not delegate, and there are processes in it", Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
-			fixed("start containers from a scope that it delegates", f.runInScope())
+		says := "this shell is in " + unit + " of systemd's user manager, and as long as there are processes in it, containers there get no controllers"
+		if st, err := f.Machine.Stat(l.path()); err == nil && st.Undelegated && path.Base(l.base) == unit {
+			says = "this shell is in " + unit + ", which systemd's user manager does not delegate, and there are processes in it: containers there get no controllers"
+		}
+		r := failed(says, Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")})
+		switch {
+		case f.inDocker():
+			return r.fixed("start containers outside of this one, in a login of its host")
+		case !f.answersManager():
+			r = f.waysToScope(r)
+			r.Fix.Text += "; or, if systemd's user manager answers (no bus of it was found), start containers in a scope that it delegates (systemd-run --user --scope --property Delegate=yes)"
+			return r
+		}
+		return r.fixed("start containers in a scope that systemd's user manager delegates", f.runInScope())
 	}
 	if isThreaded {
 		return failed("the session's cgroup is threaded: no container can be made in it", Evidence{l.path("cgroup.type"), f.readWord(l.path("cgroup.type"))}).
-			fixed("end all that runs in it, and then log in again: what made it so cannot be taken back, and beside it no login gets a session")
+			fixed("end all that runs in the session, and then log in again: a threaded cgroup stays so, and beside it no login gets a session")
 	}
 	return failed("there are processes in the session's cgroup itself, so that containers get no controllers",
 		Evidence{l.path("cgroup.procs"), strings.Join(first(here), " ")}).
-		fixed("move them to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
+		fixed("move these processes to a leaf", Command{Args: []string{"sh", "-c", fmt.Sprintf(
 			"mkdir -p %[1]s/init.scope && while read -r pid; do echo $pid >%[1]s/init.scope/cgroup.procs; done <%[1]s/cgroup.procs", quote(l.path()))}})
 }
 
@@ -302,7 +333,7 @@ func checkControllers(f *Facts) Result {
 	}
 	at := f.ofManager()
 	if client := f.clientAlone(); client != "" && at == nil {
-		return skip(client + " asks systemd's user manager")
+		return skip(client + " asks systemd's user manager for its cgroups")
 	}
 	if none := f.podmanSetsNone(); none != "" {
 		return skip(none)
@@ -322,7 +353,13 @@ func checkControllers(f *Facts) Result {
 		return ok(says + ", as -c asks") // v1: the list is the administrator's choice
 	}
 	if h := f.unified(); h != nil && at == nil && f.isThreaded(f.locationIn(h.Name).path()) {
-		return skip("the session's cgroup is threaded: see leaf")
+		return skip("the session's cgroup is threaded: see the check leaf")
+	}
+	if lacking = slices.DeleteFunc(lacking, f.isKeptByRealtime); len(lacking) == 0 {
+		return skip("the session lacks cpu: see the check realtime")
+	}
+	if f.isSaidOfLimits(lacking) {
+		return skip("the session lacks " + Listed(lacking) + ": see the check config-limits")
 	}
 	return f.lackingResult(lacking)
 }
@@ -343,7 +380,7 @@ func (f *Facts) Session() (controllers, places []string) {
 	}
 	for i := range f.locations {
 		l := &f.locations[i]
-		if place := strings.TrimPrefix(l.base, "/"); l.delegated() && len(l.Controllers) > 0 && !slices.Contains(places, place) {
+		if place := cmp.Or(strings.TrimPrefix(l.base, "/"), "/"); l.delegated() && len(l.Controllers) > 0 && !slices.Contains(places, place) {
 			places = append(places, place)
 		}
 	}
@@ -399,14 +436,14 @@ func checkRealtime(f *Facts) Result {
 		at = *l
 	}
 	if slices.Contains(f.readWords(at.path("cgroup.controllers")), "cpu") {
-		return ok("cpu is there")
+		return ok("the session has the controller cpu")
 	}
 	evidence := f.realtimeOutside()
 	if len(evidence) == 0 {
 		return ok("")
 	}
-	return warning("cpu is not enabled, and there are realtime processes, which keep kernels with CONFIG_RT_GROUP_SCHED from it", evidence...).
-		fixed("stop them, or move them to the root cgroup", byHand("sh", "-c", "echo "+strings.Split(evidence[0].Path, "/")[2]+" >"+f.unified().Mount.Point+"/cgroup.procs"))
+	return warning("the controller cpu is not enabled, so that containers have no CPU limits; on a kernel with CONFIG_RT_GROUP_SCHED these realtime processes keep it from being enabled", evidence...).
+		fixed("stop the realtime processes, or move them to the root cgroup, and log in again", byHand("sh", "-c", "echo "+strings.Split(evidence[0].Path, "/")[2]+" >"+f.unified().Mount.Point+"/cgroup.procs"))
 }
 
 // realtimeOutside returns some of the realtime processes that keep cpu from being enabled:
@@ -440,17 +477,22 @@ const (
 	fewProcesses = 50
 	littleMemory = 64 << 20
 	fewCgroups   = 4 // lxc.payload, lxc.monitor and a level of their own
+	fewLevels    = 3 // that of the container, and of its init's slices and services
 )
 
 func checkLimits(f *Facts) Result {
 	var evidence []Evidence
 	for _, h := range f.found {
 		at := location{Hierarchy: h, base: path.Join(h.Base, "user")}
+		levels := uint64(2) // of a session below that: user/NAME/N
 		if l := f.locationIn(h.Name); l != nil && l.err == nil {
-			at = *l
+			at, levels = *l, 0
 		}
-		for dir := at.base; ; dir = path.Dir(dir) {
-			evidence = append(evidence, f.tightLimits(h, dir)...)
+		if l := f.ofManager(); l != nil && l.Hierarchy == h {
+			at, levels = *l, 0
+		}
+		for dir := at.base; ; dir, levels = path.Dir(dir), levels+1 {
+			evidence = append(evidence, f.tightLimits(h, dir, levels)...)
 			if dir == "/" || dir == "." {
 				break
 			}
@@ -461,7 +503,7 @@ func checkLimits(f *Facts) Result {
 	}
 	r := warning("limits above the session leave little room for a container", evidence...)
 	if i := slices.IndexFunc(evidence, f.isUsedUp); i >= 0 {
-		r = failed("a limit above the session is used up", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
+		r = failed("a limit above the session is reached: no container can be started", append([]Evidence{evidence[i]}, slices.Delete(slices.Clone(evidence), i, i+1)...)...)
 	}
 	return f.liftFix(r)
 }
@@ -470,7 +512,8 @@ func checkLimits(f *Facts) Result {
 func (f *Facts) isUsedUp(e Evidence) bool {
 	var most, used uint64
 	n, _ := fmt.Sscanf(e.Value, "%d, of which %d are used", &most, &used)
-	return n == 2 && used >= most && !strings.HasPrefix(path.Base(e.Path), "memory.")
+	isUp := n == 2 && used >= most || n == 1 && most == 0 // whatever is used
+	return isUp && !strings.HasPrefix(path.Base(e.Path), "memory.")
 }
 
 // unlimited is what lifts a limit: v1's memory controller has a word of its own.
@@ -482,12 +525,12 @@ func unlimited(file string) string {
 }
 
 // tightLimits returns the limits of one cgroup that leave less than a container
-// needs.
-func (f *Facts) tightLimits(h *hierarchy.Hierarchy, dir string) (evidence []Evidence) {
+// needs. The session is so many levels below it.
+func (f *Facts) tightLimits(h *hierarchy.Hierarchy, dir string, levels uint64) (evidence []Evidence) {
 	at := path.Join(h.Mount.Point, dir)
 	for _, limit := range []struct {
 		file  string
-		used  func() uint64
+		used  func() (used uint64, isKnown bool)
 		least uint64
 	}{
 		{"pids.max", f.number(at, "pids.current"), fewProcesses},
@@ -495,46 +538,52 @@ func (f *Facts) tightLimits(h *hierarchy.Hierarchy, dir string) (evidence []Evid
 		{"memory.max", f.without(at, "memory.current", "inactive_file"), littleMemory},
 		{"memory.limit_in_bytes", f.without(at, "memory.usage_in_bytes", "total_inactive_file"), littleMemory},
 		{"cgroup.max.descendants", f.inStat(at, "cgroup.stat", "nr_descendants"), fewCgroups},
+		// A cgroup is made only if it is no deeper below this one (cgroup-v2.rst).
+		{"cgroup.max.depth", func() (uint64, bool) { return levels, true }, fewLevels},
 	} {
 		file := path.Join(at, limit.file)
 		most, err := strconv.ParseUint(f.readWord(file), 10, 64) // "max" is no number
 		if err != nil {
 			continue
 		}
-		if used := limit.used(); used > most || most-used < limit.least {
+		switch used, isKnown := limit.used(); {
+		case !isKnown && most < limit.least:
+			evidence = append(evidence, Evidence{file, strconv.FormatUint(most, 10)})
+		case isKnown && (used > most || most-used < limit.least):
 			evidence = append(evidence, Evidence{file, fmt.Sprintf("%d, of which %d are used", most, used)})
 		}
 	}
 	return evidence
 }
 
-// number reads a file with a number, 0 if it has none.
-func (f *Facts) number(dir, file string) func() uint64 {
-	return func() uint64 {
-		n, _ := strconv.ParseUint(f.readWord(path.Join(dir, file)), 10, 64)
-		return n
+// number reads a file with a number.
+func (f *Facts) number(dir, file string) func() (uint64, bool) {
+	return func() (uint64, bool) {
+		n, err := strconv.ParseUint(f.readWord(path.Join(dir, file)), 10, 64)
+		return n, err == nil
 	}
 }
 
-// inStat reads the number after a key, 0 if there is none.
-func (f *Facts) inStat(dir, file, key string) func() uint64 {
-	return func() uint64 {
+// inStat reads the number after a key.
+func (f *Facts) inStat(dir, file, key string) func() (uint64, bool) {
+	return func() (uint64, bool) {
 		data, _ := f.Machine.ReadFile(path.Join(dir, file))
 		for line := range strings.Lines(string(data)) {
 			if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == key {
-				n, _ := strconv.ParseUint(value, 10, 64)
-				return n
+				n, err := strconv.ParseUint(value, 10, 64)
+				return n, err == nil
 			}
 		}
-		return 0
+		return 0, false
 	}
 }
 
 // without reads what is used of memory, without what memory.stat has by that key.
-func (f *Facts) without(dir, file, key string) func() uint64 {
-	return func() uint64 {
-		used, cache := f.number(dir, file)(), f.inStat(dir, "memory.stat", key)()
-		return used - min(used, cache)
+func (f *Facts) without(dir, file, key string) func() (uint64, bool) {
+	return func() (uint64, bool) {
+		used, isKnown := f.number(dir, file)()
+		cache, _ := f.inStat(dir, "memory.stat", key)()
+		return used - min(used, cache), isKnown
 	}
 }
 
@@ -549,7 +598,7 @@ func checkProbe(f *Facts) Result {
 		return skip("only the shell from which this was started can be probed")
 	}
 	if err := f.System.Probe(); err != nil {
-		return failed("it cannot: "+err.Error()).with(f.openFix(), "or log in again")
+		return failed("no cgroup can be made in the session and entered: "+err.Error()).with(f.openFix(), "or log in again")
 	}
 	return ok("a cgroup was made, entered, left and removed")
 }

@@ -20,8 +20,8 @@ type usesPAM struct {
 	// where is what says so, or what was not read.
 	where Evidence
 	// match is the first Match of that file, before which a line that is added has to stand;
-	// below a line UsePAM that stands behind it, where sshd does not take it. A path of ""
-	// means that there is none.
+	// below a line UsePAM that stands behind it, with which sshd refuses the file. A path
+	// of "" means that there is none.
 	match, below Evidence
 	// isWithout tells that the program was built without PAM.
 	isWithout bool
@@ -194,7 +194,7 @@ func (f *Facts) withoutPAMResult(uses usesPAM, evidence []Evidence) Result {
 		says = "it was built without PAM"
 		seen = []Evidence{uses.below}
 	case uses.below.Path != "":
-		says = "UsePAM stands below Match, where sshd does not take it"
+		says = "UsePAM stands below Match, where it is not allowed (with this file sshd does not start again)"
 		seen = []Evidence{uses.match, uses.below}
 		if uses.match.Path == "" {
 			seen = []Evidence{uses.below}
@@ -203,7 +203,7 @@ func (f *Facts) withoutPAMResult(uses usesPAM, evidence []Evidence) Result {
 	r := failed("sshd did not call PAM for this shell: "+says, append(seen, evidence...)...)
 	set, commands := f.setUsePAM(uses)
 	if open := f.openFix(); open != nil && f.leftAlone() == nil {
-		return r.lasting("for every login "+set, open, commands...)
+		return r.lasting(everyLogin+set, open, commands...)
 	}
 	return r.fixed(set+"; then log in again", commands...)
 }
@@ -212,7 +212,7 @@ func (f *Facts) withoutPAMResult(uses usesPAM, evidence []Evidence) Result {
 // reads it again, and nobody can log in any more: so it is asked before.
 func (f *Facts) setUsePAM(uses usesPAM) (text string, commands []Command) {
 	if strings.HasPrefix(uses.where.Path, "/proc/") {
-		return "take " + uses.where.Value + " off the command line with which sshd is started, and start it again", nil
+		return "remove " + uses.where.Value + " from the command line with which sshd is started, and start sshd again", nil
 	}
 	file, program := uses.where.file(), "sshd"
 	text = "set UsePAM yes in " + file
@@ -221,12 +221,12 @@ func (f *Facts) setUsePAM(uses usesPAM) (text string, commands []Command) {
 		file = at.file()
 		text = "move line " + strings.TrimPrefix(at.Path, file+":") + " of " + file + " above the first Match"
 		if !strings.EqualFold(sshdWords(at.Value)[1], "yes") {
-			text += " and write UsePAM yes there"
+			text += ", write UsePAM yes in it"
 		}
 	case uses.match.Path != "":
 		text += ", above the first Match"
 	}
-	reread := "have sshd read it again"
+	reread := "have sshd read the file again"
 	if uses.isWithout {
 		program = alpinePAM
 		if !f.Machine.Exists(alpinePAM) {

@@ -126,6 +126,14 @@ func fromProc(m machine.Machine, dir string) (s Subject, status machine.Status, 
 	return s, status, nil
 }
 
+// Called is how the subject is called in a sentence: one without an account has a number alone.
+func (s Subject) Called() string {
+	if s.Name == strconv.Itoa(s.UID) {
+		return "user " + s.Name
+	}
+	return s.Name
+}
+
 // Part returns the subject of a process of which only some files were recorded, as
 // /proc/self; its PID is that of its status, or the given one if that has none. Its user is
 // called name, or as /etc/passwd says, if that was recorded; "" if nobody knows.

@@ -15,12 +15,12 @@ import (
 var systemdChecks = []*Check{
 	{
 		Code: "CGD-020", Name: "delegation", Title: "systemd delegates the login's scope",
-		Explain:   "On cgroup v2 the login stays in the scope that logind made for it, and the module gives that scope to the user. systemd has to know: without Delegate= it takes the controllers away again at the next daemon-reload, so the module then leaves the scope alone. The drop-in session-.scope.d/50-cgdeleg.conf says it for every login (systemd.resource-control(5), systemd.io/CGROUP_DELEGATION).",
+		Explain:   "On cgroup v2 the login stays in the scope that logind made for it, and the module gives that scope to the user. systemd has to know: without Delegate= it takes the controllers away again at the next daemon-reload, so such a scope stays root's. The drop-in session-.scope.d/50-cgdeleg.conf says it for every login (systemd.resource-control(5), systemd.io/CGROUP_DELEGATION).",
 		DependsOn: []string{"mode"}, needs: aUser, ofMounts: true, run: checkDelegation,
 	},
 	{
 		Code: "CGD-021", Name: "systemd-v1", Title: "This systemd still knows cgroup v1",
-		Explain:   "systemd 256 refuses to start on cgroup v1 without SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 on the kernel's command line, and 258 does not know it any more.",
+		Explain:   "systemd 256 refuses to start on cgroup v1 without SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 on the kernel's command line, and 258 has no cgroup v1.",
 		DependsOn: []string{"mode"}, ofMounts: true, run: checkSystemdV1,
 	},
 }
@@ -60,27 +60,30 @@ func (f *Facts) delegationResult() Result {
 	}
 	file, value, isOn := f.delegateLine()
 	const again = "and log in again"
+	misplaced, isMisplaced := f.misplacedDelegate()
 	switch {
 	case known && delegated:
 		return ok("systemd delegates "+scope, Evidence{scope, "Delegate=yes"})
+	case file == "" && isMisplaced:
+		return f.misplacedResult(misplaced, again)
 	case file == "" && f.isBuilt():
 		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
 			fixed(f.dropInStore() + ", build the machine anew, " + again)
 	case file == "" && f.brings():
-		return skip("the module's package brings the drop-in that delegates the scopes of logins: see module")
+		return skip("the module's package brings the drop-in that delegates the scopes of logins: see the check module")
 	case file == "":
 		conf := path.Join("/etc/systemd/system", dropIn)
 		return failed("systemd does not delegate the scopes of logins: the drop-in "+dropIn+" is missing", f.scopeEvidence()...).
-			fixed("install it, "+again,
+			fixed("install the drop-in "+dropIn+", "+again,
 				asRoot("mkdir", "-p", path.Dir(conf)),
 				asRoot("sh", "-c", `printf '[Scope]\nDelegate=cpu memory pids\n' >`+conf),
 				asRoot("systemctl", "daemon-reload"))
 	case !isOn:
 		return failed("systemd does not delegate the scopes of logins: a drop-in says so", append(f.scopeEvidence(), Evidence{file, value})...).
-			fixed("take that line out of "+file+", have systemd read it, "+again, byHand(f.editor(), file), asRoot("systemctl", "daemon-reload"))
+			fixed("remove the line "+value+" from "+file+", have systemd read its units again, "+again, byHand(f.editor(), file), asRoot("systemctl", "daemon-reload"))
 	case known:
 		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
-			fixed("have systemd read it, "+again, asRoot("systemctl", "daemon-reload"))
+			fixed("have systemd read the drop-in, "+again, asRoot("systemctl", "daemon-reload"))
 	}
 	return ok("the drop-in is there", Evidence{file, value})
 }
@@ -99,12 +102,10 @@ func (f *Facts) dropInStore() string {
 // last that says something. An empty value is a list without controllers.
 func (f *Facts) delegateLine() (file, line string, isOn bool) {
 	for _, dropIn := range f.unitDropIns() {
-		data, _ := f.Machine.ReadFile(dropIn)
-		for l := range strings.Lines(string(data)) {
-			value, isDelegate := strings.CutPrefix(strings.TrimSpace(l), "Delegate=")
-			if isDelegate {
-				file, line = dropIn, strings.TrimSpace(l)
-				isOn = !slices.Contains([]string{"no", "n", "false", "f", "off", "0"}, strings.ToLower(strings.TrimSpace(value)))
+		for _, a := range f.assignments(dropIn, "Delegate") {
+			if a.section == "Scope" { // it is ignored in another
+				file, line = dropIn, "Delegate="+a.value
+				isOn = !slices.Contains([]string{"no", "n", "false", "f", "off", "0"}, strings.ToLower(a.value))
 			}
 		}
 	}
@@ -174,8 +175,13 @@ func checkSystemdV1(f *Facts) Result {
 	if len(numbers) == 0 {
 		return skip("systemd's version is not known")
 	}
-	if numbers[0] >= 256 {
-		return warning(fmt.Sprintf("systemd %d drops cgroup v1: the machine will not start so after an upgrade", numbers[0])).
+	const forcedSince, goneSince = 256, 258
+	if numbers[0] >= forcedSince {
+		says := fmt.Sprintf("systemd %d starts on cgroup v1 only with SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1, and systemd 258 has no cgroup v1: after an upgrade to that, this machine does not start with this configuration", numbers[0])
+		if numbers[0] >= goneSince {
+			says = "systemd " + version + " has no cgroup v1: this machine does not start again with this configuration"
+		}
+		return warning(says).
 			with(f.unifiedFix(), "").certainIf(isKnown)
 	}
 	return ok("systemd " + version).certainIf(isKnown)

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -30,13 +29,11 @@ func (f *Facts) unitLimitOf(file string) (l unitLimit, isOne bool) {
 	}
 	l.property = properties[0]
 	for _, name := range f.filesOfUnit(l.unit, kind) {
-		data, _ := f.Machine.ReadFile(name)
-		number := 0
-		for line := range strings.Lines(string(data)) {
-			number++
-			property, _, _ := strings.Cut(strings.TrimSpace(line), "=")
-			if slices.Contains(properties, strings.TrimSpace(property)) {
-				l.lines = append(l.lines, Evidence{fmt.Sprintf("%s:%d", name, number), strings.TrimSpace(line)})
+		for _, property := range properties {
+			for _, a := range f.assignments(name, property) {
+				if strings.EqualFold("."+a.section, kind) { // it is ignored in another
+					l.lines = append(l.lines, a.evidence(property+"="+a.value))
+				}
 			}
 		}
 	}
@@ -44,7 +41,7 @@ func (f *Facts) unitLimitOf(file string) (l unitLimit, isOne bool) {
 }
 
 // filesOfUnit returns a unit's file and its drop-ins: also those for all units that begin as
-// it does up to a dash, and for all of its kind (systemd.unit(5)).
+// it does up to a dash, for its template, and for all of its kind (systemd.unit(5)).
 func (f *Facts) filesOfUnit(unit, kind string) (files []string) {
 	dirs := []string{strings.TrimPrefix(kind, ".") + ".d", unit + ".d"}
 	stem := strings.TrimSuffix(unit, kind)
@@ -53,8 +50,15 @@ func (f *Facts) filesOfUnit(unit, kind string) (files []string) {
 			dirs = append(dirs, stem[:i+1]+kind+".d")
 		}
 	}
+	units := []string{unit}
+	if name, _, isInstance := strings.Cut(stem, "@"); isInstance {
+		template := name + "@" + kind
+		units, dirs = append(units, template), append(dirs, template+".d")
+	}
 	for _, unitDir := range append([]string{"/etc/systemd/system.control", "/run/systemd/system.control"}, unitDirs...) {
-		files = append(files, path.Join(unitDir, unit))
+		for _, name := range units {
+			files = append(files, path.Join(unitDir, name))
+		}
 		for _, dir := range dirs {
 			names, _ := f.Machine.ReadDir(path.Join(unitDir, dir))
 			for _, name := range names {
@@ -77,12 +81,13 @@ func (f *Facts) liftFix(r Result) Result {
 			commands = append(commands, c)
 		}
 	}
-	isEdited := false
-	text := "raise them where they are set"
+	isEdited, isOfLogins := false, false
+	text := "raise the limits where they are set"
 	for _, e := range r.Evidence { // one that is left leaves no more room than before
 		l, isOne := f.unitLimitOf(e.Path)
 		switch {
 		case !isOne:
+			isOfLogins = isOfLogins || f.isOfLogins(e.Path)
 			add(byHand("sh", "-c", "echo "+unlimited(e.Path)+" >"+quote(e.Path)))
 		case len(l.lines) == 0:
 			add(byHand("systemctl", "set-property", l.unit, l.property+"=infinity"))
@@ -93,8 +98,11 @@ func (f *Facts) liftFix(r Result) Result {
 		}
 	}
 	if isEdited {
-		text += ", and have systemd read that again"
+		text += ", and have systemd read its units again"
 		add(byHand("systemctl", "daemon-reload"))
+	}
+	if isOfLogins {
+		text += f.limitsAgain()
 	}
 	for _, e := range seen {
 		if !slices.Contains(r.Evidence, e) {

@@ -64,15 +64,17 @@ func (f *Facts) readsBusAddress() bool {
 	return slices.Compare(versionNumbers(f.System.Version("lxc")), lxcReadsAddressSince) >= 0
 }
 
-// mayBeAsked tells whether the user manager may take the shell's processes: those outside
-// of systemd's units it is not known to.
+// mayBeAsked tells whether clients get cgroups of the user manager from this shell. It takes
+// processes from wherever they are, by the help of systemd itself (AttachProcessesToUnit). Where
+// that has its cgroups below another than the root, as in WSL 2.9, podman and dockerd look for
+// them in /user.slice all the same (github.com/moby/moby/issues/53531, podman's 29749).
 func (f *Facts) mayBeAsked() bool {
 	h := f.unified()
 	if f.Subject.PID == 0 || h == nil || !f.hasSystemd() {
 		return true
 	}
 	l := f.locationIn(h.Name)
-	return l != nil && unitOf(l.member) != ""
+	return h.Base == "/" || l != nil && unitOf(l.member) != ""
 }
 
 // clientAlone returns what gets the user's containers cgroups without any module: LXC 6 or
@@ -85,13 +87,27 @@ func (f *Facts) clientAlone() string {
 		return "LXC " + f.System.Version("lxc")
 	case f.System.Version("lxc") == "" && f.PodmanAsks():
 		return "podman " + f.System.Version("podman")
+	case f.System.Version("lxc") == "" && f.keptFromAsking():
+		return "podman " + f.System.Version("podman") + " without cgroup_manager in its configuration"
 	}
 	return ""
 }
 
+// keptFromAsking tells whether podman would get its cgroups from the user manager, but for its
+// configuration, and has no session for them: a module would only be another way.
+func (f *Facts) keptFromAsking() bool {
+	return f.podmanMayAsk() && f.Machine.Exists(userBus(f.Subject.UID)) && f.podmanConf().Engine.Manager == "cgroupfs" && !f.hasAny()
+}
+
+// podmanMayAsk tells whether podman is there, and systemd's user manager could make its cgroups
+// if it answers and the configuration does not forbid it.
+func (f *Facts) podmanMayAsk() bool {
+	return f.System.Version("podman") != "" && f.isUnified() && f.hasSystemd() && f.mayBeAsked()
+}
+
 // PodmanAsks tells whether podman is there, and gets its cgroups from the user manager.
 func (f *Facts) PodmanAsks() bool {
-	return f.System.Version("podman") != "" && f.isUnified() && f.mayBeAsked() && f.asksManager(f.podmanConf())
+	return f.podmanMayAsk() && f.asksManager(f.podmanConf())
 }
 
 // isAskerUntold tells whether nobody knows if LXC reaches the subject's user manager.
@@ -100,11 +116,11 @@ func (f *Facts) isAskerUntold() bool { return f.mayBeAsked() && f.managerOfLXC()
 // askerUntold is the result where the shell has no cgroup of its own, and LXC may need none.
 func (f *Facts) askerUntold(evidence []Evidence) Result {
 	r := Result{Status: Unknown, Evidence: append([]Evidence{{userBus(f.Subject.UID), "is there"}}, evidence...)}
-	r.Says = "it cannot be told whether LXC asks the user's own systemd for its cgroups: " + busVariable + " of this shell was not read"
+	r.Says = "it cannot be told whether LXC asks systemd's user manager for its cgroups: " + busVariable + " of this shell was not read"
 	if address := f.System.Variable(f.Subject, busVariable); address != "" {
-		r.Says = "it cannot be told whether the user's own systemd answers LXC at " + address + " (" + busVariable + ")"
+		r.Says = "it cannot be told whether systemd's user manager answers LXC at " + address + " (" + busVariable + ")"
 	}
-	return r.fixed("see that it names the user's own bus, as in every login by ssh", f.exportAddress())
+	return r.fixed("see that "+busVariable+" names the user's own bus, as in every login by ssh", f.exportAddress())
 }
 
 // exportAddress has LXC find the user's own bus. su and sudo leave the variable out.
@@ -120,8 +136,13 @@ func (f *Facts) isInUserManager() bool {
 	if h == nil || !f.isUnified() || !f.hasSystemd() {
 		return false
 	}
-	l := f.locationIn(h.Name)
-	return l != nil && strings.Contains(l.member, f.managerUnit()+"/")
+	return f.isBelowManager()
+}
+
+// isBelowManager tells the same by the cgroup's name alone, as in a container, where the
+// manager is the host's.
+func (f *Facts) isBelowManager() bool {
+	return slices.ContainsFunc(f.members, func(m hierarchy.Membership) bool { return strings.Contains(m.Path, f.managerUnit()+"/") })
 }
 
 func (f *Facts) managerUnit() string { return fmt.Sprintf("/user@%d.service", f.Subject.UID) }
@@ -133,7 +154,7 @@ func (f *Facts) ofManager() *location {
 	if h == nil || f.clientAlone() == "" && !f.isInUserManager() {
 		return nil
 	}
-	l := location{Hierarchy: h, base: path.Join("/", h.Base, fmt.Sprintf("user.slice/user-%d.slice", f.Subject.UID), f.managerUnit())}
+	l := location{Hierarchy: h, base: path.Join("/", h.Base, manager.UsersSlice, manager.UserSlice(f.Subject.UID), f.managerUnit())}
 	if shell := f.locationIn(h.Name); shell != nil && f.isInUserManager() {
 		before, _, _ := strings.Cut(shell.own, f.managerUnit())
 		l.base = before + f.managerUnit()
@@ -166,15 +187,15 @@ func (f *Facts) placeOn(h *hierarchy.Hierarchy) *location {
 func (f *Facts) needsNoModule() string {
 	switch {
 	case f.clientAlone() != "":
-		return f.clientAlone() + " needs none here: see session"
+		return f.clientAlone() + " does not need the module here: see the check session"
 	case f.isInUserManager():
-		return "this shell is below systemd's user manager, which the module leaves alone"
+		return "this shell is below systemd's user manager, from which the module does not move it"
 	case f.isLeftWhereItIs():
-		return "the module leaves this shell where it is: see session"
+		return "the module leaves this shell where it is: see the check session"
 	case f.isAskerUntold() && !f.isDelegated():
-		return "LXC may need none here: see session"
+		return "perhaps LXC does not need the module here: see the check session"
 	case f.podmanSetsNone() != "":
-		return f.podmanSetsNone() + ": see session"
+		return f.podmanSetsNone() + ": see the check session"
 	}
 	return ""
 }
@@ -213,24 +234,26 @@ func (f *Facts) withWays(r Result) Result {
 	hasBus := f.Machine.Exists(userBus(f.Subject.UID))
 	lxc := f.System.Version("lxc")
 	switch {
+	case lxc == "" && f.lacksPodmansBus():
+		return f.withPodmansBus(r)
 	case !f.hasSystemd() || !f.isUnified() || lxc == "" || !f.mayBeAsked():
 		return r
 	case f.asksForScopes() && !f.readsBusAddress() && f.Subject.UID != lxcUser:
 		r.Evidence = append(r.Evidence, Evidence{userBus(lxcUser), "the only bus that LXC " + lxc + " asks"})
-		texts = append(texts, "or take LXC 6.0.4 or later, which can ask the user's own systemd for cgroups")
+		texts = append(texts, "or take LXC 6.0.4 or later, which can ask systemd's user manager for cgroups")
 	case f.asksForScopes() && hasBus:
 		r.Evidence = append(r.Evidence, Evidence{busVariable, "is not set"})
-		texts = append(texts, "or name the user's own bus, which LXC "+lxc+" then asks for cgroups")
-		commands = append(commands, f.exportAddress())
+		texts = append(texts, "or set "+busVariable+" to the user's own bus, which LXC "+lxc+" then asks for cgroups")
+		commands = append(commands, or(f.exportAddress())...)
 	case f.asksForScopes():
 		if text, install := f.installBus(); text != "" {
 			texts = append(texts, "or "+text+", which LXC "+lxc+" asks for cgroups, and log in again")
-			commands = append(commands, install...)
+			commands = append(commands, or(install...)...)
 		}
 	}
 	if hasBus && f.Subject.PID != 0 {
-		texts = append(texts, "for one container ask systemd for a scope")
-		commands = append(commands, f.runInScope())
+		texts = append(texts, "for one container, ask systemd's user manager for a scope")
+		commands = append(commands, or(f.runInScope())...)
 	}
 	r.Fix.Text = strings.Join(append([]string{r.Fix.Text}, texts...), "; ")
 	r.Fix.Commands = append(r.Fix.Commands, commands...)
@@ -247,6 +270,12 @@ func (f *Facts) installBus() (text string, commands []Command) {
 		return "", nil
 	}
 	return "install dbus-user-session, for a bus of the user's own", []Command{byHand("apt", "install", "dbus-user-session")}
+}
+
+// answersManager tells whether systemd's user manager was seen to listen: on the user's bus,
+// or on its own socket, which systemd-run takes.
+func (f *Facts) answersManager() bool {
+	return f.Machine.Exists(userBus(f.Subject.UID)) || f.Machine.Exists(fmt.Sprintf("/run/user/%d/systemd/private", f.Subject.UID))
 }
 
 // runInScope starts a container in a scope that the user manager delegates. A shell in it
@@ -272,7 +301,7 @@ func (f *Facts) delegateMore(at *location, controllers []string) (text string, c
 	all := slices.Concat(f.readControllers(at), expected, controllers)
 	slices.Sort(all)
 	script := fmt.Sprintf(`printf '[Service]\nDelegate=%s\n' >%s`, strings.Join(slices.Compact(all), " "), managerDropIn)
-	return "have systemd delegate " + strings.Join(controllers, " ") + " to the user manager, end all sessions of " + f.Subject.Name + ", and log in again", []Command{
+	return "have systemd delegate " + Controllers(controllers) + " to the user manager, end all logins of " + f.Subject.Name + fmt.Sprintf(" (where the user lingers, restart user@%d.service)", f.Subject.UID) + ", and log in again", []Command{
 		asRoot("mkdir", "-p", path.Dir(managerDropIn)), asRoot("sh", "-c", script), asRoot("systemctl", "daemon-reload"),
 	}
 }
@@ -290,12 +319,12 @@ func (f *Facts) useInManager(at *location) Result {
 	has := f.readControllers(at)
 	lacking := slices.DeleteFunc(slices.Clone(f.cgroupUse()), func(c string) bool { return slices.Contains(has, c) })
 	if len(lacking) == 0 {
-		return ok("in a scope of systemd's user manager: "+strings.Join(has, " "), Evidence{at.path(), at.Name})
+		return ok("LXC finds cgroups in a scope of systemd's user manager: "+strings.Join(has, " "), Evidence{at.path(), at.Name})
 	}
 	_, line, _ := lxcconf.CgroupUse(f.usersFiles(), f.lxcConf())
-	r := failed("LXC refuses to start: lxc.cgroup.use names "+strings.Join(lacking, ", ")+", and systemd's user manager, which it asks for its cgroups, has no such controller",
+	r := failed("LXC refuses to start containers: systemd's user manager, which LXC asks for its cgroups, lacks "+Controllers(lacking)+", which lxc.cgroup.use names",
 		itemEvidence(line), f.controllersAt(at))
-	return f.lackedByManager(r, at, lacking, "take the line lxc.cgroup.use out of "+line.File, f.editAny(line.File))
+	return f.lackedByManager(r, at, lacking, "remove the line lxc.cgroup.use from "+line.File, f.editAny(line.File))
 }
 
 // controllersAt is what a v2 cgroup may give on, as evidence.
@@ -310,15 +339,15 @@ func (f *Facts) lackedByManager(r Result, at *location, lacking []string, withou
 		return r.fixed(without, edit)
 	}
 	text, commands := f.delegateMore(at, lacking)
-	return r.fixed(text+"; or "+without, append(commands, edit)...)
+	return r.fixed(text+"; or "+without, append(commands, or(edit)...)...)
 }
 
 // limitsInManager is the check config-limits where the user manager makes the cgroups.
 func (f *Facts) limitsInManager(at *location, lacking []string, evidence []Evidence) Result {
-	r := failed("LXC starts the container without limits that need "+strings.Join(lacking, ", ")+": systemd's user manager, which it asks for its cgroups, has no such controller",
+	r := failed("LXC refuses to start the container: systemd's user manager, which LXC asks for its cgroups, lacks "+Controllers(lacking)+", which the container's limits need",
 		append(evidence, f.controllersAt(at))...)
 	file := evidence[0].file()
-	return f.lackedByManager(r, at, lacking, "take these limits out of the configuration", f.editAny(file))
+	return f.lackedByManager(r, at, lacking, "remove these limits from the configuration", f.editAny(file))
 }
 
 // lxcHas tells whether LXC can set a limit of the controller's, wherever it makes its
@@ -343,10 +372,10 @@ func (f *Facts) startManager() (text string, commands []Command) {
 	if asksLXC {
 		client = "LXC"
 	}
-	return "have the user's own systemd run all the time, which " + client + " asks for cgroups", []Command{asRoot("loginctl", "enable-linger", f.Subject.Name)}
+	return "have systemd's user manager, which " + client + " asks for cgroups, run all the time", []Command{asRoot("loginctl", "enable-linger", f.Subject.Name)}
 }
 
-// seesSSHD tells whether a server of ssh is there: among the shell's ancestors, or installed.
+// seesSSHD tells whether a server of ssh that opens PAM sessions is there: among the shell's ancestors, or installed.
 func (f *Facts) seesSSHD() bool {
 	pid := f.Subject.PID
 	for range maxAncestors {
@@ -354,28 +383,29 @@ func (f *Facts) seesSSHD() bool {
 		if err != nil || pid <= 1 {
 			break
 		}
-		if status.UID == 0 && (status.Name == "dropbear" || strings.HasPrefix(status.Name, "sshd")) {
+		if status.UID == 0 && strings.HasPrefix(status.Name, "sshd") {
 			return true
 		}
 		pid = status.Parent
 	}
-	return slices.ContainsFunc([]string{"/usr/sbin/sshd", "/usr/bin/sshd", "/usr/sbin/dropbear"}, func(file string) bool {
+	return slices.ContainsFunc([]string{"/usr/sbin/sshd", "/usr/bin/sshd"}, func(file string) bool {
 		return f.Machine.Find(file) == machine.Found
 	})
 }
 
 // othersLogin names the user in whose login's scope a cgroup is, with a comma before it; "" if
-// it is the subject's own, or in none. su and sudo leave the shell there.
+// it is the subject's own, or in none.
 func (f *Facts) othersLogin(cgroup string) string {
+	const ofLogin, left = ", which belongs to a login of ", " (su and sudo leave a shell there)"
 	for _, name := range strings.Split(cgroup, "/") {
-		uid, isSlice := strings.CutPrefix(strings.TrimSuffix(name, ".slice"), "user-")
-		if !isSlice || uid == fmt.Sprint(f.Subject.UID) {
-			continue
+		uid, isSlice := manager.UserOfSlice(name)
+		switch {
+		case !isSlice || uid == f.Subject.UID:
+		case uid == 0:
+			return ofLogin + "root" + left
+		default:
+			return ofLogin + fmt.Sprintf("user %d", uid) + left
 		}
-		if uid == "0" {
-			return ", of a login of root's"
-		}
-		return ", of a login of user " + uid + "'s"
 	}
 	return ""
 }

@@ -26,28 +26,28 @@ import (
 var namespaceChecks = []*Check{
 	{
 		Code: "CGD-040", Name: "userns", Title: "Users may make user namespaces",
-		Explain: "An unprivileged container is a user namespace. Debian's kernel.unprivileged_userns_clone and user.max_user_namespaces can forbid it (user_namespaces(7)).",
+		Explain: "An unprivileged container is a user namespace. Debian's kernel.unprivileged_userns_clone and user.max_user_namespaces can forbid it (user_namespaces(7)). LXC makes a second one for a moment, to give the container its cgroups. The container has a mount, a PID, a UTS, an IPC, a network and a cgroup namespace as well, if its configuration does not leave one out, and user.max_net_namespaces and its like can forbid these (namespaces(7)); with podman a single container can do without a network or a cgroup namespace of its own. A filter of system calls can forbid user namespaces, as that of Docker does. The kernel lets a user namespace mount a /proc only where one is seen over which nothing is mounted: most container managers hide parts of theirs.",
 		needs:   aUser, run: checkUserNamespaces,
 	},
 	{
 		Code: "CGD-041", Name: "apparmor", Title: "AppArmor lets unprivileged programs use their user namespaces",
-		Explain:   "Ubuntu since 23.10 takes the capabilities of a user namespace away from programs without an AppArmor profile that allows userns (kernel.apparmor_restrict_unprivileged_userns).",
+		Explain:   "Ubuntu since 24.04 takes the capabilities of a user namespace away from programs without an AppArmor profile that allows userns (kernel.apparmor_restrict_unprivileged_userns).",
 		DependsOn: []string{"userns"}, needs: anOrdinaryUser, run: checkAppArmor,
 	},
 	{
 		Code: "CGD-042", Name: "idmap-tools", Title: "newuidmap and newgidmap are there and privileged",
-		Explain: "They write a container's ID maps from the ranges in /etc/subuid and /etc/subgid, which the user itself may not. They need to be set-user-ID root or to have capabilities, and a process under no_new_privs gets neither.",
-		needs:   anOrdinaryUser, run: checkIDMapTools,
+		Explain: "newuidmap and newgidmap write a container's ID maps from the ranges in /etc/subuid and /etc/subgid, which the user may not write itself. They need to be set-user-ID root or to have capabilities, and a process under no_new_privs gets neither.",
+		needs:   anOrdinaryUser, run: forMaps(checkIDMapTools),
 	},
 	{
 		Code: "CGD-043", Name: "subid", Title: "The user has subordinate IDs, enough for its containers",
-		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested). In a user namespace the range has to be in one line of its map; podman maps every line that the user has, and so needs that of each.",
-		needs:   anOrdinaryUser, run: checkSubID,
+		Explain: "A container's users are IDs of a range that /etc/subuid and /etc/subgid give to the user (subuid(5)). A usual container takes 65,536; one in which containers are started in turn takes that many for each level (--nested). In a user namespace the range has to be wholly within a single line of its map; podman maps every line that the user has, so that each of them has to be within a single line of the map, and has to give IDs.",
+		needs:   anOrdinaryUser, run: forMaps(andMigrated(checkSubID)),
 	},
 	{
 		Code: "CGD-044", Name: "subid-overlap", Title: "No other user has the same subordinate IDs",
 		Explain:   "Users with overlapping ranges can read, change and kill what is in each other's containers.",
-		DependsOn: []string{"subid"}, alone: true, needs: anOrdinaryUser, run: checkSubIDOverlap,
+		DependsOn: []string{"subid"}, alone: true, needs: anOrdinaryUser, run: andMigrated(checkSubIDOverlap),
 	},
 	{
 		Code: "CGD-045", Name: "paths", Title: "A container's root may go through the home directory",
@@ -62,7 +62,7 @@ func checkUserNamespaces(f *Facts) Result {
 	const idMap = "/proc/self/uid_map"
 	if f.Machine.Find(idMap) == machine.Absent && !f.Partial {
 		return failed("this kernel has no user namespaces (CONFIG_USER_NS)", Evidence{idMap, "is not there"}).
-			with(f.kernelFix(), "")
+			with(f.kernelFix("user namespaces (CONFIG_USER_NS)"), "")
 	}
 	isKnown := f.Machine.Find(idMap) == machine.Found && !f.Partial
 	for _, sysctl := range []struct{ file, name string }{
@@ -76,21 +76,31 @@ func checkUserNamespaces(f *Facts) Result {
 				allow = sysctl.name + "=15000"
 			}
 			return failed(sysctl.name+" forbids user namespaces", Evidence{sysctl.file, value}).
-				with(f.sysctlFix("allow them", sysctl.file, allow), "").certain()
+				with(f.sysctlFix("allow user namespaces", sysctl.file, allow), "").certain()
 		}
 	}
 	if !isKnown {
 		return unknown("it cannot be told whether users may make user namespaces", machine.ErrNotRecorded)
 	}
-	return ok("")
+	others := f.checkOtherNamespaces()
+	if r := f.checkConfinement(); r.Status != OK && others.Status != Failed {
+		return r
+	}
+	for _, look := range []func() Result{f.checkSubset, f.checkFewNamespaces} {
+		if r := look(); r.Status != OK && others.Status != Failed {
+			return r
+		}
+	}
+	return others
 }
 
 // kernelFix is what helps where the kernel lacks something.
-func (f *Facts) kernelFix() *Fix {
+func (f *Facts) kernelFix(what string) *Fix {
+	text := "take a kernel that was built with " + what
 	if f.isContainer() {
-		return &Fix{Text: "outside, on the machine, take a kernel that was built with it"}
+		return &Fix{Text: "outside, on the machine, " + text}
 	}
-	return &Fix{Text: "take a kernel that was built with it"}
+	return &Fix{Text: text}
 }
 
 // sysctlFix sets what that file of /proc/sys has. A user namespace has only user.* of its own
@@ -100,9 +110,11 @@ func (f *Facts) sysctlFix(text, file, setting string) *Fix {
 	if isMachines || slices.Contains(f.mountOf(file).Options, "ro") {
 		return &Fix{Text: "outside of this container, " + text + " (" + setting + " in /etc/sysctl.d)"}
 	}
-	const dir = "/etc/sysctl.d" // of which the last file that has it counts
-	keep := fmt.Sprintf("mkdir -p %[1]s && echo %[2]s >%[1]s/99-userns.conf", dir, setting)
-	return &Fix{Text: text + ", for every boot and now", Commands: []Command{asRoot("sh", "-c", keep), asRoot("sysctl", "-w", setting)}}
+	edited, keep := f.keptSysctl(path.Base(file), setting) // a file for each: none is written over
+	if len(edited) > 0 {
+		text += " in " + strings.Join(edited, " and ")
+	}
+	return &Fix{Text: text + ", for every boot and now", Commands: append(keep, asRoot("sysctl", "-w", setting))}
 }
 
 // toolDirs are where newuidmap and newgidmap are looked for after the caller's PATH, in
@@ -116,13 +128,16 @@ var toolDirs = []string{
 
 // idMapTools are the programs that write ID maps, and the capability that each
 // has to have.
-var idMapTools = []struct {
+var idMapTools = []idMapTool{{"newuidmap", unix.CAP_SETUID}, {"newgidmap", unix.CAP_SETGID}}
+
+type idMapTool struct {
 	name       string
 	capability int
-}{{"newuidmap", unix.CAP_SETUID}, {"newgidmap", unix.CAP_SETGID}}
+}
 
 func checkIDMapTools(f *Facts) Result {
 	var evidence []Evidence
+	var unfit []string               // the names of those in evidence
 	foreign, ignored := false, false // files of somebody outside of this container; on a mount with nosuid
 	for _, tool := range idMapTools {
 		file, st, answer := f.lookUp(tool.name)
@@ -133,7 +148,7 @@ func checkIDMapTools(f *Facts) Result {
 			return unknown("it cannot be told whether "+tool.name+" is there", machine.ErrNotRecorded)
 		case answer == machine.Absent:
 			return failed(tool.name+" is neither in PATH nor where distributions have it").
-				with(f.installIDMapTools(), "")
+				with(f.installIDMapTool(tool.name), "")
 		}
 		st.NoSetUID = st.NoSetUID || f.onNoSUID(file)
 		if isSetUserIDRoot(st) || st.Gives(tool.capability) {
@@ -146,26 +161,28 @@ func checkIDMapTools(f *Facts) Result {
 		evidence = append(evidence, Evidence{file, value})
 		foreign = foreign || f.overflows(st.UID)
 		ignored = ignored || st.NoSetUID
+		unfit = append(unfit, tool.name)
 	}
+	tools := strings.Join(unfit, " and ")
 	switch {
 	case foreign:
-		return failed("their owner is none of this container's users, so that set-user-ID does nothing", evidence...).
-			fixed("copy them to where they are this container's root's", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
+		return failed("set-user-ID does nothing on "+tools+": the owner is none of this container's users", evidence...).
+			fixed("copy "+tools+" to /usr/local/bin, owned by this container's root and set-user-ID", asRoot(append([]string{"install", "-o", "root", "-m", "4755", "-t", "/usr/local/bin"}, paths(evidence)...)...))
 	case ignored:
-		return failed("they are on a mount that ignores set-user-ID and capabilities (nosuid)", evidence...).
+		return failed("set-user-ID and capabilities do nothing on "+tools+": the mount ignores them (nosuid)", evidence...).
 			with(f.remounted(evidence[0].Path, "nosuid", "suid"), "")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
-		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and no part of the system", evidence...).
-			fixed("take them out of PATH: the system's own come after them")
+		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with capabilities, and not the system's own", evidence...).
+			fixed("remove the directory of " + tools + " from PATH: the system's own come after it")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) }):
-		return failed("they cannot set ID maps: neither set-user-ID root nor capable, and others than root may have changed them", evidence...).
-			fixed("install their package again")
+		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with capabilities, and perhaps changed by others than root", evidence...).
+			fixed("install the package of " + tools + " again")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
 			commands = append(commands, asRoot("chown", "root:root", e.Path), asRoot("chmod", "4755", e.Path))
 		}
-		return failed("they cannot set ID maps: neither set-user-ID root nor capable", evidence...).fixed("make them set-user-ID root", commands...)
+		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with capabilities", evidence...).fixed("make "+tools+" set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
 		return f.noNewPrivsResult()
 	}
@@ -173,8 +190,12 @@ func checkIDMapTools(f *Facts) Result {
 }
 
 func (f *Facts) noNewPrivsResult() Result {
-	return failed("this process runs under no_new_privs: set-user-ID programs do nothing for it", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
-		fixed("log in again, or take NoNewPrivileges= from the service that started it", Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+	var commands []Command
+	if f.seesSSHD() {
+		commands = append(commands, Command{Args: []string{"ssh", "localhost"}, ByHand: true})
+	}
+	return failed("this process runs under no_new_privs: newuidmap, without which no container starts, cannot set ID maps", Evidence{f.Subject.Proc + "/status", "NoNewPrivs: 1"}).
+		fixed("log in again, or remove NoNewPrivileges= from the service that started this process", commands...)
 }
 
 // isRootsAlone tells whether a program is in one of the system's directories, and nobody but
@@ -241,7 +262,8 @@ type subIDs struct {
 	isAccount func(name string) bool // of this machine's own
 	extents   []subid.Range          // all that is
 	malformed []*confparse.ParseError
-	isUnread  bool // the file was not recorded, of a part of a machine
+	claimed   []subid.Range // by malformed lines
+	isUnread  bool          // the file was not recorded, of a part of a machine
 }
 
 // subIDs reads both files. One that is missing has no ranges; lines that are
@@ -252,6 +274,9 @@ func (f *Facts) subIDs() (both []subIDs, err error) {
 	} {
 		s.all, err = subid.Read(f.Machine, s.file)
 		s.malformed = parseErrors(err)
+		for _, line := range s.malformed {
+			s.claimed = append(s.claimed, subid.Claims(line.Text)...)
+		}
 		s.isUnread = f.isMissing(err)
 		if !s.isUnread && err != nil && len(s.malformed) == 0 && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -351,9 +376,8 @@ func (s *subIDs) mapEvidence() Evidence {
 func (s *subIDs) meant(who Subject) (evidence []Evidence) {
 	isHis := func(owner string) bool { return owner == who.Name || owner == strconv.Itoa(who.UID) }
 	for _, line := range s.malformed {
-		owner, _, _ := strings.Cut(line.Text, ":")
-		if isHis(strings.TrimFunc(owner, isUnseen)) {
-			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), line.Reason})
+		if isMeantFor(line, who) {
+			evidence = append(evidence, Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), strconv.Quote(brief(line.Text)) + ": " + line.Reason})
 		}
 	}
 	for _, r := range s.all {
@@ -425,57 +449,80 @@ func checkSubID(f *Facts) Result {
 	if f.Nested == 1 && f.hasIDMap() {
 		want = 0 // how many it takes is the configuration's, and another check's
 	}
+	if r, isIt := f.fewForPodman(both); isIt {
+		return r
+	}
+	enough := want
+	if f.Nested == 1 && f.isPodmanAlone() {
+		enough = enoughOfPodmans
+	}
 	var evidence, meant []Evidence
 	isMapped, isKnown := true, true
 	for i := range both {
 		s := &both[i]
-		if s.count() >= want || s.isUnread {
+		if s.count() >= enough || s.isUnread {
 			continue
 		}
 		isKnown = isKnown && (!f.Partial || f.ownsIDs(s))
 		evidence = append(evidence, s.evidence())
-		if total(s.own) >= want {
+		if total(s.own) >= enough {
 			isMapped = false
 			evidence = append(evidence, s.mapEvidence())
 		}
 		meant = append(meant, s.meant(f.Subject)...)
 	}
 	switch {
+	case f.Partial && slices.ContainsFunc(both, f.mayBeEnough):
+		return f.subIDSeen(both)
 	case f.Partial && (len(evidence) == 0 || !isKnown) && !f.hasAllSubIDs(both):
 		return f.subIDSeen(both)
 	case len(evidence) == 0:
 		if r, isTrouble := f.podmansResult(both, want); isTrouble {
 			return r.certain()
 		}
-		return ok(fmt.Sprintf("%d, and %d for groups", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence()).certain()
+		return ok(fmt.Sprintf("%d user IDs, and %d group IDs", both[0].count(), both[1].count()), both[0].evidence(), both[1].evidence()).certain()
 	case !isMapped:
 		return f.unmappedResult(both, want, evidence).certain()
 	}
-	says := fmt.Sprintf("%s has fewer subordinate IDs than the %d that a container needs", f.Subject.Name, want)
+	if r, isHidden := f.hiddenName(both); isHidden {
+		return r
+	}
+	says := fmt.Sprintf("%s has fewer subordinate IDs than the %d that a container needs", f.Subject.Called(), want)
 	if f.Nested > 1 {
-		says = fmt.Sprintf("%s has fewer subordinate IDs than the %d that %d levels of containers need", f.Subject.Name, want, f.Nested)
+		says = fmt.Sprintf("%s has fewer subordinate IDs than the %d that %d levels of containers need", f.Subject.Called(), want, f.Nested)
+	}
+	if r, isFused := f.fusedResult(says, both, want, evidence); isFused {
+		return r.certain()
 	}
 	if len(meant) > 0 {
-		return failed(says+", because of a line that newuidmap does not take for it", append(meant, evidence...)...).
-			fixed("correct that line", byHand(append([]string{f.editor()}, filesOf(meant)...)...)).certain()
+		also, give := f.alsoGive(both, filesOf(meant), want)
+		return failed(fmt.Sprintf("%s: newuidmap does not take %s for %s's", says, Listed(paths(meant)), f.Subject.Called()), append(meant, evidence...)...).
+			fixed("correct "+Listed(paths(meant))+f.rewritten(both, want)+also, append([]Command{byHand(append([]string{f.editor()}, filesOf(meant)...)...)}, give...)...).certain()
 	}
 	return failed(says, evidence...).with(f.newRangeFix(both, want), "").certain()
 }
 
 const nsswitchFile = "/etc/nsswitch.conf"
 
+// nssLines returns the words of each line of a database that has any (nsswitch.conf(5)).
+func (f *Facts) nssLines(database string) (all [][]string) {
+	data, _ := f.Machine.ReadFile(nsswitchFile)
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		value, isIt := strings.CutPrefix(strings.TrimSpace(line), database+":")
+		if words := strings.Fields(value); isIt && len(words) > 0 {
+			all = append(all, words)
+		}
+	}
+	return all
+}
+
 // subIDService returns the service other than the files that is asked for subordinate IDs:
 // then nobody reads the files. shadow takes the first word of the line alone (lib/nss.c); ""
 // if that is files, or this shadow does not know the line.
 func (f *Facts) subIDService() (service string) {
-	data, _ := f.Machine.ReadFile(nsswitchFile)
-	for line := range strings.Lines(string(data)) {
-		line, _, _ = strings.Cut(line, "#")
-		if value, isIt := strings.CutPrefix(strings.TrimSpace(line), "subid:"); isIt {
-			if words := strings.Fields(value); len(words) > 0 {
-				service = words[0]
-			}
-		}
+	for _, words := range f.nssLines("subid") {
+		service = words[0]
 	}
 	if service == "files" || f.isBeforeLibsubid() {
 		return ""
@@ -499,22 +546,22 @@ func (f *Facts) isBeforeLibsubid() bool {
 // asksServiceResult is the result where a directory service has the subordinate IDs.
 func (f *Facts) asksServiceResult(service string) Result {
 	r := Result{
-		Status: Unknown, Says: "subordinate IDs come from " + service + ", which this does not ask",
+		Status: Unknown, Says: "subordinate IDs come from " + service + ", which cgdeleg check does not ask",
 		Evidence: []Evidence{{nsswitchFile, "subid: " + service}},
 	}
 	const program = "getsubids" // Fedora has it in a package of its own
 	if _, _, answer := f.lookUp(program); answer == machine.Absent {
-		return r.fixed("look there whether " + f.Subject.Name + " has enough: those in the files do not count")
+		return r.fixed("look in " + service + " whether " + f.Subject.Called() + " has enough subordinate IDs: those in the files do not count")
 	}
-	return r.fixed("ask for them", Command{Args: []string{program, f.Subject.Name}}, Command{Args: []string{program, "-g", f.Subject.Name}})
+	return r.fixed("ask "+service+" for "+f.Subject.Called()+"'s subordinate IDs", Command{Args: []string{program, f.Subject.Name}}, Command{Args: []string{program, "-g", f.Subject.Name}})
 }
 
 // unmappedResult is the result where the user has IDs that are none in this user
 // namespace.
 func (f *Facts) unmappedResult(both []subIDs, want uint64, evidence []Evidence) Result {
-	says := "not all subordinate IDs of " + f.Subject.Name + " are in one line of this user namespace's map: newuidmap says \"write to uid_map failed\""
+	says := "a range of " + f.Subject.Called() + "'s subordinate IDs is not wholly within a single line of this user namespace's map: newuidmap says \"write to uid_map failed\""
 	if len(subid.Within(both[0].own, both[0].extents)) == 0 {
-		says = "the subordinate IDs of " + f.Subject.Name + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
+		says = "the subordinate IDs of " + f.Subject.Called() + " are none of this user namespace's: newuidmap says \"write to uid_map failed\""
 	}
 	return failed(says, evidence...).with(f.insideFix(both, want), f.orMoreIDs())
 }
@@ -525,7 +572,7 @@ func (f *Facts) orMoreIDs() string {
 	if !f.inUserNamespace() {
 		return ""
 	}
-	return "or outside, give this container more IDs: one larger range in its lxc.idmap, and in the files there that allow it"
+	return "or outside, give this container more IDs: " + f.keeper().ids
 }
 
 // insideFix takes the subject's lines away that are not wholly in one line of this user
@@ -541,14 +588,15 @@ func (f *Facts) insideFix(both []subIDs, want uint64) *Fix {
 		isEnough = isEnough && rest.count() >= want
 		drops, left = append(drops, drop...), append(left, rest)
 	}
+	remove := "remove " + f.Subject.Called() + "'s lines of /etc/subuid and /etc/subgid that are not wholly within a single line of this user namespace's map"
 	if isEnough {
-		return &Fix{Text: "take the lines away that are not in it", Commands: drops}
+		return &Fix{Text: remove, Commands: drops}
 	}
 	fix := f.rangeFix(left, want)
 	if len(fix.Commands) == 0 || fix.Commands[0].ByHand {
 		return nil
 	}
-	return &Fix{Text: "take the lines away that are not in it, and give the user a free range", Commands: append(drops, fix.Commands...)}
+	return &Fix{Text: remove + ", and give " + f.Subject.Called() + " a free range", Commands: append(drops, fix.Commands...)}
 }
 
 // isOutside tells whether a range is not wholly in one line of this user namespace's map.
@@ -564,7 +612,7 @@ func (f *Facts) dropLines(s subIDs, which func(subid.Range) bool) (commands []Co
 	lines := strings.Split(string(data), "\n")
 	left = s
 	for _, r := range s.own {
-		isPlain := strings.Trim(r.Owner, plainNames) == "" && lines[r.Line-1] == lineOf(r) // and so as good in an expression
+		isPlain := strings.Trim(r.Owner, plainNames) == "" && r.Line <= len(lines) && lines[r.Line-1] == lineOf(r) // and so as good in an expression
 		command := asRoot("sed", "-i", "/^"+lineOf(r)+"$/d", s.file)
 		if !isPlain {
 			command = byHand(f.editor(), s.file)
@@ -587,6 +635,9 @@ func (f *Facts) dropLines(s subIDs, which func(subid.Range) bool) (commands []Co
 // newRangeFix gives the subject a range, in place of lines that give it the same IDs twice:
 // with those beside it podman would fail as before.
 func (f *Facts) newRangeFix(both []subIDs, want uint64) *Fix {
+	if len(emptyIn(both)) > 0 {
+		return f.withoutEmpty(both, want)
+	}
 	if len(repeatedIn(both)) == 0 {
 		return f.rangeFix(both, want)
 	}
@@ -601,9 +652,9 @@ func (f *Facts) newRangeFix(both []subIDs, want uint64) *Fix {
 	}
 	fix := f.rangeFix(left, want)
 	if len(repeatedIn(left)) > 0 || len(fix.Commands) == 0 || fix.Commands[0].ByHand {
-		return &Fix{Text: "correct the lines that give IDs twice, and give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
+		return &Fix{Text: "correct the lines that give IDs twice, and give " + f.Subject.Called() + " a range of subordinate IDs that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
 	}
-	return &Fix{Text: "take the lines away that give IDs twice, and give it a free range", Commands: append(drops, fix.Commands...)}
+	return &Fix{Text: "remove the lines that give IDs twice, and give " + f.Subject.Called() + " a free range of subordinate IDs", Commands: append(drops, fix.Commands...)}
 }
 
 // podmansResult is the result where the user has enough IDs, and podman would not get them:
@@ -617,11 +668,10 @@ func (f *Facts) podmansResult(both []subIDs, want uint64) (r Result, isTrouble b
 	}
 	var outside, byOthers []Evidence
 	for _, s := range both {
-		const kernelTakes = "not in one line of this user namespace's map"
 		for _, line := range s.own {
 			at := Evidence{fmt.Sprintf("%s:%d", s.file, line.Line), lineOf(line)}
 			if s.extents != nil && len(subid.Inside([]subid.Range{line}, s.extents)) == 0 {
-				at.Value += ", which is " + kernelTakes
+				at.Value += ", which is not wholly within a single line of " + s.mapFile
 				outside = append(outside, at, s.mapEvidence())
 			}
 		}
@@ -631,23 +681,26 @@ func (f *Facts) podmansResult(both []subIDs, want uint64) (r Result, isTrouble b
 	}
 	switch {
 	case len(outside) > 0:
-		return failed("podman maps every line of "+f.Subject.Name+"'s as a whole, and the kernel takes none that is not in one line of this user namespace's map", outside...).
+		return f.asPodman("podman maps each of "+f.Subject.Called()+"'s lines of "+subUIDFile+" and "+subGIDFile+" as a whole, and the kernel refuses a range that is not wholly within a single line of this user namespace's map", outside...).
 			with(f.insideFix(both, want), f.orMoreIDs()), true
 	case len(byOthers) > 0:
 		return f.byOtherName(byOthers), true
 	}
-	return r, false
+	if empty := emptyIn(both); len(empty) > 0 {
+		return f.emptyResult(both, want, empty), true
+	}
+	return f.unparsedResult(both)
 }
 
 // byOtherName is the result for lines with another name of the same number, which newuidmap
 // takes for the user's and podman does not.
 func (f *Facts) byOtherName(lines []Evidence) Result {
-	says := "newuidmap takes lines of another name with " + f.Subject.Name + "'s number for its own, and podman does not"
+	says := fmt.Sprintf("%s's subordinate IDs stand in %s under another name of the same user ID: newuidmap accepts that, podman does not, and finds none", f.Subject.Called(), Listed(filesOf(lines)))
 	if f.System.Version("lxc") != "" {
 		return Result{Status: Note, Says: says, Evidence: lines}
 	}
 	return failed(says, lines...).
-		fixed("write "+f.Subject.Name+" or its number in those lines", byHand(append([]string{f.editor()}, filesOf(lines)...)...))
+		fixed(fmt.Sprintf("write %s or %d as the owner in those lines of %s", f.Subject.Name, f.Subject.UID, Listed(filesOf(lines))), byHand(append([]string{f.editor()}, filesOf(lines)...)...))
 }
 
 // plainNames is what most names of users are made of.
@@ -667,7 +720,7 @@ func filesOf(evidence []Evidence) (files []string) {
 // one that it has of the other kind, if only one is lacking.
 func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
 	lacking := slices.DeleteFunc(slices.Clone(both), func(s subIDs) bool { return s.count() >= want })
-	first, found := freeIDs(lacking, both, want)
+	first, found := f.freeIDs(lacking, both, want)
 	for i := range both {
 		for _, r := range both[i].mapped {
 			isIn := !slices.ContainsFunc(lacking, func(s subIDs) bool { return !s.hasMapped(r.First, want) })
@@ -678,23 +731,23 @@ func (f *Facts) rangeFix(both []subIDs, want uint64) *Fix {
 	}
 	switch {
 	case !found && f.inUserNamespace():
-		return &Fix{Text: "outside, give this container more IDs, and it a range of them"}
+		return &Fix{Text: "outside, give this container more IDs (" + f.keeper().ids + "); then give " + f.Subject.Called() + " a range of them in /etc/subuid and /etc/subgid here"}
 	case !found || !f.mayGive(both, first, want):
-		return &Fix{Text: "give it a range that nobody has", Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
+		return &Fix{Text: fmt.Sprintf("take a range from another user, and give it to %s: no %d IDs in one piece are free here", f.Subject.Called(), want), Commands: []Command{byHand(f.editor(), both[0].file, both[1].file)}}
 	}
-	return &Fix{Text: "give it a free range", Commands: f.giveSubIDs(lacking, first, want)}
+	return &Fix{Text: "give " + f.Subject.Called() + " a free range of subordinate IDs", Commands: f.giveSubIDs(lacking, first, want)}
 }
 
-// freeIDs returns the first of as many IDs that nobody has, of either kind, and that are in
-// one line of the map of each of these kinds.
-func freeIDs(kinds, both []subIDs, want uint64) (first uint64, found bool) {
+// freeIDs returns the first of as many IDs that nobody has, of either kind, neither as
+// subordinate ones nor as its own, and that are in one line of the map of each of these kinds.
+func (f *Facts) freeIDs(kinds, both []subIDs, want uint64) (first uint64, found bool) {
 	extents := []subid.Range{{Count: math.MaxUint32}}
 	for _, s := range kinds {
 		if s.extents != nil {
 			extents = subid.Within(extents, s.extents)
 		}
 	}
-	return subid.FreeIn(extents, want, both[0].all, both[1].all)
+	return subid.FreeIn(extents, want, both[0].all, both[1].all, both[0].claimed, both[1].claimed, f.accountIDs())
 }
 
 // hasMapped tells whether the IDs are in one line of the map, as far as that is known.
@@ -724,10 +777,12 @@ func (f *Facts) giveSubIDs(kinds []subIDs, first, want uint64) (commands []Comma
 }
 
 // hasUsermod tells whether usermod is there. Alpine has it in another package than
-// newuidmap, and BusyBox has none. Of recorded machines it is known only there.
+// newuidmap, and BusyBox has none, as other systems that are not made of one that is known. Of
+// recorded machines it is known only there.
 func (f *Facts) hasUsermod() bool {
 	_, _, answer := f.lookUp("usermod")
-	return answer == machine.Found || f.Machine.IsRecorded() && !f.isLike("alpine")
+	isOfShadow := slices.ContainsFunc(distributions, func(d distribution) bool { return f.isLike(d.ids...) })
+	return answer == machine.Found || f.Machine.IsRecorded() && isOfShadow && !f.isLike("alpine")
 }
 
 // hasIDMap tells whether a container's configuration says which IDs it takes.
@@ -760,6 +815,9 @@ func (f *Facts) mayGive(both []subIDs, firstID, count uint64) bool {
 	}
 	overlaps := func(first, n uint64) bool { return first < firstID+count && firstID < first+n }
 	for _, s := range both {
+		if slices.ContainsFunc(s.claimed, func(r subid.Range) bool { return overlaps(r.First, r.Count) }) {
+			return false
+		}
 		for _, r := range s.all {
 			isOwn := len(subid.Of([]subid.Range{r}, f.Subject.UID, f.names()...)) > 0
 			if !isOwn && overlaps(r.First, r.Count) {
@@ -768,6 +826,18 @@ func (f *Facts) mayGive(both []subIDs, firstID, count uint64) bool {
 		}
 	}
 	return len(f.accountsIn(firstID, count)) == 0
+}
+
+// accountIDs returns the user and group IDs of all accounts, each as a range.
+func (f *Facts) accountIDs() (ids []subid.Range) {
+	for _, u := range account.All(f.Machine) {
+		for _, id := range []int{u.Uid, u.Gid} {
+			if id >= 0 {
+				ids = append(ids, subid.Range{First: uint64(id), Count: 1})
+			}
+		}
+	}
+	return ids
 }
 
 // accountsIn returns the accounts whose own user or group ID is one of these.
@@ -807,13 +877,14 @@ func checkSubIDOverlap(f *Facts) Result {
 		}
 	}
 	if twice := repeatedIn(both); len(twice) > 0 {
-		return f.asPodman("some IDs are given to "+f.Subject.Name+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
+		return f.asPodman("some IDs are given to "+f.Subject.Called()+" twice: podman and rootless Docker map both lines, and the kernel takes no ID twice", twice...).
 			with(f.onceFix(both, filesOf(twice)), "").certainIf(f.knowsOwnIDs(both))
 	}
 	if own := f.ownIDIn(both); len(own) > 0 {
-		return f.asPodman(f.Subject.Name+"'s own ID is in its own range: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
-			fixed("give it another range, without its own ID"+f.freeRange(both)+", and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certainIf(f.knowsOwnIDs(both))
+		return f.asPodman(f.Subject.Called()+"'s own ID is in a range of "+f.Subject.Called()+"'s subordinate IDs: podman and rootless Docker map both, and the kernel takes no ID twice", own...).
+			fixed("give "+f.Subject.Called()+" another range, without that ID"+f.freeRange(both)+", and change the owners of the containers' files to it", byHand(append([]string{f.editor()}, filesOf(own)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
+	shared := len(evidence)
 	for _, s := range both {
 		for _, r := range s.own {
 			if names := f.accountsIn(r.First, r.Count); len(names) > 0 {
@@ -821,9 +892,13 @@ func checkSubIDOverlap(f *Facts) Result {
 			}
 		}
 	}
+	if shared == 0 && len(evidence) > 0 {
+		return warning(fmt.Sprintf("IDs of other accounts are among %[1]s's subordinate IDs: %[1]s can become them, and they can change what is in %[1]s's containers", f.Subject.Called()), evidence...).
+			fixed("give "+f.Subject.Called()+" another range, without their IDs"+f.freeRange(both)+", and change the owners of the containers' files to it", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
+	}
 	if len(evidence) > 0 {
-		return warning("another user has some of the same IDs, and so a hand in these containers", evidence...).
-			fixed("give one of them another range"+f.freeRange(both)+", and its containers' files to that", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
+		return warning(fmt.Sprintf("another user has some of %[1]s's subordinate IDs, and can change what is in %[1]s's containers", f.Subject.Called()), evidence...).
+			fixed("give one of the two another range"+f.freeRange(both)+", and change the owners of that user's containers' files to it", byHand(append([]string{f.editor()}, filesOf(evidence)...)...)).certainIf(f.knowsOwnIDs(both))
 	}
 	return ok("")
 }
@@ -832,7 +907,7 @@ func checkSubIDOverlap(f *Facts) Result {
 // another; "" if none is found.
 func (f *Facts) freeRange(both []subIDs) string {
 	want := uint64(f.Nested) * oneContainer
-	first, found := freeIDs(both, both, want)
+	first, found := f.freeIDs(both, both, want)
 	if !found || !f.mayGive(both, first, want) {
 		return ""
 	}
@@ -859,18 +934,9 @@ func (f *Facts) onceFix(both []subIDs, files []string) *Fix {
 		}
 	}
 	if !isEnough {
-		return &Fix{Text: "take one of the lines out, or what both have", Commands: []Command{byHand(append([]string{f.editor()}, files...)...)}}
+		return &Fix{Text: "remove one of the two lines, or take what both have out of one of them", Commands: []Command{byHand(append([]string{f.editor()}, files...)...)}}
 	}
-	return &Fix{Text: "take one of the lines out: with the other there are enough", Commands: drops}
-}
-
-// asPodman is a failure where podman is installed, which maps all that a user has. LXC maps
-// what a container's configuration says.
-func (f *Facts) asPodman(says string, evidence ...Evidence) Result {
-	if f.System.Version("podman") == "" {
-		return warning(says, evidence...)
-	}
-	return failed(says, evidence...)
+	return &Fix{Text: "remove one of the two lines: with the other there are enough IDs", Commands: drops}
 }
 
 // repeatedIn returns the lines that give the subject the same IDs.
@@ -897,8 +963,11 @@ func (f *Facts) ownIDIn(both []subIDs) (evidence []Evidence) {
 
 func checkPaths(f *Facts) Result {
 	dirs := f.containersDirs()
-	if len(dirs) == 0 {
-		return skip("there is no LXC, and others keep a container's root away from the home directory")
+	switch {
+	case len(dirs) == 0 && f.Config != nil:
+		return skip("the container's root file system is no directory")
+	case len(dirs) == 0:
+		return skip("there is no LXC: the root of podman's containers is the user itself")
 	}
 	if at := f.mountOf(dirs[0]); dirs[0] != "" && slices.Contains(at.Options, "noexec") {
 		return failed("nothing may be run from where the containers are (noexec)", Evidence{"/proc/self/mountinfo", at.Point + " noexec"}).
@@ -912,14 +981,14 @@ func checkPaths(f *Facts) Result {
 			seen = append(seen, dir)
 			st, err := f.usersFiles().Stat(dir)
 			isUnseen = isUnseen || dir == f.Subject.Home && errors.Is(err, machine.ErrNotRecorded)
-			if err != nil || f.containerMaySearch(st) {
+			if err != nil || f.containerMaySearch(st) || st.Mode&unix.S_IFMT != unix.S_IFDIR { // of an image config-rootfs tells
 				continue
 			}
 			evidence = append(evidence, Evidence{dir, ownerAndMode(st)})
 		}
 	}
 	if len(evidence) == 0 && isUnseen {
-		return Result{Status: Unknown, Says: "the way to the containers' files cannot be told: the home directory is not known, or was not recorded"}
+		return Result{Status: Unknown, Says: "it cannot be told whether a container's root can reach its files: the home directory is not known, or was not recorded"}
 	}
 	if len(evidence) == 0 {
 		return ok("")
@@ -934,7 +1003,7 @@ func checkPaths(f *Facts) Result {
 		}
 		commands = append(commands, command)
 	}
-	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).fixed("open the way (o+x shows no names)", commands...)
+	return failed("a container's root cannot go through "+evidence[len(evidence)-1].Path, evidence...).fixed("let others go through these directories (o+x shows no names)", commands...)
 }
 
 // containersDirs returns the directories through which the root of a container of LXC's
@@ -974,10 +1043,6 @@ func (f *Facts) containerMaySearch(st machine.Stat) bool {
 // rootfs returns the container's root directory, if its configuration has one
 // that is a directory.
 func (f *Facts) rootfs() string {
-	for _, key := range []string{"lxc.rootfs.path", "lxc.rootfs"} {
-		if item, found := f.Config.Last(key); found {
-			return strings.TrimPrefix(item.Value, "dir:")
-		}
-	}
-	return ""
+	item := f.rootfsItem()
+	return strings.TrimPrefix(item.Value, "dir:")
 }

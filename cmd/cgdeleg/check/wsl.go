@@ -18,14 +18,14 @@ func (f *Facts) isWSLInit(pid int, status machine.Status) bool {
 
 // wslResult is the result for a shell that the init of WSL has started.
 func (f *Facts) wslResult() Result {
-	r := failed("this shell came past PAM: WSL's init has started it without a login", f.cgroupEvidence()...)
+	r := failed("this shell was started without PAM: WSL's init has started it without a login", f.cgroupEvidence()...)
 	login := Command{Args: []string{"su", "-", f.Subject.Name}, ByHand: true}
 	r = r.with(f.openFix(), "")
-	text := "for every shell log in, by su or by ssh"
+	text := "start each shell by a login, by su or ssh"
 	if r.Fix == nil {
 		return r.fixed(text, login)
 	}
 	r.Fix.Text = text + "; or " + r.Fix.Text
-	r.Fix.Commands = append([]Command{login}, r.Fix.Commands...)
+	r.Fix.Commands = append([]Command{login}, or(r.Fix.Commands...)...)
 	return r
 }

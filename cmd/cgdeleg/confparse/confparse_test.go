@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"math"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -35,4 +37,20 @@ func TestParseErrorNamesTheLine(t *testing.T) {
 	if got, want := err.Error(), `/etc/f:3: no colon (permission denied) in "a\x1bb"`; got != want || !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// FuzzParseUint holds numbers against Go's with base 0, which has more spellings.
+func FuzzParseUint(f *testing.F) {
+	for _, s := range []string{"", "0", "08", "0x", "0X1f", " \t+7", "++7", "-0", "1_0", "0b1", "0o17", "18446744073709551616", "0x_1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, ok := ParseUint(s)
+		bare := strings.TrimPrefix(strings.TrimLeft(s, " \t\v\f\r"), "+")
+		want, err := strconv.ParseUint(bare, 0, 64)
+		isGos := strings.Contains(s, "_") || len(bare) > 1 && bare[0] == '0' && strings.ContainsAny(bare[1:2], "bBoO")
+		if ok != (err == nil && !isGos) || ok && n != want {
+			t.Errorf("%q is %d, %v; want %d, %v", s, n, ok, want, err)
+		}
+	})
 }

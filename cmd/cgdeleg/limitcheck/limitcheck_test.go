@@ -159,7 +159,7 @@ func TestAbilities(t *testing.T) {
 	}{
 		{"v1: what there is", "debian12-v1-hybrid", "* user memory.max=1G pids.max=10% cpu.max=5%\n", meminfo, nil},
 		{"v1: memory.high", "debian12-v1-hybrid", "alice user memory.max=1G memory.high=512M\nbob user memory.max=1G memory.high=512M\n", nil, []string{
-			"1:26 warning memory.high cannot be set in hierarchy memory: cgroup v1 knows no such limit", "2:24 warning memory.high cannot be set",
+			"1:26 warning memory.high cannot be set in hierarchy memory: cgroup v1 has no such limit", "2:24 warning memory.high cannot be set",
 		}},
 		{"v2", "openrc-v2", "* user memory.max=1G memory.high=10% pids.max=90\n* session cpu.max=5%", meminfo, nil},
 		{"systemd: sessions", "systemd-v2-adopted", "* user memory.max=1G cpu.max=5% pids.max=90\n* session memory.max=512M cpu.weight=50 cpu.max=5% memory.swap.max=0", nil, []string{

@@ -115,7 +115,7 @@ func (c *checker) reach(r *limitsconf.Rule) {
 		}
 		by = append(by, some...)
 	}
-	c.line(r, "nobody can reach the line: "+earlier(by)+" before it for everybody whom it matches", "put it before, or remove it: of each scope the first line that matches counts")
+	c.line(r, "nobody can reach the line: "+earlier(by)+" before it for everybody whom it matches", "put it before, or remove it: of the lines for user, and of those for session, the first that matches counts")
 }
 
 // earlier names lines.

@@ -21,7 +21,7 @@ func TestIDMaps(t *testing.T) {
 		{"both names", "lxc.id_map = u 0 1 2\nlxc.idmap = g 0 1 2\n", []string{"u 0 1 2", "g 0 1 2"}},
 		{"cleared", "lxc.idmap = u 0 1 2\nlxc.idmap =\nlxc.idmap = g 0 1 2\n", []string{"g 0 1 2"}},
 		{"cleared by the old name", "lxc.idmap = u 0 1 2\nlxc.id_map = ''\n", nil},
-		{"blanks", "lxc.idmap = \" u\t0  100000\r65536 \"\n", []string{"u 0 100000 65536"}},
+		{"blanks", "lxc.idmap = \" u\t0  100000 65536 \"\n", []string{"u 0 100000 65536"}},
 		{"hexadecimal and octal", "lxc.idmap = u 0 0x10 +010\n", []string{"u 0 16 8"}},
 		{"largest number", "lxc.idmap = u 0 0 18446744073709551615\n", []string{fmt.Sprintf("u 0 0 %d", uint64(math.MaxUint64))}},
 		{"other keys", "lxc.idmaps = u\nlxc.idmap.x = u\nlxc.id_map_x = u\n", nil},

@@ -9,6 +9,7 @@ package lxcconf
 import (
 	"errors"
 	"io/fs"
+	"iter"
 	"path"
 	"strings"
 
@@ -23,6 +24,9 @@ type Item struct {
 	Key, Value string
 	File       string
 	Line       int // counted from 1
+	// Returned tells that a carriage return ends the line, which LXC before 4.0 takes for a
+	// part of the value.
+	Returned bool
 }
 
 // Config is a configuration file with all that it includes.
@@ -96,11 +100,9 @@ type reader struct {
 
 // parse adds the items of a file. Errors are *confparse.ParseError.
 func (r *reader) parse(file string, data []byte, depth int) error {
-	n := 0
-	for text := range strings.Lines(string(data)) {
-		n++
+	for n, text := range linesOf(data) {
 		item, isItem, reason := parseLine(text)
-		item.File, item.Line = file, n
+		item.File, item.Line, item.Returned = file, n, strings.HasSuffix(text, "\r")
 		var err error
 		switch {
 		case !isItem && reason == "":
@@ -121,10 +123,27 @@ func (r *reader) parse(file string, data []byte, depth int) error {
 			return err
 		}
 		if reason != "" {
-			return &confparse.ParseError{File: file, Line: n, Text: strings.TrimSuffix(text, "\n"), Reason: reason, Err: err}
+			return &confparse.ParseError{File: file, Line: n, Text: strings.TrimRight(text, "\r\n"), Reason: reason, Err: err}
 		}
 	}
 	return nil
+}
+
+// linesOf returns the lines with their numbers, as editors count them. Since 4.0 LXC ends a line
+// at a carriage return as well, as files from Windows have them (parse.c,
+// lxc_file_for_each_line_mmap; github.com/lxc/lxc/issues/2838).
+func linesOf(data []byte) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		n := 0
+		for line := range strings.Lines(string(data)) {
+			n++
+			for part := range strings.SplitAfterSeq(strings.TrimSuffix(line, "\n"), "\r") {
+				if !yield(n, part) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // parseLine parses a line as LXC does (parse_line of confile.c). Lines that do
@@ -143,7 +162,7 @@ func parseLine(line string) (item Item, isItem bool, reason string) {
 	return item, true, ""
 }
 
-const blanks = " \t\n\x00"
+const blanks = " \t\r\n\x00"
 
 // unquote takes one pair of quotes off, single or double. There is no escaping.
 func unquote(s string) string {
@@ -153,19 +172,24 @@ func unquote(s string) string {
 	return s
 }
 
+// Reasons of a *confparse.ParseError for a line lxc.include, which LXC understands.
+const (
+	Relative   = "relative path, which LXC looks for in the directory from which it is started"
+	Unreadable = "file cannot be included"
+)
+
 // include reads what an lxc.include names. It returns what is wrong with that
 // line, with the cause if there is one, or alone the *confparse.ParseError of
 // an included file. An empty value includes nothing, nor does a directory that
 // is missing, if a slash at the end says that it is one: userns.conf has such a
 // line.
 func (r *reader) include(name string, depth int) (reason string, err error) {
-	const unreadable = "file cannot be included"
 	isDir := strings.HasSuffix(name, "/")
 	switch {
 	case name == "":
 		return "", nil
 	case !path.IsAbs(name):
-		return "relative path: another file wherever LXC is started", nil
+		return Relative, nil
 	case depth+1 >= maxDepth:
 		return "files that include each other too deep", nil
 	}
@@ -176,7 +200,7 @@ func (r *reader) include(name string, depth int) (reason string, err error) {
 	case isDir && errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case isDir || !errors.Is(err, unix.ENOTDIR):
-		return unreadable, err
+		return Unreadable, err
 	}
 	for _, file := range files {
 		if r.files++; r.files > maxFiles {
@@ -184,7 +208,7 @@ func (r *reader) include(name string, depth int) (reason string, err error) {
 		}
 		data, err := r.machine.ReadFile(file)
 		if err != nil {
-			return unreadable, err
+			return Unreadable, err
 		}
 		if err := r.parse(file, data, depth+1); err != nil {
 			return "", err

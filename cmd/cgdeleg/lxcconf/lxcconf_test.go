@@ -14,31 +14,16 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
-// files are path to content; a path that ends with a slash is a directory.
-type files map[string]string
+// files are what a machine has.
+type files = machinetest.Files
 
-func recorded(t *testing.T, all files) machine.Machine {
+// recorded returns a machine with these files; what it has not was absent.
+func recorded(t testing.TB, all ...files) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, machine.StatFile), nil, 0o644); err != nil {
-		t.Fatal(err) // what is not in it was absent
-	}
-	for name, content := range all {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(name, "/") {
-			if err := os.MkdirAll(path, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		} else if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return machine.Recorded(dir)
+	return machine.Recorded(machinetest.Make(t, append([]files{{machine.StatFile: ""}}, all...)...))
 }
 
 // brief is an item as "config:3 lxc.uts.name=c1", its file by base name.
@@ -82,7 +67,7 @@ func TestReadLines(t *testing.T) {
 		{"quotes that do not match", `lxc.a = "b'` + "\n", []string{`config:1 lxc.a="b'`}},
 		{"one quote", `lxc.a = "` + "\n", []string{`config:1 lxc.a="`}},
 		{"quotes around nothing", `lxc.a = ""` + "\n", []string{"config:1 lxc.a="}},
-		{"carriage return belongs to the value", "lxc.a = b\r\n", []string{"config:1 lxc.a=b\r"}},
+		{"carriage return ends a line", "lxc.a = b \r\n\r\nlxc.c = \"d\"\rlxc.e = f\n", []string{"config:1 lxc.a=b", "config:3 lxc.c=d", "config:3 lxc.e=f"}},
 		{"blanks within a key", "lxc.a b = c\n", []string{"config:1 lxc.a b=c"}},
 		{"include of nothing", "lxc.include =\nlxc.include = \"\"\n", nil},
 	} {
@@ -149,7 +134,7 @@ func TestReadRefuses(t *testing.T) {
 		{"missing directory that may be a file", files{"config": "lxc.include = /d.d"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /d.d", Reason: unreadable}, unix.ENOENT},
 		{"NUL in the name", files{"config": "lxc.include = /a\x00b"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /a\x00b", Reason: unreadable}, unix.EINVAL},
 		{"relative path", files{"config": "lxc.include = more", "more": ""},
-			confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = more", Reason: "relative path: another file wherever LXC is started"}, nil},
+			confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = more", Reason: "relative path, which LXC looks for in the directory from which it is started"}, nil},
 		{"too deep", chain, confparse.ParseError{File: "/f15", Line: 1, Text: "lxc.include = /f16", Reason: "files that include each other too deep"}, nil},
 		{"itself", files{"config": "lxc.include = /config"}, confparse.ParseError{File: "/config", Line: 1, Text: "lxc.include = /config", Reason: "files that include each other too deep"}, nil},
 		{"itself, many times", files{"config": "lxc.include = /d", "d/a.conf": strings.Repeat("lxc.include = /e\n", maxFiles), "e": ""},
@@ -313,7 +298,7 @@ func FuzzRead(f *testing.F) {
 		}
 		number := 0
 		for _, i := range r.items {
-			if i.Line <= number || i.Line > strings.Count(data, "\n")+1 || !strings.HasPrefix(i.Key, "lxc.") || strings.ContainsAny(i.Key+i.Value, "\n") {
+			if i.Line < number || i.Line > strings.Count(data, "\n")+1 || !strings.HasPrefix(i.Key, "lxc.") || strings.ContainsAny(i.Key+i.Value, "\r\n") {
 				t.Errorf("%+v after line %d", i, number)
 			}
 			number = i.Line
@@ -334,6 +319,52 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		systemValue(data, "lxc.lxcpath")
+	})
+}
+
+// A mapping that LXC takes is the same when it is written anew, in plain numbers.
+func FuzzIDMap(f *testing.F) {
+	for _, s := range []string{"u 0 100000 65536", "g 0 0x10 010", "b 0 1 2", "u\t+0  1\r2", "u -1 0 1", "u 0 100000", "u 0 100000 65536 x", "u 18446744073709551615 1 18446744073709551616"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		m, reason := parseIDMap(value)
+		if reason != "" {
+			if m != (IDMap{}) {
+				t.Errorf("%q: %s, and %+v", value, reason, m)
+			}
+			return
+		}
+		if again, reason := parseIDMap(fmt.Sprintf("%c %d %d %d", m.Kind, m.Inside, m.Outside, m.Count)); again != m || reason != "" {
+			t.Errorf("%q is %+v, and then %+v, %s", value, m, again, reason)
+		}
+	})
+}
+
+// Keys of limits: each names a file, none of the keys that say where cgroups are is one, and
+// an empty value clears what it names.
+func FuzzLimits(f *testing.F) {
+	for _, s := range [][2]string{{"lxc.cgroup2.memory.max", "1G"}, {"lxc.cgroup.dir.container", "x"}, {"lxc.cgroup", ""}, {"lxc.cgroup2.", "1"}, {"lxc.cgroup2x.a", "1"}, {"lxc.cgroup.devices.allow", ""}, {"lxc.cgroup.dirx", "y"}} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		before := []Item{{Key: "lxc.cgroup2.pids.max", Value: "5"}, {Key: "lxc.cgroup.pids.max", Value: "6"}}
+		limits := (&Config{Items: append(before, Item{Key: key, Value: value})}).Limits()
+		if len(limits) > 3 {
+			t.Fatalf("%q = %q: %+v", key, value, limits)
+		}
+		for _, l := range limits {
+			prefix := "lxc.cgroup."
+			if l.Unified {
+				prefix = "lxc.cgroup2."
+			}
+			if l.File == "" || l.Value == "" || l.Item.Key != prefix+l.File || !l.Unified && (l.File == "dir" || strings.HasPrefix(l.File, "dir.")) {
+				t.Errorf("%q = %q: %+v", key, value, l)
+			}
+		}
+		if isClearing := len(limits) < 2; isClearing && (value != "" || !strings.HasPrefix(key, "lxc.cgroup")) {
+			t.Errorf("%q = %q left %+v", key, value, limits)
+		}
 	})
 }
 

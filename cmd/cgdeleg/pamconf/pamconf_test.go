@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -13,28 +12,16 @@ import (
 
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 	"github.com/cgdeleg/pam_cgdeleg/delegate/machine"
+	"github.com/cgdeleg/pam_cgdeleg/delegate/machine/machinetest"
 )
 
-// files are path to content.
-type files map[string]string
+// files are what a machine has.
+type files = machinetest.Files
 
-// recorded writes files and returns them as a machine.
-func recorded(t testing.TB, all files) machine.Machine {
+// recorded returns a machine with these files; what it has not was absent.
+func recorded(t testing.TB, all ...files) machine.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, machine.StatFile), nil, 0o644); err != nil {
-		t.Fatal(err) // what is not in it was absent
-	}
-	for name, content := range all {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return machine.Recorded(dir)
+	return machine.Recorded(machinetest.Make(t, append([]files{{machine.StatFile: ""}}, all...)...))
 }
 
 // brief is a line as "sshd:3 optional pam_x.so a|b", its file by base name.

@@ -71,3 +71,56 @@ func (l Line) actions() (all []result) {
 	}
 	return all
 }
+
+// Refuses returns the first line before the one at index that ends the stack with a failure
+// whenever it is run, and that no other may skip: pam_deny.so, which fails (pam_deny(8)), as
+// requisite or with die. It is nil if there is none.
+func Refuses(lines []Line, index int) *Line {
+	for i := range lines[:index] {
+		l := &lines[i]
+		depth := len(l.Substacks)
+		isAbove := depth <= len(lines[index].Substacks) && slices.Equal(l.Substacks, lines[index].Substacks[:depth])
+		if isAbove && l.Is("pam_deny.so") && l.diesOn("session_err") && len(Skips(lines, i)) == 0 {
+			return l
+		}
+	}
+	return nil
+}
+
+// diesOn tells whether the line ends the stack with a failure where its module returns that.
+func (l Line) diesOn(name string) bool {
+	dies := strings.EqualFold(l.Control, "requisite")
+	isNamed := false
+	for _, a := range l.actions() {
+		if a.result == name || a.result == "default" && !isNamed {
+			dies, isNamed = a.action == "die", a.result == name
+		}
+	}
+	return dies
+}
+
+// results and actions are the words of a control in brackets (pam.conf(5)). An action may also
+// be a number.
+var (
+	results = []string{
+		"success", "open_err", "symbol_err", "service_err", "system_err", "buf_err", "perm_denied", "auth_err", "cred_insufficient", "authinfo_unavail",
+		"user_unknown", "maxtries", "new_authtok_reqd", "acct_expired", "session_err", "cred_unavail", "cred_expired", "cred_err", "no_module_data", "conv_err",
+		"authtok_err", "authtok_recover_err", "authtok_recovery_err", "authtok_lock_busy", "authtok_disable_aging", "try_again", "ignore", "abort",
+		"authtok_expired", "module_unknown", "bad_item", "conv_again", "incomplete", "default",
+	}
+	actions = []string{"ignore", "ok", "done", "bad", "die", "reset"}
+)
+
+// KnowsControl tells whether the line's control is one that PAM understands.
+func (l Line) KnowsControl() bool {
+	if slices.Contains([]string{"required", "requisite", "sufficient", "optional"}, lower(l.Control)) {
+		return true
+	}
+	if !strings.HasPrefix(l.Control, "[") {
+		l.Control = "[" + l.Control + "]" // PAM reads it like one
+	}
+	return !slices.ContainsFunc(l.actions(), func(r result) bool {
+		_, err := strconv.ParseUint(r.action, 10, 31)
+		return !slices.Contains(results, lower(r.result)) || err != nil && !slices.Contains(actions, lower(r.action))
+	})
+}

@@ -94,3 +94,49 @@ func TestJump(t *testing.T) {
 		})
 	}
 }
+
+func TestRefuses(t *testing.T) {
+	const ours = "session optional pam_cgdeleg.so\n"
+	for name, test := range map[string]struct {
+		files files
+		want  string
+	}{
+		"Debian's common-session":      {files{"x": "session [default=1] pam_permit.so\nsession requisite pam_deny.so\n" + ours}, ""},
+		"requisite":                    {files{"x": "session requisite pam_deny.so\n" + ours}, "/etc/pam.d/x:1"},
+		"required, which goes on":      {files{"x": "session required pam_deny.so\n" + ours}, ""},
+		"die":                          {files{"x": "session [success=ok default=die] pam_deny.so\n" + ours}, "/etc/pam.d/x:1"},
+		"die, and not on what it says": {files{"x": "session [session_err=ignore default=die] pam_deny.so\n" + ours}, ""},
+		"another module":               {files{"x": "session requisite pam_a.so\n" + ours}, ""},
+		"behind it":                    {files{"x": ours + "session requisite pam_deny.so\n"}, ""},
+		"perhaps jumped over":          {files{"x": "session [success=1 default=ignore] pam_a.so\nsession requisite pam_deny.so\n" + ours}, ""},
+		"an included file":             {files{"x": "session include y\n" + ours, "y": "session requisite pam_deny.so\n"}, "/etc/pam.d/y:1"},
+		"a substack of its own":        {files{"x": "session substack y\n" + ours, "y": "session requisite pam_deny.so\n"}, ""},
+	} {
+		all := files{}
+		for file, text := range test.files {
+			all["etc/pam.d/"+file] = text
+		}
+		lines, err := Session(recorded(t, all), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if l := Refuses(lines, slices.IndexFunc(lines, func(l Line) bool { return l.Is("pam_cgdeleg.so") })); l != nil {
+			got = fmt.Sprintf("%s:%d", l.File, l.Number)
+		}
+		if got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestKnowsControl(t *testing.T) {
+	for control, want := range map[string]bool{
+		"optional": true, "Required": true, "optinal": false, "[default=ignore]": true, "[success=2 new_authtok_reqd=done default=ignore]": true,
+		"[succeeded=ok]": false, "[success=okay]": false, "[success=-1]": false, "[success]": false, "default=ignore": true, "[ success = ok ]": true, "[]": true,
+	} {
+		if got := (Line{Control: control}).KnowsControl(); got != want {
+			t.Errorf("%s: got %t", control, got)
+		}
+	}
+}

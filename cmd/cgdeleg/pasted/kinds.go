@@ -80,6 +80,10 @@ var kinds = []kind{
 		like: regexp.MustCompile(`^(?:BOOT_IMAGE=|coherent_pool=|initrd=\S+ ).*|^(?:\S+ )*root=\S+ (?:\S+ )*(?:ro|rw)(?: |$)`),
 	},
 	{
+		name: "cgroup.controllers", path: "/sys/fs/cgroup/cgroup.controllers", oneLine: true, isWholeOnly: true,
+		fits: regexp.MustCompile(`^(?:[a-z_]+ ?)+$`),
+	},
+	{
 		name: "config", path: "/" + ConfigPath, names: []string{"lxc-config"}, keepsBlank: true, isWholeOnly: true,
 		fits: regexp.MustCompile(`^\s*(?:#.*|lxc\..*|[\w.-]+\s*=.*)$`),
 		like: regexp.MustCompile(`^\s*lxc\.[\w.-]+\s*=`),

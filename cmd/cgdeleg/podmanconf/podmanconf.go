@@ -25,6 +25,9 @@ type Config struct {
 		CgroupConf List   `toml:"cgroup_conf,omitempty"`
 		Ulimits    List   `toml:"default_ulimits,omitempty"`
 		NetNS      string `toml:"netns,omitempty"`
+		CgroupNS   string `toml:"cgroupns,omitempty"`
+		PIDNS      string `toml:"pidns,omitempty"`
+		Volumes    List   `toml:"volumes,omitempty"`
 		PidsLimit  int64  `toml:"pids_limit,omitempty"`
 	} `toml:"containers"`
 	Engine struct {
@@ -33,18 +36,22 @@ type Config struct {
 		Runtimes   map[string][]string `toml:"runtimes,omitempty"`       // and where they are
 		HelperDirs List                `toml:"helper_binaries_dir,omitempty"`
 		NetworkCmd string              `toml:"network_cmd_path,omitempty"` // slirp4netns
+		Conmon     List                `toml:"conmon_path,omitempty"`
 	} `toml:"engine"`
 	Network struct {
 		RootlessCmd string `toml:"default_rootless_network_cmd,omitempty"` // "pasta", "slirp4netns"
+		Backend     string `toml:"network_backend,omitempty"`              // "netavark", "cni"
 	} `toml:"network"`
 
-	files map[string]string // by key: that which said it last
+	files    map[string]string // by key: that which said it last
+	replaced map[string]bool   // arrays that are not only added to podman's own
 }
 
 // Storage is what storage.conf says.
 type Storage struct {
 	Storage struct {
 		Driver       string `toml:"driver,omitempty"`
+		RunRoot      string `toml:"runroot,omitempty"`
 		GraphRoot    string `toml:"graphroot,omitempty"`
 		RootlessPath string `toml:"rootless_storage_path,omitempty"`
 		Options      struct {
@@ -94,7 +101,7 @@ func (l List) appends() (appends, ok bool) {
 var ErrDeep = errors.New("nested too deeply")
 
 // maxDepth bounds how deep. The reader of TOML has no bound: it goes on until its stack
-// is full.
+// is full, and a thousand levels take it seconds.
 const maxDepth = 64
 
 // Read takes over what a file says, whose text is given: what it says holds over what
@@ -107,6 +114,7 @@ func (c *Config) Read(file, text string) error {
 	if err != nil {
 		return err
 	}
+	read.replaced = merged(c.replaced, nil)
 	for _, list := range []struct {
 		key         string
 		now, before *List
@@ -114,6 +122,7 @@ func (c *Config) Read(file, text string) error {
 		{"containers.default_ulimits", &read.Containers.Ulimits, &before.Containers.Ulimits},
 		{"containers.cgroup_conf", &read.Containers.CgroupConf, &before.Containers.CgroupConf},
 		{"engine.helper_binaries_dir", &read.Engine.HelperDirs, &before.Engine.HelperDirs},
+		{"engine.conmon_path", &read.Engine.Conmon, &before.Engine.Conmon},
 	} {
 		appends, ok := list.now.appends()
 		switch isSaid := meta.IsDefined(strings.Split(list.key, ".")...); {
@@ -122,6 +131,8 @@ func (c *Config) Read(file, text string) error {
 			return &confparse.ParseError{File: file, Line: 1, Text: list.key, Reason: "an element that is no string"}
 		case appends:
 			*list.now = append(append(List{}, *list.before...), *list.now...)
+		default:
+			read.replaced[list.key] = true
 		}
 	}
 	read.files = merged(c.files, nil)
@@ -146,6 +157,9 @@ func merged[V any](a, b map[string]V) map[string]V {
 // File returns the file that said last what holds for a key, such as
 // engine.cgroup_manager; "" if none said anything.
 func (c *Config) File(key string) string { return c.files[key] }
+
+// IsAdded tells whether an array's elements are only added to those that podman has of its own.
+func (c *Config) IsAdded(key string) bool { return !c.replaced[key] }
 
 // String returns c as a containers.conf.
 func (c *Config) String() string { return encode(c) }
@@ -211,12 +225,13 @@ func position(text string, err error) (line int, reason string) {
 	return line, reason
 }
 
-// isDeep tells whether arrays and tables may be nested deeper than maxDepth: it counts
-// brackets wherever they stand, and the dots of one line's key.
+// isDeep tells whether arrays, tables and the keys of a statement may be nested deeper than
+// maxDepth. It counts brackets and dots, but for those in strings and comments, with which
+// somebody could hide what is open.
 func isDeep(text string) bool {
 	depth, dots := 0, 0
-	for _, c := range []byte(text) {
-		switch c {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
 		case '[', '{':
 			depth++
 		case ']', '}':
@@ -224,14 +239,48 @@ func isDeep(text string) bool {
 		case '.':
 			dots++
 		case '\n':
-			dots = 0
+			if depth == 0 {
+				dots = 0
+			}
+		case '#':
+			if end := strings.IndexByte(text[i:], '\n'); end >= 0 {
+				i += end - 1
+				continue
+			}
+			return false
+		case '"', '\'':
+			i += stringLength(text[i:]) - 1
 		}
-		if depth > maxDepth || dots > maxDots {
+		if depth > maxDepth || dots > maxDepth {
 			return true
 		}
 	}
 	return false
 }
 
-// maxDots bounds the dots in a line: each of a key's is a table.
-const maxDots = 1000
+// stringLength returns how many bytes the string has with which text begins, with its
+// quotes. One without an end reaches to the end of its line or, with three quotes, of the
+// text: there the reader of TOML ends as well.
+func stringLength(text string) int {
+	quote, long := text[:1], strings.Repeat(text[:1], 3)
+	isLong := strings.HasPrefix(text, long)
+	start := 1
+	if isLong {
+		start = len(long)
+	}
+	for i := start; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && quote == `"`:
+			i++
+		case isLong && strings.HasPrefix(text[i:], long):
+			i += len(long)
+			// one or two more belong to what is quoted
+			return i + len(text[i:min(i+2, len(text))]) - len(strings.TrimLeft(text[i:min(i+2, len(text))], quote))
+		case !isLong && text[i] == quote[0]:
+			return i + 1
+		case !isLong && text[i] == '\n':
+			return i
+		}
+	}
+	return len(text)
+}

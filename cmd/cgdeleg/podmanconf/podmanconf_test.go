@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
+
 	"github.com/cgdeleg/pam_cgdeleg/cmd/cgdeleg/confparse"
 )
 
@@ -48,7 +50,7 @@ func TestLaterFilesHold(t *testing.T) {
 			if from := got.File(test.key); from != test.from {
 				t.Errorf("%s is from %q, want %q", test.key, from, test.from)
 			}
-			got.files = nil
+			got.files, got.replaced = nil, nil
 			if len(got.Engine.Runtimes) == 0 {
 				got.Engine.Runtimes = nil
 			}
@@ -89,11 +91,18 @@ func TestErrors(t *testing.T) {
 func TestDeepFiles(t *testing.T) {
 	const large = 256<<10 - 100
 	for name, text := range map[string]string{
-		"arrays":  "a = " + strings.Repeat("[", large),
-		"tables":  "a = " + strings.Repeat("{a=", large/3),
-		"dots":    "a" + strings.Repeat(".a", large/2) + " = 1",
-		"heading": "[a" + strings.Repeat(".a", large/2) + "]",
-		"a list":  "[containers]\ncgroup_conf = " + strings.Repeat("[", large/2) + strings.Repeat("]", large/2),
+		"arrays":                             "a = " + strings.Repeat("[", large),
+		"tables":                             "a = " + strings.Repeat("{a=", large/3),
+		"dots":                               "a" + strings.Repeat(".a", large/2) + " = 1",
+		"heading":                            "[a" + strings.Repeat(".a", large/2) + "]",
+		"brackets in strings":                "a = " + strings.Repeat("[\"]\",", large/5),
+		"in literal strings":                 "a = " + strings.Repeat("[']',", large/5),
+		"in long strings":                    "a = " + strings.Repeat("[\"\"\"]\"\"\",", large/9),
+		"in long strings that end in quotes": "a = " + strings.Repeat("[\"\"\"]\"\"\"\",", large/10),
+		"behind a quote":                     "a = " + strings.Repeat("[\"\\\"]\",", large/7),
+		"in comments":                        "a = " + strings.Repeat("[#]\n", large/4),
+		"dots in tables":                     "a = " + strings.Repeat("[{a"+strings.Repeat(".a", 30)+"=[\n", 60),
+		"a list":                             "[containers]\ncgroup_conf = " + strings.Repeat("[", large/2) + strings.Repeat("]", large/2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := new(Config).Read("/f", text); !errors.Is(err, ErrDeep) {
@@ -104,7 +113,8 @@ func TestDeepFiles(t *testing.T) {
 			}
 		})
 	}
-	usual := "[engine.runtimes]\nkata = [\n\"/usr/bin/kata-runtime\",\n]\n" + strings.Repeat("# [engine] e.g. a.b.c\n", 500)
+	usual := "[engine.runtimes]\n\"a.b\" = [\"/usr/lib/a.b.c/[x\"] # [e.g.\n[engine]\nhelper_binaries_dir = [\n" + strings.Repeat("\"/a.b/]{[\", # [\n", 200) +
+		"]\n[containers]\ncgroup_conf = ['''\n" + strings.Repeat("[.", 500) + "''']\n[nosuch]\n" + strings.Repeat("# [engine] e.g. a.b.c\n", 500)
 	if err := new(Config).Read("/f", usual); err != nil {
 		t.Errorf("a usual one: %v", err)
 	}
@@ -160,4 +170,52 @@ func FuzzRead(f *testing.F) {
 		}
 		_ = new(Storage).Read("/f", text)
 	})
+}
+
+// FuzzDepth holds the look at brackets against the reader of TOML: what is let through is
+// not nested deeper than that.
+func FuzzDepth(f *testing.F) {
+	for _, text := range []string{
+		"[[[1]]]", "[\"]\",[\"]\",[1]]]", "{d.c = {e = 1}}", "[ # ]\n[ # ]\n[1]]]", "'''\n]'''", "\"\\\"]\"", "[']',", "[\"\"\"]\"\"\"\",", "[\"\"\"\"\"\"\"]\",",
+		"[{a.a.a=[\n", "['''''']''',", "[\"a\\\\\",\"]\",",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if len(value) > 100 {
+			return
+		}
+		// many of them, as who wants to fill the stack would write them
+		for _, text := range []string{"a = " + value, "a = " + strings.Repeat(value, 20*maxDepth/max(len(value), 1)), "a = " + strings.Repeat(value, maxDepth+1)} {
+			if isDeep(text) {
+				continue
+			}
+			for _, text := range []string{text, text + "1" + strings.Repeat("]", strings.Count(text, "["))} {
+				var all map[string]any
+				if _, err := toml.Decode(text, &all); err == nil && depthOf(all) > 2*maxDepth+2 {
+					t.Errorf("%d levels in %q", depthOf(all), text)
+				}
+			}
+		}
+	})
+}
+
+func depthOf(value any) (deepest int) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, below := range v {
+			deepest = max(deepest, depthOf(below))
+		}
+	case []any:
+		for _, below := range v {
+			deepest = max(deepest, depthOf(below))
+		}
+	case []map[string]any:
+		for _, below := range v {
+			deepest = max(deepest, depthOf(below))
+		}
+	default:
+		return 0
+	}
+	return deepest + 1
 }

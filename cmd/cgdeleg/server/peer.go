@@ -46,9 +46,9 @@ func (p *peer) fill(fd int) error {
 	case err != nil:
 		return err
 	case int(credentials.Uid) != unix.Geteuid():
-		return fmt.Errorf("user ID %d asks", credentials.Uid)
+		return fmt.Errorf("user ID %d is not answered", credentials.Uid)
 	case credentials.Pid <= 0:
-		return errors.New("a process of another PID namespace asks") // unix(7)
+		return errors.New("a process of another PID namespace is not answered") // unix(7)
 	}
 	p.pid = int(credentials.Pid)
 	p.pidfd, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD) // Linux 6.5

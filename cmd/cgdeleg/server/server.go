@@ -38,7 +38,7 @@ const (
 var ErrRunning = errors.New("another cgdeleg serve is running")
 
 // errLate says that an application did not wait until its request was accepted.
-var errLate = errors.New("applications do not wait: more than 50 ms went by, and they ran a worker")
+var errLate = errors.New("applications were not answered within 50 ms, and started workers")
 
 const (
 	// requestPatience is how long to wait for the request of who has connected.
@@ -251,11 +251,17 @@ func readRequest(conn *net.UnixConn) ([]string, error) {
 		return nil, err
 	}
 	n, err := conn.Read(packet)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case n == 0 || n > requestMax || packet[n-1] != 0:
-		return nil, fmt.Errorf("no request: %d bytes", n)
+	}
+	return parseRequest(packet[:n])
+}
+
+// parseRequest takes a packet apart.
+func parseRequest(packet []byte) ([]string, error) {
+	n := len(packet)
+	if n == 0 || n > requestMax || packet[n-1] != 0 {
+		return nil, fmt.Errorf("not a request: %d bytes", n)
 	}
 	args := strings.Split(string(packet[:n-1]), "\x00")
 	if args[0] != protocol {

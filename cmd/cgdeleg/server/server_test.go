@@ -42,8 +42,8 @@ func TestRequests(t *testing.T) {
 	pid := os.Getpid()
 	for _, test := range []struct{ name, packet, complaint string }{
 		{"another protocol", "cgdeleg-1\x00open\x00", fmt.Sprintf(`process %d: protocol "cgdeleg-1" is not known`, pid)},
-		{"no end", protocol + "\x00open", fmt.Sprintf("process %d: no request: 14 bytes", pid)},
-		{"too long", protocol + "\x00" + strings.Repeat("x", requestMax) + "\x00", fmt.Sprintf("process %d: no request: %d bytes", pid, requestMax+1)},
+		{"no end", protocol + "\x00open", fmt.Sprintf("process %d: not a request: 14 bytes", pid)},
+		{"too long", protocol + "\x00" + strings.Repeat("x", requestMax) + "\x00", fmt.Sprintf("process %d: not a request: %d bytes", pid, requestMax+1)},
 		{"too few words", protocol + "\x00open\x00", fmt.Sprintf("process %d is left to a worker: bad request: 2 arguments, want at least 8", pid)},
 		{"another process", protocol + "\x00open\x001\x000\x000\x00root\x00su\x00\x00", fmt.Sprintf("process %d is left to a worker: process %d asks for process 1", pid, pid)},
 		{"a verb of workers alone", protocol + fmt.Sprintf("\x00undo\x00%d\x000\x000\x00root\x00su\x00\x00", pid), fmt.Sprintf(`process %d is left to a worker: bad request: verb "undo"`, pid)},
@@ -65,6 +65,22 @@ func TestRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Any packet is a request or none: its words are what stands between its zero bytes.
+func FuzzRequest(f *testing.F) {
+	for _, s := range []string{"", "\x00", protocol + "\x00", protocol + "\x00open\x007\x000\x000\x00root\x00su\x00\x00debug\x00", "cgdeleg-1\x00open\x00", protocol + "\x00open", "x" + protocol + "\x00"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		args, err := parseRequest(packet)
+		switch {
+		case err != nil && args != nil:
+			t.Errorf("%q, %v of %q", args, err, packet)
+		case err == nil && (args[0] != protocol || strings.Join(args, "\x00")+"\x00" != string(packet) || len(packet) > requestMax):
+			t.Errorf("%q of %q", args, packet)
+		}
+	})
 }
 
 // There is one server on a socket, which is root's alone and is gone with it. What one

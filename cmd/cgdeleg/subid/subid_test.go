@@ -341,3 +341,44 @@ func TestRanges(t *testing.T) {
 		t.Errorf("repeated: %v", pairs)
 	}
 }
+
+// What somebody meant by lines that shadow does not understand.
+func TestClaims(t *testing.T) {
+	for line, want := range map[string][]Range{
+		"bob:100000:65536alice:165536:65536": {{First: 100000, Count: 65536}, {First: 165536, Count: 65536}},
+		"bob:100000:65536 ":                  {{First: 100000, Count: 65536}},
+		"bob 100000 65536":                   {{First: 100000, Count: 65536}},
+		":100000:65536":                      {{First: 100000, Count: 65536}},
+		"1000:100000:65536x":                 {{First: 100000, Count: 65536}},
+		"bob:100000-165535":                  {{First: 100000, Count: 65536}},
+		"bob:165535-100000":                  nil,
+		"bob:100000":                         nil,
+		"bob":                                nil,
+		"":                                   nil,
+		"bob:4294967000:65536x":              nil,
+		"bob:0x186a0:65536x":                 {{First: 100000, Count: 65536}},
+	} {
+		if got := Claims(line); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}
+
+// Lines that are two.
+func TestFused(t *testing.T) {
+	for line, want := range map[string]string{
+		"bob:100000:65536alice:165536:65536": "bob:100000:65536",
+		"bob:100000:655361000:165536:65536":  "bob:100000:65536", // alice is 1000
+		"bob:100000:655361001:165536:65536":  "",
+		"bob:100000:65536:alice:165536":      "",
+		"bob:100000:alice:165536:65536":      "",
+		"bob:100000:65536alice:165536:x":     "",
+		"bob:100000:65536alice:165536":       "",
+		"bob:100000:65536":                   "",
+	} {
+		one, two, at := Fused(line, "1000")
+		if line[:at] != want || at > 0 && (one.Count != 65536 || two.First != 165536) {
+			t.Errorf("%q: %+v and %+v, from %d on", line, one, two, at)
+		}
+	}
+}
