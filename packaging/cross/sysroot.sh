@@ -5,7 +5,7 @@
 #
 #	DIR/include		PAM's headers
 #	DIR/lib			libpam.so
-#	DIR/musl/include	musl's headers
+#	DIR/musl/include	musl's headers, and the kernel's
 #	DIR/musl/lib		musl
 set -eu
 case $1 in
@@ -41,6 +41,14 @@ build_musl() {
 	make -s -j"$(nproc)"
 	make -s install-headers install-libs
 	rm -r "$dir/build"
+	link_kernel_headers "$dir/musl/include"
+}
+
+# linux/capability.h and what it includes, which belong to no C library.
+link_kernel_headers() {
+	headers=/usr/$gnu-linux-gnu/include asm=
+	[ -d "$headers/linux" ] || headers=/usr/include asm=$gnu-linux-gnu/
+	ln -s "$headers/linux" "$headers/asm-generic" "$headers/${asm}asm" "$1"
 }
 
 rm -rf "${dir:?}"/* "$dir/.done"

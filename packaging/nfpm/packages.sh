@@ -31,11 +31,12 @@ export VERSION SYSTEMD
 rm -rf "$stage"
 mkdir -p "$stage"
 cp LICENSE contrib/systemd/*.d/50-cgdeleg*.conf contrib/systemd/cgdeleg-cleanup.* contrib/systemd/cgdeleg-containers@.service contrib/systemd/cgdeleg-serve.* \
-	contrib/examples/limits.conf docs/limits.md docs/monitoring.md docs/oom.md docs/usage.md \
 	contrib/tmpfiles.d/cgdeleg.conf contrib/openrc/cgdeleg-serve.* packaging/debian/copyright \
 	packaging/rpm/authselect.sh packaging/alpine/pam-cgdeleg.post-install packaging/nfpm/scripts/* \
 	build/completions/zsh/_cgdeleg build/completions/fish/cgdeleg.fish "$stage"
 cp -r contrib/machine "$stage/machine"
+packaging/doc.sh "$stage/doc"
+cp contrib/logrotate/cgdeleg-serve "$stage/cgdeleg-serve.logrotate"
 cp build/completions/bash/cgdeleg "$stage/cgdeleg.bash"
 cp contrib/cron/cgdeleg "$stage/cgdeleg.cron"
 cp packaging/debian/pam-configs/cgdeleg "$stage/pam-config"
@@ -55,7 +56,7 @@ for arch; do
 	cp "build/cross/$arch/musl/trylogin" "$stage/$arch/trylogin.musl"
 done
 find "$stage" -type d -exec chmod 755 {} +
-find "$stage" -type f -exec chmod 644 {} +
+find "$stage" -path "$stage/doc" -prune -o -type f -exec chmod 644 {} +
 chmod 755 "$stage"/*/cgdeleg "$stage"/*/trylogin* "$stage"/*/worker "$stage"/*.initd "$stage"/authselect.sh
 find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 

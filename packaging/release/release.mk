@@ -25,30 +25,30 @@ $(CROSS)/%/sysroot/.done: packaging/cross/sysroot.sh packaging/cross/steps.sh $(
 	packaging/cross/sysroot.sh $* $(CROSS)/sources $(CROSS)/$*/sysroot
 
 $(CROSS)/%/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
-	GOARCH=$* CC=$(CROSS_GCC) CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -isystem $(SYSROOT)/include" \
+	GOARCH=$* CC=$(CROSS_GCC) CGO_ENABLED=1 CGO_CFLAGS="-O2 -g $(call HARDENING,$(CROSS_GCC)) -isystem $(SYSROOT)/include" \
 		CGO_LDFLAGS="-O2 -g -L$(SYSROOT)/lib" $(GOMODULE) -o $@ ./pam
 	rm -f $(@D)/pam_cgdeleg.h
 
 $(CROSS)/%/cgdeleg: $(SOURCES)
-	GOARCH=$* CGO_ENABLED=0 $(GOCLI) -o $@ ./cmd/cgdeleg
+	GOARCH=$* $(call GOSTATIC,$(CROSS_GCC),-X main.version=$(VERSION)) -o $@ ./cmd/cgdeleg
 
 $(CROSS)/%/worker: $(SOURCES)
-	GOARCH=$* CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w" -o $@ ./pam/helper
+	GOARCH=$* $(call GOSTATIC,$(CROSS_GCC)) -o $@ ./pam/helper
 
 # As build/musl/pam_cgdeleg.so, by a compiler for another C library.
 $(CROSS)/%/musl/pam_cgdeleg.so: $(SOURCES) $(CROSS)/%/sysroot/.done
 	mkdir -p $(@D)
-	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) -ffile-prefix-map=$(CURDIR)=. -s \
+	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) $(call HARDENING,$(CROSS_GCC)) -ffile-prefix-map=$(CURDIR)=. -s \
 		$(MUSL_SHARED) -Wl,--build-id=sha1 -o $@ $(MUSL_MODULE) -lpam
 
 $(CROSS)/%/trylogin: cmd/trylogin/trylogin.c Makefile $(CROSS)/%/sysroot/.done
-	$(CROSS_GCC) -O2 -g -ffile-prefix-map=$(CURDIR)=. -s -isystem $(SYSROOT)/include -L$(SYSROOT)/lib $(TRYLOGIN_FLAGS) \
+	$(CROSS_GCC) -O2 -g $(call HARDENING,$(CROSS_GCC)) -ffile-prefix-map=$(CURDIR)=. -s -isystem $(SYSROOT)/include -L$(SYSROOT)/lib $(TRYLOGIN_FLAGS) \
 		-Wl,--build-id=sha1 -o $@ $< -lpam -ldl
 
 # The start files that musl-cc.sh leaves out, in their order, and musl's loader.
 $(CROSS)/%/musl/trylogin: cmd/trylogin/trylogin.c Makefile $(CROSS)/%/sysroot/.done
 	mkdir -p $(@D)
-	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) -ffile-prefix-map=$(CURDIR)=. -s \
+	packaging/cross/musl-cc.sh $(call gnu_arch,$*) $(SYSROOT) $(MUSL_CFLAGS) $(call HARDENING,$(CROSS_GCC)) -ffile-prefix-map=$(CURDIR)=. -s \
 		$(TRYLOGIN_FLAGS) -Wl,--build-id=sha1 -Wl,--dynamic-linker=/lib/ld-musl-$(call gnu_arch,$*).so.1 -o $@ \
 		$(addprefix $(SYSROOT)/musl/lib/,Scrt1.o crti.o) $< -lpam $(SYSROOT)/musl/lib/crtn.o
 

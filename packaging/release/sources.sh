@@ -1,8 +1,9 @@
 #!/bin/sh
 # sources.sh FILE.tar.gz: the files that git knows, as they are in the working
-# tree, with the Go modules in vendor/ so that packages build without a network.
-# Makes build/release/pam_cgdeleg-VERSION, too. SOURCE_DATE_EPOCH is the time of
-# all files.
+# tree, with the Go modules in vendor/ so that packages build without a network, and
+# their licences in vendor/LICENCES. FILE-vendor.tar.gz has vendor/ alone, for who takes
+# the other files from git. Makes build/release/pam_cgdeleg-VERSION, too.
+# SOURCE_DATE_EPOCH is the time of all files.
 set -eu
 cd "$(dirname "$0")/../.."
 name=pam_cgdeleg-$(cat VERSION)
@@ -20,7 +21,14 @@ tar --null -T "$tree.files" -cf "$tree.tar"
 tar -C "$tree" -xf "$tree.tar"
 rm "$tree.files"
 (cd "$tree" && "${GO:-go}" mod vendor)
-tar -C build/release --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
-	--mode=u=rwX,go=rX -cf "$tree.tar" "$name"
-gzip -9nc "$tree.tar" >"$1"
-rm "$tree.tar"
+licences=$("${GO:-go}" run ./packaging/release/sbom -licences -vendor "$tree/vendor")
+printf '%s\n' "$licences" >"$tree/vendor/LICENCES"
+# pack FILE.tar.gz PATH
+pack() {
+	tar -C build/release --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
+		--mode=u=rwX,go=rX -cf "$tree.tar" "$2"
+	gzip -9nc "$tree.tar" >"$1"
+	rm "$tree.tar"
+}
+pack "$1" "$name"
+pack "${1%.tar.gz}-vendor.tar.gz" "$name/vendor"

@@ -3,6 +3,9 @@
 // into them, by Go's own build information, and under which licences those are, by
 // the texts in the folder of `go mod vendor`.
 //
+// With -licences it prints another list: all modules in that folder, those that only tests
+// use among them, each with its version and its licence.
+//
 // It must not know the time, the machine or the folder: the same files give the
 // same bytes.
 package main
@@ -15,21 +18,27 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 func main() {
 	version := flag.String("version", "", "of the project")
 	vendor := flag.String("vendor", "vendor", "folder of `go mod vendor`")
 	dir := flag.String("dir", ".", "folder of the files, which gives them their names")
+	licences := flag.Bool("licences", false, "print the modules in the folder of `go mod vendor`, and no bill of materials")
 	flag.Parse()
-	bom, err := describe(*version, *vendor, *dir, flag.Args())
-	if err == nil {
+	var bom *document
+	var err error
+	if *licences {
+		err = list(os.Stdout, *vendor)
+	} else if bom, err = describe(*version, *vendor, *dir, flag.Args()); err == nil {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(bom)
@@ -60,6 +69,7 @@ type (
 		Version    string     `json:"version"`
 		Hashes     []digest   `json:"hashes,omitempty"`
 		Licences   []choice   `json:"licenses"`
+		Scope      string     `json:"scope,omitempty"`
 		PURL       string     `json:"purl,omitempty"`
 		Properties []property `json:"properties,omitempty"`
 	}
@@ -121,12 +131,73 @@ func describe(version, vendor, dir string, names []string) (*document, error) {
 		bom.Dependencies = append(bom.Dependencies, of)
 		whole.DependsOn = append(whole.DependsOn, made.Ref)
 	}
+	if err := addUnlinked(modules, vendor); err != nil {
+		return nil, err
+	}
 	for _, ref := range slices.Sorted(maps.Keys(modules)) {
 		bom.Components = append(bom.Components, modules[ref])
 		bom.Dependencies = append(bom.Dependencies, dependency{ref, []string{}})
 	}
 	bom.Dependencies = append(bom.Dependencies, whole)
 	return bom, nil
+}
+
+// addUnlinked adds the modules that come with the sources and are in no program.
+func addUnlinked(modules map[string]component, vendor string) error {
+	vendored, err := vendored(vendor)
+	if err != nil {
+		return err
+	}
+	for _, m := range vendored {
+		c, err := library(m, vendor)
+		if err != nil {
+			return err
+		}
+		if _, isLinked := modules[c.Ref]; !isLinked {
+			c.Scope = "excluded"
+			modules[c.Ref] = c
+		}
+	}
+	return nil
+}
+
+// list writes the modules in a folder of `go mod vendor`, one a line.
+func list(w io.Writer, vendor string) error {
+	modules, err := vendored(vendor)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "MODULE\tVERSION\tLICENCE\tTEXT")
+	for _, m := range modules {
+		dir := filepath.FromSlash(m.Path)
+		id, file, err := licenceIn(filepath.Join(vendor, dir))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", m.Path, m.Version, id, filepath.Join("vendor", dir, file))
+	}
+	return table.Flush()
+}
+
+// vendored returns the modules of which there are packages in a folder of `go mod vendor`.
+func vendored(vendor string) (modules []*debug.Module, err error) {
+	data, err := os.ReadFile(filepath.Join(vendor, "modules.txt"))
+	if err != nil {
+		return nil, err
+	}
+	var last *debug.Module
+	for line := range strings.Lines(string(data)) {
+		switch fields := strings.Fields(line); {
+		case len(fields) == 3 && fields[0] == "#":
+			last = &debug.Module{Path: fields[1], Version: fields[2]}
+		case len(fields) > 3 && fields[0] == "#": // `=>`: its licence would be another's
+			return nil, fmt.Errorf("modules.txt has a module in another's place: %s", line)
+		case len(fields) == 1 && last != nil: // a package
+			modules, last = append(modules, last), nil
+		}
+	}
+	return modules, nil
 }
 
 // linked returns the modules in a program, Go's own packages among them; none if it
@@ -157,7 +228,7 @@ func library(m *debug.Module, vendor string) (component, error) {
 	id := "BSD-3-Clause" // Go's own
 	if m.Path != "std" {
 		var err error
-		if id, err = licenceIn(filepath.Join(vendor, filepath.FromSlash(m.Path))); err != nil {
+		if id, _, err = licenceIn(filepath.Join(vendor, filepath.FromSlash(m.Path))); err != nil {
 			return component{}, err
 		}
 	}
@@ -170,34 +241,35 @@ func library(m *debug.Module, vendor string) (component, error) {
 }
 
 // licenceIn returns the SPDX identifier of the licence in a module's folder. A
-// text that it does not know is an error, never a guess.
-func licenceIn(dir string) (string, error) {
+// text that it does not know is an error, never a guess. file is the text's name.
+func licenceIn(dir string) (id, file string, err error) {
 	var names []string
 	for _, pattern := range []string{"LICEN[CS]E*", "COPYING*"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		names = append(names, found...)
 	}
 	if len(names) == 0 {
-		return "", fmt.Errorf("no licence in %s", dir)
+		return "", "", fmt.Errorf("no licence in %s", dir)
 	}
 	data, err := os.ReadFile(names[0])
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
+	file = filepath.Base(names[0])
 	text := strings.Join(strings.Fields(string(data)), " ")
 	has := func(s string) bool { return strings.Contains(text, s) }
 	switch {
 	case has("Apache License Version 2.0"):
-		return "Apache-2.0", nil
+		return "Apache-2.0", file, nil
 	case has("Permission is hereby granted, free of charge"):
-		return "MIT", nil
+		return "MIT", file, nil
 	case has("Redistribution and use in source and binary forms") && has("Neither the name of"):
-		return "BSD-3-Clause", nil
+		return "BSD-3-Clause", file, nil
 	case has("Redistribution and use in source and binary forms"):
-		return "BSD-2-Clause", nil
+		return "BSD-2-Clause", file, nil
 	}
-	return "", fmt.Errorf("%s is a licence that sbom does not know: add it", names[0])
+	return "", "", fmt.Errorf("%s is a licence that sbom does not know: add it", names[0])
 }
