@@ -15,8 +15,10 @@ require (
 )
 
 require (
+	github.com/moby/sys/mountinfo v0.7.3
 	github.com/msteinert/pam/v2 v2.1.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	pgregory.net/rapid v1.3.0
 )
 
 require golang.org/x/text v0.43.0 // indirect

@@ -5,7 +5,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 packages="gcc libc6-dev make libpam0g-dev"
-[ "${1:-}" = build ] || packages="$packages openssh-server openssh-client sudo cron busybox-static login dbus shellcheck rsync strace jq
+[ "${1:-}" = build ] || packages="$packages openssh-server openssh-client sudo cron busybox-static login dbus shellcheck rsync strace jq less bash-completion zsh fish apparmor checkpolicy
+	valgrind clang clang-tidy cppcheck
 	$(sed 's/#.*//' tests/clients/packages)"
 GO_VERSION=1.26.8 # fetched where there is no Go, or one that cannot fetch by itself
 

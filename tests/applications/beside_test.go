@@ -28,7 +28,7 @@ func TestNobodyGoesWithoutTheLock(t *testing.T) {
 			end()
 			testbed.LogFromNow(t)             // all is read that was logged
 			for _, line := range log.Ours() { // a logout may be cut short
-				if strings.Contains(line, "went on without") || strings.Contains(line, "no cgroups of its own") {
+				if strings.Contains(line, "session made without the lock") || strings.Contains(line, "no cgroups of its own") {
 					t.Error(line)
 				}
 			}

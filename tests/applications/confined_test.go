@@ -170,7 +170,7 @@ func wantLeft(t *testing.T, u testbed.User, adopt func(pid int), confined, servi
 	if !maps.Equal(inside, before) {
 		t.Errorf("was moved: in %v, was in %v", inside, before)
 	}
-	log.Want(`^user "` + u.Name + `": confined by /sys/fs/cgroup/` + confined + `, which a session of its own would shed: left where it is`)
+	log.Want(`^user "` + u.Name + `": confined by /sys/fs/cgroup/` + confined + `: the login stays there, without cgroups of its own`)
 	if lines := log.Ours(); len(lines) != 1 {
 		t.Errorf("log %q, want one line", lines)
 	}

@@ -124,7 +124,7 @@ func TestOptions(t *testing.T) {
 		{"only commas", "-c|,,", nil, "14", `^controller list ",,": names no controller`},
 		{"all and more", "-c|all,freezer", nil, "14", `^controller list "all,freezer": "all" cannot stand beside other controllers`},
 		{"unknown controller", "-c|nosuch", nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"`},
-		{"one unknown of two", "-c|freezer,nosuch", []string{"freezer"}, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"; the session is without$`},
+		{"one unknown of two", "-c|freezer,nosuch", []string{"freezer"}, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"; ignored$`},
 		{"10 kB", "-c|" + long, nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch"`},
 		{"10 kB of one name", "-c|" + strings.ReplaceAll(long, ",", ""), nil, "0", `^user "cgoptions": no mounted hierarchy has "nosuch(nosuch|n|no|nos|nosu|nosuc)*"`},
 		{"unknown option", "-c|freezer|verbose", []string{"freezer"}, "0", `^unknown option "verbose" ignored; known are -c LIST, close=wait, confined=move, debug, limits, limits=required, min_uid=N, oom=quiet, timeout=N$`},

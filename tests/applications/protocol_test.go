@@ -93,6 +93,8 @@ func TestWorkersWords(t *testing.T) {
 		{"failure, then killed", "say 'ticket 0' 'result failure'; kill -KILL $$", "", ""},
 		{"undo fails, too", "say 'ticket 0'; kill -KILL $$", "undo:0 close:0",
 			"worker was killed by signal 9; this session has no cgroups of its own\nworker ended early with status 4; what was begun is left for a later cleanup"},
+		{"undo cannot take all of it back", "say 'ticket 0'; kill -KILL $$", "undo:0 close:0",
+			"worker was killed by signal 9; this session has no cgroups of its own\nz"},
 		{"success, then killed", "say 'ticket 0' 'result success'; kill -KILL $$", "close:0", ""},
 
 		{"ended early", "exit 3", "undo:", "worker ended early with status 3; this session has no cgroups of its own"},
@@ -122,8 +124,11 @@ func TestWorkersWords(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			verbs := map[string]string{"open": test.open}
-			if test.name == "undo fails, too" {
+			switch test.name {
+			case "undo fails, too":
 				verbs["undo"] = "exit 4"
+			case "undo cannot take all of it back":
+				verbs["undo"] = "say 'log warning z' 'result failure'"
 			}
 			s.prepare(t, verbs)
 			log := testbed.LogFromNow(t)

@@ -53,7 +53,8 @@ func TestWorkerIsItsOwnProcess(t *testing.T) {
 	worker := hangingWorker(t, app)
 	dir := fmt.Sprintf("/proc/%d/", worker)
 	status := readFile(dir + "status")
-	for _, line := range []string{"Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Umask:\t0022", "SigBlk:\t0000000000000000"} {
+	for _, line := range []string{"Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Umask:\t0022", "SigBlk:\t0000000000000000",
+		"CapInh:\t0000000000000000", "CapPrm:\t" + workerCapabilities, "CapEff:\t" + workerCapabilities, "NoNewPrivs:\t1"} {
 		if !strings.Contains(status, line+"\n") {
 			t.Errorf("status has no line %q:\n%s", line, status)
 		}
@@ -76,6 +77,10 @@ func TestWorkerIsItsOwnProcess(t *testing.T) {
 	app.Finish()
 	testbed.WantNothingLeft(t, "cgworker")
 }
+
+// workerCapabilities are CHOWN, DAC_OVERRIDE, SYS_PTRACE, SYS_ADMIN and SYS_NICE, as
+// /proc/PID/status has them.
+const workerCapabilities = "0000000000a80003"
 
 // ignoredSignals returns SigIgn of /proc/PID/status, but for the signals 32 to
 // 34: glibc (two of them) and musl keep them to themselves and let nobody reset

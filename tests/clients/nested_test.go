@@ -240,7 +240,7 @@ func TestCheckOfContainerWithoutMemory(t *testing.T) {
 		controllers []string // of the login outside
 		says        string
 	}{
-		"no memory":  {[]string{"freezer", "name=systemd"}, "started without a cgroup of its own in memory"},
+		"no memory":  {[]string{"freezer", "name=systemd"}, "started without a cgroup of its own for the controller memory"},
 		"no cgroups": {nil, "started without cgroups of its own"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,9 +86,10 @@ func TestRun(t *testing.T) {
 		"value that the kernel refuses":   {"-p pids.max=many -- true", "1", "pids.max: invalid argument"},
 		"file that is not a controller's": {"-p cgroup.procs=1 -- true", "2", "want FILE=VALUE"},
 		"path for a file":                 {"-p ../pids.max=1 -- true", "2", "want FILE=VALUE"},
-		"no command":                      {"-p pids.max=1", "2", "want: cgdeleg run "},
+		"no command":                      {"-p pids.max=1", "2", "usage: cgdeleg run "},
 	} {
 		t.Run(name, func(t *testing.T) {
+			testbed.WantNothingLeft(t, u.Name) // the last logout's worker goes on by itself
 			out, err := asUser(t, u, run+test.args+"; echo code $?; find "+filepath.Join(memory.Point, "user", u.Name)+" -name 'run-*'")
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)

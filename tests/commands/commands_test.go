@@ -22,6 +22,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/cgdeleg/pam_cgdeleg/delegate/lock"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed/sshd"
 )
@@ -281,6 +282,22 @@ func marked(pid int, path string) bool {
 	})
 }
 
+// A watch has two of root's capabilities, DAC_OVERRIDE and SYS_PTRACE, and no more than that
+// (docs/security.md).
+func TestCleanupWatchPrivileges(t *testing.T) {
+	w := startWatch(t)
+	w.watching(t, testbed.Hierarchies()[0].Point)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"CapPrm:\t0000000000080002", "CapEff:\t0000000000080002", "CapBnd:\t0000000000080002", "NoNewPrivs:\t1", "Seccomp:\t2"} {
+		if !strings.Contains(string(status), line+"\n") {
+			t.Errorf("status has no line %q:\n%s", line, status)
+		}
+	}
+}
+
 // A session goes when its last process ends, whether it was there before the
 // watch or came later; and the watch ends when it is told to.
 func TestCleanupWatch(t *testing.T) {
@@ -324,6 +341,34 @@ func TestCleanupWatch(t *testing.T) {
 				t.Errorf("%v: %v\n%s", signal, err, w.said())
 			}
 		})
+	}
+}
+
+// A user whose lock is not to be had, because somebody holds it, does not keep the sessions of
+// those who come later in the list.
+func TestCleanupWatchGoesOn(t *testing.T) {
+	testbed.Need(t)
+	h := testbed.HierarchyNamed(t, "freezer")
+	first, second := testbed.AddUser(t, "cgcmdwatch1", 24012), testbed.AddUser(t, "cgcmdwatch2", 24013)
+	held, err := lock.Default.Acquire(first.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(held.Release)
+	for _, u := range []testbed.User{first, second} {
+		if err := os.MkdirAll(filepath.Join(h.Point, "user", u.Name, "0"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := startWatch(t)
+	testbed.Eventually(t, "the second user's session is removed", func() bool { return len(testbed.Tree(second.Name)) == 0 })
+	if len(testbed.Tree(first.Name)) == 0 {
+		t.Error("the first user's is removed without the lock")
+	}
+	held.Release()
+	testbed.Eventually(t, "the first user's session is removed", func() bool { return len(testbed.Tree(first.Name)) == 0 })
+	if want := "lock "; !strings.Contains(w.said(), want) {
+		t.Errorf("it said %q, want a line with %q", w.said(), want)
 	}
 }
 
@@ -404,7 +449,7 @@ func TestOpenAndClose(t *testing.T) {
 
 	opened := cgdeleg(t, nil, append([]string{"open", "-c", "freezer,nosuch,unified"}, args...)...)
 	// the words of the module's log
-	opened.want(t, 0, `cgdeleg: no mounted hierarchy has "nosuch"; the session is without`)
+	opened.want(t, 0, `cgdeleg: no mounted hierarchy has "nosuch"; ignored`)
 	dirs := sessionDirs(t, u, "freezer", "unified")
 	if want := strings.Join(dirs, "\n") + "\n"; opened.out != want {
 		t.Errorf("printed\n%swant\n%s", opened.out, want)

@@ -117,7 +117,7 @@ func TestRunReport(t *testing.T) {
 		"a child was, and the shell says so": {"--memory 64M -- sh -c 'tail /dev/zero; exit $?'", 137, []string{
 			"cgdeleg: sh ended with exit status 137: something that it ran was killed by SIGKILL: by the kernel, for want of memory; " + reached}},
 		"a child was, and the shell went on": {"--memory 64M -- sh -c 'tail /dev/zero; exit 3'", 3, []string{
-			"cgdeleg: sh ended with exit status 3; 1 process of it was killed by the kernel, for want of memory; " + reached}},
+			"cgdeleg: sh ended with exit status 3; 1 of its processes was killed by the kernel, for want of memory; " + reached}},
 		"killed by somebody": {"--memory 64M -- sh -c 'kill -9 $$'", 137, []string{"cgdeleg: sh was killed by SIGKILL (exit status 137): not for want of memory; somebody sent the signal"}},
 		"another signal":     {"-- sh -c 'kill -SEGV $$'", 139, []string{"cgdeleg: sh was killed by SIGSEGV (exit status 139)\n"}},
 		"throttled":          {"--cpus 0.05 -- sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'", 0, []string{" in ", " periods\n"}},

@@ -40,6 +40,7 @@ type kind struct {
 	// command does, and in the shell.
 	edit, person, types string
 	then                then
+	nth                 int      // which of the fix's ways is gone; 0 is the first
 	stays               []string // checks whose trouble is of what is broken, and no matter of the fix
 	holds               string   // what is to hold beside, by root's script
 	works               string   // what is to work in the shell
@@ -219,14 +220,19 @@ func (s *shell) check(args string) []found {
 	return result.Checks
 }
 
-// apply runs the lines that cgdeleg fix prints: those with sudo as root, others as the user.
+// apply runs the lines of one way that cgdeleg fix prints: those with sudo as root, others as
+// the user.
 func (s *shell) apply(k kind) {
 	s.m.t.Helper()
 	out, err := s.ask("cgdeleg fix " + k.check + " " + strings.ReplaceAll(k.args, "--probe", ""))
 	if err != nil {
 		s.m.t.Fatalf("cgdeleg fix: %v\n%s", err, out)
 	}
-	for line := range strings.Lines(out) {
+	ways := strings.Split(out, "\n# or:\n")
+	if k.nth >= len(ways) {
+		s.m.t.Fatalf("want another way, got\n%s", out)
+	}
+	for line := range strings.Lines(ways[k.nth]) {
 		line = strings.TrimSuffix(line, "\n")
 		var said string
 		switch {

@@ -50,6 +50,9 @@ cd $dir/root
 pivot_root . mnt
 umount -l /mnt
 cd /
+# Where a file of /proc is covered, as some kinds do, the kernel lets user namespaces mount one
+# only if another is whole.
+mkdir $dir/proc && mount -t proc proc $dir/proc
 rm -f /.dockerenv
 ip link set lo up
 ln -s $dir/bin/cgdeleg /usr/local/bin/cgdeleg

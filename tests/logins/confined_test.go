@@ -85,7 +85,7 @@ func TestSuInServiceWithLimit(t *testing.T) {
 				t.Errorf("cgroups were made: %v", seen.owners)
 			}
 			if test.confined {
-				log.Want(`^user "cglogservice": confined by .*/memory/cgtest-service/memory.limit_in_bytes \(268435456\), which a session of its own would shed`)
+				log.Want(`^user "cglogservice": confined by .*/memory/cgtest-service/memory.limit_in_bytes \(268435456\): the login stays there, without cgroups of its own`)
 				if lines := log.Ours(); len(lines) != 1 {
 					t.Errorf("log %q, want one line", lines)
 				}

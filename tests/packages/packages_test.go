@@ -16,9 +16,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/cgdeleg/pam_cgdeleg/tests/hardened"
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 	"github.com/cgdeleg/pam_cgdeleg/tests/vm"
 )
@@ -89,6 +91,34 @@ func TestFilesHaveOneTime(t *testing.T) {
 		}
 		if !errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v", deb, err)
+		}
+	}
+}
+
+// The programs in the packages are protected as those that make builds.
+func TestProtected(t *testing.T) {
+	need(t)
+	dir := t.TempDir()
+	debs, _ := filepath.Glob(filepath.Join(testbed.Root(t), "build/deb/*.deb"))
+	for _, deb := range debs {
+		if out, err := exec.Command("dpkg-deb", "-x", deb, dir).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", deb, err, out)
+		}
+	}
+	modules, _ := filepath.Glob(filepath.Join(dir, "usr/lib/*/security/pam_cgdeleg.so"))
+	if len(modules) != 1 {
+		t.Fatalf("modules %q: run `make test-packages`", modules)
+	}
+	for path, kind := range map[string]hardened.Kind{
+		modules[0]: hardened.Module, filepath.Join(dir, "usr/libexec/cgdeleg/trylogin"): hardened.Program,
+		filepath.Join(dir, "usr/bin/cgdeleg"): hardened.OfGo(runtime.GOARCH),
+	} {
+		missing, err := hardened.Missing(path, kind, true)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, m := range missing {
+			t.Error(m)
 		}
 	}
 }
@@ -165,7 +195,7 @@ func inputs(t *testing.T, scenario string) string {
 	dir := t.TempDir()
 	build := filepath.Join(testbed.Root(t), "build")
 	files := map[string]string{
-		"main.sh": "main.sh", "packages.sh": "lib.sh", "lib.sh": "../vm/guest/lib.sh", "scenario.sh": scenario,
+		"main.sh": "main.sh", "packages.sh": "lib.sh", "ssh-login": "../../packaging/debian/tests/ssh-login", "lib.sh": "../vm/guest/lib.sh", "scenario.sh": scenario,
 	}
 	for folder, in := range map[string]string{"deb": "debs", "deb-next": "debs/next"} {
 		debs, _ := filepath.Glob(filepath.Join(build, folder, "*.deb"))

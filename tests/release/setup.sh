@@ -4,7 +4,7 @@
 # the manual pages' compiler, QEMU's user emulation, rpm, makepkg and pacman.
 # CGDELEG_ARCHES leaves out other architectures' compilers (amd64 and arm64, say).
 set -eu
-packages="scdoc gcc libc6-dev make binutils dpkg-dev curl libarchive-tools fakeroot zstd xz-utils debian-archive-keyring rpm makepkg pacman-package-manager qemu-user-static busybox-static"
+packages="scdoc gcc libc6-dev make binutils dpkg-dev curl libarchive-tools fakeroot zstd xz-utils debian-archive-keyring rpm makepkg pacman-package-manager qemu-user-static busybox-static nix-bin"
 for arch in ${CGDELEG_ARCHES:-amd64 arm64 riscv64 s390x}; do
 	case $arch in
 	amd64) ;;

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgdeleg/pam_cgdeleg/tests/testbed"
 )
 
@@ -80,5 +82,37 @@ func TestServed(t *testing.T) {
 				t.Errorf("the server said\n%s", said)
 			}
 		})
+	}
+}
+
+// Many applications ask at once, of several users, and some wait for their closes: all are
+// served or have a worker, each is where it was afterwards, and nothing is left.
+func TestServedAtOnce(t *testing.T) {
+	const each, rounds = 4, 15
+	var users []testbed.User
+	for i, options := range []string{"", " close=wait", " debug"} {
+		users = append(users, login(t, fmt.Sprintf("cgonce%d", i), 21940+i, options))
+	}
+	s := testbed.Serve(t)
+	var all []*testbed.Application
+	for range each {
+		for _, u := range users {
+			script := fmt.Sprintf("pause repeat=%d { start=%[2]s:%[2]s open close settle end } cgroups", rounds, u.Name)
+			all = append(all, testbed.LaunchApplication(t, script))
+		}
+	}
+	for _, app := range all {
+		app.Resume()
+	}
+	freezer := testbed.HierarchyNamed(t, "freezer").Name
+	outside := testbed.Placement(t, os.Getpid())[freezer]
+	for _, app := range all {
+		if at := testbed.ParsePlacement(app.Finish().One(t, "cgroups"))[freezer]; at != outside {
+			t.Errorf("an application is in %s afterwards", at)
+		}
+	}
+	s.End(unix.SIGTERM)
+	if strings.Contains(s.Said(), "DATA RACE") || strings.Contains(s.Said(), "panic") {
+		t.Error(s.Said())
 	}
 }

@@ -291,7 +291,7 @@ func TestUsersCannotAsk(t *testing.T) {
 			}
 		})
 	})
-	testbed.Eventually(t, "the server says who asked", func() bool { return strings.Contains(s.Said(), "user ID 21971 asks") })
+	testbed.Eventually(t, "the server says who asked", func() bool { return strings.Contains(s.Said(), "user ID 21971 is not answered") })
 }
 
 // A server that may have no more memory is killed by the kernel, or its system calls fail,

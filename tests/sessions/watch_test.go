@@ -107,6 +107,57 @@ func TestWatchWakes(t *testing.T) {
 	}
 }
 
+// However often a user has something happen, a watch comes to look at most twice a second. (On
+// a loaded machine that takes longer, and never less.)
+func TestWatchIsNotHurried(t *testing.T) {
+	testbed.Need(t)
+	u := testbed.AddUser(t, "cgseshurry", 23021)
+	pid, end := start(t, exec.Command("sleep", "600"))
+	r := request(u, pid)
+	r.Controllers = hierarchy.ControllerList{Names: []string{hierarchy.Unified}}
+	open(t, r)
+	w := newWatch(t)
+	refresh(t, w)
+	freeze := filepath.Join(testbed.HierarchyNamed(t, hierarchy.Unified).Point, "user", u.Name, "0/cgroup.freeze")
+	enough, ended := make(chan struct{}), make(chan int)
+	go func() {
+		times := 0
+		for {
+			select {
+			case <-enough:
+				ended <- times
+				return
+			default:
+			}
+			times++
+			if err := os.WriteFile(freeze, []byte(fmt.Sprint(times%2)), 0); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	const looks = 4
+	from := time.Now()
+	for range looks {
+		if err := w.Wait(patience); err != nil {
+			t.Fatal(err)
+		}
+		refresh(t, w)
+	}
+	took := time.Since(from)
+	close(enough)
+	if times := <-ended; took < looks*500*time.Millisecond || times < 10*looks {
+		t.Errorf("%d looks in %v, while the user did %d things", looks, took, times)
+	}
+	if err := os.WriteFile(freeze, []byte("0"), 0); err != nil {
+		t.Error(err)
+	}
+	end()
+	if _, err := delegate.Cleanup(delegate.CleanupRequest{User: u.Name, Locks: lock.Default}); err != nil {
+		t.Error(err)
+	}
+}
+
 // The kernel keeps the mark of a cgroup that is gone: a watch that did not give
 // them up would have none left one day.
 func TestWatchForgets(t *testing.T) {

@@ -112,10 +112,10 @@ func LaunchApplication(t *testing.T, script string) *Application {
 }
 
 // LaunchUnder starts a script by another program, whose PID is then the
-// application's here.
+// application's here. CGDELEG_UNDER has one for all of them (tests/sanitizers).
 func LaunchUnder(t *testing.T, under []string, words ...string) *Application {
 	t.Helper()
-	args := append(append(slices.Clone(under), PamappPath(t)), words...)
+	args := slices.Concat(under, strings.Fields(os.Getenv("CGDELEG_UNDER")), []string{PamappPath(t)}, words)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	app := &Application{t: t, Cmd: exec.CommandContext(ctx, args[0], args[1:]...), cancel: cancel}
 	app.Cmd.Stderr = os.Stderr

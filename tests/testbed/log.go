@@ -131,7 +131,7 @@ func (l *Log) WantSilence() {
 // WaitedForLock is for WantOnly, where many log in at once: on a loaded machine one
 // of them may wait for the lock longer than it has patience. It then goes on
 // without, as it should.
-const WaitedForLock = `^user "[^"]+": lock /run/cgdeleg/users/[^ ]+: resource temporarily unavailable; went on without, dead sessions were not removed$`
+const WaitedForLock = `^user "[^"]+": lock /run/cgdeleg/users/[^ ]+: resource temporarily unavailable; session made without the lock, dead sessions were not removed$`
 
 // WantOnly fails the test if the module logged a line that the expression does
 // not match.

@@ -127,9 +127,15 @@ func Root(t testing.TB) string {
 	return ""
 }
 
-// Built returns the path of a file that make put into build/.
+// Built returns the path of a file that make put into build/, or of another build of it in
+// the folder that CGDELEG_BUILT names (tests/sanitizers).
 func Built(t testing.TB, name string) string {
 	t.Helper()
+	if other := filepath.Join(os.Getenv("CGDELEG_BUILT"), name); other != name {
+		if _, err := os.Stat(other); err == nil {
+			return other
+		}
+	}
 	path := filepath.Join(Root(t), "build", name)
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("%v: run `make` first", err)
@@ -198,8 +204,8 @@ func TempDir(t testing.TB) string {
 }
 
 // CompileC builds a C program of the tests; gcc's further arguments are
-// libraries, or -shared -fPIC for a PAM module. In the Alpine-like root it takes
-// what was built there beforehand.
+// libraries, or -shared -fPIC for a PAM module; CGDELEG_CFLAGS has more. In the Alpine-like
+// root it takes what was built there beforehand.
 func CompileC(t testing.TB, source string, further ...string) string {
 	t.Helper()
 	program := filepath.Join(TempDir(t), strings.TrimSuffix(filepath.Base(source), ".c"))
@@ -208,6 +214,7 @@ func CompileC(t testing.TB, source string, further ...string) string {
 		return program
 	}
 	args := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-o", program, source}, further...)
+	args = append(args, strings.Fields(os.Getenv("CGDELEG_CFLAGS"))...)
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}

@@ -15,6 +15,12 @@
 //
 // A scenario's second comment line, "# machines:", names the machines on which
 // it runs. One that says "# controller:" has a program of this machine's on its
-// network, and nothing else. What a run leaves is in build/vm/SCENARIO/MACHINE: what the scenario
+// network, and nothing else. One that says "# image: fresh" runs on stock Debian
+// machines, on which no client was ever installed: their init is systemd or
+// sysvinit, AppArmor is on, and apt has an archive of their own. "# image: selinux" is
+// such a one with SELinux, which enforces Debian's policy, "# image: openrc" one without
+// systemd on which OpenRC starts the services.
+//
+// What a run leaves is in build/vm/SCENARIO/MACHINE: what the scenario
 // said, the console, the files that it left in /out, and the system's log.
 package vm

@@ -32,25 +32,48 @@ const clientsFile = "../clients/packages"
 // again when one of them changes.
 type recipe map[string][]byte
 
-const rootfsScript = "image/rootfs.sh"
+const (
+	rootfsScript = "image/rootfs.sh"
+	debianScript = "image/debian.sh" // what that and the fresh machines' one read
+)
 
 func packagesFile(suite Suite) string { return "image/" + string(suite) + ".packages" }
 
-// newRecipe returns the suite's recipe: of the folder all but the other suites'
-// packages. The suite's own and those of the clients are one list.
-func newRecipe(suite Suite, clients string) (recipe, error) {
+// freshFiles is how the names of the files begin that only fresh machines are made of.
+const freshFiles = "image/fresh"
+
+// filesOf returns the recipe with those files of the folder that are wanted.
+func filesOf(wanted func(path string) bool) (recipe, error) {
 	r := recipe{}
 	err := fs.WalkDir(folder, "image", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(path, ".packages") && path != packagesFile(suite) {
+		if err != nil || d.IsDir() || !wanted(path) {
 			return err
 		}
 		r[path], err = folder.ReadFile(path)
 		return err
 	})
+	return r, err
+}
+
+// newRecipe returns the suite's recipe: of the folder all but what is for fresh
+// machines, and the other suites' packages. The suite's own and those of the
+// clients are one list.
+func newRecipe(suite Suite, clients string) (recipe, error) {
+	r, err := filesOf(func(path string) bool {
+		return !strings.HasPrefix(path, freshFiles) && (!strings.HasSuffix(path, ".packages") || path == packagesFile(suite))
+	})
 	all := append(packagesIn(string(r[packagesFile(suite)])), packagesIn(clients)...)
 	slices.Sort(all)
 	r[packagesFile(suite)] = []byte(strings.Join(slices.Compact(all), "\n") + "\n")
 	return r, err
+}
+
+// freshRecipe returns that of a fresh machine, whatever its suite and init.
+func freshRecipe() (recipe, error) {
+	others := []string{rootfsScript, "image/configure.sh"}
+	return filesOf(func(path string) bool {
+		return strings.HasPrefix(path, freshFiles) || !strings.HasSuffix(path, ".packages") && !slices.Contains(others, path)
+	})
 }
 
 // packagesIn returns the packages of a list: one a line, and comments.
@@ -62,19 +85,41 @@ func packagesIn(list string) (packages []string) {
 	return packages
 }
 
-// rootfs returns the part that takes long: fetching and unpacking packages.
-func (r recipe) rootfs(suite Suite) recipe {
+// only returns the part of a stage that takes long: fetching and unpacking packages.
+func (r recipe) only(names ...string) recipe {
 	part := recipe{}
-	for _, name := range []string{rootfsScript, packagesFile(suite)} {
+	for _, name := range names {
 		part[name] = r[name]
 	}
 	return part
 }
 
+// rootfs is that part of a machine that has the clients.
+func (r recipe) rootfs(suite Suite) recipe {
+	return r.only(rootfsScript, debianScript, packagesFile(suite))
+}
+
 // unusedFor is how long an image stays that nothing used.
 const unusedFor = 3 * 24 * time.Hour
 
-// Image is what machines of a suite boot from. They do not change it.
+// Disk says what a machine's disk is to hold.
+type Disk struct {
+	Suite Suite
+	// Fresh is the init of a fresh machine, "systemd", "sysvinit" or "openrc": a stock Debian on
+	// which no client was ever installed, with no user but root, and with what is to be
+	// installed in an archive of its own. "selinux" is systemd with SELinux and Debian's
+	// policy. "" is for the disk that has all clients, and boots with systemd and without.
+	Fresh string
+}
+
+func (d Disk) String() string {
+	if d.Fresh == "" {
+		return string(d.Suite)
+	}
+	return string(d.Suite) + "-fresh-" + d.Fresh
+}
+
+// Image is what machines of one kind of disk boot from. They do not change it.
 type Image struct{ dir string }
 
 func (i Image) file(name string) string { return filepath.Join(i.dir, name) }
@@ -87,25 +132,38 @@ func CacheDir() string {
 	return "/var/tmp/cgdeleg-vm"
 }
 
-// BuildImage returns the suite's image, built if the cache has none of this
+// BuildImage returns the image of a disk, built if the cache has none of this
 // recipe.
-func BuildImage(ctx context.Context, cache string, suite Suite) (Image, error) {
+func BuildImage(ctx context.Context, cache string, disk Disk) (Image, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return Image{}, err
 	}
-	unlock, err := lock(filepath.Join(cache, string(suite)+".lock"))
+	unlock, err := lock(filepath.Join(cache, string(disk.Suite)+".lock"))
 	if err != nil {
 		return Image{}, err
 	}
 	defer unlock()
-
-	clients, err := os.ReadFile(clientsFile)
+	build := buildClients
+	if disk.Fresh != "" {
+		build = buildFresh
+	}
+	dir, err := build(ctx, cache, disk)
 	if err != nil {
 		return Image{}, err
 	}
+	return Image{dir: dir}, prune(cache, disk.Suite)
+}
+
+// buildClients builds the disk that has all clients.
+func buildClients(ctx context.Context, cache string, disk Disk) (string, error) {
+	suite := disk.Suite
+	clients, err := os.ReadFile(clientsFile)
+	if err != nil {
+		return "", err
+	}
 	all, err := newRecipe(suite, string(clients))
 	if err != nil {
-		return Image{}, err
+		return "", err
 	}
 	rootfs, err := cached(cache, suite, "rootfs", all.rootfs(suite), func(dir string) error {
 		packages := filepath.Join(dir, "packages")
@@ -115,15 +173,29 @@ func BuildImage(ctx context.Context, cache string, suite Suite) (Image, error) {
 		return script(ctx, rootfsScript, string(suite), packages, filepath.Join(dir, "rootfs.tar"))
 	})
 	if err != nil {
-		return Image{}, err
+		return "", err
 	}
-	image, err := cached(cache, suite, "image", all, func(dir string) error {
-		return script(ctx, "image/image.sh", filepath.Join(rootfs, "rootfs.tar"), dir)
+	return cached(cache, suite, "image", all, func(dir string) error {
+		return script(ctx, "image/image.sh", filepath.Join(rootfs, "rootfs.tar"), dir, "configure.sh")
+	})
+}
+
+// buildFresh builds that of a fresh machine. Its root file system is one for all.
+func buildFresh(ctx context.Context, cache string, disk Disk) (string, error) {
+	const rootfsScript, packages, archive = freshFiles + ".sh", freshFiles + ".packages", freshFiles + ".archive"
+	all, err := freshRecipe()
+	if err != nil {
+		return "", err
+	}
+	rootfs, err := cached(cache, disk.Suite, "fresh-rootfs", all.only(rootfsScript, debianScript, packages, archive), func(dir string) error {
+		return script(ctx, rootfsScript, string(disk.Suite), packages, archive, filepath.Join(dir, "rootfs.tar"))
 	})
 	if err != nil {
-		return Image{}, err
+		return "", err
 	}
-	return Image{dir: image}, prune(cache, suite)
+	return cached(cache, disk.Suite, "fresh-"+disk.Fresh, all, func(dir string) error {
+		return script(ctx, "image/image.sh", filepath.Join(rootfs, "rootfs.tar"), dir, "fresh-configure.sh", disk.Fresh)
+	})
 }
 
 // cached returns the folder of a stage, which is made by the recipe. If there is

@@ -50,12 +50,41 @@ func ParseKind(name string) (Kind, error) {
 	return Kinds[i], nil
 }
 
+// The images that a scenario may ask for.
+const (
+	clientsImage = ""        // with all clients
+	freshImage   = "fresh"   // stock Debian, without any
+	seLinuxImage = "selinux" // that, with SELinux
+	openRCImage  = "openrc"  // that, with OpenRC
+)
+
+// disk returns what a machine of the kind boots from.
+func (k Kind) disk(image string) Disk {
+	switch {
+	case image == clientsImage:
+		return Disk{Suite: k.Suite}
+	case image == seLinuxImage, image == openRCImage:
+		return Disk{k.Suite, image}
+	case k.Systemd:
+		return Disk{k.Suite, "systemd"}
+	}
+	return Disk{k.Suite, "sysvinit"}
+}
+
 // commandLine returns what the kernel is told. The first port of the machine is
-// its console; the second is the scenario's.
-func (k Kind) commandLine() string {
-	words := []string{"console=ttyS0", "quiet", "panic=-1", "mitigations=off", "random.trust_cpu=on", "apparmor=0", "selinux=0",
+// its console; the second is the scenario's. A fresh machine is told nothing of
+// init, cgroups and AppArmor: it has what Debian has without being asked.
+func (k Kind) commandLine(image string) string {
+	words := []string{"console=ttyS0", "quiet", "panic=-1", "mitigations=off", "random.trust_cpu=on",
 		// On a busy machine the kernel misses ticks of the emulated timer, and panics for it.
-		"no_timer_check", "cgroups=" + k.Cgroups}
+		"no_timer_check"}
+	switch image {
+	case seLinuxImage:
+		return strings.Join(append(words, "security=selinux", "selinux=1"), " ")
+	case freshImage, openRCImage:
+		return strings.Join(append(words, "selinux=0"), " ")
+	}
+	words = append(words, "selinux=0", "apparmor=0", "cgroups="+k.Cgroups)
 	switch {
 	case !k.Systemd:
 		words = append(words, "init=/usr/local/lib/no-systemd/init.sh")

@@ -25,6 +25,8 @@ import (
 type Machine struct {
 	Kind  Kind
 	Image Image
+	// ImageName is what the scenario asked for; "" is the image with all clients.
+	ImageName string
 	// Files are the files on the machine's second disk, by their names there.
 	// The machine unpacks them in /in and runs main.sh as root.
 	Files map[string]string
@@ -191,7 +193,7 @@ func (m *Machine) arguments(console, in, out string) []string {
 	return []string{
 		"-accel", accel, "-cpu", "max,la57=off", "-smp", strconv.Itoa(cmp.Or(m.Processors, processors)), "-m", memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", m.Image.file("vmlinuz"), "-initrd", m.Image.file("initrd"), "-append", m.Kind.commandLine(),
+		"-kernel", m.Image.file("vmlinuz"), "-initrd", m.Image.file("initrd"), "-append", m.Kind.commandLine(m.ImageName),
 		"-chardev", "file,id=console,path=" + console, "-serial", "chardev:console",
 		"-chardev", "stdio,id=port,signal=off", "-serial", "chardev:port",
 		"-drive", "if=virtio,format=raw,snapshot=on,file=" + m.Image.file("root.img"),

@@ -24,6 +24,10 @@ type Scenario struct {
 	// Controller is the path of the program here that its machines may call; ""
 	// for none.
 	Controller string
+	// Image names the image of its machines, which is "fresh" for stock Debian without any
+	// client, "selinux" for that with SELinux, "openrc" for that with OpenRC, and "" for the
+	// one with all clients.
+	Image string
 }
 
 // Scenarios reads the scripts of a folder. Comment lines in them say on which
@@ -34,6 +38,7 @@ type Scenario struct {
 //	# limit: 600
 //	# processors: 2
 //	# controller: ansible
+//	# image: fresh
 func Scenarios(dir string) ([]Scenario, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.sh"))
 	if err != nil {
@@ -81,6 +86,11 @@ func parseScenario(text string) (Scenario, error) {
 				return s, fmt.Errorf("processors %q: want a number", value)
 			}
 			s.Processors = n
+		case "# image":
+			if value != freshImage && value != seLinuxImage && value != openRCImage {
+				return s, fmt.Errorf("image %q: there are fresh, selinux and openrc, and the one without a line", value)
+			}
+			s.Image = value
 		case "# controller":
 			path, err := filepath.Abs(filepath.Join("controllers", value+".sh"))
 			if err == nil {

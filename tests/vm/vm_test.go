@@ -33,8 +33,8 @@ func TestScenarios(t *testing.T) {
 	}
 	images := newImages(CacheDir())
 	if flag.Lookup("test.run").Value.String() == "" {
-		for _, suite := range suites(scenarios) {
-			go func() { _, _ = images.build(suite) }() // all at once: each takes one processor, and minutes
+		for _, disk := range disks(scenarios) {
+			go func() { _, _ = images.build(disk) }() // all at once: each takes one processor, and minutes
 		}
 	}
 	files := guestFiles(t)
@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 			for _, kind := range s.Kinds {
 				t.Run(kind.String(), func(t *testing.T) {
 					t.Parallel()
-					runScenario(t, s, kind, images.get(t, kind.Suite), files)
+					runScenario(t, s, kind, images.get(t, kind.disk(s.Image)), files)
 				})
 			}
 		})
@@ -56,10 +56,14 @@ func TestScenarios(t *testing.T) {
 func TestImages(t *testing.T) {
 	need(t)
 	images := newImages(CacheDir())
-	for _, suite := range []Suite{Bookworm, Trixie} {
-		t.Run(string(suite), func(t *testing.T) {
+	scenarios, err := Scenarios(*scenariosDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, disk := range disks(scenarios) {
+		t.Run(disk.String(), func(t *testing.T) {
 			t.Parallel()
-			images.get(t, suite)
+			images.get(t, disk)
 		})
 	}
 }
@@ -81,55 +85,57 @@ func need(t *testing.T) {
 	}
 }
 
-func suites(scenarios []Scenario) (all []Suite) {
+// disks returns what the scenarios' machines boot from, but for the disk with SELinux: it takes
+// minutes and is one scenario's, which builds it when it runs.
+func disks(scenarios []Scenario) (all []Disk) {
 	for _, s := range scenarios {
 		for _, kind := range s.Kinds {
-			if !slices.Contains(all, kind.Suite) {
-				all = append(all, kind.Suite)
+			if disk := kind.disk(s.Image); s.Image != seLinuxImage && !slices.Contains(all, disk) {
+				all = append(all, disk)
 			}
 		}
 	}
 	return all
 }
 
-// images are those of the suites that a run wants, each built once.
+// images are those of the disks that a run wants, each built once.
 type images struct {
 	cache string
 	mu    sync.Mutex
-	built map[Suite]func() (Image, error)
+	built map[Disk]func() (Image, error)
 }
 
 func newImages(cache string) *images {
-	return &images{cache: cache, built: map[Suite]func() (Image, error){}}
+	return &images{cache: cache, built: map[Disk]func() (Image, error){}}
 }
 
-// get waits for the suite's image.
-func (i *images) get(t *testing.T, suite Suite) Image {
+// get waits for the disk's image.
+func (i *images) get(t *testing.T, disk Disk) Image {
 	t.Helper()
-	image, err := i.build(suite)
+	image, err := i.build(disk)
 	if err != nil {
-		t.Fatalf("no image of %s: the reason is above, where it was built", suite)
+		t.Fatalf("no image of %s: the reason is above, where it was built", disk)
 	}
 	return image
 }
 
-// build says at once how long it took, or what is wrong: all of the suite's
+// build says at once how long it took, or what is wrong: all of the disk's
 // scenarios fail for it.
-func (i *images) build(suite Suite) (Image, error) {
+func (i *images) build(disk Disk) (Image, error) {
 	i.mu.Lock()
-	build := i.built[suite]
+	build := i.built[disk]
 	if build == nil {
 		build = sync.OnceValues(func() (Image, error) {
 			start := time.Now()
-			image, err := BuildImage(context.Background(), i.cache, suite)
+			image, err := BuildImage(context.Background(), i.cache, disk)
 			if err != nil {
-				fmt.Printf("FAIL image of %s, which is made of packages from Debian's archive: %v\n", suite, err)
+				fmt.Printf("FAIL image of %s, which is made of packages from Debian's archive: %v\n", disk, err)
 			} else {
-				fmt.Printf("image of %s: %.1f s\n", suite, time.Since(start).Seconds())
+				fmt.Printf("image of %s: %.1f s\n", disk, time.Since(start).Seconds())
 			}
 			return image, err
 		})
-		i.built[suite] = build
+		i.built[disk] = build
 	}
 	i.mu.Unlock()
 	return build()
@@ -143,12 +149,17 @@ func guestFiles(t *testing.T) map[string]string {
 		"main.sh":        "guest/main.sh",
 		"lib.sh":         "guest/lib.sh",
 		"nested.sh":      "guest/nested.sh",
+		"pages.sh":       "guest/pages.sh",
+		"newcomer.sh":    "guest/newcomer.sh",
 		"breakages.sh":   "guest/breakages.sh",
 		"findings.pl":    "guest/findings.pl",
 		"packages.sh":    "../packages/lib.sh",
 		"pam_cgdeleg.so": testbed.Built(t, "pam_cgdeleg.so"),
 		"trylogin":       testbed.Built(t, "trylogin"),
 		"cgdeleg":        testbed.Built(t, "cgdeleg"),
+		"storm":          buildProgram(t, "../storms/storm"),
+		"hostile":        buildProgram(t, "../hostile/user"),
+		"pamapp":         testbed.CompileC(t, "../applications/pamapp/pamapp.c", "-lpam", "-ldl", "-lpthread"),
 	}
 	if os.Getenv("CGDELEG_VM_HALF") == "1" {
 		files["half"] = "guest/half"
@@ -160,6 +171,10 @@ func guestFiles(t *testing.T) map[string]string {
 			files[filepath.Join(in, filepath.Base(deb))] = deb
 		}
 	}
+	pages, _ := filepath.Glob(filepath.Join(root, "docs", "getting-started", "*.md"))
+	for _, page := range pages {
+		files[filepath.Join("getting-started", filepath.Base(page))] = page
+	}
 	err := fs.WalkDir(os.DirFS(root), "contrib", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() { // also a link: its file
 			files[path] = filepath.Join(root, path)
@@ -170,6 +185,18 @@ func guestFiles(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// buildProgram builds a program of the tests', for machines that have no Go.
+func buildProgram(t *testing.T, folder string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(folder))
+	cmd := exec.Command("go", "build", "-o", path, folder)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
 }
 
 // clientsScenario is the one whose rows are docs/clients/table.md.
@@ -198,7 +225,7 @@ func TestTableOfClients(t *testing.T) {
 // subtest.
 func runScenario(t *testing.T, s Scenario, kind Kind, image Image, files map[string]string) {
 	dir := filepath.Join(testbed.Root(t), "build", "vm", s.Name, kind.String())
-	m := Machine{Kind: kind, Image: image, Limit: s.Limit, Processors: s.Processors, Controller: s.Controller, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
+	m := Machine{Kind: kind, Image: image, ImageName: s.Image, Limit: s.Limit, Processors: s.Processors, Controller: s.Controller, Dir: dir, Files: map[string]string{"scenario.sh": s.Path}}
 	for name, path := range files {
 		m.Files[name] = path
 	}

@@ -39,6 +39,8 @@
  *	seccomp=old		no system call that is newer than Linux 5.2
  *	seccomp=dup		no dup2, for want of descriptors
  *	seccomp=recvmsg|sendto|sendmsg|socketpair	not that call (EPERM)
+ *	filter=NR:ERRNO|kill	what the system call of that number does from now on
+ *	filter=only:FILE	every call is killed whose number is not in the file
  *	child			starts a child that sleeps; prints its PID
  *	endchild		ends and reaps it
  *	reaped			how many children the SIGCHLD handler reaped
@@ -239,21 +241,60 @@ static const int dup_calls[] = {
 #endif
 	SYS_dup3, -1 };
 
-/* From now on the calls, at most ten, answer with that error. */
-static void refuse(const int *calls, int error)
+static void install(struct sock_filter *code, unsigned short len)
 {
-	struct sock_filter code[2 * 10 + 2];
-	struct sock_fprog prog = { 0, code };
+	struct sock_fprog prog = { len, code };
 
-	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (; *calls >= 0; calls++) {
-		code[prog.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)*calls, 0, 1);
-		code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
-	}
-	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
 		die("seccomp");
+}
+
+/* More system calls than there are. */
+#define CALLS_MAX 1000
+
+/* From now on there is this for the calls, and that for all others. */
+static void filter(const int *calls, unsigned answer, unsigned others)
+{
+	static struct sock_filter code[2 * CALLS_MAX + 2];
+	unsigned short len = 0;
+
+	code[len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (; *calls >= 0; calls++) {
+		code[len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)*calls, 0, 1);
+		code[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, answer);
+	}
+	code[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, others);
+	install(code, len);
+}
+
+/* From now on the calls answer with that error. */
+static void refuse(const int *calls, int error)
+{
+	filter(calls, SECCOMP_RET_ERRNO | (unsigned)error, SECCOMP_RET_ALLOW);
+}
+
+static void filter_as(const char *arg)
+{
+	static int calls[CALLS_MAX + 1];
+	const char *what = strchr(arg, ':') + 1;
+	FILE *f;
+	int n = 0;
+
+	if (strncmp(arg, "only:", 5)) {
+		calls[0] = atoi(arg);
+		calls[1] = -1;
+		filter(calls, strcmp(what, "kill") ? SECCOMP_RET_ERRNO | (unsigned)atoi(what) : SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW);
+		return;
+	}
+	f = fopen(what, "re");
+	if (f == NULL)
+		die(arg);
+	while (n < CALLS_MAX && fscanf(f, "%d", &calls[n]) == 1)
+		n++;
+	fclose(f);
+	calls[n] = -1;
+	filter(calls, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
 }
 
 static void filter_mkdir(const char *how)
@@ -447,6 +488,8 @@ static int setting(const char *w)
 		refuse((const int[]){ SYS_socketpair, -1 }, EPERM);
 	else if (!strncmp(w, "seccomp=", 8))
 		filter_mkdir(arg);
+	else if (!strncmp(w, "filter=", 7))
+		filter_as(arg);
 	else if (!strncmp(w, "caller=", 7)) {
 		if (setresuid((uid_t)atoi(arg), 0, 0) < 0)
 			die(w);

@@ -101,6 +101,12 @@ breakage pam_cgfs_as_well '*' new pam-cgfs
 breakage namespaces_none '*' same userns
 breakage user_nic_unprivileged '*' same config-network
 breakage namespaces_of_root '*' same userns
+breakage pam_systemd_missing systemd-v2 new session
+breakage prlimit_above_hard '*' same config
+breakage logind_masked systemd-v2 new session
+breakage keys_of_old '*' same config
+breakage group_not_given '*' new config-idmap
+breakage net_namespaces_none '*' same userns
 
 # --- the breakages ----------------------------------------------------------
 
@@ -243,6 +249,32 @@ undo_namespaces_none() { sysctl -qw user.max_user_namespaces=15000; }
 
 break_namespaces_of_root() { sysctl -qw kernel.unprivileged_userns_clone=0; }
 undo_namespaces_of_root() { sysctl -qw kernel.unprivileged_userns_clone=1; }
+
+break_net_namespaces_none() { sysctl -qw user.max_net_namespaces=0; }
+undo_net_namespaces_none() { sysctl -qw user.max_net_namespaces=15000; }
+
+break_pam_systemd_missing() { sed -i /pam_systemd/d /etc/pam.d/common-session*; }
+
+break_logind_masked() {
+	systemctl mask systemd-logind.service 2>/dev/null
+	systemctl stop systemd-logind.service
+}
+undo_logind_masked() { systemctl unmask systemd-logind.service 2>/dev/null; }
+
+break_prlimit_above_hard() { echo 'lxc.prlimit.nofile = 1000000000' >>$box/config; }
+edit_prlimit_above_hard() { echo /lxc.prlimit/d; }
+
+break_keys_of_old() {
+	sed -i 's/^lxc.idmap/lxc.id_map/' $box/config
+	printf 'lxc.utsname = c1\nlxc.kmsg = 0\n' >>$box/config
+}
+
+# A container that has a device's group as itself.
+break_group_not_given() {
+	usermod -aG audio alice
+	sed -i 's/^\(lxc.id_*map = g\) 0 100000 65536/\1 0 100000 29\n\1 29 29 1\n\1 30 100030 65506/' $box/config # also of old keys
+}
+undo_group_not_given() { gpasswd -d alice audio >/dev/null; }
 
 # with_device BRIDGE: c1 with a network device on the bridge.
 with_device() {

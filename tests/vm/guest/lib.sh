@@ -276,6 +276,25 @@ elogind_has_closed() {
 	case $(loginctl show-session "$1" -p State --value 2>/dev/null) in "" | closing) ;; *) return 1 ;; esac
 }
 
+# new_user USER [GROUP]: for fresh machines, with a key for `login`.
+new_user() {
+	local user=$1 group=${2:-}
+	if ! [ -e /root/.ssh/id_ed25519 ]; then
+		install -d -m 700 /root/.ssh
+		ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
+		printf 'localhost %s\n' "$(cat /etc/ssh/ssh_host_ed25519_key.pub)" >/root/.ssh/known_hosts
+	fi
+	useradd --create-home --shell /bin/bash "$user"
+	install -d -o "$user" -m 700 "/home/$user/.ssh"
+	install -o "$user" -m 600 /root/.ssh/id_ed25519.pub "/home/$user/.ssh/authorized_keys"
+	if [ -n "$group" ]; then groupadd -f "$group" && usermod -aG "$group" "$user"; fi
+}
+
+# session_dir LOGIN: on v2, the cgroup above the login's leaf. owns_session LOGIN USER: it is
+# the user's, who has it from the module.
+session_dir() { dirname "$(mount_point unified)$(cgroup_of_login unified "$1")"; }
+owns_session() { [ "$(stat -c %U "$(session_dir "$1")")" = "$2" ]; }
+
 # --- cgroups ----------------------------------------------------------------
 
 # cgroup_in HIERARCHY PID: the path in /proc/PID/cgroup. HIERARCHY is a

@@ -2,8 +2,7 @@
 # configure.sh runs in the new root file system: users, keys, and what would
 # only make the boot longer.
 set -eu
-echo machine >/etc/hostname
-printf '127.0.0.1 localhost machine\n::1 localhost\n' >/etc/hosts
+named
 : >/etc/fstab
 passwd -d root >/dev/null
 
@@ -26,19 +25,6 @@ for user in alice bob; do
 	chown -R "$user:" "/home/$user/.ssh"
 done
 
-for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-	lxc.service lxc-net.service lxc-monitord.service e2scrub_reap.service podman.service podman-restart.service \
+by_systemd lxc.service lxc-net.service lxc-monitord.service podman.service podman-restart.service \
 	podman-auto-update.service podman-auto-update.timer systemd-networkd-wait-online.service \
-	systemd-random-seed.service systemd-update-utmp.service systemd-pstore.service \
-	netavark-dhcp-proxy.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-journal-flush.service \
-	systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-hwdb-update.service \
-	getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyS1.service; do
-	ln -sf /dev/null "/etc/systemd/system/$unit"
-done
-mkdir -p /etc/systemd/system/multi-user.target.wants
-ln -s ../run-scenario.service /etc/systemd/system/multi-user.target.wants/run-scenario.service
-ln -sf /lib/systemd/system/multi-user.target /etc/systemd/system/default.target
-
-# No first boot, and nothing to be brought up to date in one.
-systemd-machine-id-setup 2>/dev/null
-touch /etc/.updated /var/.updated
+	netavark-dhcp-proxy.service

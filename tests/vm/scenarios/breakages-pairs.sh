@@ -2,7 +2,7 @@
 # The breakages of breakages.sh two by two, each with the next one of the table: check
 # names both causes, the second one after the fix of the first if that hid it.
 # machines: bookworm-systemd-v2 bookworm-systemd-hybrid bookworm-no-systemd-v2 bookworm-no-systemd-hybrid trixie-systemd-v2 trixie-no-systemd-v2
-# limit: 1800
+# limit: 3600
 # shellcheck source=tests/vm/guest/breakages.sh
 . /in/breakages.sh
 

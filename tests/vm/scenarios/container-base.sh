@@ -53,7 +53,7 @@ equal "which is a cgroup like others" "$(cat /tmp/type)" domain
 equal "and alice's" "$(cat /tmp/owner)" alice
 equal "she can freeze a cgroup of her own" "$(cat /tmp/freeze)" 1
 like "one line of the log names the controllers and the reason" "$said" \
-	"(su-l:session): user \"alice\": left out $offered: there are processes in the cgroup that holds user/"
+	"(su-l:session): user \"alice\": session without $offered: there are processes in the cgroup that holds user/"
 equal "it is the only one" "$(wc -l <<<"$said")" 1
 equal "no controller is enabled" "$(cat $cg/box/cgroup.subtree_control)" ""
 equal "the logout leaves nothing" "$(cd $cg/box && find . -mindepth 1 -type d)" ./user
@@ -61,7 +61,7 @@ equal "the logout leaves nothing" "$(cd $cg/box && find . -mindepth 1 -type d)" 
 # The kernel enables cpu in a cgroup that has processes, and then no login can
 # enter a child of it.
 module_options "close=wait -c cpu"
-like "threaded controllers are left out too" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" "*left out cpu: *"
+like "threaded controllers are left out too" "$(module_says su_in_container 'cat /proc/self/cgroup >/tmp/in')" "*session without cpu: *"
 equal "and the login is in its session's leaf" "$(cat /tmp/in)" 0::$session/init.scope
 equal "cpu is not enabled" "$(cat $cg/box/cgroup.subtree_control)" ""
 works "by hand it can be" sh -c "echo \$\$ >$cg/box/cgroup.procs && echo +cpu >$cg/box/cgroup.subtree_control"

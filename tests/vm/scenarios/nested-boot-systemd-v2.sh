@@ -93,5 +93,5 @@ logout_of_logind second
 
 # shellcheck disable=SC2016 # systemd makes $$ of it, and the shell the PID
 like "cgdeleg open leaves a service's cgroup to systemd" \
-	"$(systemd-run --quiet --pipe --wait sh -c 'cgdeleg open --user alice --pid $$$$' 2>&1)" "*is systemd's*left alone*in no session of alice*"
+	"$(systemd-run --quiet --pipe --wait sh -c 'cgdeleg open --user alice --pid $$$$' 2>&1)" "*is systemd's*the login stays there*in no session of alice*"
 finish

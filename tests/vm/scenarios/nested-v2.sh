@@ -66,7 +66,7 @@ restart_parent "whose init stays"
 equal "the login has a session" "$(cgroup_of_login unified inside)" $session/init.scope
 equal "without controllers" "$(in_login inside "cat /sys/fs/cgroup$session/cgroup.controllers")" ""
 like "check says why" "$(in_login inside "cgdeleg check -q --container user-child" 2>&1)" \
-	"CGD-006 base: *memory* cannot be enabled: there are processes in the cgroup itself; fix: *init.scope*"
+	"CGD-006 base: *memory* cannot be enabled for sessions: there are processes in * itself, below which sessions are made; fix: *init.scope*"
 fails "and a container with limits does not start" in_login inside "lxc-start -n user-child"
 leave
 LEAF=rc.init parent_init >$parent/rootfs/etc/init

@@ -51,7 +51,7 @@ if booted_systemd; then
 	means unified "cpu memory pids"
 	means all "cpu memory pids"
 	equal "what the scope has not is a warning, if it is named" "$(su_says "-c cpuset,blkio,memory")" \
-		'(su-l:session): user "alice": left out cpuset,io: systemd does not give it to session scopes (Delegate= in 50-cgdeleg.conf)'
+		'(su-l:session): user "alice": session without cpuset,io: not in Delegate= of session scopes (50-cgdeleg.conf)'
 	equal "which takes nothing else away" "$(cat /tmp/enabled)" memory
 else
 	means unified "$(cat $cg/cgroup.controllers)"
@@ -63,7 +63,7 @@ means freezer ""
 said=$(su_says "$v1_list debug" | grep -v 'session .* opened\|session .* closed\|scope delegated\|is in no session')
 equal "name=systemd is a note, once" "$said" '(su-l:session): user "alice": ignored "name=systemd": this machine has only cgroup v2'
 equal "an unknown name is a warning, once" "$(su_says "-c memory,nosuch,name=systemd")" \
-	'(su-l:session): user "alice": no mounted hierarchy has "nosuch"; the session is without'
+	'(su-l:session): user "alice": no mounted hierarchy has "nosuch"; ignored'
 equal "an unknown name takes nothing else away" "$(cat /tmp/enabled)" memory
 like "all beside another name is an error" "$(su_says "-c all,memory")" '*"all" cannot stand beside other controllers; this session has no cgroups of its own'
 like "and a login all the same" "$(cat /tmp/in)" "/*"
