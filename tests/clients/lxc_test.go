@@ -2,6 +2,7 @@ package clients
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -291,6 +292,39 @@ func TestLimitWithoutItsController(t *testing.T) {
 	plain.stop(t, login)
 	login.Logout()
 	wantNothingNow(t, u)
+}
+
+// A rule for devices is like any other limit of v1's where the session has no devices. Where it
+// has, the kernel takes the rule from nobody who is not root, and LXC goes on.
+func TestDevicesWithoutTheirController(t *testing.T) {
+	const rule = "lxc.cgroup.devices.allow = c 10:229 rwm"
+	for _, test := range []struct {
+		name        string
+		uid         int
+		controllers []string
+		isRefused   bool
+	}{
+		{"cgclinodev", 22030, threeHierarchies, true},
+		{"cgclidev", 22031, append(slices.Clone(threeHierarchies), "devices"), false},
+	} {
+		u, server := sshServer(t, test.name, test.uid, test.controllers...)
+		program := forUsers(t, testbed.Built(t, "cgdeleg"))
+		login := server.Login(t, u.Name)
+		b := newBox(t, u, "ruled", rule)
+		out, err := b.tryStart(t, login)
+		if test.isRefused != (err != nil && strings.Contains(out, "Failed to setup legacy device cgroup controller limits")) {
+			t.Errorf("%s: refused is to be %v: %v\n%s", test.name, test.isRefused, err, out)
+		}
+		says, err := login.Run(program + " check -q --container ruled")
+		if isSeen := strings.HasPrefix(says, "CGD-053 config-limits: LXC refuses to start the container: the session lacks the controller devices"); isSeen != test.isRefused {
+			t.Errorf("%s: %v\n%s", test.name, err, says)
+		}
+		if err == nil {
+			b.stop(t, login)
+		}
+		login.Logout()
+		wantCleaned(t, u, program)
+	}
 }
 
 // The rest of what is to be said of LXC is tested by itself (lxc_test.go).

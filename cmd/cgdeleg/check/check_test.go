@@ -515,7 +515,7 @@ func TestTroubles(t *testing.T) {
 			changes: []change{write("/proc/sys/user/max_net_namespaces", "0\n"), write("/proc/sys/user/max_cgroup_namespaces", "0\n")},
 			want:    []string{"warning:userns"}, says: "podman starts containers only with --network=host --cgroupns=host", text: "allow network namespaces, for every boot and now; allow cgroup namespaces"},
 		"two causes for three controllers": {machine: v2sd, system: system{known: true, delegated: true}, changes: []change{
-			write("/etc/systemd/system/session-.scope.d/90-site.conf", "[Scope]\nDelegate=memory io\n"),
+			write("/etc/systemd/system/session-.scope.d/90-site.conf", "[Scope]\nDelegate=\nDelegate=memory io\n"),
 			write("/proc/cmdline", "root=/dev/vda cgroup_disable=memory\n"), replace("/sys/fs/cgroup/cgroup.controllers", "memory", ""),
 			write(scopeOf+"/cgroup.controllers", "io\n"), write("/sys/fs/cgroup/user.slice/cgroup.subtree_control", "io\n")},
 			want: []string{"warning:controllers"},

@@ -51,7 +51,7 @@ func (f *Facts) NewContainers() (file string, failing []string) {
 	if f.Config != nil || f.ConfigError != nil || f.Partial || f.System.Version("lxc") == "" || f.Subject.UID == 0 {
 		return "", nil
 	}
-	for _, file = range []string{f.Subject.Home + "/.config/lxc/default.conf", "/etc/lxc/default.conf"} {
+	for _, file = range []string{f.ownDefaultConf(), defaultConf} {
 		config, err := lxcconf.Read(f.usersFiles(), file)
 		if err != nil {
 			continue

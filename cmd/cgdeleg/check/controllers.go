@@ -418,33 +418,31 @@ func (f *Facts) notGivenOn(controller string) *cause {
 	return nil
 }
 
-// keptByDelegate is for a drop-in whose Delegate= does not name the controller; nil if the one
-// that counts does, or there is none. What is above the scope follows from that.
+// keptByDelegate is for a unit whose Delegate= does not name the controller; nil if it does,
+// or there is none. What is above the unit's cgroup follows from that.
 func (f *Facts) keptByDelegate(controller, at string) *cause {
-	if !f.hasSystemd() || f.ofManager() != nil {
+	if !f.hasSystemd() {
 		return nil
 	}
-	file, line, isOn := f.delegateLine()
-	value := strings.TrimPrefix(line, "Delegate=")
-	if !isOn || isYes(value) || slices.Contains(strings.Fields(value), controller) {
+	d := f.ofScopes()
+	if f.ofManager() != nil {
+		d = f.ofUserManager()
+	}
+	if !d.isOn || d.has(controller) {
 		return nil
 	}
-	words := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	file, evidence := d.last.file, d.last.evidence(d.line())
+	words := strings.FieldsFunc(d.last.value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 	if slices.Contains(words, controller) { // of the words with a comma systemd knows none (config_parse_delegate)
 		return &cause{
-			says: file + " has commas between the names in Delegate=, and systemd takes blanks", evidence: Evidence{file, line},
+			says: file + " has commas between the names in Delegate=, and systemd takes blanks", evidence: evidence,
 			fix: Fix{
 				Text:     "write Delegate=" + strings.Join(words, " ") + " in " + file + ", have systemd read that, and log in again",
 				Commands: []Command{byHand("sed", "-i", "/^[[:blank:]]*Delegate[[:blank:]]*=/s/[[:blank:]]*,[[:blank:]]*/ /g", file), asRoot("systemctl", "daemon-reload")},
 			},
 		}
 	}
-	return &cause{says: file + " does not name {it} in Delegate=", evidence: Evidence{file, line}, fix: f.giveOnFix(controller, at)}
-}
-
-// isYes tells whether a value of systemd's is one of its words for yes.
-func isYes(value string) bool {
-	return slices.Contains([]string{"yes", "y", "true", "t", "on", "1"}, strings.ToLower(strings.TrimSpace(value)))
+	return &cause{says: file + " does not name {it} in Delegate=", evidence: evidence, fix: f.giveOnFix(controller, at)}
 }
 
 // ofThreads are the controllers that a cgroup gives on also where a child is threaded
@@ -486,17 +484,16 @@ func (f *Facts) giveOnFix(controller, at string) Fix {
 	if !f.hasSystemd() {
 		return Fix{Text: "move the processes that are in " + at + " itself to a leaf, and log in again"}
 	}
-	file, line, isOn := f.delegateLine()
-	value := strings.TrimPrefix(line, "Delegate=")
-	if !isOn || slices.Contains(strings.Fields(value), controller) || isYes(value) {
+	d := f.ofScopes()
+	if !d.isOn || d.has(controller) {
 		return Fix{
 			Text:     "have systemd enable again what its units need (daemon-reload), and log in again",
 			Commands: []Command{asRoot("systemctl", "daemon-reload")},
 		}
 	}
 	return Fix{
-		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", strings.Join(notIn(value, controller), " "), file),
-		Commands: []Command{byHand(f.editor(), file), asRoot("systemctl", "daemon-reload")},
+		Text:     fmt.Sprintf("add %s to Delegate= in %s and log in again", strings.Join(notIn(strings.Join(d.names, " "), controller), " "), d.last.file),
+		Commands: []Command{byHand(f.editor(), d.last.file), asRoot("systemctl", "daemon-reload")},
 	}
 }
 

@@ -160,6 +160,9 @@ func (f *Facts) possible(fix *Fix) *Fix {
 		return nil
 	case f.Partial: // nobody knows what works there
 		return &Fix{Text: fix.Text}
+	}
+	fix = f.inOwnCopy(fix)
+	switch {
 	case f.isAndroid(): // its system is read-only, and its users are not root
 		return &Fix{Text: fix.Text, Commands: without(fix.Commands, func(c Command) bool { return c.Root })}
 	case !f.isBuilt():
@@ -246,6 +249,9 @@ func (f *Facts) isAndroid() bool {
 func changesEtc(c Command) bool {
 	if slices.Contains([]string{"usermod", "pam-auth-update"}, c.Args[0]) {
 		return true
+	}
+	if slices.ContainsFunc(c.Args, func(arg string) bool { return strings.Contains(arg, " || cp "+defaultConf) }) {
+		return false
 	}
 	if slices.Equal(c.Args, []string{"systemctl", "daemon-reload"}) {
 		return true // a unit's file was written before

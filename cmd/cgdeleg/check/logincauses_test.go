@@ -13,7 +13,7 @@ func TestCausesOfLogins(t *testing.T) {
 	const common, session, memory = "/etc/pam.d/common-session", "/sys/fs/cgroup/user/alice/0", "memory\n"
 	const line = "session\toptional\tpam_cgdeleg.so "
 	const stray = "80 24 0:99 / /mnt/mem rw,relatime - cgroup none rw,memory\n"
-	const commas = "/etc/systemd/system/session-.scope.d/90-site.conf"
+	const commas = "/etc/systemd/system/session-.scope.d/50-cgdeleg.conf"
 	alone := write("/proc/self/cgroup", "0::/\n")
 	noControllers := all(write(scopeOf+"/cgroup.controllers", "\n"), write("/sys/fs/cgroup/user.slice/cgroup.subtree_control", "\n"))
 	listed := all(replace(common, line, line+"-c freezer,memory,name=systemd"), write(session+"/cgroup.controllers", memory))

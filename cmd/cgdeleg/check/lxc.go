@@ -264,7 +264,7 @@ func (f *Facts) lackingForLimits() (controllers []string, evidence []Evidence) {
 	}
 	for _, l := range f.Config.Limits() {
 		controller, _, _ := strings.Cut(l.File, ".")
-		if f.ignores(l) || controller == "cgroup" || controller == "devices" || f.lxcHas(controller) {
+		if f.ignores(l) || controller == "cgroup" || f.lxcHas(controller) {
 			continue
 		}
 		evidence = append(evidence, limitEvidence(l))

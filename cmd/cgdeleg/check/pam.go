@@ -237,8 +237,7 @@ func (f *Facts) isKeptBySystemd() bool {
 	if delegated, known := f.System.IsDelegated(scope); known {
 		return !delegated
 	}
-	_, _, isOn := f.delegateLine()
-	return !isOn
+	return !f.ofScopes().isOn
 }
 
 // opensAnything tells whether cgdeleg open would give the shell any cgroup that it

@@ -1,12 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/cgdeleg/pam_cgdeleg/delegate/manager"
 )
@@ -58,7 +56,8 @@ func (f *Facts) delegationResult() Result {
 	if scope != "" {
 		delegated, known = f.System.IsDelegated(scope)
 	}
-	file, value, isOn := f.delegateLine()
+	d := f.ofScopes()
+	file, value, isOn := d.last.file, d.line(), d.isOn
 	const again = "and log in again"
 	misplaced, isMisplaced := f.misplacedDelegate()
 	switch {
@@ -97,39 +96,9 @@ func (f *Facts) dropInStore() string {
 	return text
 }
 
-// delegateLine returns the file that says whether systemd delegates the scopes of logins,
-// its line, and whether that has systemd do so: of all drop-ins for session scopes the
-// last that says something. An empty value is a list without controllers.
-func (f *Facts) delegateLine() (file, line string, isOn bool) {
-	for _, dropIn := range f.unitDropIns() {
-		for _, a := range f.assignments(dropIn, "Delegate") {
-			if a.section == "Scope" { // it is ignored in another
-				file, line = dropIn, "Delegate="+a.value
-				isOn = !slices.Contains([]string{"no", "n", "false", "f", "off", "0"}, strings.ToLower(a.value))
-			}
-		}
-	}
-	return file, line, isOn
-}
-
-// unitDropIns returns the drop-ins for session scopes in the order in which systemd reads them:
-// by name, in whichever directory, and of those of one name that of the directory that
-// counts most (systemd.unit(5)).
-func (f *Facts) unitDropIns() (files []string) {
-	byName := map[string]string{}
-	for _, unitDir := range slices.Backward(unitDirs) {
-		dir := path.Join(unitDir, path.Dir(dropIn))
-		names, _ := f.Machine.ReadDir(dir)
-		for _, name := range names {
-			if strings.HasSuffix(name, ".conf") {
-				byName[name] = path.Join(dir, name)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		files = append(files, byName[name])
-	}
-	return files
+// unitDropIns returns the drop-ins for session scopes in the order in which systemd reads them.
+func (f *Facts) unitDropIns() []string {
+	return f.filesInOrder(cmp.Or(f.Scope(), "session-1.scope"), ".scope")
 }
 
 // Scope returns the name of the scope that logind made for the subject's login, on

@@ -145,7 +145,10 @@ func (f *Facts) isBelowManager() bool {
 	return slices.ContainsFunc(f.members, func(m hierarchy.Membership) bool { return strings.Contains(m.Path, f.managerUnit()+"/") })
 }
 
-func (f *Facts) managerUnit() string { return fmt.Sprintf("/user@%d.service", f.Subject.UID) }
+func (f *Facts) managerUnit() string { return "/" + userManagerUnit(f.Subject.UID) }
+
+// userManagerUnit is the unit of a user's systemd (user@.service(5)).
+func userManagerUnit(uid int) string { return fmt.Sprintf("user@%d.service", uid) }
 
 // ofManager returns the cgroup of the user manager, in which containers get theirs that ask
 // it, or whose shell is below it; nil where containers are made elsewhere, or it is not seen.
@@ -300,10 +303,17 @@ const managerDropIn = "/etc/systemd/system/user@.service.d/50-cgdeleg.conf"
 func (f *Facts) delegateMore(at *location, controllers []string) (text string, commands []Command) {
 	all := slices.Concat(f.readControllers(at), expected, controllers)
 	slices.Sort(all)
-	script := fmt.Sprintf(`printf '[Service]\nDelegate=%s\n' >%s`, strings.Join(slices.Compact(all), " "), managerDropIn)
-	return "have systemd delegate " + Controllers(controllers) + " to the user manager, end all logins of " + f.Subject.Name + fmt.Sprintf(" (where the user lingers, restart user@%d.service)", f.Subject.UID) + ", and log in again", []Command{
-		asRoot("mkdir", "-p", path.Dir(managerDropIn)), asRoot("sh", "-c", script), asRoot("systemctl", "daemon-reload"),
+	list := strings.Join(slices.Compact(all), " ")
+	unit, d := userManagerUnit(f.Subject.UID), f.ofUserManager()
+	again := ", end all logins of " + f.Subject.Name + " (where the user lingers, restart " + unit + "), and log in again"
+	dropIn := d.afterReset(managerDropIn)
+	if dropIn == "" {
+		return "write Delegate=" + list + " in " + d.reset.file + ", which takes away what files before it say" + again,
+			[]Command{byHand(f.editor(), d.reset.file), asRoot("systemctl", "daemon-reload")}
 	}
+	script := fmt.Sprintf(`printf '[Service]\nDelegate=%s\n' >%s`, list, dropIn)
+	return "have systemd delegate " + Controllers(controllers) + " to the user manager" + again,
+		[]Command{asRoot("mkdir", "-p", path.Dir(dropIn)), asRoot("sh", "-c", script), asRoot("systemctl", "daemon-reload")}
 }
 
 // cannotDelegate returns those controllers that no drop-in gets the user manager: the
