@@ -23,7 +23,7 @@ import (
 var containerChecks = []*Check{
 	{
 		Code: "CGD-057", Name: "config", Title: "The container's configuration can be read, and LXC knows its keys",
-		Explain: "LXC refuses to start a container of whose configuration it does not understand a line or does not know a key, or cannot read a file that lxc.include names. The keys are compared with those of LXC 3 to 6; of some it is known which version brought them. A limit lxc.prlimit.NAME above the shell's own hard limit keeps it from starting too: only root may raise that. A seccomp profile (lxc.seccomp.profile), a list of mounts (lxc.mount.fstab), a hook that is run before the container's init or the source of a bind mount keeps it from starting where that is not there; only those with absolute paths are looked at, and of the mounts only those without the option optional. The container has to have a user namespace of its own, or share another container's (lxc.namespace.keep, .clone and .share.*): in a user namespace of its own it may join no other namespace, and may mount sysfs only in a network namespace of its own (with lxc.net.N.type = none it has none), proc only in a PID namespace and mqueue only in an IPC namespace of its own. Other values are looked at only by the checks that are about them.",
+		Explain: "LXC refuses to start a container of whose configuration it does not understand a line or does not know a key, or cannot read a file that lxc.include names. The keys are compared with those of LXC 3 to 6; of some it is known which version brought them. A limit lxc.prlimit.NAME above the shell's own hard limit keeps it from starting too: only root may raise that. A seccomp profile (lxc.seccomp.profile), a list of mounts (lxc.mount.fstab), a hook that is run before the container's init or the source of a bind mount keeps it from starting where that is not there; only those with absolute paths are looked at, and of the mounts only those without the option optional. The container has to have a user namespace of its own, or share another container's (lxc.namespace.keep, .clone and .share.*): in a user namespace of its own it may join no other namespace, and may mount sysfs only in a network namespace of its own (with lxc.net.N.type = none it has none), proc only in a PID namespace and mqueue only in an IPC namespace of its own. Of other values those are looked at that are no number, switch (0 or 1), signal, address or kind of mount where LXC wants one, files of logs that cannot be written, and what the checks of limits, IDs and devices are about.",
 		run:     checkConfig,
 	},
 	{
@@ -78,6 +78,11 @@ func checkConfig(f *Facts) Result {
 		return skip(f.noConfig()).certain()
 	case f.ConfigError == nil:
 		r := f.checkKeys()
+		if r.Status != Failed {
+			if values := f.checkValues(); values.Status != OK {
+				r = values
+			}
+		}
 		if r.Status != Failed && f.Partial && !f.isWholeConfig() {
 			return f.unreadResult()
 		}

@@ -205,8 +205,10 @@ func checkConfigLimits(f *Facts) Result {
 		r := failed("LXC refuses to start the container: the session lacks "+Controllers(lacking)+", which the container's limits need", evidence...)
 		return f.lackingFix(r, lacking, evidence[0].file())
 	}
-	if r := f.checkLimitFiles(limits); r.Status != OK {
-		return r
+	for _, look := range []func([]lxcconf.Limit) Result{f.checkLimitFiles, f.checkLimitValues} {
+		if r := look(limits); r.Status != OK {
+			return r
+		}
 	}
 	if ignored := ignoredIn(limits, f.isUnified()); len(ignored) > 0 {
 		return f.ignoredLimits(ignored, f.isUnified())

@@ -356,6 +356,9 @@ func checkModule(f *Facts) Result {
 		return skip("modules are named by their paths here, and no line names it: see the check pam-line")
 	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
+	if file, dir := f.misplacedModule(); file != "" {
+		r = failed(moduleName+" is where PAM does not look for it", append([]Evidence{{file, "PAM's own modules are in " + dir}}, f.cgroupEvidence()...)...)
+	}
 	const install = "install pam_cgdeleg, from its package or by make install"
 	if f.isDelegated() && f.nobodyLogsIn() {
 		return skip("the shell has cgroups of its own, and no program is seen in this container by which anybody logs in")
@@ -369,12 +372,47 @@ func checkModule(f *Facts) Result {
 	return f.withWays(r.lasting(everyLogin+install, f.openFix()))
 }
 
+// unixModule is in each of PAM's directories: it is part of Linux-PAM.
+const unixModule = "pam_unix.so"
+
+// otherModules returns the directory with the modules of PAM itself, where there are none in this
+// one: it is for programs of another architecture then. It is "" if that is not so, or unknown.
+func (f *Facts) otherModules(dir string) string {
+	others := ""
+	for _, other := range securityDirs {
+		switch isThere := f.Machine.Find(other+"/"+unixModule) == machine.Found; {
+		case isThere && strings.TrimPrefix(other, "/usr") == strings.TrimPrefix(dir, "/usr"): // /lib may lead to /usr/lib
+			return ""
+		case isThere:
+			others = other
+		}
+	}
+	return others
+}
+
+// misplacedModule returns the module's file where no program's PAM looks for it, and where it
+// does; "" if there is none.
+func (f *Facts) misplacedModule() (file, dir string) {
+	for _, at := range securityDirs {
+		if f.Machine.Find(at+"/"+moduleName) == machine.Found {
+			if dir = f.otherModules(at); dir != "" {
+				return at + "/" + moduleName, dir
+			}
+		}
+	}
+	return "", ""
+}
+
 // findModule looks for the module where PAM does, and where the login's line has it.
 func (f *Facts) findModule() (file string, answer machine.Answer) {
 	answer = machine.Unknown
 	for _, dir := range securityDirs {
 		switch f.Machine.Find(dir + "/" + moduleName) {
 		case machine.Found:
+			if f.otherModules(dir) != "" {
+				answer = machine.Absent
+				continue
+			}
 			return dir + "/" + moduleName, machine.Found
 		case machine.Absent:
 			answer = machine.Absent

@@ -17,7 +17,7 @@ const runtimeDirVariable = "XDG_RUNTIME_DIR"
 // runtimeChecks look at what the shell's environment names.
 var runtimeChecks = []*Check{{
 	Code: "CGD-046", Name: "runtime-dir", Title: "XDG_RUNTIME_DIR is a directory of the user's own",
-	Explain: "LXC makes its locks in the directory that XDG_RUNTIME_DIR names, and starts nothing where it cannot. podman starts nothing where that directory is another user's. su without - and sudo -E leave the variable as it was: root's is then /run/user/0. Without the variable LXC has its locks in ~/.cache/lxc.",
+	Explain: "LXC makes its locks in the directory that XDG_RUNTIME_DIR names, and starts nothing where it cannot. podman starts nothing where that directory is another user's. su without - and sudo -E leave the variable as it was: root's is then /run/user/0. Without the variable LXC has its locks in ~/.cache/lxc, which then has to be the user's.",
 	needs:   aUser, ofEnvironment: true, run: checkRuntimeDir,
 }}
 
@@ -26,8 +26,11 @@ func checkRuntimeDir(f *Facts) Result {
 	if f.Subject.UID != 0 && !f.System.KnowsVariables(f.Subject) {
 		return skip("the shell's environment is not known")
 	}
-	if dir == "" || f.Subject.UID == 0 {
+	switch {
+	case f.Subject.UID == 0:
 		return ok("")
+	case dir == "":
+		return f.locksInHome()
 	}
 	var who []string
 	st, err := f.usersFiles().Stat(dir)
@@ -71,6 +74,39 @@ func checkRuntimeDir(f *Facts) Result {
 	r := failed(says, Evidence{"the environment", runtimeDirVariable + "=" + dir}, is)
 	r.isPodmans = !hasLXC
 	return f.runtimeDirFix(r)
+}
+
+// locksInHome is for a shell without the variable: LXC then makes its locks below the home
+// directory (get_rundir of LXC's utils.c).
+func (f *Facts) locksInHome() Result {
+	if f.System.Version("lxc") == "" || f.Subject.Home == "" || f.Subject.PID == 0 {
+		return ok("")
+	}
+	dir, st, isUsable := f.lockDir()
+	if isUsable {
+		return ok("")
+	}
+	r := failed("LXC starts nothing: "+runtimeDirVariable+" is not set, and "+f.Subject.Name+" may not write "+dir+", in which LXC then makes its locks", Evidence{dir, ownerAndMode(st)})
+	return r.fixed("give "+dir+" to "+f.Subject.Name, asRoot("chown", fmt.Sprintf("%d:%d", f.Subject.UID, f.Subject.GID), dir), asRoot("chmod", "u+rwx", dir))
+}
+
+// lockDir returns the directory in the user's home in which LXC makes its locks, or the next
+// directory, and whether it can. So it can where that is not known.
+func (f *Facts) lockDir() (dir string, st machine.Stat, isUsable bool) {
+	for _, below := range []string{"", ".cache", ".cache/lxc", ".cache/lxc/run"} {
+		next := path.Join(f.Subject.Home, below)
+		of, err := f.usersFiles().Stat(next)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, machine.ErrNotRecorded) && dir != "":
+			return dir, st, f.mayWrite(st)
+		case err != nil:
+			return next, of, true
+		}
+		if dir, st = next, of; !f.maySearch(st) {
+			return dir, st, false
+		}
+	}
+	return dir, st, f.mayWrite(st)
 }
 
 // isOthersRuntimeDir tells whether a directory is called like one that systemd or elogind made

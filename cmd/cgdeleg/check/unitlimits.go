@@ -84,6 +84,13 @@ func (f *Facts) liftFix(r Result) Result {
 	isEdited, isOfLogins := false, false
 	text := "raise the limits where they are set"
 	for _, e := range r.Evidence { // one that is left leaves no more room than before
+		if rule := f.ruleOf(e.Path); rule != nil { // what is lifted elsewhere comes again
+			seen = append(seen, ruleEvidence(rule))
+			for _, c := range f.raiseRule(rule) {
+				add(c)
+			}
+			continue
+		}
 		l, isOne := f.unitLimitOf(e.Path)
 		switch {
 		case !isOne:
