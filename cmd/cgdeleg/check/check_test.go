@@ -313,6 +313,7 @@ func TestTroubles(t *testing.T) {
 		says    string   // the first of them, or a part of it
 		fix     string   // its first command, or a part of it
 		text    string   // its fix's text, or a part of it
+		seen    string   // its evidence, or a part of it
 	}{
 		"nothing, v1":                {machine: v1},
 		"nothing, v1, its container": {machine: v1, config: config},
@@ -778,6 +779,32 @@ func TestTroubles(t *testing.T) {
 		"a controller that the user manager turns off": {machine: "tried/desktop-lxc6", changes: []change{
 			write("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "cpu pids\n"), write("/etc/systemd/system/user@.service.d/10-off.conf", "[Service]\nDisableControllers=memory\n")}, system: system{lxc: "6.0.4", systemd: "257"},
 			want: []string{"warning:controllers"}, says: "because /etc/systemd/system/user@.service.d/10-off.conf names it"},
+		"a list of Delegate= that adds to another": {machine: v2sd, changes: []change{noMemory, write("/etc/systemd/system/session-.scope.d/90-site.conf", "[Scope]\nDelegate=io\n")}, system: system{known: true, delegated: true},
+			want: []string{"warning:controllers"}, says: "does not enable it in cgroup.subtree_control"},
+		"a drop-in for all scopes": {machine: stock, changes: []change{write("/etc/systemd/system/scope.d/10-all.conf", "[Scope]\nDelegate=yes\n")}, system: system{known: true},
+			want: []string{"failed:delegation"}, says: "though the drop-in is there", fix: "sudo systemctl daemon-reload"},
+		"a user manager from which a later drop-in takes controllers": {machine: "tried/desktop-lxc6", changes: []change{
+			write("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "cpu pids\n"), write("/sys/fs/cgroup/user.slice/user-1000.slice/cgroup.subtree_control", "cpu pids\n"),
+			write("/etc/systemd/system/user@.service.d/override.conf", "[Service]\nDelegate=\nDelegate=cpu pids\n")}, system: system{lxc: "6.0.4", systemd: "257"},
+			want: []string{"warning:controllers"}, says: "because /etc/systemd/system/user@.service.d/override.conf does not name it in Delegate=", seen: ">/etc/systemd/system/user@.service.d/zz-cgdeleg.conf"},
+		"a user manager from which a drop-in takes controllers that no name comes after": {machine: "tried/desktop-lxc6", changes: []change{
+			write("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "cpu pids\n"), write("/sys/fs/cgroup/user.slice/user-1000.slice/cgroup.subtree_control", "cpu pids\n"),
+			write("/etc/systemd/system/user@.service.d/zzz.conf", "[Service]\nDelegate=\nDelegate=cpu pids\n")}, system: system{lxc: "6.0.4", systemd: "257"},
+			want: []string{"warning:controllers"}, text: "write Delegate=cpu memory pids in /etc/systemd/system/user@.service.d/zzz.conf", fix: "sudo vi /etc/systemd/system/user@.service.d/zzz.conf"},
+		"a rule for devices that the session has not": {machine: v1, config: config, changes: []change{appendTo(config, "\nlxc.cgroup.devices.allow = c 10:229 rwm\n")},
+			want: []string{"failed:config-limits"}, says: "the session lacks the controller devices"},
+		"a limit of the files of limits": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/alice/pids.max", "12\n"), write("/etc/cgdeleg/limits.conf", "# few\nbob user pids.max=9\n* user pids.max=12\n")},
+			want: []string{"warning:limits"}, seen: "/etc/cgdeleg/limits.conf:3: * user pids.max=12", fix: "sudo editor /etc/cgdeleg/limits.conf", text: "raise the limits where they are set"},
+		"a limit of the files of limits, for each session": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/alice/0/pids.max", "12\n"), write("/etc/cgdeleg/limits.conf", "* user pids.max=12\n* session pids.max=12\n")},
+			want: []string{"warning:limits"}, seen: "/etc/cgdeleg/limits.conf:2: * session pids.max=12"},
+		"a slice's limit of the files of limits": {machine: v2sd, changes: []change{write("/sys/fs/cgroup/user.slice/user-1000.slice/pids.max", "12\n"), write("/etc/cgdeleg/limits.conf", "* user pids.max=12\n"),
+			write("/run/systemd/system.control/user-1000.slice.d/50-TasksMax.conf", "[Slice]\nTasksMax=12\n")}, system: system{known: true, delegated: true},
+			want: []string{"warning:limits"}, seen: "/etc/cgdeleg/limits.conf:1: * user pids.max=12", fix: "sudo editor /etc/cgdeleg/limits.conf", text: "raise the limits where they are set"},
+		"a limit that the files of limits give to another": {machine: v2, changes: []change{write("/sys/fs/cgroup/user/alice/pids.max", "12\n"), write("/etc/cgdeleg/limits.conf", "bob user pids.max=12\n")},
+			want: []string{"warning:limits"}, fix: "sudo sh -c 'echo max >/sys/fs/cgroup/user/alice/pids.max'"},
+		"a module for another architecture": {machine: stock, changes: []change{
+			remove("/lib/x86_64-linux-gnu/security/pam_cgdeleg.so"), remove("/usr/lib/x86_64-linux-gnu/security/pam_cgdeleg.so"), write("/usr/lib/i386-linux-gnu/security/pam_cgdeleg.so", ""), write("/usr/lib/x86_64-linux-gnu/security/pam_unix.so", "")}, system: system{},
+			want: []string{"failed:module"}, says: "pam_cgdeleg.so is where PAM does not look for it", seen: "PAM's own modules are in /usr/lib/x86_64-linux-gnu/security"},
 		"a drop-in that is switched off": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/90-off.conf", "[Scope]\nDelegate=no\n")},
 			want: []string{"failed:delegation"}, says: "a drop-in says so", fix: "sudo editor /etc/systemd/system/session-.scope.d/90-off.conf"},
 		"a drop-in that is switched off before the last one": {machine: stock, changes: []change{delegateConf, write("/etc/systemd/system/session-.scope.d/10-off.conf", "[Scope]\nDelegate=no\n")},
@@ -894,6 +921,8 @@ func TestTroubles(t *testing.T) {
 				wantFirst(t, findings, test.says, test.fix)
 				if i := slices.IndexFunc(findings, isTrouble); test.text != "" && !strings.Contains(findings[i].Fix.Text, test.text) {
 					t.Errorf("its fix says %q, want %q", findings[i].Fix.Text, test.text)
+				} else if !strings.Contains(allOf(findings[i]), test.seen) {
+					t.Errorf("%q is not in\n%s", test.seen, allOf(findings[i]))
 				}
 			}
 		})

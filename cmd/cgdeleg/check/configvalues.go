@@ -1,8 +1,6 @@
 package check
 
 import (
-	"errors"
-	"io/fs"
 	"path"
 	"regexp"
 	"strings"
@@ -46,14 +44,15 @@ func (f *Facts) keepsLog(file string) (at string, st machine.Stat, isSeen bool) 
 	if !path.IsAbs(file) {
 		return "", st, false
 	}
-	at, st, err := f.nearest(file)
-	if errors.Is(err, fs.ErrPermission) { // something above may not be searched
-		for ; err != nil && at != "/"; st, err = f.usersFiles().Stat(at) {
-			at = path.Dir(at)
-		}
-		return at, st, err == nil && !f.maySearch(st)
+	files := f.usersFiles()
+	for at = file; at != "/" && files.Find(at) == machine.Absent; {
+		at = path.Dir(at)
 	}
-	return at, st, err == nil && (!f.mayWrite(st) || at != file && !f.maySearch(st))
+	st, err := files.Stat(at)
+	if at == file {
+		return at, st, err == nil && !f.mayWrite(st)
+	}
+	return at, st, err == nil && !(f.mayWrite(st) && f.maySearch(st))
 }
 
 // kernelValues are what the kernel takes in these files (memparse, page_counter_memparse,

@@ -356,10 +356,11 @@ func checkModule(f *Facts) Result {
 		return skip("modules are named by their paths here, and no line names it: see the check pam-line")
 	}
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
+	install := "install pam_cgdeleg, from its package or by make install"
 	if file, dir := f.misplacedModule(); file != "" {
+		install = "install pam_cgdeleg of this machine's own architecture, from its package or by make install"
 		r = failed(moduleName+" is where PAM does not look for it", append([]Evidence{{file, "PAM's own modules are in " + dir}}, f.cgroupEvidence()...)...)
 	}
-	const install = "install pam_cgdeleg, from its package or by make install"
 	if f.isDelegated() && f.nobodyLogsIn() {
 		return skip("the shell has cgroups of its own, and no program is seen in this container by which anybody logs in")
 	}
