@@ -96,12 +96,12 @@ func checkConfig(f *Facts) Result {
 		}
 		return r
 	}
+	if errors.Is(f.ConfigError, machine.ErrNotRecorded) { // also of a file that it includes
+		return unknown("the container's configuration cannot be read", f.ConfigError)
+	}
 	var line *confparse.ParseError
 	if errors.As(f.ConfigError, &line) {
 		return f.lineResult(line).certain()
-	}
-	if errors.Is(f.ConfigError, machine.ErrNotRecorded) {
-		return unknown("the container's configuration cannot be read", f.ConfigError)
 	}
 	return failed("the container's configuration cannot be read: " + f.ConfigError.Error()).
 		fixed("let " + f.Subject.Name + " read the configuration, and go through the directories above it").certain()

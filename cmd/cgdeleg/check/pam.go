@@ -756,7 +756,7 @@ func checkPAMOrder(f *Facts) Result {
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
 			return failed(fmt.Sprintf("the line of %s comes after that of %s, and moves the login out of the session that the module has made", path.Base(line.Module), moduleName), append(f.moduleLine(), lineEvidence(line))...).
-				fixed("put the line of pam_cgdeleg.so after that of "+path.Base(line.Module)+", and log in again", byHand(f.editor(), f.login.module.File))
+				fixed("put the line of pam_cgdeleg.so after that of "+path.Base(line.Module)+", and log in again", byHand(slices.Compact([]string{f.editor(), f.login.module.File, line.File})...))
 		}
 	}
 	if !isMoved {

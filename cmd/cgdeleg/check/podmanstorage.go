@@ -58,7 +58,7 @@ func (f *Facts) checkDriver(s *storage) Result {
 	case "btrfs":
 		if kind := f.mountOf(s.graphRoot).Type; s.graphRoot != "" && kind != "" && kind != "btrfs" {
 			return failed("podman starts nothing: its storage driver is btrfs, and its images are on "+kind, said, Evidence{"/proc/self/mountinfo", f.mountOf(s.graphRoot).Point + " " + kind}).
-				fixed(f.driverText(s), f.editAny(s.file))
+				fixed(f.driverText(s), f.editStorage(s))
 		}
 		return ok("")
 	default:
@@ -66,7 +66,7 @@ func (f *Facts) checkDriver(s *storage) Result {
 			return ok("") // for root; podman ignores it for users
 		}
 		return failed("podman starts nothing: only root can use the storage driver "+driver, said).
-			fixed(f.driverText(s), f.editAny(s.file))
+			fixed(f.driverText(s), f.editStorage(s))
 	}
 }
 
@@ -90,12 +90,12 @@ func (f *Facts) checkOverlay(s *storage, said Evidence) Result {
 		text, commands := "install "+path.Base(program), f.install(fuseOverlay)
 		if f.mountsOverlayOn(s) {
 			text += ", or remove the line mount_program: this kernel lets users mount overlay"
-			commands = append(commands, or(f.editAny(s.file))...)
+			commands = append(commands, or(f.editStorage(s))...)
 		}
 		return failed("podman starts nothing: its mount_program "+program+" is not there", named).fixed(text, commands...)
 	case path.Base(program) == fuseOverlay && f.Machine.Find(device) == machine.Absent:
 		return failed("podman starts nothing: its mount_program needs "+device+", which is not there", named, Evidence{device, "is not there"}).
-			fixed("give this machine or container the device "+device+", or "+f.withoutProgram(s), f.editAny(s.file))
+			fixed("give this machine or container the device "+device+", or "+f.withoutProgram(s), f.editStorage(s))
 	}
 	return ok("")
 }
@@ -139,7 +139,7 @@ func (f *Facts) checkNativeOverlay(s *storage, said Evidence) Result {
 	r := failed("podman starts nothing: its storage driver is overlay, which no user may mount before Linux 5.11, and there is no "+fuseOverlay,
 		said, Evidence{release, f.readWord(release)})
 	if f.lacksFuse() {
-		return r.fixed(f.driverText(s), f.editAny(cmp.Or(s.file, f.userConfig()+storageFile)))
+		return r.fixed(f.driverText(s), f.editStorage(s))
 	}
 	return r.fixed("install "+fuseOverlay, f.install(fuseOverlay)...)
 }
@@ -183,7 +183,7 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 		return unknown("it cannot be told where podman's images are", errors.New(said.Value+" has a variable that is not known"))
 	case s.graphRoot == "":
 		return failed("podman starts nothing: the path of its images is not absolute", said).
-			fixed("write an absolute path, such as $HOME/.local/share/containers/storage", f.editAny(s.file))
+			fixed("write an absolute path, such as $HOME/.local/share/containers/storage", f.editStorage(s))
 	}
 	dir, st, err := f.shut(s.graphRoot)
 	evidence := []Evidence{{dir, ownerAndMode(st)}}
@@ -204,7 +204,7 @@ func (f *Facts) checkGraphRoot(s *storage) Result {
 	if s.said == "" {
 		return f.byDefault(r.with(f.giveBack(s.graphRoot), ""))
 	}
-	return r.fixed("name a directory of "+f.Subject.Name+"'s, or let "+f.Subject.Name+" write in "+dir, f.editAny(s.file))
+	return r.fixed("name a directory of "+f.Subject.Name+"'s, or let "+f.Subject.Name+" write in "+dir, f.editStorage(s))
 }
 
 // shut returns what nearest does, or the directory above through which the user may not go: then
@@ -276,7 +276,7 @@ func (f *Facts) checkRunRoot(s *storage) Result {
 		r = unknown("it cannot be told whether podman starts: "+says, errors.New("perhaps podman had another runroot first, which then holds"))
 	}
 	r.Evidence = []Evidence{said, {dir, ownerAndMode(st)}}
-	return r.fixed(text, f.editAny(s.file))
+	return r.fixed(text, f.editStorage(s))
 }
 
 // findDatabase looks for podman's: that of SQLite, or of BoltDB (before podman 4.8 the only one).
@@ -296,6 +296,17 @@ func (f *Facts) findDatabase(s *storage) (file string, answer machine.Answer) {
 	}
 	return file, answer
 }
+
+// storageToEdit returns the file in which a setting of podman's storage belongs: the one that has
+// it, and not the distribution's.
+func (f *Facts) storageToEdit(s *storage) string {
+	if s.file == "" || strings.HasPrefix(s.file, vendorConfig+"/") {
+		return f.userConfig() + storageFile
+	}
+	return s.file
+}
+
+func (f *Facts) editStorage(s *storage) Command { return f.editAny(f.storageToEdit(s)) }
 
 // nearest returns the directory itself, or the nearest above that is there.
 func (f *Facts) nearest(dir string) (at string, st machine.Stat, err error) {
@@ -325,7 +336,7 @@ func (f *Facts) onMount(s *storage) Result {
 	if s.said != "" {
 		evidence = append([]Evidence{s.storageSetting()}, evidence...)
 	}
-	elsewhere := "name a directory for podman's images on another mount, by graphroot in " + cmp.Or(s.file, f.userConfig()+storageFile)
+	elsewhere := "name a directory for podman's images on another mount, by graphroot in " + f.storageToEdit(s)
 	_, _, fuse := f.lookUp(fuseOverlay)
 	switch {
 	case slices.Contains(at.Options, "ro"):

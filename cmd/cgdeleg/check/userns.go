@@ -172,17 +172,17 @@ func checkIDMapTools(f *Facts) Result {
 		return failed("set-user-ID and capabilities do nothing on "+tools+": the mount ignores them (nosuid)", evidence...).
 			with(f.remounted(evidence[0].Path, "nosuid", "suid"), "")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
-		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with capabilities, and not the system's own", evidence...).
+		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with the capability for it, and not the system's own", evidence...).
 			fixed("remove the directory of " + tools + " from PATH: the system's own come after it")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) }):
-		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with capabilities, and perhaps changed by others than root", evidence...).
+		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with the capability for it, and perhaps changed by others than root", evidence...).
 			fixed("install the package of " + tools + " again")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
 			commands = append(commands, asRoot("chown", "root:root", e.Path), asRoot("chmod", "4755", e.Path))
 		}
-		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with capabilities", evidence...).fixed("make "+tools+" set-user-ID root", commands...)
+		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with the capability for it", evidence...).fixed("make "+tools+" set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
 		return f.noNewPrivsResult()
 	}
