@@ -414,7 +414,7 @@ var podmanKinds = []kind{
 		cannot: "logins here have no variables of podman's",
 	},
 	{
-		name: "runroot at root's", sites: []string{"checkRunRoot: text f.editAny(s.file)"},
+		name: "runroot at root's", sites: []string{"checkRunRoot: text f.editStorage(s)"},
 		check: "podman-storage", text: "remove the line runroot",
 		before: offOverlay + network + podmans(store, "[storage]\ndriver = \"vfs\"\nrunroot = \"/var/lib/nosuch\""),
 		edit:   `sed -i /runroot/d "$@"`,

@@ -565,6 +565,12 @@ var sessionKinds = []kind{
 		after: `echo 1 >$cg/unified/user/$name/cgroup.max.depth`,
 	},
 	{
+		name: "too few processes by a file of limits", sites: []string{"liftFix: text commands"},
+		check: "limits", text: "raise the limits where they are set",
+		before: `mkdir -p $dir/limits /etc/cgdeleg && mount --bind $dir/limits /etc/cgdeleg && echo '* user pids.max=20' >/etc/cgdeleg/limits.conf`,
+		edit:   `sed -i 's/=20/=200/' "$@"`,
+	},
+	{
 		name: "limit of a unit of systemd's", sites: []string{"liftFix: text commands"},
 		cannot: noSystemd,
 	},
@@ -947,6 +953,13 @@ var lxcKinds = []kind{
 		works:  `lxc-info -P ~ -n nosuch 2>&1 | grep "doesn't exist"`,
 	},
 	{
+		name: "locks in a directory that is root's", sites: []string{"locksInHome: give \" + dir"},
+		check: "runtime-dir", text: "/.cache to cgfixes",
+		before: `mkdir -m 700 $home/.cache`,
+		typed:  `unset XDG_RUNTIME_DIR`,
+		works:  `lxc-info -P ~ -n nosuch 2>&1 | grep "doesn't exist"`,
+	},
+	{
 		name: "LXC that does not know the machine's version of cgroups", sites: []string{"beforeUnified: install LXC %d.0 or later"},
 		cannot: "it takes LXC before 3.0",
 	},
@@ -1146,6 +1159,40 @@ var containerKinds = []kind{
 	{
 		name: "configuration with carriage returns", sites: []string{"checkReturns: remove the carriage returns from"},
 		cannot: "it takes LXC before 4.0",
+	},
+	{
+		name: "value that LXC does not take", sites: []string{"checkValues: \"write \" + want"},
+		check: "config", text: "write 1 in place of true",
+		args:   "--container c1",
+		before: `box 'lxc.start.auto = true'`,
+		edit:   `sed -i 's/auto = true/auto = 1/' "$@"`,
+	},
+	{
+		name: "log that the user may not write", sites: []string{"checkValues: name a file in a directory of"},
+		check: "config", text: "or remove the line",
+		args:   "--container c1",
+		before: `box "lxc.log.file = $dir/logs/c1.log"; mkdir $dir/logs`,
+		edit:   `sed -i /log.file/d "$@"`,
+	},
+	{
+		name: "size that the kernel does not take", sites: []string{"checkLimitValues: \"write \" + shorter"},
+		check: "config-limits", text: "write 64M in place of 64MB",
+		args:   "--container c1",
+		before: `box 'lxc.cgroup.memory.limit_in_bytes = 64MB'`,
+		edit:   `sed -i 's/64MB/64M/' "$@"`,
+	},
+	{
+		name: "size that is none", sites: []string{"checkLimitValues: write a number for"},
+		check: "config-limits", text: "write a number for lxc.cgroup.memory.limit_in_bytes",
+		args:   "--container c1",
+		before: `box 'lxc.cgroup.memory.limit_in_bytes = much'`,
+		edit:   `sed -i 's/much/64M/' "$@"`,
+	},
+	{
+		name: "default configuration that only root's containers have", sites: []string{"inOwnCopy: fix.Text"},
+		check: "config-idmap", text: "for root's containers alone: change a copy of it",
+		args: "--lxc-config /etc/lxc/default.conf", argsAfter: "--lxc-config ~/.config/lxc/default.conf",
+		before: `mkdir -p /etc/lxc; echo 'lxc.net.0.type = empty' >$dir/default.conf; [ -e /etc/lxc/default.conf ] || touch /etc/lxc/default.conf; mount --bind $dir/default.conf /etc/lxc/default.conf`,
 	},
 	{
 		name: "no user namespace of the container's own", sites: []string{"checkConfigNamespaces: ownNamespace(user"},
