@@ -52,7 +52,7 @@ func (f *Facts) keepsLog(file string) (at string, st machine.Stat, isSeen bool) 
 	if at == file {
 		return at, st, err == nil && !f.mayWrite(st)
 	}
-	return at, st, err == nil && !(f.mayWrite(st) && f.maySearch(st))
+	return at, st, err == nil && (!f.mayWrite(st) || !f.maySearch(st))
 }
 
 // kernelValues are what the kernel takes in these files (memparse, page_counter_memparse,

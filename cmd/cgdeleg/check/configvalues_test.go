@@ -49,7 +49,7 @@ func TestValues(t *testing.T) {
 				t.Fatalf("got %q, want %q", got, test.want)
 			}
 			for _, word := range test.says {
-				i := slices.IndexFunc(findings, func(f check.Finding) bool { return isTrouble(f) })
+				i := slices.IndexFunc(findings, isTrouble)
 				if text := allOf(findings[i]); !strings.Contains(text, word) {
 					t.Errorf("%q is not in\n%s", word, text)
 				}
