@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -156,10 +157,13 @@ func (r *Run) see(thread int, status unix.WaitStatus) {
 			r.result.Died = status.Signaled()
 		}
 		delete(r.tasks, thread)
+		delete(r.early, thread)
 		r.setProcesses(func() { delete(r.processes, thread) })
+		r.adopt()
 		return
 	case t == nil:
 		r.early[thread] = true // its parent is about to tell
+		r.adopt()
 		return
 	}
 	signal := status.StopSignal()
@@ -197,6 +201,38 @@ func (r *Run) add(parent int, t *task, isThread bool) {
 		child.isNew = false
 		r.resume(id, 0)
 	}
+}
+
+// adopt lets those processes go on that nobody tells of: their parent was killed when it had just
+// forked them.
+func (r *Run) adopt() {
+	for id := range r.early {
+		parent, ok := parentOf(id)
+		if !ok || r.processes[parent] {
+			continue
+		}
+		delete(r.early, id)
+		r.forked++
+		r.tasks[id] = &task{pid: id, process: r.forked}
+		r.setProcesses(func() { r.processes[id] = true })
+		r.resume(id, 0)
+	}
+}
+
+// parentOf returns the parent of a process; not ok is a thread, or one that is gone.
+func parentOf(id int) (parent int, ok bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", id))
+	if err != nil {
+		return 0, false
+	}
+	fields := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		if name == "Tgid" || name == "PPid" {
+			fields[name], _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return fields["PPid"], fields["Tgid"] == id
 }
 
 // stop sees a call that begins or ends, and makes the fault.
