@@ -436,7 +436,7 @@ func TestTroubles(t *testing.T) {
 		"no drop-in":         {machine: stock, want: []string{"failed:delegation"}, says: "the drop-in session-.scope.d/50-cgdeleg.conf is missing", fix: "sudo mkdir -p /etc/systemd/system/session-.scope.d"},
 		"no drop-in, --user": {machine: stock, user: "alice", want: []string{"failed:delegation"}},
 		"drop-in not loaded": {machine: stock, changes: []change{delegateConf}, system: system{known: true},
-			want: []string{"failed:delegation"}, says: "though the drop-in is there", fix: "sudo systemctl daemon-reload"},
+			want: []string{"failed:delegation"}, says: "though a drop-in for it has Delegate=", fix: "sudo systemctl daemon-reload"},
 		"drop-in newer than the login": {machine: stock, changes: []change{delegateConf}, system: system{known: true, delegated: true},
 			want: []string{"failed:session"}, says: "no cgroup of its own in unified"},
 		"in the user manager's service": {machine: stock,
@@ -782,7 +782,7 @@ func TestTroubles(t *testing.T) {
 		"a list of Delegate= that adds to another": {machine: v2sd, changes: []change{noMemory, write("/etc/systemd/system/session-.scope.d/90-site.conf", "[Scope]\nDelegate=io\n")}, system: system{known: true, delegated: true},
 			want: []string{"warning:controllers"}, says: "does not enable it in cgroup.subtree_control"},
 		"a drop-in for all scopes": {machine: stock, changes: []change{write("/etc/systemd/system/scope.d/10-all.conf", "[Scope]\nDelegate=yes\n")}, system: system{known: true},
-			want: []string{"failed:delegation"}, says: "though the drop-in is there", fix: "sudo systemctl daemon-reload"},
+			want: []string{"failed:delegation"}, says: "though a drop-in for it has Delegate=", fix: "sudo systemctl daemon-reload"},
 		"a user manager from which a later drop-in takes controllers": {machine: "tried/desktop-lxc6", changes: []change{
 			write("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "cpu pids\n"), write("/sys/fs/cgroup/user.slice/user-1000.slice/cgroup.subtree_control", "cpu pids\n"),
 			write("/etc/systemd/system/user@.service.d/override.conf", "[Service]\nDelegate=\nDelegate=cpu pids\n")}, system: system{lxc: "6.0.4", systemd: "257"},

@@ -21,7 +21,7 @@ func (f *Facts) checkValues() Result {
 			if value := lxcconf.Switch(item.Key, item.Value); value != "" {
 				want = value
 			}
-			return failed("LXC does not take the value of "+item.Key+", and refuses to start the container", itemEvidence(item)).
+			return failed("LXC does not understand the value of "+item.Key+", and refuses to start the container", itemEvidence(item)).
 				fixed("write "+want+" in place of "+item.Value, f.editAny(item.File)).certain()
 		}
 	}
@@ -30,7 +30,7 @@ func (f *Facts) checkValues() Result {
 			if item.Key == key && !f.Partial {
 				if at, st, mayNot := f.keepsLog(item.Value); mayNot {
 					return failed("LXC cannot write "+item.Value+", which "+item.Key+" names, and refuses to start the container", itemEvidence(item), Evidence{at, ownerAndMode(st)}).
-						fixed("name a file in a directory of "+f.Subject.Name+"'s, or remove the line", f.editAny(item.File)).certain()
+						fixed("name in "+key+" a file in a directory that "+f.Subject.Name+" may write to, or remove the line "+key, f.editAny(item.File)).certain()
 				}
 			}
 		}
@@ -75,13 +75,17 @@ func (f *Facts) checkLimitValues(limits []lxcconf.Limit) Result {
 		if takes == nil || f.ignores(l) || takes.MatchString(l.Value) {
 			continue
 		}
-		r := failed("the kernel takes no "+l.Value+" for "+l.File+": LXC refuses to start the container", limitEvidence(l))
+		r := failed("the kernel does not accept "+l.Value+" as a value of "+l.File+", and LXC refuses to start the container", limitEvidence(l))
 		for _, unit := range []string{"iB", "ib", "B", "b"} {
 			if shorter := strings.ReplaceAll(strings.TrimSuffix(l.Value, unit), " ", ""); takes.MatchString(shorter) {
 				return r.fixed("write "+shorter+" in place of "+l.Value, f.editAny(l.Item.File))
 			}
 		}
-		return r.fixed("write a number for "+l.Item.Key+", for memory with K, M or G behind it", f.editAny(l.Item.File))
+		number := "a number"
+		if strings.HasPrefix(l.File, "memory.") {
+			number = "a number of bytes, or one followed by K, M or G"
+		}
+		return r.fixed("write "+number+", or "+unlimited(l.File)+", as the value of "+l.Item.Key, f.editAny(l.Item.File))
 	}
 	return ok("")
 }

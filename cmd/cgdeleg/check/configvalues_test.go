@@ -23,7 +23,7 @@ func TestValues(t *testing.T) {
 		says   []string
 	}{
 		"a switch":                      {"lxc.start.auto = 1", nil, nil, nil},
-		"a word for a switch":           {"lxc.start.auto = true", nil, []string{"failed:config"}, []string{"does not take the value of lxc.start.auto", "write 1 in place of true", "editor " + config}},
+		"a word for a switch":           {"lxc.start.auto = true", nil, []string{"failed:config"}, []string{"does not understand the value of lxc.start.auto", "write 1 in place of true", "editor " + config}},
 		"another number for a switch":   {"lxc.autodev = 2", nil, []string{"failed:config"}, []string{"write 0 or 1 in place of 2"}},
 		"one that a later line changes": {"lxc.start.auto = yes\nlxc.start.auto = 1", nil, []string{"failed:config"}, nil},
 		"no address":                    {"lxc.net.3.ipv4.address = 10.0.3.300/24", nil, []string{"failed:config"}, []string{"an IPv4 address"}},
@@ -31,9 +31,9 @@ func TestValues(t *testing.T) {
 		"a log in a directory to make":  {"lxc.log.file = " + mine + "/new/c1.log", dir(mine, 1000), nil, nil},
 		"a log that is root's":          {"lxc.log.file = " + mine + "/other", all(dir(mine, 1000), stat(mine+"/other", machine.Stat{Mode: 0o100644})), []string{"failed:config"}, []string{mine + "/other: owner 0:0"}},
 		"a log of the user's":           {"lxc.log.file = " + mine + "/other", all(dir(mine, 1000), stat(mine+"/other", machine.Stat{Mode: 0o100644, UID: 1000})), nil, nil},
-		"bytes":                         {"lxc.cgroup2.memory.max = 64MB", nil, []string{"failed:config-limits"}, []string{"the kernel takes no 64MB for memory.max", "write 64M in place of 64MB"}},
+		"bytes":                         {"lxc.cgroup2.memory.max = 64MB", nil, []string{"failed:config-limits"}, []string{"the kernel does not accept 64MB as a value of memory.max", "write 64M in place of 64MB"}},
 		"binary bytes":                  {"lxc.cgroup2.memory.high = 1GiB", nil, []string{"failed:config-limits"}, []string{"write 1G in place of 1GiB"}},
-		"a word for processes":          {"lxc.cgroup2.pids.max = many", nil, []string{"failed:config-limits"}, []string{"write a number for lxc.cgroup2.pids.max"}},
+		"a word for processes":          {"lxc.cgroup2.pids.max = many", nil, []string{"failed:config-limits"}, []string{"write a number, or max, as the value of lxc.cgroup2.pids.max"}},
 		"what the kernel takes":         {"lxc.cgroup2.memory.max = 64m\nlxc.cgroup2.memory.high = max\nlxc.cgroup2.pids.max = 100", nil, nil, nil},
 		"bytes that are taken back":     {"lxc.cgroup2.memory.max = 64MB\nlxc.cgroup2.memory.max =", nil, nil, nil},
 		"bytes for the other version":   {"lxc.cgroup.memory.limit_in_bytes = 64MB\nlxc.cgroup2.memory.max = 64M", nil, nil, nil},
@@ -67,7 +67,7 @@ func TestDefaultConfiguration(t *testing.T) {
 		want   []string
 	}{
 		"no copy yet": {nil, []string{"mkdir -p /home/alice/.config/lxc", "sh -c '[ -e " + own + " ] || cp " + root + " " + own + "'", ">>" + own}},
-		"a copy":      {write(own, "lxc.net.0.type = empty\n"), []string{"change the user's own, " + own, "editor " + own}},
+		"a copy":      {write(own, "lxc.net.0.type = empty\n"), []string{"in " + own + ", as LXC reads", "editor " + own}},
 	} {
 		changes := []change{write(root, "lxc.net.0.type = empty\n")}
 		if test.change != nil {

@@ -24,12 +24,10 @@ func (f *Facts) inOwnCopy(fix *Fix) *Fix {
 		return fix
 	}
 	file := f.ownDefaultConf()
-	copied, hasOne := "a copy of it", f.usersFiles().Find(file) == machine.Found
-	if hasOne {
-		copied = "the user's own"
-	}
-	own := Fix{Text: fix.Text + "; LXC reads " + defaultConf + " for root's containers alone: change " + copied + ", " + file}
+	hasOne := f.usersFiles().Find(file) == machine.Found
+	own := Fix{Text: "in " + file + ", as LXC reads " + defaultConf + " only for root's containers: " + fix.Text}
 	if !hasOne {
+		own.Text = "copy " + defaultConf + ", which LXC reads only for root's containers, to " + file + ", and in the copy: " + fix.Text
 		script := "[ -e " + quote(file) + " ] || cp " + defaultConf + " " + quote(file) // another fix may have made it
 		own.Commands = []Command{{Args: []string{"mkdir", "-p", path.Dir(file)}}, {Args: []string{"sh", "-c", script}}}
 	}

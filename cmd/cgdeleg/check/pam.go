@@ -358,7 +358,7 @@ func checkModule(f *Facts) Result {
 	r := failed(moduleName+" is in no security directory of PAM", f.cgroupEvidence()...)
 	install := "install pam_cgdeleg, from its package or by make install"
 	if file, dir := f.misplacedModule(); file != "" {
-		install = "install pam_cgdeleg of this machine's own architecture, from its package or by make install"
+		install = "install pam_cgdeleg for the architecture of PAM's own modules, so that it is in " + dir + ", from its package or by make install"
 		r = failed(moduleName+" is where PAM does not look for it", append([]Evidence{{file, "PAM's own modules are in " + dir}}, f.cgroupEvidence()...)...)
 	}
 	if f.isDelegated() && f.nobodyLogsIn() {
@@ -756,13 +756,22 @@ func checkPAMOrder(f *Facts) Result {
 			behind = true
 		case behind && (line.Is("pam_systemd.so") || line.Is("pam_elogind.so")):
 			return failed(fmt.Sprintf("the line of %s comes after that of %s, and moves the login out of the session that the module has made", path.Base(line.Module), moduleName), append(f.moduleLine(), lineEvidence(line))...).
-				fixed("put the line of pam_cgdeleg.so after that of "+path.Base(line.Module)+", and log in again", byHand(slices.Compact([]string{f.editor(), f.login.module.File, line.File})...))
+				fixed(f.moveBelow(line), byHand(slices.Compact([]string{f.editor(), f.login.module.File, line.File})...))
 		}
 	}
 	if !isMoved {
 		return ok("nothing in the stack of " + f.login.service + " moves the login")
 	}
 	return ok("")
+}
+
+// moveBelow says where the module's line belongs: below one that comes after it.
+func (f *Facts) moveBelow(line pamconf.Line) string {
+	own, other := f.login.module, path.Base(line.Module)
+	if own.File == line.File {
+		return fmt.Sprintf("move the line of %s below that of %s in %s, and log in again", moduleName, other, own.File)
+	}
+	return fmt.Sprintf("move the line of %s from line %d of %s to %s, below that of %s in line %d, and log in again", moduleName, own.Number, own.File, line.File, other, line.Number)
 }
 
 // checkPAMReached looks for lines that skip the module's. Where it has several, one that is

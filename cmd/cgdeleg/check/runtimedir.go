@@ -17,7 +17,7 @@ const runtimeDirVariable = "XDG_RUNTIME_DIR"
 // runtimeChecks look at what the shell's environment names.
 var runtimeChecks = []*Check{{
 	Code: "CGD-046", Name: "runtime-dir", Title: "XDG_RUNTIME_DIR is a directory of the user's own",
-	Explain: "LXC makes its locks in the directory that XDG_RUNTIME_DIR names, and starts nothing where it cannot. podman starts nothing where that directory is another user's. su without - and sudo -E leave the variable as it was: root's is then /run/user/0. Without the variable LXC has its locks in ~/.cache/lxc, which then has to be the user's.",
+	Explain: "LXC makes its locks in the directory that XDG_RUNTIME_DIR names, and starts nothing if it cannot. podman starts nothing if that directory is another user's. su without - and sudo -E leave the variable as it was: where root becomes another user by one of them, it still names root's /run/user/0. If the variable is not set, LXC makes its locks in ~/.cache/lxc, to which the user then has to be able to write.",
 	needs:   aUser, ofEnvironment: true, run: checkRuntimeDir,
 }}
 
@@ -86,8 +86,8 @@ func (f *Facts) locksInHome() Result {
 	if isUsable {
 		return ok("")
 	}
-	r := failed("LXC starts nothing: "+runtimeDirVariable+" is not set, and "+f.Subject.Name+" may not write "+dir+", in which LXC then makes its locks", Evidence{dir, ownerAndMode(st)})
-	return r.fixed("give "+dir+" to "+f.Subject.Name, asRoot("chown", fmt.Sprintf("%d:%d", f.Subject.UID, f.Subject.GID), dir), asRoot("chmod", "u+rwx", dir))
+	r := failed("LXC starts nothing: "+runtimeDirVariable+" is not set, and "+f.Subject.Name+" may not write to "+dir+", in which LXC then makes its locks", Evidence{dir, ownerAndMode(st)})
+	return r.fixed("make "+f.Subject.Name+" the owner of "+dir, asRoot("chown", fmt.Sprintf("%d:%d", f.Subject.UID, f.Subject.GID), dir), asRoot("chmod", "u+rwx", dir))
 }
 
 // lockDir returns the directory in the user's home in which LXC makes its locks, or the next

@@ -81,7 +81,7 @@ func (f *Facts) delegationResult() Result {
 		return failed("systemd does not delegate the scopes of logins: a drop-in says so", append(f.scopeEvidence(), Evidence{file, value})...).
 			fixed("remove the line "+value+" from "+file+", have systemd read its units again, "+again, byHand(f.editor(), file), asRoot("systemctl", "daemon-reload"))
 	case known:
-		return failed("systemd does not delegate "+scope+", though the drop-in is there", append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
+		return failed("systemd does not delegate "+scope+", though a drop-in for it has "+value, append(f.scopeEvidence(), Evidence{file, value + ", not loaded"})...).
 			fixed("have systemd read the drop-in, "+again, asRoot("systemctl", "daemon-reload"))
 	}
 	return ok("the drop-in is there", Evidence{file, value})

@@ -308,7 +308,11 @@ func (f *Facts) delegateMore(at *location, controllers []string) (text string, c
 	again := ", end all logins of " + f.Subject.Name + " (where the user lingers, restart " + unit + "), and log in again"
 	dropIn := d.afterReset(managerDropIn)
 	if dropIn == "" {
-		return "write Delegate=" + list + " in " + d.reset.file + ", which takes away what files before it say" + again,
+		where := "below its empty Delegate=, which discards what files before it say"
+		if d.reset.value != "" {
+			where = "in place of its Delegate=" + d.reset.value
+		}
+		return "write Delegate=" + list + " in " + d.reset.file + ", " + where + again,
 			[]Command{byHand(f.editor(), d.reset.file), asRoot("systemctl", "daemon-reload")}
 	}
 	script := fmt.Sprintf(`printf '[Service]\nDelegate=%s\n' >%s`, list, dropIn)

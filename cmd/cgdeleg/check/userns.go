@@ -126,6 +126,19 @@ var toolDirs = []string{
 	"/run/current-system/sw/bin", "/run/current-system/profile/bin",
 }
 
+// unfitFor says what these programs lack.
+func unfitFor(tools []string) string {
+	var capabilities []string
+	for _, name := range tools {
+		capabilities = append(capabilities, map[string]string{"newuidmap": "cap_setuid", "newgidmap": "cap_setgid"}[name])
+	}
+	lacks := "it is not set-user-ID root, and does not have the capability "
+	if len(tools) > 1 {
+		lacks = "they are not set-user-ID root, and do not have the capabilities "
+	}
+	return strings.Join(tools, " and ") + " cannot set ID maps: " + lacks + strings.Join(capabilities, " and ")
+}
+
 // idMapTools are the programs that write ID maps, and the capability that each
 // has to have.
 var idMapTools = []idMapTool{{"newuidmap", unix.CAP_SETUID}, {"newgidmap", unix.CAP_SETGID}}
@@ -163,7 +176,7 @@ func checkIDMapTools(f *Facts) Result {
 		ignored = ignored || st.NoSetUID
 		unfit = append(unfit, tool.name)
 	}
-	tools := strings.Join(unfit, " and ")
+	tools, cannot := strings.Join(unfit, " and "), unfitFor(unfit)
 	switch {
 	case foreign:
 		return failed("set-user-ID does nothing on "+tools+": the owner is none of this container's users", evidence...).
@@ -172,17 +185,17 @@ func checkIDMapTools(f *Facts) Result {
 		return failed("set-user-ID and capabilities do nothing on "+tools+": the mount ignores them (nosuid)", evidence...).
 			with(f.remounted(evidence[0].Path, "nosuid", "suid"), "")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) && !isPackaged(e.Path) }):
-		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with the capability for it, and not the system's own", evidence...).
+		return failed(cannot+"; what PATH leads to is not the system's own", evidence...).
 			fixed("remove the directory of " + tools + " from PATH: the system's own come after it")
 	case slices.ContainsFunc(evidence, func(e Evidence) bool { return !f.isRootsAlone(e.Path) }):
-		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with the capability for it, and perhaps changed by others than root", evidence...).
+		return failed(cannot+"; others than root may have changed "+tools, evidence...).
 			fixed("install the package of " + tools + " again")
 	case len(evidence) > 0:
 		var commands []Command
 		for _, e := range evidence {
 			commands = append(commands, asRoot("chown", "root:root", e.Path), asRoot("chmod", "4755", e.Path))
 		}
-		return failed(tools+" cannot set ID maps: neither set-user-ID root nor with the capability for it", evidence...).fixed("make "+tools+" set-user-ID root", commands...)
+		return failed(cannot, evidence...).fixed("make "+tools+" set-user-ID root", commands...)
 	case f.Subject.noNewPrivs:
 		return f.noNewPrivsResult()
 	}

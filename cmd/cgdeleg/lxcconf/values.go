@@ -1,7 +1,6 @@
 package lxcconf
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -38,9 +37,9 @@ func Wanted(key, value string) string {
 	case slices.Contains(counts, key) && !isCount(value, 1<<32-1):
 		return "a number"
 	case slices.Contains(signals, key) && !isSignal(value):
-		return "a signal, such as SIGPWR, or its number"
+		return "a signal, such as SIGPWR, or its number,"
 	case key == "lxc.log.level" && !isLevel(value):
-		return "one of " + strings.ToUpper(strings.Join(levels, " "))
+		return "one of " + strings.ToUpper(strings.Join(levels, ", "))
 	case key == "lxc.mount.auto":
 		return wantedMounts(value)
 	case strings.HasPrefix(key, "lxc.net."):
@@ -80,14 +79,15 @@ func isLevel(value string) bool {
 }
 
 func wantedMounts(value string) string {
-	for _, word := range strings.Fields(value) {
+	words := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	for _, word := range words {
 		what, _, _ := strings.Cut(word, ":")
 		if known := autoMounts[what]; known != nil && !slices.Contains(known, word) {
-			return fmt.Sprintf("blanks between the file systems, and of %s one of %s", what, strings.Join(known, " "))
+			return "of " + what + " one of " + strings.Join(known, ", ")
 		}
-		if strings.Contains(word, ",") {
-			return "blanks between the file systems"
-		}
+	}
+	if strings.Contains(value, ",") { // which LXC does not take between them
+		return strings.Join(words, " ")
 	}
 	return ""
 }
@@ -115,5 +115,8 @@ func wantedAddress(key, value string) string {
 	if addr, err := netip.ParseAddr(text); err == nil && isOf(addr) && addr.Zone() == "" {
 		return ""
 	}
-	return "an " + strings.Replace(version, "ipv", "IPv", 1) + " address"
+	if version == "ipv4" {
+		return "an IPv4 address, such as 10.0.3.30/24,"
+	}
+	return "an IPv6 address, such as fd00::30/64,"
 }
