@@ -376,7 +376,7 @@ var podmanKinds = []kind{
 		name: "overlay on overlay", sites: []string{"checkOverlayOn: text f.editAny(file)"},
 		check: "podman-storage", text: "write driver = \"vfs\"",
 		before: podmans(store, "[storage]\ndriver = \"overlay\"") +
-			`rm -f /usr/bin/fuse-overlayfs; mkdir $dir/layers; mount -t tmpfs tmpfs $dir/layers; mkdir $dir/layers/u $dir/layers/w; mount -t overlay -o lowerdir=$home,upperdir=$dir/layers/u,workdir=$dir/layers/w overlay $home`, // the tests' own /dev has no fuse
+			`rm -f /usr/bin/fuse-overlayfs; mkdir $dir/layers; mount -t tmpfs tmpfs $dir/layers; mkdir $dir/layers/u $dir/layers/w; chown $uid:$uid $dir/layers/u; mount -t overlay -o lowerdir=$home,upperdir=$dir/layers/u,workdir=$dir/layers/w overlay $home`, // the tests' own /dev has no fuse
 		edit: `sed -i s/overlay/vfs/ "$@"`,
 	},
 	{
