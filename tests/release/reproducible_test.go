@@ -26,7 +26,7 @@ func TestReproducible(t *testing.T) {
 	command(t, "tar", "-C", dir, "--strip-components=1", "-xzf", sources(t))
 	// Go's build information has the modules' checksums only without it.
 	command(t, "rm", "-r", filepath.Join(dir, "vendor"))
-	command(t, "sh", "-c", `find "$1" -exec touch -d 2001-02-03 {} +`, "sh", dir)
+	command(t, "sh", "-c", `find "$1" -exec touch -h -d 2001-02-03 {} +`, "sh", dir)
 	for _, built := range []string{"sources/.done", arch + "/sysroot"} {
 		built = filepath.Join("build", "cross", built)
 		command(t, "sh", "-ec", `mkdir -p "$(dirname "$2")" && cp -a "$1" "$2"`, "sh", root(t, built), filepath.Join(dir, built))
